@@ -1,0 +1,129 @@
+//! Everything that can go wrong, and the exit code of each.
+
+/// The crate's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Every failure Lupe reports. A panic is a bug of ours; all else is one of these.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A flag or argument makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// A picture or data set cannot be read or does not fit.
+    #[error("{0}")]
+    Input(String),
+    /// A weights or model file is not valid; every problem found is listed.
+    #[error("{}", list(.0))]
+    Weights(Vec<String>),
+    /// No usable GPU adapter, driver or loader.
+    #[error("{0}")]
+    Adapter(String),
+    /// The device was lost while working.
+    #[error("the device was lost: {0}")]
+    DeviceLost(String),
+    /// More memory is needed than there is; both in bytes.
+    #[error("this needs {} of device memory and {} may be used; use a smaller --batch or picture, or raise --limit-memory", bytes(*.need), bytes(*.have))]
+    Memory {
+        /// Bytes the work needs.
+        need: u64,
+        /// Bytes it may use.
+        have: u64,
+    },
+    /// The driver said that memory ran out.
+    #[error("out of device memory: {0}")]
+    OutOfMemory(String),
+    /// A shape error in a graph, with the path of the node.
+    #[error("shape error at {0}")]
+    Shape(String),
+    /// A shader does not compose, compile or run within the rules.
+    #[error("shader {name}: {message}")]
+    Shader {
+        /// Name of the shader file.
+        name: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The GPU interface refused a call; a bug of ours.
+    #[error("the GPU interface reported: {0}")]
+    Gpu(String),
+    /// A result is not a number, or a self-test failed.
+    #[error("{0}")]
+    Numeric(String),
+    /// An output file cannot be written.
+    #[error("{0}")]
+    Output(String),
+}
+
+/// The exit codes: number, and what it means. `lupe help exit-codes` prints this table.
+pub const EXIT_CODES: [(u8, &str); 14] = [
+    (0, "done"),
+    (1, "rejects found (only with --exit-code)"),
+    (2, "usage: a wrong flag or argument"),
+    (3, "input unreadable or unfit"),
+    (4, "weights or model file invalid"),
+    (5, "no usable device or loader"),
+    (6, "device lost or out of memory"),
+    (7, "not a number, or self-test failed"),
+    (8, "quality gate not met"),
+    (9, "finished in part (--keep-going)"),
+    (10, "output cannot be written"),
+    (70, "internal error (panic): a bug of ours"),
+    (124, "time limit"),
+    (130, "interrupted"),
+];
+
+impl Error {
+    /// The exit code of the process that ends with this error.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Usage(_) => 2,
+            Error::Input(_) => 3,
+            Error::Weights(_) => 4,
+            Error::Adapter(_) => 5,
+            Error::DeviceLost(_) | Error::Memory { .. } | Error::OutOfMemory(_) => 6,
+            Error::Numeric(_) => 7,
+            Error::Output(_) => 10,
+            Error::Shape(_) | Error::Shader { .. } | Error::Gpu(_) => 70,
+        }
+    }
+}
+
+fn list(problems: &[String]) -> String {
+    match problems {
+        [one] => one.clone(),
+        many => format!("{} problems:\n  {}", many.len(), many.join("\n  ")),
+    }
+}
+
+/// Bytes as people read them: `8.0 MiB (8388608 bytes)`.
+fn bytes(n: u64) -> String {
+    format!("{:.1} MiB ({n} bytes)", n as f64 / (1 << 20) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_a_documented_code() {
+        let errors = [
+            Error::Usage(String::new()),
+            Error::Input(String::new()),
+            Error::Weights(vec![]),
+            Error::Adapter(String::new()),
+            Error::Memory { need: 2, have: 1 },
+            Error::Numeric(String::new()),
+            Error::Output(String::new()),
+            Error::Gpu(String::new()),
+        ];
+        for e in errors {
+            assert!(EXIT_CODES.iter().any(|&(c, _)| c == e.exit_code()), "{e:?}");
+        }
+    }
+
+    #[test]
+    fn memory_says_need_and_have() {
+        let text = Error::Memory { need: 9 << 20, have: 8 << 20 }.to_string();
+        assert!(text.contains("9.0 MiB") && text.contains("8.0 MiB"), "{text}");
+    }
+}

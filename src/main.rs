@@ -1,0 +1,3 @@
+//! The `lupe` binary.
+
+fn main() {}
