@@ -1,1 +1,107 @@
-//! ops
+//! One file or folder per op: shape rule, candidates, CPU reference, cases.
+
+use crate::engine::Op;
+use crate::tensor::{Shape, Tensor};
+use std::rc::Rc;
+
+macro_rules! ops {
+    ($($name:ident),* $(,)?) => {
+        $(pub mod $name;)*
+
+        /// Every case of every op, by op: what sweeps, benches and tuning walk.
+        pub fn cases() -> Vec<(&'static str, Vec<Case>)> {
+            vec![$((stringify!($name), $name::cases())),*]
+        }
+    };
+}
+
+ops! { convert }
+
+/// How a case's inputs are filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// Uniform in [-1, 1).
+    Uniform,
+    /// Uniform, and a few rows are a thousand times larger: what uniform noise would hide.
+    Outliers,
+    /// Uniform, and a few elements are NaN, +inf and -inf.
+    NonFinite,
+}
+
+/// One op at one set of shapes: the unit of sweeps and benches.
+#[derive(Debug)]
+pub struct Case {
+    /// The op.
+    pub op: Rc<dyn Op>,
+    /// Shapes of its inputs.
+    pub inputs: Vec<Shape>,
+    /// How they are filled.
+    pub fill: Fill,
+    /// Largest normalised mean square error allowed.
+    pub bound: f64,
+}
+
+impl Case {
+    /// `op` on inputs of these shapes, uniform noise, bound 1e-7.
+    pub fn new(op: impl Op + 'static, inputs: &[&[usize]]) -> Case {
+        let inputs = inputs.iter().map(|s| Shape::new(s)).collect();
+        Case { op: Rc::new(op), inputs, fill: Fill::Uniform, bound: 1e-7 }
+    }
+
+    /// Filled this way.
+    pub fn fill(mut self, fill: Fill) -> Case {
+        self.fill = fill;
+        self
+    }
+
+    /// With this bound on the normalised mean square error.
+    pub fn bound(mut self, bound: f64) -> Case {
+        self.bound = bound;
+        self
+    }
+
+    /// Shape of the output.
+    pub fn output(&self) -> Result<Shape, String> {
+        self.op.infer(&self.inputs)
+    }
+
+    /// Inputs, filled from a counter hash: the same on every platform.
+    pub fn tensors(&self) -> Vec<Tensor> {
+        self.inputs.iter().enumerate().map(|(k, &s)| filled(s, self.fill, k as u64)).collect()
+    }
+}
+
+fn filled(shape: Shape, fill: Fill, seed: u64) -> Tensor {
+    let (_, cols) = shape.rows();
+    Tensor::from_fn(shape, |i| {
+        let z = splitmix(seed << 40 | i as u64);
+        let v = (z >> 40) as f32 / (1u64 << 23) as f32 - 1.0;
+        match fill {
+            Fill::Outliers if i / cols.max(1) % 5 == 3 => v * 1000.0,
+            Fill::NonFinite if z % 97 == 0 => [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][(z >> 8) as usize % 3],
+            _ => v,
+        }
+    })
+}
+
+/// The finaliser of splitmix64 over a counter.
+fn splitmix(counter: u64) -> u64 {
+    let z = (counter + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// Shape rule of ops that keep their input's shape.
+pub(crate) fn identity(x: &[Shape]) -> Result<Shape, String> {
+    match x {
+        [x] if x.is_empty() => Err("it has no element".into()),
+        [x] => Ok(*x),
+        _ => Err(format!("one input wanted, {} given", x.len())),
+    }
+}
+
+/// max(0, v) that keeps NaN: the references' ReLU.
+pub(crate) fn relu(v: f64) -> f64 {
+    if v.is_nan() { v } else { v.max(0.0) }
+}

@@ -1,0 +1,5 @@
+// No residual.
+
+fn residual_at(element: u32) -> f32 {
+    return 0.0;
+}

@@ -1,0 +1,27 @@
+// buffer = image, four channels a texel     one invocation per texel; flat grid; put in by the plan
+#import grid
+
+const WG: u32 = 64u;
+const PICTURE: bool = true; // [n, h, w, c]; else a matrix [rows, c], wrapped at the image's width
+
+struct Params { h: u32, w: u32, c: u32, rows: u32, in0_plane_w: u32, in0_plane_h: u32, in0_pad: u32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var x: texture_storage_2d<rgba32float, read>;
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) lane: u32) {
+    let i = flat_group(wg, grid) * WG + lane;
+    let row = i % p.rows;
+    let plane = i / p.rows;
+    if plane * 4u >= p.c { return; }
+    var at = vec2u(row % p.in0_plane_w, row / p.in0_plane_w + plane * p.in0_plane_h);
+    if PICTURE {
+        let r = row % (p.h * p.w);
+        at = vec2u(r % p.w + row / (p.h * p.w) * p.in0_plane_w, r / p.w + plane * p.in0_plane_h) + p.in0_pad;
+    }
+    let v = textureLoad(x, at);
+    for (var k = 0u; k < 4u; k++) { // unroll
+        if plane * 4u + k < p.c { y[row * p.c + plane * 4u + k] = v[k]; }
+    }
+}

@@ -1,0 +1,210 @@
+//! The graph: models append nodes by calling methods on `Var`; nothing runs here but the reference, on the CPU.
+
+use super::form::Caps;
+use super::shader::Kernel;
+use crate::error::{Error, Result};
+use crate::tensor::{Shape, Tensor};
+use std::cell::RefCell;
+use std::fmt::Debug;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What one node computes: shape rule, ways to run it, and its meaning in plain loops.
+pub trait Op: Debug {
+    /// Shape of the output for inputs of these shapes, or what is wrong with them.
+    fn infer(&self, x: &[Shape]) -> std::result::Result<Shape, String>;
+
+    /// Every way to run it on an adapter with these abilities, best guess first, the portable one last.
+    fn kernels(&self, x: &[Shape], y: Shape, caps: &Caps) -> Vec<Kernel>;
+
+    /// The op's meaning: plain loops, sums in f64.
+    fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor;
+
+    /// This op with `epilogue` done before its result is stored (the epilogue's other input comes last), if it can do that.
+    fn fuse(&self, _epilogue: Epilogue) -> Option<Rc<dyn Op>> {
+        None
+    }
+
+    /// What this op is when it follows another one, for inputs of these shapes: (epilogue, the input that it follows).
+    fn as_epilogue(&self, _x: &[Shape]) -> Vec<(Epilogue, usize)> {
+        vec![]
+    }
+
+    /// Floating-point operations of one run, a multiply-add counted as two.
+    fn flops(&self, _x: &[Shape], _y: Shape) -> u64 {
+        0
+    }
+}
+
+/// What may be done to a result before it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Epilogue {
+    /// Adds a vector along the last axis.
+    Bias,
+    /// Adds a tensor of the result's shape.
+    Add,
+    /// max(0, v), NaN kept.
+    Relu,
+}
+
+/// Where a node's value comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Given at every run.
+    Input,
+    /// A weight in host memory.
+    Weight(Arc<Tensor>),
+    /// Computed.
+    Op(Rc<dyn Op>),
+}
+
+/// One node: one dispatch, one output.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// What gives its value.
+    pub source: Source,
+    /// Nodes it reads.
+    pub inputs: Vec<usize>,
+    /// Shape of its value.
+    pub shape: Shape,
+    /// Path of its weights, or its name.
+    pub label: String,
+}
+
+/// An append-only list of nodes.
+#[derive(Debug, Default)]
+pub struct Graph {
+    nodes: RefCell<Vec<Node>>,
+    error: RefCell<Option<String>>,
+}
+
+/// A node of a graph; `Copy`, so that formulas read like formulas.
+#[derive(Clone, Copy, Debug)]
+pub struct Var<'g> {
+    graph: &'g Graph,
+    id: usize,
+}
+
+impl Graph {
+    /// An empty graph.
+    pub fn new() -> Graph {
+        Graph::default()
+    }
+
+    /// An input, given at every run.
+    pub fn input(&self, name: &str, shape: impl Into<Shape>) -> Var<'_> {
+        self.push(Node { source: Source::Input, inputs: vec![], shape: shape.into(), label: name.into() })
+    }
+
+    /// A weight.
+    pub fn weight(&self, name: &str, tensor: Arc<Tensor>) -> Var<'_> {
+        let shape = tensor.shape;
+        self.push(Node { source: Source::Weight(tensor), inputs: vec![], shape, label: name.into() })
+    }
+
+    fn push(&self, node: Node) -> Var<'_> {
+        let mut nodes = self.nodes.borrow_mut();
+        nodes.push(node);
+        Var { graph: self, id: nodes.len() - 1 }
+    }
+
+    /// All nodes so far, or the first shape error.
+    pub fn nodes(&self) -> Result<Vec<Node>> {
+        match &*self.error.borrow() {
+            Some(message) => Err(Error::Shape(message.clone())),
+            None => Ok(self.nodes.borrow().clone()),
+        }
+    }
+
+    /// Values of `outputs` by the references, on the CPU; `inputs` in the order in which they were declared.
+    pub fn eval(&self, outputs: &[Var], inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        let nodes = self.nodes()?;
+        let mut given = inputs.iter();
+        let mut values: Vec<Option<Arc<Tensor>>> = vec![None; nodes.len()];
+        let live = live(&nodes, &outputs.iter().map(|o| o.id).collect::<Vec<_>>());
+        for (i, node) in nodes.iter().enumerate() {
+            values[i] = match &node.source {
+                Source::Input => Some(Arc::new(input_value(node, given.next())?)),
+                Source::Weight(t) => Some(t.clone()),
+                Source::Op(op) if live[i] => {
+                    let x: Vec<&Tensor> = node.inputs.iter().filter_map(|&k| values[k].as_deref()).collect();
+                    Some(Arc::new(op.reference(&x, node.shape)))
+                }
+                Source::Op(_) => None,
+            };
+        }
+        Ok(outputs.iter().filter_map(|o| values[o.id].as_deref().cloned()).collect())
+    }
+}
+
+fn input_value(node: &Node, given: Option<&&Tensor>) -> Result<Tensor> {
+    match given {
+        Some(t) if t.shape == node.shape => Ok((*t).clone()),
+        Some(t) => Err(Error::Shape(format!("input {}: {} given, {} wanted", node.label, t.shape, node.shape))),
+        None => Err(Error::Shape(format!("input {} is not given", node.label))),
+    }
+}
+
+/// Which nodes any of `outputs` depends on.
+pub fn live(nodes: &[Node], outputs: &[usize]) -> Vec<bool> {
+    let mut live = vec![false; nodes.len()];
+    for &o in outputs {
+        live[o] = true;
+    }
+    for i in (0..nodes.len()).rev().filter(|&i| !nodes[i].inputs.is_empty()) {
+        if live[i] {
+            for &k in &nodes[i].inputs {
+                live[k] = true;
+            }
+        }
+    }
+    live
+}
+
+impl<'g> Var<'g> {
+    /// Appends a node that computes `op` of `inputs`. A wrong shape is kept as the graph's error; the chain goes on.
+    pub fn apply(self, op: impl Op + 'static, inputs: &[Var<'g>]) -> Var<'g> {
+        let shapes: Vec<Shape> = inputs.iter().map(|v| v.shape()).collect();
+        let label = self.graph.label(&op, inputs);
+        let shape = op.infer(&shapes).unwrap_or_else(|message| {
+            let seen: Vec<String> = shapes.iter().map(Shape::to_string).collect();
+            let text = format!("{label}: {message} (inputs {})", seen.join(" "));
+            self.graph.error.borrow_mut().get_or_insert(text);
+            Shape::from([1])
+        });
+        let inputs = inputs.iter().map(|v| v.id).collect();
+        self.graph.push(Node { source: Source::Op(Rc::new(op)), inputs, shape, label })
+    }
+
+    /// Shape of its value.
+    pub fn shape(&self) -> Shape {
+        self.graph.nodes.borrow()[self.id].shape
+    }
+
+    /// Size of axis `i`.
+    pub fn dim(&self, i: usize) -> usize {
+        self.shape().dim(i)
+    }
+
+    /// The graph it belongs to.
+    pub fn graph(&self) -> &'g Graph {
+        self.graph
+    }
+
+    /// Its number among the graph's nodes.
+    pub fn id(&self) -> usize {
+        self.id
+    }
+}
+
+impl Graph {
+    /// Path of the first weight among the inputs without its last name, else the op's name.
+    fn label(&self, op: &dyn Op, inputs: &[Var]) -> String {
+        let nodes = self.nodes.borrow();
+        let weight = inputs.iter().map(|v| &nodes[v.id]).find(|n| matches!(n.source, Source::Weight(_)));
+        match weight.and_then(|n| n.label.rsplit_once('.')) {
+            Some((path, _)) => path.to_string(),
+            None => format!("{op:?}").split([' ', '(', '{']).next().unwrap_or("op").to_lowercase(),
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! From graph nodes to steps: a candidate for every node, packing nodes and convert nodes put in, forms settled. No GPU call here.
+
+use super::form::{Caps, Form, Geometry};
+use super::fuse::fuse;
+use super::graph::{Node, Op, Source, live};
+use super::shader::Kernel;
+use crate::error::{Error, Result};
+use crate::ops::convert::{ToBuffer, ToImage};
+use crate::tensor::{Shape, Tensor};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Loop trips that an invocation may make in all; one driver silently stops at 65,535.
+pub const MAX_ITERATIONS: u64 = 60_000;
+
+/// Where a value comes from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// Given at every run; the input's number.
+    Input(usize),
+    /// A weight in host memory.
+    Weight(Arc<Tensor>),
+    /// Written by the step of this number.
+    Step(usize),
+}
+
+/// A value in GPU memory.
+#[derive(Clone, Debug)]
+pub struct Value {
+    /// Its shape.
+    pub shape: Shape,
+    /// Its form; the ring is the widest that any reader asks for.
+    pub form: Form,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// For what depends on weights alone: a name that says how it was made. It is computed once, when the plan is made.
+    pub constant: Option<String>,
+}
+
+/// One dispatch.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// What it computes.
+    pub op: Rc<dyn Op>,
+    /// How.
+    pub kernel: Kernel,
+    /// Values read.
+    pub inputs: Vec<usize>,
+    /// Value written.
+    pub output: usize,
+    /// Path of the weights, or name of the op.
+    pub label: String,
+}
+
+/// A graph made ready for planning.
+#[derive(Debug, Default)]
+pub struct Lowered {
+    /// All values.
+    pub values: Vec<Value>,
+    /// All dispatches, in order.
+    pub steps: Vec<Step>,
+    /// Shapes and names of the inputs, in the order declared; the value is `None` where nothing reads it.
+    pub inputs: Vec<(String, Shape)>,
+    /// Values of the outputs; all of them buffers.
+    pub outputs: Vec<usize>,
+}
+
+/// The candidates of `op` that an adapter can run at these shapes, best guess first.
+pub fn candidates(op: &dyn Op, x: &[Shape], y: Shape, caps: &Caps) -> Result<Vec<Kernel>> {
+    let mut kernels = op.kernels(x, y, caps);
+    let offered = kernels.len();
+    kernels.retain(|k| k.runs_on(caps) && k.iterations <= MAX_ITERATIONS && images_fit(k, x, y, caps));
+    if kernels.is_empty() {
+        let message = format!(
+            "none of {offered} candidates of {op:?} runs here at {x:?} -> {y}: each passes a limit of the adapter or {MAX_ITERATIONS} loop trips"
+        );
+        return Err(Error::Shader { name: format!("{op:?}"), message });
+    }
+    Ok(kernels)
+}
+
+fn images_fit(kernel: &Kernel, x: &[Shape], y: Shape, caps: &Caps) -> bool {
+    let packed = |i: usize| kernel.packs.iter().any(|p| p.0 == i);
+    let reads = kernel.reads.iter().enumerate().filter(|(i, _)| !packed(*i)).map(|(i, r)| (x.get(i), r.1));
+    reads.chain([(Some(&y), kernel.writes)]).all(|(shape, form)| match (shape, form) {
+        // A later reader may want a ring; three texels is the widest that any kernel at hand asks for.
+        (Some(&s), Form::Image { pad }) => Geometry::new(s, pad.max(3), caps.image_side).fits(caps.image_side),
+        _ => true,
+    })
+}
+
+/// Fuses, picks the candidate `pick(op, candidates)` of every live node and settles all forms.
+pub fn lower(
+    nodes: Vec<Node>,
+    outputs: &[usize],
+    caps: &Caps,
+    pick: &dyn Fn(&dyn Op, &[Kernel]) -> usize,
+) -> Result<Lowered> {
+    let nodes = fuse(nodes, outputs);
+    let live = live(&nodes, outputs);
+    let mut lowering = Lowering { caps, pick, out: Lowered::default() };
+    let mut value_of = vec![usize::MAX; nodes.len()];
+    for (i, node) in nodes.iter().enumerate() {
+        if let Source::Input = node.source {
+            let number = lowering.out.inputs.len();
+            lowering.out.inputs.push((node.label.clone(), node.shape));
+            value_of[i] = lowering.value(node.shape, Form::Buffer, Origin::Input(number), None);
+        } else if live[i] {
+            let inputs = node.inputs.iter().map(|&k| value_of[k]).collect();
+            value_of[i] = lowering.node(node, inputs)?;
+        }
+    }
+    let mut out = lowering.out;
+    out.outputs = outputs.iter().map(|&o| value_of[o]).collect();
+    settle(out, caps)
+}
+
+struct Lowering<'a> {
+    caps: &'a Caps,
+    pick: &'a dyn Fn(&dyn Op, &[Kernel]) -> usize,
+    out: Lowered,
+}
+
+impl Lowering<'_> {
+    fn value(&mut self, shape: Shape, form: Form, origin: Origin, constant: Option<String>) -> usize {
+        self.out.values.push(Value { shape, form, origin, constant });
+        self.out.values.len() - 1
+    }
+
+    fn node(&mut self, node: &Node, inputs: Vec<usize>) -> Result<usize> {
+        match &node.source {
+            Source::Op(op) => self.op(op.clone(), inputs, node.shape, &node.label),
+            Source::Weight(t) => {
+                let origin = Origin::Weight(t.clone());
+                Ok(self.value(node.shape, Form::Buffer, origin, Some(node.label.clone())))
+            }
+            Source::Input => Err(Error::Shape(format!("input {} is declared twice", node.label))),
+        }
+    }
+
+    /// Appends a step for `op` and, before it, the packing that its kernel asks for. One value packed the same way twice is
+    /// packed once.
+    fn op(&mut self, op: Rc<dyn Op>, mut inputs: Vec<usize>, shape: Shape, label: &str) -> Result<usize> {
+        let x: Vec<Shape> = inputs.iter().map(|&v| self.out.values[v].shape).collect();
+        let mut kernels = candidates(&*op, &x, shape, self.caps)?;
+        let kernel = kernels.swap_remove((self.pick)(&*op, &kernels).min(kernels.len() - 1));
+        for (i, pack) in &kernel.packs {
+            let from = inputs[*i];
+            let packed = pack
+                .infer(&[self.out.values[from].shape])
+                .map_err(|m| Error::Shape(format!("{label}: packing input {i}: {m}")))?;
+            inputs[*i] = match self.packed(pack, from) {
+                Some(v) => v,
+                None => self.op(pack.clone(), vec![from], packed, &format!("{label} pack"))?,
+            };
+        }
+        Ok(self.step(op, kernel, inputs, shape, label))
+    }
+
+    fn packed(&self, pack: &Rc<dyn Op>, from: usize) -> Option<usize> {
+        let name = format!("{pack:?}");
+        let same = |s: &&Step| s.inputs == [from] && format!("{:?}", s.op) == name;
+        self.out.steps.iter().find(same).map(|s| s.output)
+    }
+
+    fn step(&mut self, op: Rc<dyn Op>, kernel: Kernel, inputs: Vec<usize>, shape: Shape, label: &str) -> usize {
+        let names: Option<Vec<_>> = inputs.iter().map(|&v| self.out.values[v].constant.clone()).collect();
+        let constant = names.map(|n| format!("{op:?} {} ({})", kernel.label(), n.join(", ")));
+        let output = self.value(shape, kernel.writes, Origin::Step(self.out.steps.len()), constant);
+        self.out.steps.push(Step { op, kernel, inputs, output, label: label.into() });
+        output
+    }
+}
+
+/// Gives every value its widest ring and puts a convert node wherever a reader wants the other form.
+fn settle(from: Lowered, caps: &Caps) -> Result<Lowered> {
+    let mut image = vec![None; from.values.len()];
+    let mut buffer = vec![false; from.values.len()];
+    for &o in &from.outputs {
+        buffer[o] = true;
+    }
+    for step in &from.steps {
+        for (&v, &(_, form)) in step.inputs.iter().zip(&step.kernel.reads) {
+            match form {
+                Form::Buffer => buffer[v] = true,
+                Form::Image { pad } => image[v] = image[v].max(Some(pad)),
+            }
+        }
+    }
+    let Lowered { values, steps, inputs, outputs } = from;
+    let mut lowering = Lowering { caps, pick: &|_, _| 0, out: Lowered { inputs, ..Lowered::default() } };
+    let mut now = vec![[usize::MAX; 2]; values.len()]; // as a buffer, as an image
+    let mut steps = steps.into_iter();
+    for (v, value) in values.iter().enumerate() {
+        let made = match &value.origin {
+            Origin::Step(_) => {
+                let Some(mut step) = steps.next() else { continue };
+                step.inputs = step
+                    .inputs
+                    .iter()
+                    .zip(&step.kernel.reads)
+                    .map(|(&i, r)| now[i][usize::from(r.1 != Form::Buffer)])
+                    .collect();
+                let made = lowering.step(step.op, step.kernel, step.inputs, value.shape, &step.label);
+                widen(&mut lowering.out.values[made].form, image[v]);
+                made
+            }
+            origin => lowering.value(value.shape, value.form, origin.clone(), value.constant.clone()),
+        };
+        now[v] = lowering.both_forms(made, buffer[v], image[v])?;
+    }
+    lowering.out.outputs = outputs.iter().map(|&o| now[o][0]).collect();
+    Ok(lowering.out)
+}
+
+fn widen(form: &mut Form, wanted: Option<u32>) {
+    if let Form::Image { pad } = form {
+        *pad = (*pad).max(wanted.unwrap_or(0));
+    }
+}
+
+impl Lowering<'_> {
+    /// Value `made` as a buffer and as an image, converted where it is wanted.
+    fn both_forms(&mut self, made: usize, buffer: bool, image: Option<u32>) -> Result<[usize; 2]> {
+        let (shape, form) = (self.out.values[made].shape, self.out.values[made].form);
+        let label = match self.out.values[made].origin {
+            Origin::Step(s) => self.out.steps[s].label.clone(),
+            Origin::Input(i) => self.out.inputs[i].0.clone(),
+            Origin::Weight(_) => self.out.values[made].constant.clone().unwrap_or_default(),
+        };
+        match (form, image) {
+            (Form::Buffer, Some(pad)) => {
+                let converted = self.op(Rc::new(ToImage { pad }), vec![made], shape, &label)?;
+                widen(&mut self.out.values[converted].form, image);
+                Ok([made, converted])
+            }
+            (Form::Image { .. }, _) if buffer => Ok([self.op(Rc::new(ToBuffer), vec![made], shape, &label)?, made]),
+            _ => Ok([made, made]),
+        }
+    }
+}
