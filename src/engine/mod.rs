@@ -3,13 +3,19 @@
 pub mod compose;
 pub mod form;
 pub mod fuse;
+pub mod gpu;
 pub mod graph;
 pub mod lower;
+pub mod plan;
+pub mod probe;
+pub mod profile;
 pub mod scope;
 pub mod shader;
 pub mod slots;
 
 pub use form::{Caps, Family, Form, Geometry};
+pub use gpu::{Choice, Gpu};
 pub use graph::{Epilogue, Graph, Op, Var};
+pub use plan::{Options, Plan, Store};
 pub use scope::{Asked, Named, Scope};
 pub use shader::{Kernel, Shader};

@@ -1,0 +1,162 @@
+//! Which adapters there are, and which one a choice means.
+
+use super::super::form::{Caps, Family};
+use crate::error::{Error, Result};
+use std::str::FromStr;
+
+/// Kind of an adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A card of its own.
+    Discrete,
+    /// Part of the processor.
+    Integrated,
+    /// In a virtual machine.
+    Virtual,
+    /// The driver does not say.
+    Other,
+    /// A driver that runs on the processor.
+    Cpu,
+}
+
+/// What is known of an adapter.
+#[derive(Clone, Debug)]
+pub struct AdapterInfo {
+    /// Its number in the list.
+    pub index: usize,
+    /// `vulkan`, `metal`, `dx12` or `gl`.
+    pub backend: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub kind: Kind,
+    /// Name of the driver.
+    pub driver: String,
+    /// Version of the driver.
+    pub driver_info: String,
+    /// Smallest and largest subgroup.
+    pub subgroup: (u32, u32),
+    /// Bytes of the largest buffer.
+    pub buffer_bytes: u64,
+    /// Whether single kernels can be timed.
+    pub timestamps: bool,
+    /// Whether it computes with half precision.
+    pub f16: bool,
+    /// What kernels may count on.
+    pub caps: Caps,
+}
+
+impl AdapterInfo {
+    /// `vulkan:NAME`.
+    pub fn title(&self) -> String {
+        format!("{}:{}", self.backend, self.name)
+    }
+}
+
+/// Which adapter is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Choice {
+    /// The best one; GL only when nothing else exists.
+    #[default]
+    Auto,
+    /// The one of that number in the list.
+    Index(usize),
+    /// The first whose `backend:name` contains this text, case ignored.
+    Name(String),
+}
+
+impl FromStr for Choice {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> std::result::Result<Choice, Self::Err> {
+        Ok(match (text, text.parse()) {
+            ("auto", _) => Choice::Auto,
+            (_, Ok(index)) => Choice::Index(index),
+            _ => Choice::Name(text.into()),
+        })
+    }
+}
+
+/// All adapters, GL last; `backends` restricts the search as in `vulkan,gl`.
+pub async fn adapters(backends: Option<&str>) -> Vec<AdapterInfo> {
+    list(backends).await.into_iter().map(|a| a.1).collect()
+}
+
+pub(super) async fn choose(choice: &Choice, backends: Option<&str>) -> Result<(wgpu::Adapter, AdapterInfo)> {
+    let all = list(backends).await;
+    if all.is_empty() {
+        return Err(Error::Adapter(
+            "no GPU adapter was found. Install a Vulkan driver: your vendor's, or Mesa's software driver \
+             (Debian and Ubuntu: apt-get install mesa-vulkan-drivers libvulkan1; Fedora: dnf install mesa-vulkan-drivers \
+             vulkan-loader; Arch: pacman -S vulkan-swrast vulkan-icd-loader)"
+                .into(),
+        ));
+    }
+    let names: Vec<String> = all.iter().map(|a| format!("{} {}", a.1.index, a.1.title())).collect();
+    let found = match choice {
+        Choice::Auto => all.into_iter().min_by_key(|a| (a.1.backend == "gl", a.1.kind, a.1.index)),
+        Choice::Index(i) => all.into_iter().nth(*i),
+        Choice::Name(name) => {
+            let name = name.to_lowercase();
+            all.into_iter().find(|a| a.1.title().to_lowercase().contains(&name))
+        }
+    };
+    found.ok_or_else(|| Error::Adapter(format!("there is no adapter {choice:?}; there are: {}", names.join(", "))))
+}
+
+async fn list(backends: Option<&str>) -> Vec<(wgpu::Adapter, AdapterInfo)> {
+    let mut desc = wgpu::InstanceDescriptor::new_without_display_handle();
+    desc.backends = backends.map_or(wgpu::Backends::all(), wgpu::Backends::from_comma_list);
+    let instance = wgpu::Instance::new(desc);
+    let mut all = instance.enumerate_adapters(wgpu::Backends::all()).await;
+    all.retain(|a| backend(a) != "other");
+    all.sort_by_key(|a| backend(a) == "gl");
+    all.into_iter().enumerate().map(|(i, a)| (info(&a, i), a)).map(|(i, a)| (a, i)).collect()
+}
+
+fn backend(adapter: &wgpu::Adapter) -> &'static str {
+    match adapter.get_info().backend {
+        wgpu::Backend::Vulkan => "vulkan",
+        wgpu::Backend::Metal => "metal",
+        wgpu::Backend::Dx12 => "dx12",
+        wgpu::Backend::Gl => "gl",
+        _ => "other",
+    }
+}
+
+fn info(adapter: &wgpu::Adapter, index: usize) -> AdapterInfo {
+    let (i, l, f) = (adapter.get_info(), adapter.limits(), adapter.features());
+    let kind = match i.device_type {
+        wgpu::DeviceType::DiscreteGpu => Kind::Discrete,
+        wgpu::DeviceType::IntegratedGpu => Kind::Integrated,
+        wgpu::DeviceType::VirtualGpu => Kind::Virtual,
+        wgpu::DeviceType::Cpu => Kind::Cpu,
+        wgpu::DeviceType::Other => Kind::Other,
+    };
+    let one_size = i.subgroup_min_size == i.subgroup_max_size && f.contains(wgpu::Features::SUBGROUP);
+    let caps = Caps {
+        family: if kind == Kind::Cpu { Family::Software } else { Family::Gpu },
+        vendor: i.vendor,
+        subgroup: one_size.then_some(i.subgroup_min_size),
+        invocations: l.max_compute_invocations_per_workgroup,
+        shared_bytes: l.max_compute_workgroup_storage_size,
+        storage_buffers: l.max_storage_buffers_per_shader_stage,
+        storage_textures: l.max_storage_textures_per_shader_stage,
+        groups: l.max_compute_workgroups_per_dimension,
+        binding_bytes: l.max_storage_buffer_binding_size,
+        image_side: l.max_texture_dimension_2d,
+    };
+    AdapterInfo {
+        index,
+        backend: backend(adapter),
+        name: i.name,
+        kind,
+        driver: i.driver,
+        driver_info: i.driver_info,
+        subgroup: (i.subgroup_min_size, i.subgroup_max_size),
+        buffer_bytes: l.max_buffer_size,
+        timestamps: f.contains(wgpu::Features::TIMESTAMP_QUERY),
+        f16: f.contains(wgpu::Features::SHADER_F16),
+        caps,
+    }
+}

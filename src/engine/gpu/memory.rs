@@ -1,0 +1,103 @@
+//! Memory on the device: buffers and images, upload and read-back.
+
+use super::super::form::{Form, Geometry};
+use super::Gpu;
+use crate::error::{Error, Result};
+use crate::tensor::Shape;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Memory that holds a value.
+#[derive(Clone, Debug)]
+pub(crate) enum Resource {
+    Buffer(wgpu::Buffer),
+    Image { texture: wgpu::Texture, view: wgpu::TextureView, geometry: Geometry },
+}
+
+impl Gpu {
+    /// A storage buffer of `bytes`.
+    pub(crate) fn buffer(&self, label: &str, bytes: u64) -> wgpu::Buffer {
+        use wgpu::BufferUsages as U;
+        self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: bytes,
+            usage: U::STORAGE | U::COPY_SRC | U::COPY_DST,
+            mapped_at_creation: false,
+        })
+    }
+
+    /// A buffer that the host can read.
+    pub(crate) fn staging(&self, bytes: u64) -> wgpu::Buffer {
+        self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("read back"),
+            size: bytes,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        })
+    }
+
+    /// An image of that geometry, all zeros.
+    pub(crate) fn image(&self, label: &str, geometry: Geometry) -> Resource {
+        use wgpu::TextureUsages as U;
+        let texture = self.device.create_texture(&wgpu::TextureDescriptor {
+            label: Some(label),
+            size: wgpu::Extent3d { width: geometry.width, height: geometry.height, depth_or_array_layers: 1 },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: wgpu::TextureFormat::Rgba32Float,
+            usage: U::STORAGE_BINDING | U::COPY_SRC | U::COPY_DST,
+            view_formats: &[],
+        });
+        let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
+        Resource::Image { texture, view, geometry }
+    }
+
+    /// Fresh memory for a value of `shape` in `form`, `extra` bytes longer where it is a buffer.
+    pub(crate) fn memory(&self, label: &str, shape: Shape, form: Form, extra: u64) -> Resource {
+        match form {
+            Form::Buffer => Resource::Buffer(self.buffer(label, 4 * shape.len() as u64 + extra)),
+            Form::Image { pad } => self.image(label, Geometry::new(shape, pad, self.caps.image_side)),
+        }
+    }
+
+    /// Words of a readable buffer, once all submitted work is done.
+    pub(crate) fn read(&self, staging: &wgpu::Buffer) -> Result<Vec<f32>> {
+        let slice = staging.slice(..);
+        let failed = Arc::new(Mutex::new(None));
+        let report = failed.clone();
+        slice.map_async(wgpu::MapMode::Read, move |r| {
+            *report.lock().unwrap_or_else(PoisonError::into_inner) = r.err();
+        });
+        self.wait()?;
+        if let Some(e) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(Error::DeviceLost(format!("results cannot be read back: {e}")));
+        }
+        let view = slice.get_mapped_range().map_err(|e| Error::Gpu(e.to_string()))?;
+        let data = bytemuck::pod_collect_to_vec(&view);
+        drop(view);
+        staging.unmap();
+        Ok(data)
+    }
+}
+
+impl Resource {
+    /// Bytes it takes.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Resource::Buffer(b) => b.size(),
+            Resource::Image { geometry, .. } => geometry.bytes(),
+        }
+    }
+
+    /// As a binding: an image whole, a buffer's first `bytes`.
+    pub(crate) fn binding(&self, bytes: u64) -> wgpu::BindingResource<'_> {
+        match self {
+            Resource::Buffer(buffer) => wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer,
+                offset: 0,
+                size: wgpu::BufferSize::new(bytes),
+            }),
+            Resource::Image { view, .. } => wgpu::BindingResource::TextureView(view),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The adapter: what there is, what it can do, and the open device with its pipelines.
+
+mod adapters;
+mod memory;
+
+pub use adapters::{AdapterInfo, Choice, Kind, adapters};
+pub(crate) use memory::Resource;
+
+use super::compose;
+use super::form::{Caps, Form};
+use super::shader::Kernel;
+use crate::error::{Error, Result};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// An open device.
+#[derive(Debug)]
+pub struct Gpu {
+    pub(crate) device: wgpu::Device,
+    pub(crate) queue: wgpu::Queue,
+    /// The adapter it was opened on.
+    pub info: AdapterInfo,
+    /// What kernels may count on.
+    pub caps: Caps,
+    fault: Arc<Mutex<Option<Error>>>,
+    pipelines: Mutex<HashMap<(String, bool), Pipeline>>,
+}
+
+/// A compiled kernel.
+#[derive(Clone, Debug)]
+pub(crate) struct Pipeline {
+    pub pipeline: wgpu::ComputePipeline,
+    pub layout: wgpu::BindGroupLayout,
+    /// Names and types of the params, in order.
+    pub params: Arc<Vec<(String, String)>>,
+}
+
+impl Gpu {
+    /// Opens the adapter of that choice; `backends` restricts the search as in `vulkan,gl`.
+    ///
+    /// # Errors
+    /// [`Error::Adapter`] when there is none, or it refuses.
+    pub async fn new(choice: &Choice, backends: Option<&str>) -> Result<Gpu> {
+        let (adapter, info) = adapters::choose(choice, backends).await?;
+        let wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+        let desc = wgpu::DeviceDescriptor {
+            label: Some("lupe"),
+            required_features: adapter.features() & wanted,
+            required_limits: adapter.limits(),
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        };
+        let opened = adapter.request_device(&desc).await;
+        let (device, queue) = opened.map_err(|e| Error::Adapter(format!("{} cannot be opened: {e}", info.title())))?;
+        let fault = Arc::new(Mutex::new(None));
+        watch(&device, &fault);
+        let caps = info.caps;
+        Ok(Gpu { device, queue, info, caps, fault, pipelines: Mutex::default() })
+    }
+
+    /// The first error that the device reported since the last call, if any.
+    pub fn check(&self) -> Result<()> {
+        match self.fault.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until all submitted work is done.
+    pub(crate) fn wait(&self) -> Result<()> {
+        self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|e| Error::DeviceLost(e.to_string()))?;
+        self.check()
+    }
+
+    /// Whether kernels can be timed one by one.
+    pub fn timestamps(&self) -> bool {
+        self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
+    }
+
+    /// The pipeline of a kernel; `checked` keeps bounds checks and loop bounding whatever the kernel says.
+    pub(crate) fn pipeline(&self, kernel: &Kernel, checked: bool) -> Result<Pipeline> {
+        let source = kernel.source()?;
+        let key = (source, checked);
+        if let Some(known) = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(known.clone());
+        }
+        let made = self.compile(kernel, &key.0, checked)?;
+        self.pipelines.lock().unwrap_or_else(PoisonError::into_inner).insert(key, made.clone());
+        Ok(made)
+    }
+
+    fn compile(&self, kernel: &Kernel, source: &str, checked: bool) -> Result<Pipeline> {
+        let label = kernel.label();
+        let mut checks = wgpu::ShaderRuntimeChecks::checked();
+        checks.force_loop_bounding = checked;
+        checks.bounds_checks = checked || !kernel.unchecked;
+        let desc =
+            wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(source.into()) };
+        // SAFETY: every loop of our shaders is bounded by a param or a constant (tests/shaders.rs), so loop bounding adds nothing;
+        // kernels that drop bounds checks guard their accesses by sizes in params, and sweeps run them against checked modules.
+        #[allow(unsafe_code)]
+        let module = unsafe { self.device.create_shader_module_trusted(desc, checks) };
+        let entries: Vec<_> = layout_entries(kernel).collect();
+        let desc = wgpu::BindGroupLayoutDescriptor { label: Some(&label), entries: &entries };
+        let layout = self.device.create_bind_group_layout(&desc);
+        let whole = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(&label),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(&label),
+            layout: Some(&whole),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
+            cache: None,
+        });
+        self.check().map_err(|e| Error::Shader { name: label, message: e.to_string() })?;
+        Ok(Pipeline { pipeline, layout, params: Arc::new(compose::params(source)) })
+    }
+}
+
+/// Keeps the first error and a lost device where `check` finds them.
+fn watch(device: &wgpu::Device, fault: &Arc<Mutex<Option<Error>>>) {
+    let keep = |slot: &Mutex<Option<Error>>, error: Error| {
+        slot.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    };
+    let slot = fault.clone();
+    device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| {
+        let error = match e {
+            wgpu::Error::OutOfMemory { source } => Error::OutOfMemory(source.to_string()),
+            other => Error::Gpu(other.to_string()),
+        };
+        keep(&slot, error);
+    }));
+    let slot = fault.clone();
+    device.set_device_lost_callback(move |reason, message| {
+        if reason != wgpu::DeviceLostReason::Destroyed {
+            keep(&slot, Error::DeviceLost(message));
+        }
+    });
+}
+
+fn layout_entries(kernel: &Kernel) -> impl Iterator<Item = wgpu::BindGroupLayoutEntry> + '_ {
+    let uniform = wgpu::BindingType::Buffer {
+        ty: wgpu::BufferBindingType::Uniform,
+        has_dynamic_offset: false,
+        min_binding_size: None,
+    };
+    let entry = |(binding, ty)| wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty,
+        count: None,
+    };
+    let inputs = kernel.reads.iter().map(|&(binding, form)| (binding, binding_type(form, true)));
+    [(0, uniform), (1, binding_type(kernel.writes, false))].into_iter().chain(inputs).map(entry)
+}
+
+fn binding_type(form: Form, read: bool) -> wgpu::BindingType {
+    match form {
+        Form::Buffer => wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Storage { read_only: read },
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        },
+        Form::Image { .. } => wgpu::BindingType::StorageTexture {
+            access: if read { wgpu::StorageTextureAccess::ReadOnly } else { wgpu::StorageTextureAccess::WriteOnly },
+            format: wgpu::TextureFormat::Rgba32Float,
+            view_dimension: wgpu::TextureViewDimension::D2,
+        },
+    }
+}

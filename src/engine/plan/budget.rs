@@ -1,0 +1,44 @@
+//! What a plan needs, against what it may take; before anything is created.
+
+use super::super::form::{Form, Geometry};
+use super::super::gpu::Gpu;
+use super::super::lower::{Lowered, Origin, Value};
+use super::{Options, Store};
+use crate::error::{Error, Result};
+
+/// Bytes the plan needs in all: slots, inputs, outputs read back, constants that are kept.
+pub(super) fn check(gpu: &Gpu, lowered: &Lowered, slots: u64, store: &Store, options: Options) -> Result<u64> {
+    for value in &lowered.values {
+        let need = bytes(gpu, value);
+        let have = if value.form == Form::Buffer { gpu.caps.binding_bytes } else { gpu.info.buffer_bytes };
+        if need > have {
+            return Err(Error::Memory { need, have });
+        }
+    }
+    let inputs = lowered.inputs.iter().map(|i| 4 * i.1.len() as u64).sum::<u64>();
+    let outputs = lowered.outputs.iter().map(|&o| bytes(gpu, &lowered.values[o])).sum::<u64>();
+    let constants = kept(lowered).map(|v| bytes(gpu, &lowered.values[v])).sum::<u64>();
+    let making = lowered.values.iter().filter(|v| matches!(v.origin, Origin::Weight(_)));
+    let making = making.filter(|v| store.get(v).is_none()).map(|v| bytes(gpu, v)).max().unwrap_or(0);
+    let need = slots + inputs + outputs + constants + making;
+    match options.limit_memory {
+        Some(have) if need > have => Err(Error::Memory { need, have }),
+        _ => Ok(need),
+    }
+}
+
+/// Constants that steps of a run, or the outputs, read.
+pub(super) fn kept(lowered: &Lowered) -> impl Iterator<Item = usize> + '_ {
+    let runs = |v: usize| lowered.values[v].constant.is_none();
+    (0..lowered.values.len()).filter(move |&v| {
+        lowered.values[v].constant.is_some()
+            && (lowered.outputs.contains(&v) || lowered.steps.iter().any(|s| runs(s.output) && s.inputs.contains(&v)))
+    })
+}
+
+fn bytes(gpu: &Gpu, value: &Value) -> u64 {
+    match value.form {
+        Form::Buffer => 4 * value.shape.len() as u64,
+        Form::Image { pad } => Geometry::new(value.shape, pad, gpu.caps.image_side).bytes(),
+    }
+}

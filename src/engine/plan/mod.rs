@@ -1,0 +1,248 @@
+//! A plan: a graph turned once into a list of dispatches over fixed memory, and replayed at every run.
+
+mod budget;
+pub(crate) mod step;
+mod store;
+
+pub use store::Store;
+pub(crate) use store::dispatch;
+
+use super::form::{Form, Geometry};
+use super::gpu::{Gpu, Resource};
+use super::graph::{Graph, Op, Var};
+use super::lower::{Lowered, Origin, lower};
+use super::shader::Kernel;
+use super::slots::{Lifetime, assign_slots};
+use crate::error::{Error, Result};
+use crate::tensor::{Shape, Tensor};
+use step::{Ready, WINDOW};
+
+/// How to plan.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Bytes of device memory that the plan and its weights may take.
+    pub limit_memory: Option<u64>,
+}
+
+/// A graph ready to run on a device.
+#[derive(Debug)]
+pub struct Plan<'g> {
+    gpu: &'g Gpu,
+    steps: Vec<Ready>,
+    inputs: Vec<(String, Shape, wgpu::Buffer)>,
+    outputs: Vec<(Shape, Resource, wgpu::Buffer)>,
+    bytes: u64,
+}
+
+/// Time of one step in one run.
+#[derive(Clone, Debug)]
+pub struct Timing {
+    /// Path of the weights, or name of the op.
+    pub label: String,
+    /// Readable name of the kernel.
+    pub kernel: String,
+    /// Nanoseconds on the device.
+    pub ns: f64,
+    /// Floating-point operations.
+    pub flops: u64,
+    /// Bytes read and written at least.
+    pub bytes: u64,
+}
+
+/// Which slot kind a value belongs to: buffers are shared by size, images only within one geometry.
+type SlotKind = Option<Geometry>;
+
+impl<'g> Plan<'g> {
+    /// Plans `outputs` of `graph`. What depends on weights alone is computed now and kept in `store`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for a malformed graph, [`Error::Memory`] before anything is created if the plan needs more than
+    /// it may take, [`Error::Shader`] if a kernel cannot run here.
+    pub async fn new(
+        gpu: &'g Gpu,
+        graph: &Graph,
+        outputs: &[Var<'_>],
+        store: &Store,
+        options: Options,
+    ) -> Result<Plan<'g>> {
+        let ids: Vec<usize> = outputs.iter().map(Var::id).collect();
+        let first = |_: &dyn Op, _: &[Kernel]| 0;
+        let lowered = lower(graph.nodes()?, &ids, &gpu.caps, &first)?;
+        let (slot_of, slots) = assign_slots(&lifetimes(gpu, &lowered));
+        let slot_bytes: u64 = slots.iter().map(|s| s.0).sum();
+        let need = budget::check(gpu, &lowered, slot_bytes, store, options)?;
+        store.prepare(gpu, &lowered)?;
+        let memory: Vec<Resource> = slots.iter().map(|slot| slot_memory(gpu, slot)).collect();
+        let mut plan = Plan { gpu, steps: vec![], inputs: vec![], outputs: vec![], bytes: need };
+        for (name, shape) in &lowered.inputs {
+            plan.inputs.push((name.clone(), *shape, gpu.buffer(name, 4 * shape.len() as u64)));
+        }
+        plan.bind(&lowered, store, &slot_of, &memory)?;
+        log::debug!("{} dispatches, slots {slot_bytes} bytes, {need} bytes in all", plan.steps.len());
+        gpu.check()?;
+        Ok(plan)
+    }
+
+    /// Makes the runtime steps and finds the outputs.
+    fn bind(&mut self, lowered: &Lowered, store: &Store, slot_of: &[usize], memory: &[Resource]) -> Result<()> {
+        let inputs: Vec<Resource> = self.inputs.iter().map(|i| Resource::Buffer(i.2.clone())).collect();
+        let steps: Vec<usize> = runtime_steps(lowered).collect();
+        let slot_at = |s: usize| steps.iter().position(|&k| k == s).and_then(|k| slot_of.get(k)).map(|&k| &memory[k]);
+        let locate = |v: usize| -> Result<Resource> {
+            let value = &lowered.values[v];
+            let found = match (&value.constant, &value.origin) {
+                (Some(_), _) => store.get(value),
+                (None, Origin::Input(i)) => inputs.get(*i).cloned(),
+                (None, Origin::Step(s)) => slot_at(*s).cloned(),
+                (None, Origin::Weight(_)) => None,
+            };
+            found.ok_or_else(|| Error::Gpu(format!("value {v} of the plan has no memory")))
+        };
+        let located: Vec<Result<Resource>> = (0..lowered.values.len()).map(locate).collect();
+        let uniform = self.gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("params"),
+            size: (WINDOW * steps.len().max(1)) as u64,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let memory = |v: usize| match &located[v] {
+            Ok(r) => Ok((r, 4 * lowered.values[v].shape.len() as u64)),
+            Err(e) => Err(Error::Gpu(e.to_string())),
+        };
+        let mut words = vec![0u32; WINDOW / 4 * steps.len().max(1)];
+        for (k, &s) in steps.iter().enumerate() {
+            let step = &lowered.steps[s];
+            let pipeline = self.gpu.pipeline(&step.kernel, false)?;
+            let window = step::words(lowered, step, &pipeline, self.gpu.caps.image_side)?;
+            words[WINDOW / 4 * k..][..window.len()].copy_from_slice(&window);
+            let at = (&uniform, (WINDOW * k) as u64);
+            self.steps.push(step::ready(self.gpu, lowered, step, &pipeline, at, memory)?);
+        }
+        self.gpu.queue.write_buffer(&uniform, 0, bytemuck::cast_slice(&words));
+        for &o in &lowered.outputs {
+            let (resource, bytes) = memory(o)?;
+            self.outputs.push((lowered.values[o].shape, resource.clone(), self.gpu.staging(bytes)));
+        }
+        Ok(())
+    }
+
+    /// Number of dispatches of a run, converts counted.
+    pub fn dispatches(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Bytes of device memory that the plan and its weights take.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Path and kernel of every dispatch.
+    pub fn steps(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.steps.iter().map(|s| (s.label.as_str(), s.kernel.as_str()))
+    }
+
+    /// Runs once: inputs in the order declared, outputs in the order planned.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for an input of another shape; [`Error::DeviceLost`], [`Error::OutOfMemory`] from the device.
+    pub async fn run(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        self.upload(inputs)?;
+        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for step in &self.steps {
+                step.record(&mut pass);
+            }
+        }
+        self.finish(encoder)
+    }
+
+    /// Runs once with a pass and a pair of timestamps per step.
+    ///
+    /// # Errors
+    /// As [`Plan::run`], and [`Error::Adapter`] where the adapter has no timestamps.
+    pub async fn run_timed(&self, inputs: &[&Tensor]) -> Result<(Vec<Tensor>, Vec<Timing>)> {
+        if !self.gpu.timestamps() {
+            return Err(Error::Adapter(format!("{} cannot time single kernels", self.gpu.info.title())));
+        }
+        self.upload(inputs)?;
+        let device = &self.gpu.device;
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let ticks = super::profile::Ticks::new(self.gpu, self.steps.len());
+        for (k, step) in self.steps.iter().enumerate() {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: Some(&step.label),
+                timestamp_writes: Some(ticks.writes(k)),
+            });
+            step.record(&mut pass);
+        }
+        ticks.resolve(&mut encoder);
+        let outputs = self.finish(encoder)?;
+        let timings = self.steps.iter().zip(ticks.read(self.gpu)?).map(|(s, ns)| Timing {
+            label: s.label.clone(),
+            kernel: s.kernel.clone(),
+            ns,
+            flops: s.flops,
+            bytes: s.bytes,
+        });
+        Ok((outputs, timings.collect()))
+    }
+
+    fn upload(&self, inputs: &[&Tensor]) -> Result<()> {
+        if inputs.len() != self.inputs.len() {
+            return Err(Error::Shape(format!("{} inputs given, {} wanted", inputs.len(), self.inputs.len())));
+        }
+        for (tensor, (name, shape, buffer)) in inputs.iter().zip(&self.inputs) {
+            if tensor.shape != *shape {
+                return Err(Error::Shape(format!("input {name}: {} given, {shape} wanted", tensor.shape)));
+            }
+            self.gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&tensor.data));
+        }
+        Ok(())
+    }
+
+    /// Copies the outputs out, submits and reads them back.
+    fn finish(&self, mut encoder: wgpu::CommandEncoder) -> Result<Vec<Tensor>> {
+        for (_, resource, staging) in &self.outputs {
+            if let Resource::Buffer(buffer) = resource {
+                encoder.copy_buffer_to_buffer(buffer, 0, staging, 0, staging.size());
+            }
+        }
+        self.gpu.queue.submit([encoder.finish()]);
+        self.gpu.check()?;
+        let read = |(shape, _, staging): &(Shape, _, _)| Ok(Tensor::new(*shape, self.gpu.read(staging)?));
+        self.outputs.iter().map(read).collect()
+    }
+}
+
+/// Steps that run at every run.
+fn runtime_steps(lowered: &Lowered) -> impl Iterator<Item = usize> {
+    (0..lowered.steps.len()).filter(|&s| lowered.values[lowered.steps[s].output].constant.is_none())
+}
+
+/// Lifetime of the output of every runtime step, in the order of the steps.
+fn lifetimes(gpu: &Gpu, lowered: &Lowered) -> Vec<Lifetime<SlotKind>> {
+    let steps: Vec<usize> = runtime_steps(lowered).collect();
+    let lifetime = |(k, &s): (usize, &usize)| {
+        let output = lowered.steps[s].output;
+        let value = &lowered.values[output];
+        let last = steps.iter().rposition(|&r| lowered.steps[r].inputs.contains(&output)).unwrap_or(k);
+        let to = if lowered.outputs.contains(&output) { usize::MAX } else { last };
+        let (bytes, kind) = match value.form {
+            Form::Buffer => (4 * value.shape.len() as u64, None),
+            Form::Image { pad } => {
+                let g = Geometry::new(value.shape, pad, gpu.caps.image_side);
+                (g.bytes(), Some(g))
+            }
+        };
+        Lifetime { from: k, to, bytes, kind }
+    };
+    steps.iter().enumerate().map(lifetime).collect()
+}
+
+fn slot_memory(gpu: &Gpu, (bytes, kind): &(u64, SlotKind)) -> Resource {
+    match kind {
+        Some(geometry) => gpu.image("slot", *geometry),
+        None => Resource::Buffer(gpu.buffer("slot", *bytes)),
+    }
+}

@@ -1,0 +1,106 @@
+//! Weights and what was packed from them, on the device, by name: as long as the program lives, shared by its plans.
+
+use super::super::gpu::{Gpu, Resource};
+use super::super::lower::{Lowered, Origin, Value};
+use super::budget::kept;
+use super::step::{self, WINDOW};
+use crate::error::{Error, Result};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Constants on the device. One store serves one set of weights on one device.
+#[derive(Debug, Default)]
+pub struct Store {
+    values: Mutex<HashMap<String, Resource>>,
+}
+
+impl Store {
+    /// An empty store.
+    pub fn new() -> Store {
+        Store::default()
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Resource>> {
+        self.values.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> u64 {
+        self.all().values().map(Resource::bytes).sum()
+    }
+
+    pub(crate) fn get(&self, value: &Value) -> Option<Resource> {
+        self.all().get(&key(value)?).cloned()
+    }
+
+    /// Computes every constant that runs read and that is not here yet; raw weights that only packing reads are released.
+    pub(crate) fn prepare(&self, gpu: &Gpu, lowered: &Lowered) -> Result<()> {
+        for v in kept(lowered) {
+            if self.get(&lowered.values[v]).is_none() {
+                let made = self.make(gpu, lowered, v)?;
+                gpu.wait()?;
+                let key = key(&lowered.values[v]).unwrap_or_default();
+                self.all().insert(key, made);
+            }
+        }
+        Ok(())
+    }
+
+    fn make(&self, gpu: &Gpu, lowered: &Lowered, v: usize) -> Result<Resource> {
+        let value = &lowered.values[v];
+        if let Some(known) = self.get(value) {
+            return Ok(known);
+        }
+        match &value.origin {
+            Origin::Weight(tensor) => {
+                let buffer = gpu.buffer(value.constant.as_deref().unwrap_or("weight"), 4 * tensor.data.len() as u64);
+                gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&tensor.data));
+                Ok(Resource::Buffer(buffer))
+            }
+            Origin::Step(s) => {
+                let step = &lowered.steps[*s];
+                let inputs = step.inputs.iter().map(|&i| Ok((i, self.make(gpu, lowered, i)?)));
+                let inputs = inputs.collect::<Result<HashMap<usize, Resource>>>()?;
+                let output = gpu.memory(&step.label, value.shape, value.form, 0);
+                dispatch(gpu, lowered, *s, &|k| if k == v { Some(&output) } else { inputs.get(&k) }, false, 0)?;
+                Ok(output)
+            }
+            Origin::Input(_) => Err(Error::Gpu(format!("value {v} depends on an input and is no constant"))),
+        }
+    }
+}
+
+/// Runs one step by itself, right away; `extra` bytes more than the value are bound of every buffer.
+pub(crate) fn dispatch<'a>(
+    gpu: &Gpu,
+    lowered: &Lowered,
+    number: usize,
+    memory: &dyn Fn(usize) -> Option<&'a Resource>,
+    checked: bool,
+    extra: u64,
+) -> Result<()> {
+    let step = &lowered.steps[number];
+    let pipeline = gpu.pipeline(&step.kernel, checked)?;
+    let words = step::words(lowered, step, &pipeline, gpu.caps.image_side)?;
+    let params = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("params"),
+        size: WINDOW as u64,
+        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    gpu.queue.write_buffer(&params, 0, bytemuck::cast_slice(&words));
+    let located = |k: usize| match memory(k) {
+        Some(r) => Ok((r, 4 * lowered.values[k].shape.len() as u64 + extra)),
+        None => Err(Error::Gpu(format!("value {k} has no memory"))),
+    };
+    let ready = step::ready(gpu, lowered, step, &pipeline, (&params, 0), located)?;
+    let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    ready.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
+    gpu.queue.submit([encoder.finish()]);
+    gpu.check()
+}
+
+/// Name of a constant, its form included: one weight may be kept in several.
+fn key(value: &Value) -> Option<String> {
+    Some(format!("{} {:?}", value.constant.as_ref()?, value.form))
+}

@@ -1,0 +1,96 @@
+//! Runs one candidate of one case and compares it with the reference.
+
+use lupe::engine::probe::probe;
+use lupe::engine::{Choice, Gpu};
+use lupe::ops::{Case, Fill};
+use lupe::tensor::Tensor;
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The device of this test binary.
+pub fn gpu() -> &'static Gpu {
+    static GPU: OnceLock<Gpu> = OnceLock::new();
+    GPU.get_or_init(|| {
+        let choice: Choice = std::env::var("LUPE_TEST_DEVICE").unwrap_or("auto".into()).parse().unwrap();
+        pollster::block_on(Gpu::new(&choice, None)).expect("a GPU adapter; LUPE_NO_GPU=1 skips what needs one")
+    })
+}
+
+/// One candidate of one case, by numbers: what a thread can be given.
+#[derive(Clone, Copy)]
+pub struct Run {
+    pub op: &'static str,
+    pub case: usize,
+    pub candidate: usize,
+}
+
+impl Run {
+    pub fn check(&self) -> Result<(), String> {
+        let cases = lupe::ops::cases().into_iter().find(|c| c.0 == self.op).expect("the op exists").1;
+        let case = &cases[self.case];
+        let shape = case.output()?;
+        let small = shape.len() <= 20_000 && case.op.flops(&case.inputs, shape) <= 20_000_000;
+        check(case, self.candidate, if small { &[false, true] } else { &[false] })
+    }
+}
+
+/// Compares candidate `number` with the reference, in production modules and (`true`) in fully checked ones.
+pub fn check(case: &Case, number: usize, modes: &[bool]) -> Result<(), String> {
+    let inputs = case.tensors();
+    let inputs: Vec<&Tensor> = inputs.iter().collect();
+    let want = case.op.reference(&inputs, case.output()?);
+    let mut seen: Vec<Vec<u32>> = vec![];
+    for &checked in modes {
+        let mode = if checked { "checked" } else { "production" };
+        let got = probe(gpu(), &case.op, number, &inputs, checked).map_err(|e| format!("{mode}: {e}"))?;
+        if let Some(first) = got.trespasses.first() {
+            return Err(format!("{mode}: {first}"));
+        }
+        compare(&got.output, &want, case).map_err(|e| format!("{mode}: {e}"))?;
+        seen.push(got.output.data.iter().map(|v| if v.is_nan() { u32::MAX } else { v.to_bits() }).collect());
+    }
+    if seen.windows(2).any(|w| w[0] != w[1]) { Err("production and checked modules disagree".into()) } else { Ok(()) }
+}
+
+/// Normalised mean square error within the case's bound, per row too where outliers are planted; non-finite numbers never lost.
+pub fn compare(got: &Tensor, want: &Tensor, case: &Case) -> Result<(), String> {
+    for (i, (g, w)) in got.data.iter().zip(&want.data).enumerate() {
+        if !w.is_finite() && g.is_finite() {
+            return Err(format!("element {i} is {g}, the reference {w}: a non-finite number was lost"));
+        }
+        if w.is_finite() && !g.is_finite() && case.fill != Fill::NonFinite {
+            return Err(format!("element {i} is {g}, the reference {w}"));
+        }
+    }
+    let rows = if case.fill == Fill::Outliers { want.shape.last().max(1) } else { want.data.len().max(1) };
+    for (row, (g, w)) in got.data.chunks(rows).zip(want.data.chunks(rows)).enumerate() {
+        let error = nmse(g, w);
+        if error > case.bound {
+            return Err(format!("row {row}: normalised error {error:.2e}, allowed {:.0e}", case.bound));
+        }
+    }
+    Ok(())
+}
+
+fn nmse(got: &[f32], want: &[f32]) -> f64 {
+    let finite = || got.iter().zip(want).filter(|(g, w)| g.is_finite() && w.is_finite());
+    let error: f64 = finite().map(|(&g, &w)| (f64::from(g) - f64::from(w)).powi(2)).sum();
+    let power: f64 = finite().map(|(_, &w)| f64::from(w).powi(2)).sum();
+    if error == 0.0 { 0.0 } else { error / power }
+}
+
+/// Runs this test binary again with the software driver at another vector width: other subgroup sizes.
+pub fn again_at_width(bits: &str) -> Result<(), String> {
+    let this = std::env::current_exe().map_err(|e| e.to_string())?;
+    let output = Command::new(this)
+        .env("LP_NATIVE_VECTOR_WIDTH", bits)
+        .env("LUPE_SWEEP_NARROW", "1")
+        .output()
+        .map_err(|e| e.to_string())?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if output.status.success() && text.contains("test result: ok") {
+        Ok(())
+    } else {
+        Err(format!("at {bits} bits:\n{text}"))
+    }
+}

@@ -1,0 +1,41 @@
+//! Sweeps every candidate of every op against its reference on the device, in fenced memory; production and checked modules.
+//!
+//! Every case x candidate is a test of its own, so that `cargo test --test ops -- conv` runs what it says. `LUPE_NO_GPU=1` skips
+//! all of it visibly; a missing adapter is a failure.
+
+mod common;
+
+use common::sweep::{self, Run};
+use libtest_mimic::{Arguments, Failed, Trial};
+use lupe::engine::probe::labels;
+
+fn main() {
+    let args = Arguments::from_args();
+    if std::env::var_os("LUPE_NO_GPU").is_some() {
+        println!("LUPE_NO_GPU is set: the sweep of ops is skipped");
+        libtest_mimic::run(&args, vec![]).exit();
+    }
+    let narrow = std::env::var_os("LUPE_SWEEP_NARROW").is_some();
+    let mut trials = vec![];
+    for (op, cases) in lupe::ops::cases() {
+        for (number, case) in cases.into_iter().enumerate() {
+            let labels = labels(sweep::gpu(), &*case.op, &case.inputs).unwrap_or_else(|e| vec![e.to_string()]);
+            for (candidate, label) in labels.into_iter().enumerate().filter(|(_, l)| !narrow || l.contains("software"))
+            {
+                let shapes: Vec<String> = case.inputs.iter().map(|s| s.to_string()).collect();
+                let name = format!("{op}::{number}::{label} {}", shapes.join(" "));
+                let run = Run { op, case: number, candidate };
+                trials.push(Trial::test(name, move || run.check().map_err(Failed::from)));
+            }
+        }
+    }
+    if !narrow {
+        trials.push(Trial::test("planted_faults_are_caught", || Ok(common::faults::all_are_caught())));
+        trials.extend(["128", "512"].map(|bits| {
+            Trial::test(format!("software_family_at_{bits}_bits"), move || {
+                sweep::again_at_width(bits).map_err(Failed::from)
+            })
+        }));
+    }
+    libtest_mimic::run(&args, trials).exit();
+}
