@@ -23,6 +23,8 @@ snippets![
     "grid",
     "nonfinite",
     "residual",
+    "residual4",
+    "residual4_none",
     "residual_image",
     "residual_image_none",
     "residual_none",

@@ -15,7 +15,26 @@ macro_rules! ops {
     };
 }
 
-ops! { convert }
+ops! { conv, convert }
+
+/// Zeros (or what an op takes in their place) around a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pad {
+    /// Above.
+    pub top: usize,
+    /// On the left.
+    pub left: usize,
+    /// Below.
+    pub bottom: usize,
+    /// On the right.
+    pub right: usize,
+}
+
+impl From<usize> for Pad {
+    fn from(p: usize) -> Pad {
+        Pad { top: p, left: p, bottom: p, right: p }
+    }
+}
 
 /// How a case's inputs are filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,77 @@
+// y = conv(x, w) + bias [+ z], optional ReLU     software family: lanes run along output pixels, weights are spread by shuffles
+// grid = (output pixels of all pictures / (LANES * TN), output channels / TM); workgroup = one subgroup of LANES
+// w, packed (pack_software.wgsl): texel e = ((block * KH*KW*cin4 + tap * cin4 + plane) * 4 + i) * TM/4 + r holds output channels
+// 4r..4r+3 of the block for input channel 4*plane+i; rows of 1024 texels.
+#import nonfinite
+#import bias
+#import residual_image
+
+const LANES: u32 = 8u;
+const TM: u32 = 32u;
+const TN: u32 = 3u;
+const KH: u32 = 3u;
+const KW: u32 = 3u;
+const RELU: bool = false;
+const TEXELS: u32 = TM / LANES;
+
+struct Params {
+    cin4: u32, stride_h: u32, stride_w: u32, pad_top: u32, pad_left: u32, ho: u32, wo: u32, co: u32, pixels: u32,
+    in0_plane_w: u32, in0_plane_h: u32, in0_pad: u32,
+    in3_plane_w: u32, in3_plane_h: u32, in3_pad: u32,
+    out_plane_w: u32, out_plane_h: u32, out_pad: u32,
+}
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var y: texture_storage_2d<rgba32float, write>;
+@group(0) @binding(2) var x: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(3) var w: texture_storage_2d<rgba32float, read>;
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane: u32) {
+    let first = wg.x * LANES * TN + lane;
+    var n: array<u32, TN>;     // picture
+    var o: array<vec2u, TN>;   // output pixel
+    var src: array<vec2u, TN>; // its top left input texel in plane 0
+    for (var j = 0u; j < TN; j++) { // unroll
+        let q = min(first + j * LANES, p.pixels - 1u); // lanes past the end repeat the last pixel: shuffles need them all
+        n[j] = q / (p.ho * p.wo);
+        let r = q % (p.ho * p.wo);
+        o[j] = vec2u(r % p.wo, r / p.wo);
+        src[j] = vec2u(n[j] * p.in0_plane_w, 0u) + o[j] * vec2u(p.stride_w, p.stride_h) + p.in0_pad - vec2u(p.pad_left, p.pad_top);
+    }
+
+    var acc: array<array<vec4f, TN>, TM / 4u>;
+    var e = wg.y * KH * KW * p.cin4 * TM + lane;
+    for (var ky = 0u; ky < KH; ky++) {
+        for (var kx = 0u; kx < KW; kx++) {
+            for (var plane = 0u; plane < p.cin4; plane++) {
+                var v: array<vec4f, TN>;
+                for (var j = 0u; j < TN; j++) { v[j] = textureLoad(x, src[j] + vec2u(kx, ky + plane * p.in0_plane_h)); } // unroll
+                var a: array<vec4f, TEXELS>;
+                for (var i = 0u; i < TEXELS; i++) { let t = e + i * LANES; a[i] = textureLoad(w, vec2u(t % 1024u, t / 1024u)); } // unroll
+                e += TM;
+                for (var r = 0u; r < TM / 4u; r++) { // unroll
+                    for (var c = 0u; c < 4u; c++) { // unroll
+                        let k = subgroupShuffle(a[(c * TM / 4u + r) / LANES], (c * TM / 4u + r) % LANES);
+                        for (var j = 0u; j < TN; j++) { acc[r][j] = fma(k, vec4f(v[j][c]), acc[r][j]); } // unroll
+                    }
+                }
+            }
+        }
+    }
+
+    for (var j = 0u; j < TN; j++) { // unroll
+        if first + j * LANES < p.pixels {
+            for (var r = 0u; r < TM / 4u; r++) { // unroll
+                let plane = wg.y * TM / 4u + r;
+                let c = vec4u(plane * 4u) + vec4u(0u, 1u, 2u, 3u);
+                if c.x < p.co {
+                    let b = min(c, vec4u(p.co - 1u));
+                    var s = acc[r][j] + vec4f(bias_at(b.x), bias_at(b.y), bias_at(b.z), bias_at(b.w));
+                    s += residual_at(o[j] + vec2u(n[j] * p.in3_plane_w, plane * p.in3_plane_h) + p.in3_pad);
+                    if RELU { s = relu4(s); }
+                    textureStore(y, o[j] + vec2u(n[j] * p.out_plane_w, plane * p.out_plane_h) + p.out_pad, select(vec4f(0.0), s, c < vec4u(p.co)));
+                }
+            }
+        }
+    }
+}

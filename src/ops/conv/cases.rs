@@ -1,0 +1,38 @@
+//! Cases of convolution: odd shapes around every tile edge.
+
+use super::{Conv2d, Window, pack};
+use crate::ops::{Case, Fill, Pad};
+
+/// Cases of the sweep, packing nodes included.
+pub fn cases() -> Vec<Case> {
+    let plain = |stride: usize, pad: usize| Window { stride: [stride; 2], pad: Pad::from(pad), groups: 1 };
+    let lopsided = Pad { top: 0, left: 2, bottom: 3, right: 1 };
+    let mut cases = vec![
+        case(plain(1, 0), [false; 3], &[1, 1, 1, 1], &[1, 1, 1, 1]),
+        case(plain(1, 1), [true, true, true], &[2, 9, 11, 8], &[36, 8, 3, 3]),
+        case(plain(2, 3), [true, false, true], &[2, 17, 19, 3], &[20, 3, 7, 7]).fill(Fill::Outliers),
+        case(plain(2, 1), [true, false, false], &[1, 13, 10, 33], &[66, 33, 3, 3]).fill(Fill::Outliers),
+        case(plain(1, 0), [false, true, false], &[3, 7, 5, 70], &[64, 70, 1, 1]).fill(Fill::Outliers),
+        case(plain(2, 0), [true, true, true], &[1, 15, 15, 16], &[132, 16, 1, 1]),
+        case(Window { stride: [2, 1], pad: lopsided, groups: 1 }, [true, true, true], &[2, 8, 12, 6], &[10, 6, 5, 2]),
+        case(plain(1, 1), [true, true, true], &[1, 12, 12, 12], &[28, 12, 3, 3]).fill(Fill::NonFinite),
+        case(Window { groups: 3, ..plain(1, 1) }, [true, false, true], &[2, 6, 7, 12], &[15, 4, 3, 3]),
+        case(Window { groups: 10, ..plain(2, 1) }, [true, true, false], &[1, 9, 9, 10], &[10, 1, 3, 3]),
+        case(plain(1, 4), [false, false, true], &[1, 2, 3, 4], &[8, 4, 5, 5]),
+        case(plain(1, 0), [true, false, false], &[1, 2, 2, 600], &[1000, 600, 1, 1]),
+    ];
+    cases.extend(pack::cases());
+    cases
+}
+
+/// A case with bias, residual, ReLU or without.
+fn case(window: Window, [bias, add, relu]: [bool; 3], x: &[usize], weight: &[usize]) -> Case {
+    use crate::engine::Op;
+    let bare = Conv2d { window, bias: false, add: false, relu: false };
+    let y = bare.infer(&[x.into(), weight.into()]).unwrap_or([1].into());
+    let co = [weight[0]];
+    let mut inputs = vec![x, weight];
+    inputs.extend(bias.then_some(&co[..]));
+    inputs.extend(add.then_some(y.dims()));
+    Case::new(Conv2d { window, bias, add, relu }, &inputs).bound(1e-10)
+}

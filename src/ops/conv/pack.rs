@@ -1,0 +1,145 @@
+//! Weights as the kernels read them. These nodes depend on weights alone, so each runs once, when the plan is made.
+
+use crate::engine::{Caps, Form, Kernel, Op};
+use crate::ops::Case;
+use crate::shader;
+use crate::tensor::{Shape, Tensor};
+
+/// Texels in a row of a packed image.
+const ROW: usize = 1024;
+
+/// `[co, ci, kh, kw]`, or a matrix `[co, ci]`, or `[ci, co]` where `transposed`, as texels for the software family, in blocks of
+/// `tm` output channels: `[1, rows, 1024, 4]`.
+#[derive(Clone, Copy, Debug)]
+pub struct PackSoftware {
+    pub tm: usize,
+    pub transposed: bool,
+}
+
+/// `[co, ci, kh, kw]` as `[kh*kw, ci', co]` for tiles in shared memory, `ci'` the next multiple of four, zeros beyond `ci`.
+#[derive(Clone, Copy, Debug)]
+pub struct PackGemm;
+
+/// `[n, h, w, c]` with zero channels up to a multiple of four.
+#[derive(Clone, Copy, Debug)]
+pub struct PadChannels;
+
+impl PackSoftware {
+    /// (co, ci, taps) of a weight.
+    fn sizes(&self, x: Shape) -> [usize; 3] {
+        let (a, b) = (x.dim(0), x.dim(1));
+        let (co, ci) = if self.transposed { (b, a) } else { (a, b) };
+        [co, ci, x.dim(2) * x.dim(3)]
+    }
+
+    fn texels(&self, [co, ci, taps]: [usize; 3]) -> usize {
+        co.div_ceil(self.tm) * taps * ci.div_ceil(4) * self.tm
+    }
+
+    /// Rows of texels that a weight of these (co, ci, taps) takes.
+    pub fn rows(&self, sizes: [usize; 3]) -> usize {
+        self.texels(sizes).div_ceil(ROW)
+    }
+}
+
+impl Op for PackSoftware {
+    fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
+        let [w] = x else { return Err("one weight is wanted".into()) };
+        match (w.rank(), self.transposed) {
+            (2, _) | (4, false) => Ok(Shape::from([1, self.rows(self.sizes(*w)), ROW, 4])),
+            _ => Err("a weight of rank 2 or 4 is wanted".into()),
+        }
+    }
+
+    fn kernels(&self, x: &[Shape], _: Shape, _: &Caps) -> Vec<Kernel> {
+        let [co, ci, taps] = self.sizes(x[0]);
+        let texels = self.texels([co, ci, taps]);
+        let kernel = Kernel::new(shader!("pack_software"), 1, 64)
+            .write(Form::Image { pad: 0 })
+            .set("TRANSPOSED", self.transposed)
+            .param("co", co)
+            .param("ci", ci)
+            .param("taps", taps)
+            .param("cin4", ci.div_ceil(4))
+            .param("tm", self.tm)
+            .param("texels", texels)
+            .flat_groups(texels.div_ceil(64));
+        vec![kernel]
+    }
+
+    fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
+        let [co, ci, taps] = self.sizes(x[0].shape);
+        let cin4 = ci.div_ceil(4);
+        let mut out = Tensor::zeros(y);
+        for (i, &v) in x[0].data.iter().enumerate() {
+            let (o, c, tap) =
+                if self.transposed { (i % co, i / co, 0) } else { (i / (ci * taps), i / taps % ci, i % taps) };
+            let step = (o / self.tm * taps + tap) * cin4 + c / 4;
+            let texel = (step * 4 + c % 4) * (self.tm / 4) + o % self.tm / 4;
+            out.data[texel * 4 + o % 4] = v;
+        }
+        out
+    }
+}
+
+impl Op for PackGemm {
+    fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
+        match x {
+            [w] if w.rank() == 4 => Ok(Shape::from([w.dim(2) * w.dim(3), w.dim(1).next_multiple_of(4), w.dim(0)])),
+            _ => Err("one weight of rank 4 is wanted".into()),
+        }
+    }
+
+    fn kernels(&self, x: &[Shape], y: Shape, _: &Caps) -> Vec<Kernel> {
+        let kernel = Kernel::new(shader!("pack_gemm"), 1, 64)
+            .param("co", x[0].dim(0))
+            .param("ci", x[0].dim(1))
+            .param("taps", y.dim(0))
+            .param("ci_padded", y.dim(1))
+            .param("elements", y.len())
+            .flat_groups(y.len().div_ceil(64));
+        vec![kernel]
+    }
+
+    fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
+        let (taps, padded, co, ci) = (y.dim(0), y.dim(1), y.dim(2), x[0].shape.dim(1));
+        Tensor::from_fn(y, |i| {
+            let (o, c, tap) = (i % co, i / co % padded, i / co / padded);
+            if c < ci { x[0].data[(o * ci + c) * taps + tap] } else { 0.0 }
+        })
+    }
+}
+
+impl Op for PadChannels {
+    fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
+        match x {
+            [x] if x.rank() == 4 => Ok(Shape::from([x.dim(0), x.dim(1), x.dim(2), x.dim(3).next_multiple_of(4)])),
+            _ => Err("one picture is wanted".into()),
+        }
+    }
+
+    fn kernels(&self, x: &[Shape], y: Shape, _: &Caps) -> Vec<Kernel> {
+        let kernel = Kernel::new(shader!("pad_channels"), 1, 64)
+            .param("c", x[0].dim(3))
+            .param("padded", y.dim(3))
+            .param("elements", y.len())
+            .flat_groups(y.len().div_ceil(64));
+        vec![kernel]
+    }
+
+    fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
+        let (c, padded) = (x[0].shape.dim(3), y.dim(3));
+        Tensor::from_fn(y, |i| if i % padded < c { x[0].data[i / padded * c + i % padded] } else { 0.0 })
+    }
+}
+
+/// Cases of the packing nodes.
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case::new(PackSoftware { tm: 32, transposed: false }, &[&[40, 6, 3, 3]]),
+        Case::new(PackSoftware { tm: 16, transposed: false }, &[&[10, 33]]),
+        Case::new(PackSoftware { tm: 32, transposed: true }, &[&[17, 130]]),
+        Case::new(PackGemm, &[&[12, 3, 7, 7]]),
+        Case::new(PadChannels, &[&[2, 5, 7, 3]]),
+    ]
+}
