@@ -161,8 +161,8 @@ fn replace_word(text: &str, word: &str, by: &str) -> String {
     let (mut out, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(at) = rest.find(word) {
         let (before, after) = (&rest[..at], &rest[at + word.len()..]);
-        let inside = before.ends_with(|c| name(c) || c == '.') || after.starts_with(name);
         out += before;
+        let inside = out.ends_with(|c| name(c) || c == '.') || after.starts_with(name);
         out += if inside { word } else { by };
         rest = after;
     }
@@ -255,9 +255,9 @@ mod tests {
 
     #[test]
     fn loops_are_written_out_with_literals() {
-        let source = "const TM: u32 = 8u;\nconst N: u32 = TM / 4u;\nfor (var r = 0u; r < N; r++) { // unroll\n  for (var j = 1u; j < 1u + 2u; j++) { acc[r][j] = p.r + rr; } // unroll\n}\nend\n";
+        let source = "const TM: u32 = 8u;\nconst N: u32 = TM / 4u;\nfor (var r = 0u; r < N; r++) { // unroll\n  for (var j = 1u; j < 1u + 2u; j++) { acc[r][j] = p.r + rr + car; } // unroll\n}\nend\n";
         let out = text(source, &[]).unwrap();
-        for want in ["acc[0u][1u] = p.r + rr;", "acc[0u][2u]", "acc[1u][1u]", "acc[1u][2u]", "end"] {
+        for want in ["acc[0u][1u] = p.r + rr + car;", "acc[0u][2u]", "acc[1u][1u]", "acc[1u][2u]", "end"] {
             assert!(out.contains(want), "{want} is not in {out}");
         }
         assert!(!out.contains("for") && !out.contains("unroll"));

@@ -13,11 +13,14 @@ pub fn kernels(conv: &Conv2d, s: &Sizes, _: &Caps) -> Vec<Kernel> {
     if conv.window.groups != 1 || s.co % 4 != 0 {
         return vec![];
     }
-    // A first layer of three channels would waste most of a wide step.
-    let step = |k: usize| if s.ci <= 4 { 4 } else { k };
-    let mut tiles: Vec<Tile> = vec![[16, 16, 8, 8, step(16)], [8, 8, 8, 8, step(8)], [8, 8, 8, 4, step(8)], [8, 8, 4, 8, step(8)]];
+    // A first layer of three channels would waste most of a wide step, and a narrow one leaves the other tiles without loads.
+    let mut tiles: Vec<Tile> = if s.ci <= 4 {
+        vec![[8, 8, 8, 8, 4]]
+    } else {
+        vec![[16, 16, 8, 8, 16], [8, 8, 8, 8, 8], [8, 8, 8, 4, 8], [8, 8, 4, 8, 8]]
+    };
     // Small layers want more workgroups than tiles of 128 x 128 give; by one picture, so that the batch changes nothing.
-    if s.ho * s.wo * s.co < 512 * 512 {
+    if tiles.len() > 2 && s.ho * s.wo * s.co < 512 * 512 {
         tiles.rotate_left(2);
     }
     tiles.into_iter().map(|t| kernel(conv, s, t)).collect()
