@@ -1,6 +1,6 @@
 //! One file or folder per op: shape rule, candidates, CPU reference, cases.
 
-use crate::engine::Op;
+use crate::engine::{Form, Kernel, Op};
 use crate::tensor::{Shape, Tensor};
 use std::rc::Rc;
 
@@ -15,7 +15,7 @@ macro_rules! ops {
     };
 }
 
-ops! { conv, convert }
+ops! { conv, convert, matmul, pack }
 
 /// Zeros (or what an op takes in their place) around a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,4 +123,25 @@ pub(crate) fn identity(x: &[Shape]) -> Result<Shape, String> {
 /// max(0, v) that keeps NaN: the references' ReLU.
 pub(crate) fn relu(v: f64) -> f64 {
     if v.is_nan() { v } else { v.max(0.0) }
+}
+
+/// Bias at binding 4, residual at binding 5 and ReLU of a kernel that has two inputs, by what is there; `residual` names the
+/// snippets that read it in `form`, or nothing.
+pub(crate) fn epilogue(
+    mut kernel: Kernel,
+    [bias, add, relu]: [bool; 3],
+    form: Form,
+    residual: [&'static str; 2],
+) -> Kernel {
+    if bias {
+        kernel.reads.push((4, Form::Buffer));
+    } else {
+        kernel = kernel.import("bias", "bias_none");
+    }
+    if add {
+        kernel.reads.push((5, form));
+    } else {
+        kernel = kernel.import(residual[0], residual[1]);
+    }
+    kernel.set("RELU", relu)
 }

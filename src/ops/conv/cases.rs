@@ -1,13 +1,13 @@
 //! Cases of convolution: odd shapes around every tile edge.
 
-use super::{Conv2d, Window, pack};
+use super::{Conv2d, Window};
 use crate::ops::{Case, Fill, Pad};
 
-/// Cases of the sweep, packing nodes included.
+/// Cases of the sweep.
 pub fn cases() -> Vec<Case> {
     let plain = |stride: usize, pad: usize| Window { stride: [stride; 2], pad: Pad::from(pad), groups: 1 };
     let lopsided = Pad { top: 0, left: 2, bottom: 3, right: 1 };
-    let mut cases = vec![
+    vec![
         case(plain(1, 0), [false; 3], &[1, 1, 1, 1], &[1, 1, 1, 1]),
         case(plain(1, 1), [true, true, true], &[2, 9, 11, 8], &[36, 8, 3, 3]),
         case(plain(2, 3), [true, false, true], &[2, 17, 19, 3], &[20, 3, 7, 7]).fill(Fill::Outliers),
@@ -20,9 +20,9 @@ pub fn cases() -> Vec<Case> {
         case(Window { groups: 10, ..plain(2, 1) }, [true, true, false], &[1, 9, 9, 10], &[10, 1, 3, 3]),
         case(plain(1, 4), [false, false, true], &[1, 2, 3, 4], &[8, 4, 5, 5]),
         case(plain(1, 0), [true, false, false], &[1, 2, 2, 600], &[1000, 600, 1, 1]),
-    ];
-    cases.extend(pack::cases());
-    cases
+    ]
+
+
 }
 
 /// A case with bias, residual, ReLU or without.

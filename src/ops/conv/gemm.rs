@@ -1,6 +1,6 @@
 //! Convolution for GPUs: a matrix product of patches and weights, tiles in shared memory, up to 8x8 outputs per invocation.
 
-use super::pack::{PackGemm, PadChannels};
+use crate::ops::pack::{PackGemm, PadChannels};
 use super::{Conv2d, Sizes};
 use crate::engine::{Caps, Form, Kernel};
 use crate::shader;

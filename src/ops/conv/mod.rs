@@ -2,13 +2,12 @@
 
 mod cases;
 mod gemm;
-mod pack;
 mod software;
 
 pub use cases::cases;
 
 use crate::engine::{Caps, Epilogue, Family, Form, Kernel, Op, Var};
-use crate::ops::{Pad, relu};
+use crate::ops::{Pad, epilogue, relu};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
 use std::rc::Rc;
@@ -58,20 +57,9 @@ impl Conv2d {
         Ok(rest / stride + 1)
     }
 
-    /// Bias, residual and ReLU of a kernel, by what is there; `residual` names the snippet that reads it in `form`.
-    fn epilogue(&self, mut kernel: Kernel, form: Form, residual: [&'static str; 2]) -> Kernel {
-        kernel.reads.truncate(2);
-        if self.bias {
-            kernel.reads.push((4, Form::Buffer));
-        } else {
-            kernel = kernel.import("bias", "bias_none");
-        }
-        if self.add {
-            kernel.reads.push((5, form));
-        } else {
-            kernel = kernel.import(residual[0], residual[1]);
-        }
-        kernel.set("RELU", self.relu)
+    /// Bias, residual and ReLU of a kernel, by what is there.
+    fn epilogue(&self, kernel: Kernel, form: Form, residual: [&'static str; 2]) -> Kernel {
+        epilogue(kernel, [self.bias, self.add, self.relu], form, residual)
     }
 
     /// Params that every family of kernels has.

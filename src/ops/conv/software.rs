@@ -1,6 +1,6 @@
 //! Convolution for drivers that run on the processor: images, shuffles, 32 output channels x 1 to 3 pixels per lane.
 
-use super::pack::PackSoftware;
+use crate::ops::pack::PackSoftware;
 use super::{Conv2d, Sizes};
 use crate::engine::{Caps, Form, Kernel};
 use crate::shader;

@@ -1,4 +1,5 @@
-//! Weights as the kernels read them. These nodes depend on weights alone, so each runs once, when the plan is made.
+//! Operands as kernels read them. On weights each of these nodes runs once, when the plan is made. Convolution and matmul share
+//! them; models never see them.
 
 use crate::engine::{Caps, Form, Kernel, Op};
 use crate::ops::Case;
@@ -12,7 +13,9 @@ const ROW: usize = 1024;
 /// `tm` output channels: `[1, rows, 1024, 4]`.
 #[derive(Clone, Copy, Debug)]
 pub struct PackSoftware {
+    /// Output channels of a block.
     pub tm: usize,
+    /// Whether a matrix is `[ci, co]`.
     pub transposed: bool,
 }
 
@@ -133,6 +136,56 @@ impl Op for PadChannels {
     }
 }
 
+/// `[.., r, c]`, or its transpose, with zero columns up to a multiple of four.
+#[derive(Clone, Copy, Debug)]
+pub struct PackMatrix {
+    /// Whether rows become columns.
+    pub transposed: bool,
+}
+
+impl PackMatrix {
+    /// (matrices, rows, columns) of the input.
+    fn sizes(x: Shape) -> [usize; 3] {
+        let (rows, c) = x.rows();
+        let r = if x.rank() > 1 { x.dim(x.rank() - 2) } else { 1 };
+        [rows / r.max(1), r, c]
+    }
+}
+
+impl Op for PackMatrix {
+    fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
+        let [m] = x else { return Err("one matrix is wanted".into()) };
+        let [batch, r, c] = PackMatrix::sizes(*m);
+        let (r, c) = if self.transposed { (c, r) } else { (r, c) };
+        let (r, c) = (r, c.next_multiple_of(4));
+        Ok(if m.rank() == 2 { Shape::from([r, c]) } else { Shape::from([batch, r, c]) })
+    }
+
+    fn kernels(&self, x: &[Shape], y: Shape, _: &Caps) -> Vec<Kernel> {
+        let [_, r, c] = PackMatrix::sizes(x[0]);
+        let [_, out_r, out_c] = PackMatrix::sizes(y);
+        let kernel = Kernel::new(shader!("pack_matrix"), 1, 64)
+            .set("TRANSPOSED", self.transposed)
+            .param("r", r)
+            .param("c", c)
+            .param("out_r", out_r)
+            .param("out_c", out_c)
+            .param("elements", y.len())
+            .flat_groups(y.len().div_ceil(64));
+        vec![kernel]
+    }
+
+    fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
+        let [_, r, c] = PackMatrix::sizes(x[0].shape);
+        let [_, out_r, out_c] = PackMatrix::sizes(y);
+        Tensor::from_fn(y, |i| {
+            let (batch, row, column) = (i / out_c / out_r, i / out_c % out_r, i % out_c);
+            let (row, column) = if self.transposed { (column, row) } else { (row, column) };
+            if row < r && column < c { x[0].data[(batch * r + row) * c + column] } else { 0.0 }
+        })
+    }
+}
+
 /// Cases of the packing nodes.
 pub fn cases() -> Vec<Case> {
     vec![
@@ -141,5 +194,8 @@ pub fn cases() -> Vec<Case> {
         Case::new(PackSoftware { tm: 32, transposed: true }, &[&[17, 130]]),
         Case::new(PackGemm, &[&[12, 3, 7, 7]]),
         Case::new(PadChannels, &[&[2, 5, 7, 3]]),
+        Case::new(PackMatrix { transposed: false }, &[&[3, 5, 7]]),
+        Case::new(PackMatrix { transposed: true }, &[&[2, 6, 9]]),
+        Case::new(PackMatrix { transposed: true }, &[&[130, 3]]),
     ]
 }

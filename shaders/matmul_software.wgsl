@@ -1,0 +1,64 @@
+// y = a x b + bias [+ z], optional ReLU     software family: lanes run along rows, the packed b is spread by shuffles
+// grid = (rows / (LANES * TN), columns / TM); workgroup = one subgroup of LANES; b packed by pack_software.wgsl
+#import nonfinite
+#import bias
+#import residual_image
+
+const LANES: u32 = 8u;
+const TM: u32 = 32u;
+const TN: u32 = 3u;
+const RELU: bool = false;
+const TEXELS: u32 = TM / LANES;
+
+struct Params {
+    k4: u32, m: u32, n: u32,
+    in0_plane_w: u32, in0_plane_h: u32, in3_plane_w: u32, in3_plane_h: u32, out_plane_w: u32, out_plane_h: u32,
+}
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var y: texture_storage_2d<rgba32float, write>;
+@group(0) @binding(2) var a: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(3) var b: texture_storage_2d<rgba32float, read>;
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane: u32) {
+    let first = wg.x * LANES * TN + lane;
+    var src: array<vec2u, TN>; // texel of each row in plane 0
+    for (var j = 0u; j < TN; j++) { // unroll
+        let row = min(first + j * LANES, p.m - 1u); // lanes past the end repeat the last row: shuffles need them all
+        src[j] = vec2u(row % p.in0_plane_w, row / p.in0_plane_w);
+    }
+
+    var acc: array<array<vec4f, TN>, TM / 4u>;
+    var e = wg.y * p.k4 * TM + lane;
+    for (var plane = 0u; plane < p.k4; plane++) {
+        var v: array<vec4f, TN>;
+        for (var j = 0u; j < TN; j++) { v[j] = textureLoad(a, src[j] + vec2u(0u, plane * p.in0_plane_h)); } // unroll
+        var w: array<vec4f, TEXELS>;
+        for (var i = 0u; i < TEXELS; i++) { let t = e + i * LANES; w[i] = textureLoad(b, vec2u(t % 1024u, t / 1024u)); } // unroll
+        e += TM;
+        for (var r = 0u; r < TM / 4u; r++) { // unroll
+            for (var c = 0u; c < 4u; c++) { // unroll
+                let s = subgroupShuffle(w[(c * TM / 4u + r) / LANES], (c * TM / 4u + r) % LANES);
+                for (var j = 0u; j < TN; j++) { acc[r][j] = fma(s, vec4f(v[j][c]), acc[r][j]); } // unroll
+            }
+        }
+    }
+
+    for (var j = 0u; j < TN; j++) { // unroll
+        let row = first + j * LANES;
+        if row < p.m {
+            for (var r = 0u; r < TM / 4u; r++) { // unroll
+                let plane = wg.y * TM / 4u + r;
+                let c = vec4u(plane * 4u) + vec4u(0u, 1u, 2u, 3u);
+                if c.x < p.n {
+                    let i = min(c, vec4u(p.n - 1u));
+                    var s = acc[r][j] + vec4f(bias_at(i.x), bias_at(i.y), bias_at(i.z), bias_at(i.w));
+                    s += residual_at(vec2u(row % max(p.in3_plane_w, 1u), row / max(p.in3_plane_w, 1u) + plane * p.in3_plane_h));
+                    if RELU { s = relu4(s); }
+                    let at = vec2u(row % p.out_plane_w, row / p.out_plane_w + plane * p.out_plane_h);
+                    textureStore(y, at, select(vec4f(0.0), s, c < vec4u(p.n)));
+                }
+            }
+        }
+    }
+}
