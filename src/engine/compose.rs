@@ -21,13 +21,20 @@ snippets![
     "bias",
     "bias_none",
     "grid",
+    "maximum",
     "nonfinite",
+    "reduce",
+    "reduce_alone",
     "residual",
     "residual4",
     "residual4_none",
     "residual_image",
     "residual_image_none",
     "residual_none",
+    "second_none",
+    "second_one",
+    "second_row",
+    "second_same",
 ];
 
 /// The WGSL of `shader` with constants overwritten (`set`) and snippets swapped (`imports`).

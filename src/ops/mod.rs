@@ -1,6 +1,6 @@
 //! One file or folder per op: shape rule, candidates, CPU reference, cases.
 
-use crate::engine::{Form, Kernel, Op};
+use crate::engine::{Caps, Family, Form, Kernel, Op, Shader};
 use crate::tensor::{Shape, Tensor};
 use std::rc::Rc;
 
@@ -15,24 +15,24 @@ macro_rules! ops {
     };
 }
 
-ops! { conv, convert, matmul, pack }
+ops! { conv, convert, layout, map, matmul, norm, pack, pool, reduce, softmax }
 
-/// Zeros (or what an op takes in their place) around a picture.
+/// Rows and columns added around a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pad {
-    /// Above.
+    /// Rows above.
     pub top: usize,
-    /// On the left.
+    /// Columns to the left.
     pub left: usize,
-    /// Below.
+    /// Rows below.
     pub bottom: usize,
-    /// On the right.
+    /// Columns to the right.
     pub right: usize,
 }
 
 impl From<usize> for Pad {
-    fn from(p: usize) -> Pad {
-        Pad { top: p, left: p, bottom: p, right: p }
+    fn from(all: usize) -> Pad {
+        Pad { top: all, left: all, bottom: all, right: all }
     }
 }
 
@@ -144,4 +144,30 @@ pub(crate) fn epilogue(
         kernel = kernel.import(residual[0], residual[1]);
     }
     kernel.set("RELU", relu)
+}
+
+/// The kernel with its number type `T` set to four floats.
+pub(crate) fn fours(kernel: Kernel) -> Kernel {
+    kernel.set("T", "vec4f").set("U", "vec4u")
+}
+
+/// How many floats an invocation may take at a time, where `size` of them lie in a row: best first, 1 last.
+pub(crate) fn widths(size: usize) -> impl Iterator<Item = usize> {
+    [4, 1].into_iter().filter(move |w| size.is_multiple_of(*w))
+}
+
+/// Candidates of a shader that works on the rows of `x`, `passes` times over each: lanes per row from one to 256. A lane
+/// that has a row to itself needs no barrier, which short rows and drivers on the CPU like best.
+pub(crate) fn row_kernels(shader: &'static Shader, x: Shape, passes: usize, caps: &Caps) -> Vec<Kernel> {
+    let (rows, cols) = x.rows();
+    let alone_first = caps.family == Family::Software || cols <= 16;
+    let lanes: [usize; 4] = if alone_first { [1, 8, 64, 256] } else { [64, 8, 1, 256] };
+    let kernel = |lanes: usize| {
+        let wg = lanes.max(64);
+        let kernel = Kernel::new(shader, 1, wg as u32).set("WG", wg).set("LANES", lanes);
+        let kernel = kernel.param("rows", rows).param("cols", cols).iterations(passes * cols.div_ceil(lanes));
+        let kernel = kernel.flat_groups(rows.div_ceil(wg / lanes));
+        if lanes == 1 { kernel.import("reduce", "reduce_alone") } else { kernel.shared(4 * wg as u32) }
+    };
+    lanes.map(kernel).into()
 }

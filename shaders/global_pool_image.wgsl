@@ -1,0 +1,33 @@
+// y[n, c] = mean of x[n, :, :, c], x an image     one workgroup per picture and four channels; flat grid
+#import grid
+
+const WG: u32 = 64u;
+
+struct Params { n: u32, h: u32, w: u32, c: u32, in0_plane_w: u32, in0_plane_h: u32, in0_pad: u32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var x: texture_storage_2d<rgba32float, read>;
+
+var<workgroup> scratch: array<vec4f, WG>;
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) lane: u32) {
+    let group = flat_group(wg, grid);
+    let planes = (p.c + 3u) / 4u;
+    let picture = group / planes;
+    let plane = group % planes;
+    let origin = vec2u(picture * p.in0_plane_w, plane * p.in0_plane_h) + p.in0_pad;
+
+    var total = vec4f(0.0);
+    if picture < p.n {
+        for (var i = lane; i < p.h * p.w; i += WG) { total += textureLoad(x, origin + vec2u(i % p.w, i / p.w)); }
+    }
+    scratch[lane] = total;
+    for (var half = WG / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if lane < half { scratch[lane] += scratch[lane + half]; }
+    }
+    workgroupBarrier();
+    let channel = plane * 4u + lane;
+    if picture < p.n && lane < 4u && channel < p.c { y[picture * p.c + channel] = scratch[0][lane] / f32(p.h * p.w); }
+}

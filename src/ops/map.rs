@@ -1,0 +1,310 @@
+//! Element by element: functions of one tensor, and of two, the second of the same shape, a vector along the last axis or
+//! one element.
+
+use crate::engine::{Caps, Epilogue, Kernel, Op, Var};
+use crate::ops::{Case, Fill, fours, identity, widths};
+use crate::shader;
+use crate::tensor::{Shape, Tensor};
+use std::ops::{Add, Div, Mul, Sub};
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Unary {
+    Relu,
+    Neg,
+    Abs,
+    Exp,
+    Sqrt,
+    Square,
+    Affine { scale: f32, shift: f32 },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Binary {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Maximum,
+}
+
+macro_rules! operators {
+    ($($op:ident $method:ident),*) => {$(
+        impl<'g> $op for Var<'g> {
+            type Output = Var<'g>;
+            fn $method(self, other: Var<'g>) -> Var<'g> {
+                self.apply(Binary::$op, &[self, other])
+            }
+        }
+    )*};
+}
+
+operators!(Add add, Sub sub, Mul mul, Div div);
+
+impl<'g> Var<'g> {
+    /// max(0, v), NaN kept.
+    pub fn relu(self) -> Var<'g> {
+        self.apply(Unary::Relu, &[self])
+    }
+
+    /// -v.
+    pub fn negated(self) -> Var<'g> {
+        self.apply(Unary::Neg, &[self])
+    }
+
+    /// |v|.
+    pub fn abs(self) -> Var<'g> {
+        self.apply(Unary::Abs, &[self])
+    }
+
+    /// e to the power v.
+    pub fn exp(self) -> Var<'g> {
+        self.apply(Unary::Exp, &[self])
+    }
+
+    /// Square root; NaN below zero.
+    pub fn sqrt(self) -> Var<'g> {
+        self.apply(Unary::Sqrt, &[self])
+    }
+
+    /// v times v.
+    pub fn square(self) -> Var<'g> {
+        self.apply(Unary::Square, &[self])
+    }
+
+    /// v * scale + shift.
+    pub fn affine(self, scale: f32, shift: f32) -> Var<'g> {
+        self.apply(Unary::Affine { scale, shift }, &[self])
+    }
+
+    /// The larger of two values; NaN when either is. `other`: the same shape, a vector along the last axis or one element.
+    pub fn maximum(self, other: Var<'g>) -> Var<'g> {
+        self.apply(Binary::Maximum, &[self, other])
+    }
+}
+
+const WG: usize = 256;
+
+/// The kernel that is common to all: `op` as the shader names it, `width` floats per invocation.
+fn kernel(op: &'static str, inputs: usize, len: usize, width: usize) -> Kernel {
+    let kernel = Kernel::new(shader!("map"), inputs, WG as u32).set("OP", op).param("len", len / width);
+    let kernel = if width == 4 { fours(kernel) } else { kernel };
+    kernel.flat_groups((len / width).div_ceil(WG))
+}
+
+impl Unary {
+    fn name(self) -> &'static str {
+        match self {
+            Unary::Relu => "RELU",
+            Unary::Neg => "NEG",
+            Unary::Abs => "ABS",
+            Unary::Exp => "EXP",
+            Unary::Sqrt => "SQRT",
+            Unary::Square => "SQUARE",
+            Unary::Affine { .. } => "AFFINE",
+        }
+    }
+
+    fn value(self, v: f64) -> f64 {
+        match self {
+            Unary::Relu => crate::ops::relu(v),
+            Unary::Neg => -v,
+            Unary::Abs => v.abs(),
+            Unary::Exp => v.exp(),
+            Unary::Sqrt => v.sqrt(),
+            Unary::Square => v * v,
+            Unary::Affine { scale, shift } => v * f64::from(scale) + f64::from(shift),
+        }
+    }
+}
+
+impl Op for Unary {
+    fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
+        identity(x)
+    }
+
+    fn kernels(&self, x: &[Shape], _: Shape, _: &Caps) -> Vec<Kernel> {
+        let (scale, shift) = if let Unary::Affine { scale, shift } = *self { (scale, shift) } else { (1.0, 0.0) };
+        let kernel = |width| kernel(self.name(), 1, x[0].len(), width).param("cols", 1usize);
+        widths(x[0].len()).map(|width| kernel(width).param("scale", scale).param("shift", shift)).collect()
+    }
+
+    fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
+        Tensor::from_fn(y, |i| self.value(x[0].data[i].into()) as f32)
+    }
+
+    fn as_epilogue(&self, _: &[Shape]) -> Vec<(Epilogue, usize)> {
+        if *self == Unary::Relu { vec![(Epilogue::Relu, 0)] } else { vec![] }
+    }
+
+    fn flops(&self, x: &[Shape], _: Shape) -> u64 {
+        x[0].len() as u64
+    }
+}
+
+/// How the second operand lies along the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Second {
+    Same,
+    Row,
+    One,
+}
+
+impl Second {
+    fn of(x: &[Shape]) -> Option<Second> {
+        match x {
+            [a, b] if a == b => Some(Second::Same),
+            [a, b] if b.dims() == [a.last()] => Some(Second::Row),
+            [_, b] if b.len() == 1 => Some(Second::One),
+            _ => None,
+        }
+    }
+
+    fn snippet(self) -> &'static str {
+        match self {
+            Second::Same => "second_same",
+            Second::Row => "second_row",
+            Second::One => "second_one",
+        }
+    }
+}
+
+impl Binary {
+    fn name(self) -> &'static str {
+        match self {
+            Binary::Add => "ADD",
+            Binary::Sub => "SUB",
+            Binary::Mul => "MUL",
+            Binary::Div => "DIV",
+            Binary::Maximum => "MAXIMUM",
+        }
+    }
+
+    fn value(self, a: f64, b: f64) -> f64 {
+        match self {
+            Binary::Add => a + b,
+            Binary::Sub => a - b,
+            Binary::Mul => a * b,
+            Binary::Div => a / b,
+            Binary::Maximum if a.is_nan() || b.is_nan() => f64::NAN,
+            Binary::Maximum => a.max(b),
+        }
+    }
+}
+
+impl Op for Binary {
+    fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
+        match Second::of(x) {
+            Some(_) if !x[0].is_empty() => Ok(x[0]),
+            _ => Err("the second operand must have the first one's shape, be a vector along its last axis or one element".into()),
+        }
+    }
+
+    fn kernels(&self, x: &[Shape], _: Shape, _: &Caps) -> Vec<Kernel> {
+        let Some(second) = Second::of(x) else { return vec![] };
+        let fits = if second == Second::Row { x[0].last() } else { x[0].len() };
+        let kernel = |width| kernel(self.name(), 2, x[0].len(), width).param("cols", x[0].last().div_ceil(width));
+        let kernel = |width| kernel(width).import("second_none", second.snippet());
+        widths(fits).map(|width| kernel(width).param("scale", 1.0).param("shift", 0.0)).collect()
+    }
+
+    fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
+        let b = &x[1].data;
+        Tensor::from_fn(y, |i| self.value(x[0].data[i].into(), b[i % b.len()].into()) as f32)
+    }
+
+    fn as_epilogue(&self, x: &[Shape]) -> Vec<(Epilogue, usize)> {
+        match (self, Second::of(x)) {
+            (Binary::Add, Some(Second::Same)) => vec![(Epilogue::Add, 0), (Epilogue::Add, 1)],
+            (Binary::Add, Some(Second::Row)) => vec![(Epilogue::Bias, 0)],
+            _ => vec![],
+        }
+    }
+
+    fn flops(&self, x: &[Shape], _: Shape) -> u64 {
+        x[0].len() as u64
+    }
+}
+
+/// Cases of the sweep.
+pub fn cases() -> Vec<Case> {
+    let affine = Unary::Affine { scale: -1.5, shift: 0.25 };
+    vec![
+        Case::new(Unary::Relu, &[&[3, 7, 5, 12]]).fill(Fill::NonFinite),
+        Case::new(Unary::Neg, &[&[1025]]),
+        Case::new(Unary::Abs, &[&[33, 31]]).fill(Fill::NonFinite),
+        Case::new(Unary::Exp, &[&[5, 200]]).fill(Fill::NonFinite),
+        Case::new(Unary::Sqrt, &[&[999]]).fill(Fill::NonFinite),
+        Case::new(Unary::Square, &[&[40, 13]]).fill(Fill::Outliers),
+        Case::new(affine, &[&[2, 3, 4, 5]]),
+        Case::new(Binary::Add, &[&[2, 9, 9, 6], &[2, 9, 9, 6]]).fill(Fill::NonFinite),
+        Case::new(Binary::Sub, &[&[65, 20], &[20]]).fill(Fill::Outliers),
+        Case::new(Binary::Mul, &[&[7, 3, 11], &[11]]).fill(Fill::NonFinite),
+        Case::new(Binary::Div, &[&[16, 16], &[1]]),
+        Case::new(Binary::Maximum, &[&[3, 5, 40], &[3, 5, 40]]).fill(Fill::NonFinite),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Graph;
+
+    #[test]
+    fn functions_by_hand() {
+        let x = Tensor::new([4], vec![-2.0, 0.0, 4.0, f32::NAN]);
+        let graph = Graph::new();
+        let v = graph.input("x", [4]);
+        let all = [v.relu(), v.negated(), v.abs(), v.square(), v.affine(2.0, 1.0), v.sqrt(), v.exp()];
+        let y = graph.eval(&all, &[&x]).unwrap();
+        let want: [[f32; 3]; 5] =
+            [[0.0, 0.0, 4.0], [2.0, 0.0, -4.0], [2.0, 0.0, 4.0], [4.0, 0.0, 16.0], [-3.0, 1.0, 9.0]];
+        for (got, want) in y.iter().zip(want) {
+            assert_eq!(got.data[..3], want);
+        }
+        assert!(y.iter().all(|t| t.data[3].is_nan()));
+        assert!(y[5].data[0].is_nan() && y[5].data[2] == 2.0);
+        assert_eq!(y[6].data[1], 1.0);
+    }
+
+    #[test]
+    fn the_second_operand_may_be_a_row_or_one_element() {
+        let graph = Graph::new();
+        let (x, row, one) = (graph.input("x", [2, 2]), graph.input("row", [2]), graph.input("one", [1]));
+        let given = [[1.0f32, 2.0, 3.0, 4.0].as_slice(), &[10.0, 20.0], &[2.0]].map(<[f32]>::to_vec);
+        let [a, b, c] = given;
+        let inputs = [Tensor::new([2, 2], a), Tensor::new([2], b), Tensor::new([1], c)];
+        let outputs = [x + x, x + row, x - one, x * row, x / one, x.maximum(one)];
+        let y = graph.eval(&outputs, &[&inputs[0], &inputs[1], &inputs[2]]).unwrap();
+        let want: [[f32; 4]; 6] = [
+            [2.0, 4.0, 6.0, 8.0],
+            [11.0, 22.0, 13.0, 24.0],
+            [-1.0, 0.0, 1.0, 2.0],
+            [10.0, 40.0, 30.0, 80.0],
+            [0.5, 1.0, 1.5, 2.0],
+            [2.0, 2.0, 3.0, 4.0],
+        ];
+        for (got, want) in y.iter().zip(want) {
+            assert_eq!(got.data, want);
+        }
+    }
+
+    #[test]
+    fn operands_that_do_not_fit_are_told() {
+        for wrong in [[vec![2, 3], vec![2]], [vec![2, 3], vec![3, 2]], [vec![1], vec![1, 1, 2]]] {
+            let shapes = wrong.map(|s| Shape::new(&s));
+            assert!(Binary::Add.infer(&shapes).unwrap_err().contains("second operand"));
+        }
+        assert!(Unary::Relu.infer(&[]).is_err());
+    }
+
+    #[test]
+    fn what_may_follow_a_convolution() {
+        let (x, row, one) = (Shape::from([2, 3]), Shape::from([3]), Shape::from([1]));
+        assert_eq!(Unary::Relu.as_epilogue(&[x]), [(Epilogue::Relu, 0)]);
+        assert_eq!(Unary::Abs.as_epilogue(&[x]), []);
+        assert_eq!(Binary::Add.as_epilogue(&[x, x]), [(Epilogue::Add, 0), (Epilogue::Add, 1)]);
+        assert_eq!(Binary::Add.as_epilogue(&[x, row]), [(Epilogue::Bias, 0)]);
+        assert_eq!(Binary::Add.as_epilogue(&[x, one]), []);
+        assert_eq!(Binary::Mul.as_epilogue(&[x, row]), []);
+    }
+}
