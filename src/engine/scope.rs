@@ -46,6 +46,11 @@ impl<'g> Scope<'g> {
         self.named.contains_key(&self.join(name))
     }
 
+    /// Shape of the weight `name`, if it exists here.
+    pub fn shape(&self, name: &str) -> Option<Shape> {
+        self.named.get(&self.join(name)).map(|t| t.shape)
+    }
+
     /// The weight `name` of this shape. Never fails: what is missing or misshapen is reported by [`Asked::check`].
     pub fn param(&self, name: &str, shape: impl Into<Shape>) -> Var<'g> {
         let (key, shape) = (self.join(name), shape.into());
