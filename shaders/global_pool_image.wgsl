@@ -1,11 +1,11 @@
-// y[n, c] = mean of x[n, :, :, c], x an image     one workgroup per picture and four channels; flat grid
+// y[n, c] = mean of x[n, :, :, c], both images     one workgroup per picture and four channels; flat grid
 #import grid
 
 const WG: u32 = 64u;
 
-struct Params { n: u32, h: u32, w: u32, c: u32, in0_plane_w: u32, in0_plane_h: u32, in0_pad: u32 }
+struct Params { n: u32, h: u32, w: u32, c: u32, in0_plane_w: u32, in0_plane_h: u32, in0_pad: u32, out_plane_w: u32, out_plane_h: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var y: texture_storage_2d<rgba32float, write>;
 @group(0) @binding(2) var x: texture_storage_2d<rgba32float, read>;
 
 var<workgroup> scratch: array<vec4f, WG>;
@@ -28,6 +28,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
         if lane < half { scratch[lane] += scratch[lane + half]; }
     }
     workgroupBarrier();
-    let channel = plane * 4u + lane;
-    if picture < p.n && lane < 4u && channel < p.c { y[picture * p.c + channel] = scratch[0][lane] / f32(p.h * p.w); }
+    if picture < p.n && lane == 0u {
+        let at = vec2u(picture % p.out_plane_w, picture / p.out_plane_w + plane * p.out_plane_h);
+        textureStore(y, at, scratch[0] / f32(p.h * p.w));
+    }
 }

@@ -50,6 +50,8 @@ pub struct Step {
     pub output: usize,
     /// Path of the weights, or name of the op.
     pub label: String,
+    /// Floating-point operations, by the shapes before packing.
+    pub flops: u64,
 }
 
 /// A graph made ready for planning.
@@ -154,7 +156,10 @@ impl Lowering<'_> {
                 None => self.op(pack.clone(), vec![from], packed, &format!("{label} pack"))?,
             };
         }
-        Ok(self.step(op, kernel, inputs, shape, label))
+        let flops = op.flops(&x, shape);
+        let output = self.step(op, kernel, inputs, shape, label);
+        self.out.steps.last_mut().into_iter().for_each(|s| s.flops = flops);
+        Ok(output)
     }
 
     fn packed(&self, pack: &Rc<dyn Op>, from: usize) -> Option<usize> {
@@ -167,7 +172,7 @@ impl Lowering<'_> {
         let names: Option<Vec<_>> = inputs.iter().map(|&v| self.out.values[v].constant.clone()).collect();
         let constant = names.map(|n| format!("{op:?} {} ({})", kernel.label(), n.join(", ")));
         let output = self.value(shape, kernel.writes, Origin::Step(self.out.steps.len()), constant);
-        self.out.steps.push(Step { op, kernel, inputs, output, label: label.into() });
+        self.out.steps.push(Step { op, kernel, inputs, output, label: label.into(), flops: 0 });
         output
     }
 }
@@ -202,6 +207,7 @@ fn settle(from: Lowered, caps: &Caps) -> Result<Lowered> {
                     .map(|(&i, r)| now[i][usize::from(r.1 != Form::Buffer)])
                     .collect();
                 let made = lowering.step(step.op, step.kernel, step.inputs, value.shape, &step.label);
+                lowering.out.steps.last_mut().into_iter().for_each(|s| s.flops = step.flops);
                 widen(&mut lowering.out.values[made].form, image[v]);
                 made
             }

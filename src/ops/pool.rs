@@ -147,6 +147,7 @@ impl Op for GlobalPool {
         let [n, h, w, c] = x[0].nhwc();
         let on_images = Kernel::new(shader!("global_pool_image"), 1, WG as u32)
             .read(0, 2, Form::Image { pad: 0 })
+            .write(Form::Image { pad: 0 })
             .param("n", n)
             .param("h", h)
             .param("w", w)

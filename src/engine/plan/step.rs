@@ -94,7 +94,7 @@ pub(crate) fn ready<'a>(
         groups: step.kernel.groups,
         label: step.label.clone(),
         kernel: step.kernel.label(),
-        flops: step.op.flops(&x, y),
+        flops: step.flops,
         bytes: 4 * elements as u64,
     })
 }

@@ -1,0 +1,80 @@
+//! Times whole networks: `cargo bench --bench models [-- NAME SIZE BATCH]`. Warm-up, then the median of 20 runs, and every dispatch.
+
+use lupe::engine::{Asked, Choice, Gpu, Graph, Named, Options, Plan, Scope, Store};
+use lupe::models::{self, resnet};
+use lupe::tensor::Tensor;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Weights of the right shapes, small and various: times do not depend on values, as long as none is denormal.
+fn weights(net: &resnet::ResNet) -> Named {
+    let (graph, asked, none) = (Graph::new(), Asked::default(), Named::new());
+    let root = Scope::new(&graph, &none, &asked);
+    let stages = net.features(graph.input("x", [1, 64, 64, 3]), &root);
+    resnet::classifier(stages.feature, &root);
+    let filled = |t: &Tensor| {
+        let scale = (t.shape.dim(0) as f32 / t.shape.len() as f32).sqrt();
+        Tensor::from_fn(t.shape, |i| ((i * 7919 % 1024) as f32 / 512.0 - 1.0) * scale)
+    };
+    let nodes = graph.nodes().expect("the network is well formed").into_iter();
+    let weight = |n: lupe::engine::graph::Node| match n.source {
+        lupe::engine::graph::Source::Weight(t) => Some((n.label, Arc::new(filled(&t)))),
+        _ => None,
+    };
+    nodes.filter_map(weight).collect()
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    let name = args.first().map_or("resnet18", String::as_str);
+    let size = args.get(1).and_then(|a| a.parse().ok()).unwrap_or(224);
+    let batch = args.get(2).and_then(|a| a.parse().ok()).unwrap_or(1);
+    let net = models::find(name).expect("a network's name").net;
+    let gpu = pollster::block_on(Gpu::new(&Choice::Auto, None)).expect("an adapter");
+    println!("{} ({} {})", gpu.info.title(), gpu.info.driver, gpu.info.driver_info);
+
+    let (graph, asked, named) = (Graph::new(), Asked::default(), weights(&net));
+    let root = Scope::new(&graph, &named, &asked);
+    let stages = net.features(graph.input("x", [batch, size, size, 3]), &root);
+    let logits = resnet::classifier(stages.feature, &root);
+    let start = Instant::now();
+    let store = Store::new();
+    let plan = pollster::block_on(Plan::new(&gpu, &graph, &[logits], &store, Options::default())).expect("a plan");
+    let planned = start.elapsed();
+    let x = Tensor::from_fn([batch, size, size, 3], |i| (i % 255) as f32 / 128.0 - 1.0);
+    let start = Instant::now();
+    pollster::block_on(plan.run(&[&x])).expect("a run");
+    let first = start.elapsed();
+    let mut times: Vec<f64> = (0..22)
+        .map(|_| {
+            let start = Instant::now();
+            pollster::block_on(plan.run(&[&x])).expect("a run");
+            start.elapsed().as_secs_f64() * 1e3
+        })
+        .skip(2)
+        .collect();
+    times.sort_by(f64::total_cmp);
+    let (_, timings) = pollster::block_on(plan.run_timed(&[&x])).expect("timestamps");
+    for t in &timings {
+        println!(
+            "{:>9.1} us {:>8.1} GFLOP/s {:>7.1} GB/s  {} | {}",
+            t.ns / 1e3,
+            t.flops as f64 / t.ns,
+            t.bytes as f64 / t.ns,
+            t.label,
+            t.kernel
+        );
+    }
+    let flops: u64 = timings.iter().map(|t| t.flops).sum();
+    let median = times[times.len() / 2];
+    println!(
+        "{name} {size}x{size} batch {batch}: median {median:.2} ms (min {:.2}, max {:.2}), {:.1} GFLOP/s, {} dispatches, {:.1} MB; planned in {:.0} ms, first run {:.0} ms",
+        times[0],
+        times[times.len() - 1],
+        flops as f64 / median / 1e6,
+        plan.dispatches(),
+        plan.bytes() as f64 / 1e6,
+        planned.as_secs_f64() * 1e3,
+        first.as_secs_f64() * 1e3
+    );
+}
