@@ -1,1 +1,77 @@
-//! weights
+//! Weights of networks: named tensors in the checkpoint's own names and layout.
+
+mod fold;
+pub mod names;
+pub mod safetensors;
+
+use crate::error::{Error, Result};
+use crate::tensor::Tensor;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The shipped backbone: `resnet50_thin` in half precision without its last layer. It is compiled into the binary, so that one
+/// file copied onto a machine is a whole installation: nothing to look up, nothing to lose.
+pub const EMBEDDED: &[u8] =
+    include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/resnet50_thin.f16.safetensors"));
+
+/// Named tensors, as f32: convolutions `[out, in, kh, kw]`, linear layers `[out, in]`.
+#[derive(Clone, Debug, Default)]
+pub struct Weights {
+    tensors: BTreeMap<String, Arc<Tensor>>,
+    origin: String,
+}
+
+impl Weights {
+    /// Reads a safetensors file; it is mapped, not read whole.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it cannot be opened, [`Error::Weights`] with every problem found in it.
+    pub fn open(path: &Path) -> Result<Weights> {
+        safetensors::with_file(path, |bytes| Weights::from_bytes(bytes, &path.display().to_string()))
+    }
+
+    /// Reads safetensors from memory; `origin` is what messages call it.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] with every problem found.
+    pub fn from_bytes(bytes: &[u8], origin: &str) -> Result<Weights> {
+        let tensors = names::stripped(safetensors::read(bytes, origin)?);
+        Ok(Weights { tensors, origin: origin.into() })
+    }
+
+    /// Weights that are at hand.
+    pub fn from_tensors(tensors: impl IntoIterator<Item = (String, Tensor)>) -> Weights {
+        let tensors = tensors.into_iter().map(|(k, v)| (k, Arc::new(v))).collect();
+        Weights { tensors, origin: "weights".into() }
+    }
+
+    /// The shipped backbone.
+    ///
+    /// # Errors
+    /// None, as long as the program is whole.
+    pub fn embedded() -> Result<Weights> {
+        Weights::from_bytes(EMBEDDED, "the embedded resnet50_thin")
+    }
+
+    /// The tensors by name.
+    pub fn tensors(&self) -> &BTreeMap<String, Arc<Tensor>> {
+        &self.tensors
+    }
+
+    /// Where they come from.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Every batch norm folded into the convolution before it, in f64.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] with every batch norm that has no convolution or whose sizes disagree.
+    pub fn fold_batch_norm(self) -> Result<Weights> {
+        let tensors = fold::fold(self.tensors).map_err(|problems| {
+            Error::Weights(problems.into_iter().map(|p| format!("{}: {p}", self.origin)).collect())
+        })?;
+        Ok(Weights { tensors, ..self })
+    }
+}

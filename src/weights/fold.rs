@@ -1,0 +1,66 @@
+//! Folds batch norms into the convolutions before them.
+
+use crate::tensor::Tensor;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+type Named = BTreeMap<String, Arc<Tensor>>;
+
+/// Added to the variance: PyTorch's default, which torchvision and timm keep for these networks.
+const EPS: f64 = 1e-5;
+
+/// `W'_c = W_c s_c`, `b'_c = bias_c - mean_c s_c` with `s_c = weight_c / sqrt(var_c + eps)`, in f64, rounded once.
+pub fn fold(mut named: Named) -> Result<Named, Vec<String>> {
+    let norms: Vec<String> = named.keys().filter_map(|k| k.strip_suffix(".running_var")).map(str::to_string).collect();
+    let mut problems = vec![];
+    for norm in norms {
+        match folded(&named, &norm) {
+            Ok((conv, weight, bias)) => {
+                for part in ["weight", "bias", "running_mean", "running_var"] {
+                    named.remove(&format!("{norm}.{part}"));
+                }
+                named.insert(format!("{conv}.weight"), Arc::new(weight));
+                named.insert(format!("{conv}.bias"), Arc::new(bias));
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() { Ok(named) } else { Err(problems) }
+}
+
+/// Path of the convolution that a batch norm follows: `bn1` follows `conv1`, `downsample.1` follows `downsample.0`.
+fn partner(norm: &str) -> Option<String> {
+    let (path, last) = norm.rsplit_once('.').map_or(("", norm), |(path, last)| (path, last));
+    let conv = match last.strip_prefix("bn") {
+        Some(number) => format!("conv{number}"),
+        None => last.parse::<usize>().ok()?.checked_sub(1)?.to_string(),
+    };
+    Some(if path.is_empty() { conv } else { format!("{path}.{conv}") })
+}
+
+fn folded(named: &Named, norm: &str) -> Result<(String, Tensor, Tensor), String> {
+    let conv = partner(norm).ok_or(format!("{norm} is a batch norm after no convolution that is known"))?;
+    let weight = named.get(&format!("{conv}.weight")).ok_or(format!("{norm} wants {conv}.weight, which is missing"))?;
+    let channels = weight.shape.dim(0);
+    let part = |name: &str| match named.get(&format!("{norm}.{name}")) {
+        Some(t) if t.data.len() == channels => Ok(t),
+        Some(t) => Err(format!("{norm}.{name} has shape {}, {conv} has {channels} channels", t.shape)),
+        None => Err(format!("{norm}.{name} is missing")),
+    };
+    let (gain, shift, mean, var) = (part("weight")?, part("bias")?, part("running_mean")?, part("running_var")?);
+    if let Some(v) = var.data.iter().find(|v| f64::from(**v) + EPS <= 0.0) {
+        return Err(format!("{norm}.running_var holds {v}, which is no variance"));
+    }
+    let own = named.get(&format!("{conv}.bias"));
+    let scale: Vec<f64> =
+        gain.data.iter().zip(&var.data).map(|(&g, &v)| f64::from(g) / (f64::from(v) + EPS).sqrt()).collect();
+    let bias = shift.data.iter().zip(&mean.data).zip(&scale).enumerate().map(|(c, ((&b, &m), s))| {
+        let own = own.and_then(|t| t.data.get(c)).map_or(0.0, |&v| f64::from(v));
+        (f64::from(b) + (own - f64::from(m)) * s) as f32
+    });
+    let bias = Tensor::new([channels], bias.collect());
+    let per_channel = (weight.data.len() / channels.max(1)).max(1);
+    let rows = weight.data.chunks(per_channel).zip(&scale);
+    let data = rows.flat_map(|(row, s)| row.iter().map(move |&w| (f64::from(w) * s) as f32)).collect();
+    Ok((conv, Tensor::new(weight.shape, data), bias))
+}

@@ -1,0 +1,135 @@
+//! Safetensors files: read with every name, shape and dtype checked, and written.
+
+use crate::error::{Error, Result};
+use crate::tensor::{Shape, Tensor};
+use ::safetensors::tensor::TensorView;
+use ::safetensors::{Dtype, SafeTensors};
+use half::{bf16, f16};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A tensor of a file, not converted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// `F32`, `F16`, ….
+    pub dtype: String,
+    /// Sizes of its axes.
+    pub shape: Vec<usize>,
+    /// Bytes in the file.
+    pub bytes: usize,
+}
+
+/// Calls `f` with the contents of a file, mapped into memory.
+///
+/// # Errors
+/// [`Error::Weights`] for a file that cannot be opened, is no regular file or is no safetensors file by its first bytes.
+pub fn with_file<T>(path: &Path, f: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
+    let fail = |what: String| Error::Weights(vec![format!("{}: {what}", path.display())]);
+    let file = File::open(path).map_err(|e| fail(format!("cannot be opened: {e}")))?;
+    let meta = file.metadata().map_err(|e| fail(format!("cannot be read: {e}")))?;
+    if !meta.is_file() {
+        return Err(fail("is no regular file; give a .safetensors file".into()));
+    }
+    // SAFETY: the file is only read; a program that shortens it meanwhile ends this process by a signal, as with any mapped file,
+    // and cannot make it read anything else.
+    #[allow(unsafe_code)]
+    let map = unsafe { memmap2::Mmap::map(&file) }.map_err(|e| fail(format!("cannot be mapped: {e}")))?;
+    if map.starts_with(b"PK\x03\x04") || map.starts_with(b"\x80\x02\x8a\x0a") || map.get(257..262) == Some(b"ustar") {
+        return Err(fail("is a PyTorch file, which cannot be read yet; convert it to safetensors".into()));
+    }
+    f(&map)
+}
+
+fn open<'a>(bytes: &'a [u8], origin: &str) -> Result<SafeTensors<'a>> {
+    SafeTensors::deserialize(bytes)
+        .map_err(|e| Error::Weights(vec![format!("{origin}: no valid safetensors file ({} bytes): {e}", bytes.len())]))
+}
+
+/// The tensors of a file, in the order of their names.
+///
+/// # Errors
+/// [`Error::Weights`] if the bytes are no safetensors file.
+pub fn inspect(bytes: &[u8], origin: &str) -> Result<Vec<Entry>> {
+    let file = open(bytes, origin)?;
+    let entry = |(name, view): (String, TensorView)| Entry {
+        name,
+        dtype: format!("{:?}", view.dtype()),
+        shape: view.shape().to_vec(),
+        bytes: view.data().len(),
+    };
+    let mut entries: Vec<Entry> = file.tensors().into_iter().map(entry).collect();
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(entries)
+}
+
+/// All floating-point tensors of a file as f32; counters of batch norms (integers without axes) are left out.
+///
+/// # Errors
+/// [`Error::Weights`] with every tensor of another dtype, of more than four axes, or with a number that is not finite.
+pub fn read(bytes: &[u8], origin: &str) -> Result<BTreeMap<String, Arc<Tensor>>> {
+    let (mut named, mut problems) = (BTreeMap::new(), vec![]);
+    for (name, view) in open(bytes, origin)?.tensors() {
+        match convert(&view) {
+            Ok(Some(tensor)) => drop(named.insert(name, Arc::new(tensor))),
+            Ok(None) => {}
+            Err(problem) => problems.push(format!("{origin}: {name} {problem}")),
+        }
+    }
+    problems.sort();
+    if problems.is_empty() { Ok(named) } else { Err(Error::Weights(problems)) }
+}
+
+fn convert(view: &TensorView) -> std::result::Result<Option<Tensor>, String> {
+    let bytes = view.data();
+    let halves = |f: fn(u16) -> f32| bytes.as_chunks::<2>().0.iter().map(|b| f(u16::from_le_bytes(*b))).collect();
+    let data: Vec<f32> = match view.dtype() {
+        Dtype::F32 => bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        Dtype::F16 => halves(|b| f16::from_bits(b).to_f32()),
+        Dtype::BF16 => halves(|b| bf16::from_bits(b).to_f32()),
+        Dtype::I64 | Dtype::I32 if view.shape().is_empty() => return Ok(None),
+        other => return Err(format!("is of type {other:?}; f32, f16 and bf16 can be read")),
+    };
+    if view.shape().len() > 4 {
+        return Err(format!("has {} axes; at most four can be read", view.shape().len()));
+    }
+    if let Some(at) = data.iter().position(|v| !v.is_finite()) {
+        return Err(format!("holds a number that is not finite at element {at}"));
+    }
+    Ok(Some(Tensor::new(Shape::new(view.shape()), data)))
+}
+
+/// A safetensors file of these f32 tensors; the same tensors give the same bytes.
+///
+/// # Errors
+/// [`Error::Output`] if two have one name.
+pub fn write(tensors: &[(String, &Tensor)]) -> Result<Vec<u8>> {
+    let bytes: Vec<Vec<u8>> =
+        tensors.iter().map(|(_, t)| t.data.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
+    serialize(tensors, &bytes, Dtype::F32)
+}
+
+/// As [`write`], rounded to half precision.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_f16(tensors: &[(String, &Tensor)]) -> Result<Vec<u8>> {
+    let half = |v: &f32| f16::from_f32(*v).to_bits().to_le_bytes();
+    let bytes: Vec<Vec<u8>> = tensors.iter().map(|(_, t)| t.data.iter().flat_map(half).collect()).collect();
+    serialize(tensors, &bytes, Dtype::F16)
+}
+
+fn serialize(tensors: &[(String, &Tensor)], bytes: &[Vec<u8>], dtype: Dtype) -> Result<Vec<u8>> {
+    let mut views = vec![];
+    for ((name, t), bytes) in tensors.iter().zip(bytes) {
+        views.push((name, TensorView::new(dtype, t.shape.dims().to_vec(), bytes).map_err(wrong)?));
+    }
+    ::safetensors::serialize(views, None).map_err(wrong)
+}
+
+fn wrong(e: ::safetensors::SafeTensorError) -> Error {
+    Error::Output(format!("the tensors cannot be written as safetensors: {e}"))
+}

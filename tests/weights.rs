@@ -1,0 +1,137 @@
+//! Reading, folding and shipping weights.
+
+mod common;
+
+use common::vectors::{Vectors, close};
+use lupe::tensor::Tensor;
+use lupe::weights::safetensors::{write, write_f16};
+use lupe::weights::{EMBEDDED, Weights};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+/// What the shipped file is made of: the f32 file without its last layer, rounded to half precision.
+fn shipped_from(path: &Path) -> Vec<u8> {
+    let weights = Weights::open(path).unwrap();
+    let kept: Vec<(String, &Tensor)> =
+        weights.tensors().iter().filter(|(k, _)| !k.starts_with("fc.")).map(|(k, t)| (k.clone(), &**t)).collect();
+    write_f16(&kept).unwrap()
+}
+
+#[test]
+fn shipped_backbone_is_what_it_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let source = root.join("../shared/weights/resnet50_thin.safetensors");
+    let shipped = root.join("weights/resnet50_thin.f16.safetensors");
+    if source.exists() {
+        let made = shipped_from(&source);
+        if std::env::var_os("LUPE_MAKE_WEIGHTS").is_some() {
+            std::fs::write(&shipped, &made).unwrap();
+        }
+        assert!(std::fs::read(&shipped).unwrap() == made, "the shipped file is not what conversion gives");
+    }
+    let digest = Sha256::digest(EMBEDDED);
+    let hex: String = digest.iter().map(|b| format!("{b:02x}")).collect();
+    let sums = std::fs::read_to_string(root.join("weights/SHA256SUMS")).unwrap();
+    assert!(sums.contains(&hex), "SHA-256 of the shipped file is {hex}, SHA256SUMS says {sums}");
+    assert!(EMBEDDED.len() <= 12_000_000);
+    assert_eq!(Weights::embedded().unwrap().tensors().len(), 2 * 53);
+}
+
+#[test]
+fn batch_norm_folds_as_pytorch_computes() {
+    let v = Vectors::open("ops.safetensors");
+    let part = |name: &str| (format!("bn1.{name}"), v.get(&format!("bn.{name}")));
+    let parts = [part("weight"), part("bias"), part("running_mean"), part("running_var")];
+    let all = parts.into_iter().chain([("conv1.weight".to_string(), v.get("conv7.w"))]);
+    let folded = Weights::from_tensors(all).fold_batch_norm().unwrap();
+    close("folded_w", &folded.tensors()["conv1.weight"].data, &v.get("bn.folded_w").data, 1e-7);
+    close("folded_b", &folded.tensors()["conv1.bias"].data, &v.get("bn.folded_b").data, 1e-7);
+    assert_eq!(folded.tensors().len(), 2);
+}
+
+#[test]
+fn every_broken_batch_norm_is_named() {
+    let t = |n: usize| Tensor::zeros([n]);
+    let all = [
+        ("bn1.running_var", t(4)),
+        ("layer1.0.bn2.running_var", t(3)),
+        ("layer1.0.conv2.weight", Tensor::zeros([4, 1, 1, 1])),
+    ];
+    let text = Weights::from_tensors(all.map(|(k, t)| (k.to_string(), t))).fold_batch_norm().unwrap_err().to_string();
+    assert!(text.contains("bn1 wants conv1.weight") && text.contains("layer1.0.bn2.weight is missing"), "{text}");
+}
+
+#[test]
+fn prefixes_of_wrappers_are_stripped() {
+    let t = Tensor::zeros([2]);
+    let bytes = write(&[("module.backbone.a".into(), &t), ("module.backbone.b".into(), &t)]).unwrap();
+    let weights = Weights::from_bytes(&bytes, "x").unwrap();
+    assert_eq!(weights.tensors().keys().collect::<Vec<_>>(), ["a", "b"]);
+}
+
+/// One f16 tensor `h`, one bf16 tensor `b`, built byte by byte.
+fn halves(header: &str, data: &[u8]) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat()
+}
+
+#[test]
+fn half_precision_is_exact() {
+    let header = r#"{"h":{"dtype":"F16","shape":[4],"data_offsets":[0,8]},"b":{"dtype":"BF16","shape":[2],"data_offsets":[8,12]}}"#;
+    let data = [0x0001u16, 0x3c00, 0xfbff, 0x8000, 0x3f80, 0x0001].map(u16::to_le_bytes).concat();
+    let weights = Weights::from_bytes(&halves(header, &data), "x").unwrap();
+    assert_eq!(weights.tensors()["h"].data, [5.960_464_5e-8, 1.0, -65504.0, -0.0]);
+    assert_eq!(weights.tensors()["b"].data, [1.0, f32::from_bits(0x0001_0000)]);
+}
+
+#[test]
+fn all_problems_of_a_file_are_listed() {
+    let header = r#"{"a":{"dtype":"F64","shape":[1],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}}"#;
+    let data = [&1f64.to_le_bytes()[..], &f32::NAN.to_le_bytes()].concat();
+    let error = Weights::from_bytes(&halves(header, &data), "file").unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("file: a is of type F64") && text.contains("file: b holds a number that is not finite"),
+        "{text}"
+    );
+    assert_eq!(error.exit_code(), 4);
+}
+
+#[test]
+fn broken_files_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let t = Tensor::zeros([100]);
+    let whole = write(&[("a".into(), &t)]).unwrap();
+    let header = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#;
+    let cases: [(&str, Vec<u8>, &str); 6] = [
+        ("truncated", whole[..whole.len() - 10].to_vec(), "no valid safetensors"),
+        ("text", b"these are no weights, dear reader".to_vec(), "no valid safetensors"),
+        ("empty", vec![], "safetensors"),
+        ("zip", b"PK\x03\x04............".to_vec(), "PyTorch file"),
+        ("legacy", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.".to_vec(), "PyTorch file"),
+        ("overlap", halves(header, &[0; 12]), "no valid safetensors"),
+    ];
+    for (name, bytes, want) in cases {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let error = Weights::open(&path).unwrap_err();
+        assert!(error.to_string().contains(want) && error.to_string().contains(name), "{name}: {error}");
+        assert_eq!(error.exit_code(), 4, "{name}");
+    }
+    for path in [dir.path().join("missing"), dir.path().to_path_buf()] {
+        assert_eq!(Weights::open(&path).unwrap_err().exit_code(), 4);
+    }
+}
+
+#[test]
+fn flipped_bytes_never_panic() {
+    let t = Tensor::from_fn([3, 5], |i| i as f32);
+    let whole = write(&[("a.b".into(), &t), ("c".into(), &t)]).unwrap();
+    for i in 0..whole.len() {
+        for flip in [0x01, 0x80, 0xff] {
+            let mut bytes = whole.clone();
+            bytes[i] ^= flip;
+            let _ = Weights::from_bytes(&bytes, "x").map(Weights::fold_batch_norm);
+        }
+        let _ = Weights::from_bytes(&whole[..i], "x");
+    }
+}
