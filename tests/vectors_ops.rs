@@ -5,6 +5,7 @@ mod common;
 
 use common::sweep::gpu;
 use common::vectors::{Vectors, nhwc};
+use lupe::engine::probe::{labels, probe};
 use lupe::engine::{Graph, Options, Plan, Store, Var};
 use lupe::tensor::Tensor;
 
@@ -69,4 +70,24 @@ fn rows_of_length_one() {
         let least = x[0].graph().weight("least", Tensor::new([1], vec![1e-12]).into());
         (x[0].transpose() / x[0].norm().maximum(least)).transpose()
     });
+}
+
+/// Rows that random cases hardly hit, through every candidate: -inf alone gives NaN, beside numbers 0; +inf and NaN take the row.
+#[test]
+fn softmax_of_infinities() {
+    let inf = f32::INFINITY;
+    let rows = [[-inf, -inf, -inf], [-inf, 2.0, 2.0], [inf, 0.0, 1.0], [0.0, f32::NAN, 0.0], [-inf, -inf, -3e38]];
+    let x = Tensor::new([5, 3], rows.concat());
+    let nan = [f32::NAN; 3];
+    let want = [nan, [0.0, 0.5, 0.5], nan, nan, [0.0, 0.0, 1.0]].concat();
+    let op = &lupe::ops::softmax::cases()[0].op;
+    let same = |got: &Tensor| got.data.iter().zip(&want).all(|(g, w)| g == w || g.is_nan() && w.is_nan());
+    assert!(same(&op.reference(&[&x], x.shape)));
+    if std::env::var_os("LUPE_NO_GPU").is_some() {
+        return println!("LUPE_NO_GPU is set: infinities are not run on a device");
+    }
+    for (i, label) in labels(gpu(), &**op, &[x.shape]).unwrap().iter().enumerate() {
+        let got = probe(gpu(), op, i, &[&x], false).unwrap().output;
+        assert!(same(&got), "{label}: {:?}", got.data);
+    }
 }
