@@ -1,7 +1,7 @@
-// max() and ReLU that keep NaN, for numbers T (f32 or vec4f) whose bits are U; tests go by bits, because drivers fold `x != x`.
+// max() that keeps NaN, for numbers T (f32 or vec4f) whose bits are U; tests go by bits, because drivers fold `x != x`.
 
-fn keep_nan(start: T, otherwise: T) -> T {
-    return select(otherwise, start, (bitcast<U>(start) & U(0x7fffffffu)) > U(0x7f800000u));
+fn keep_nan(v: T, otherwise: T) -> T {
+    return select(otherwise, v, (bitcast<U>(v) & U(0x7fffffffu)) > U(0x7f800000u));
 }
 
 fn maximum(a: T, b: T) -> T {

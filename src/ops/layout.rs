@@ -205,10 +205,16 @@ impl Op for Permute {
             steps[missing + i] = step(x[0], axis);
         }
         let [_, size1, size2, size3] = y.nhwc();
-        let kernel = Kernel::new(shader!("permute"), 1, WG as u32);
-        let kernel = kernel.param("size1", size1).param("size2", size2).param("size3", size3);
-        let kernel = kernel.param("step0", steps[0]).param("step1", steps[1]);
-        vec![flat(kernel.param("step2", steps[2]).param("step3", steps[3]), y.len(), 1)]
+        let stays = self.order.last() == Some(&(self.order.len() - 1));
+        let by = |width: usize| {
+            let kernel = Kernel::new(shader!("permute"), 1, WG as u32);
+            let kernel = kernel.param("size1", size1).param("size2", size2).param("size3", size3 / width);
+            // Whole fours, but for the innermost step, which is one element: one T.
+            let [step0, step1, step2, step3] = steps.map(|s: usize| s.div_ceil(width));
+            let kernel = kernel.param("step0", step0).param("step1", step1);
+            flat(kernel.param("step2", step2).param("step3", step3), y.len(), width)
+        };
+        widths(if stays { size3 } else { 1 }).map(by).collect()
     }
 
     fn reference(&self, x: &[&Tensor], _: Shape) -> Tensor {
@@ -244,6 +250,7 @@ pub fn cases() -> Vec<Case> {
         Case::new(permute(&[0, 3, 1, 2]), &[&[2, 5, 7, 6]]),
         Case::new(permute(&[2, 0, 3, 1]), &[&[3, 4, 5, 2]]).fill(Fill::NonFinite),
         Case::new(permute(&[1, 0]), &[&[65, 33]]),
+        Case::new(permute(&[0, 2, 1, 3]), &[&[2, 3, 5, 8]]),
         Case::new(Reshape { to: Shape::from([5, 9]) }, &[&[3, 15]]),
         Case::new(Reshape { to: Shape::from([4_194_305]) }, &[&[5, 838_861]]),
     ]

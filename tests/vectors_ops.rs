@@ -1,0 +1,93 @@
+//! Pooling, softmax, ReLU, batch norm and rows scaled to length one against PyTorch's values: first the references, then the
+//! device. `LUPE_NO_GPU=1` leaves the device out visibly.
+
+mod common;
+
+use common::sweep::gpu;
+use common::vectors::{Vectors, nhwc};
+use lupe::engine::probe::{labels, probe};
+use lupe::engine::{Graph, Options, Plan, Store, Var};
+use lupe::tensor::Tensor;
+
+/// `op` of the tensors `inputs` is the tensor `want`.
+fn agree(inputs: &[&str], want: &str, op: impl for<'g> Fn(&[Var<'g>]) -> Var<'g>) {
+    let vectors = Vectors::open("ops.safetensors");
+    let get = |name: &str| {
+        let tensor = vectors.get(name);
+        if tensor.shape.rank() == 4 { nhwc(&tensor) } else { tensor }
+    };
+    let (values, right): (Vec<Tensor>, Tensor) = (inputs.iter().map(|name| get(name)).collect(), get(want));
+    let given: Vec<&Tensor> = values.iter().collect();
+    let graph = Graph::new();
+    let vars: Vec<Var> = inputs.iter().zip(&given).map(|(name, t)| graph.input(name, t.shape)).collect();
+    let y = op(&vars);
+    within(&graph.eval(&[y], &given).unwrap()[0], &right, &format!("{want}, reference"));
+    if std::env::var_os("LUPE_NO_GPU").is_some() {
+        return println!("LUPE_NO_GPU is set: {want} is not run on a device");
+    }
+    let plan = pollster::block_on(Plan::new(gpu(), &graph, &[y], &Store::new(), Options::default())).unwrap();
+    within(&pollster::block_on(plan.run(&given)).unwrap()[0], &right, &format!("{want}, device"));
+}
+
+/// To 1e-6 absolute and 1e-5 relative, element by element: what the vectors' README suggests.
+fn within(got: &Tensor, want: &Tensor, what: &str) {
+    assert_eq!(got.shape, want.shape, "{what}");
+    for (i, (g, w)) in got.data.iter().zip(&want.data).enumerate() {
+        assert!((g - w).abs() <= 1e-6 + 1e-5 * w.abs(), "{what}: element {i} is {g}, PyTorch has {w}");
+    }
+}
+
+#[test]
+fn max_pool() {
+    agree(&["conv7.y"], "maxpool.y_of_conv7", |x| x[0].max_pool(3, 2, 1));
+    agree(&["maxpool_neg.x"], "maxpool_neg.y", |x| x[0].max_pool(3, 2, 1));
+}
+
+#[test]
+fn global_pool() {
+    agree(&["conv7.y"], "gap.y_of_conv7", |x| x[0].global_pool());
+}
+
+#[test]
+fn softmax() {
+    agree(&["sm.logits"], "sm.softmax", |x| x[0].softmax());
+}
+
+#[test]
+fn relu() {
+    agree(&["act.x"], "act.relu", |x| x[0].relu());
+}
+
+#[test]
+fn batch_norm() {
+    let names = ["conv7.y", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var"];
+    agree(&names, "bn.y_of_conv7", |x| x[0].batch_norm(x[1], x[2], x[3], x[4], 1e-5));
+}
+
+#[test]
+fn rows_of_length_one() {
+    agree(&["l2.x"], "l2.y", |x| {
+        let least = x[0].graph().weight("least", Tensor::new([1], vec![1e-12]).into());
+        (x[0].transpose() / x[0].norm().maximum(least)).transpose()
+    });
+}
+
+/// Rows that random cases hardly hit, through every candidate: -inf alone gives NaN, beside numbers 0; +inf and NaN take the row.
+#[test]
+fn softmax_of_infinities() {
+    let inf = f32::INFINITY;
+    let rows = [[-inf, -inf, -inf], [-inf, 2.0, 2.0], [inf, 0.0, 1.0], [0.0, f32::NAN, 0.0], [-inf, -inf, -3e38]];
+    let x = Tensor::new([5, 3], rows.concat());
+    let nan = [f32::NAN; 3];
+    let want = [nan, [0.0, 0.5, 0.5], nan, nan, [0.0, 0.0, 1.0]].concat();
+    let op = &lupe::ops::softmax::cases()[0].op;
+    let same = |got: &Tensor| got.data.iter().zip(&want).all(|(g, w)| g == w || g.is_nan() && w.is_nan());
+    assert!(same(&op.reference(&[&x], x.shape)));
+    if std::env::var_os("LUPE_NO_GPU").is_some() {
+        return println!("LUPE_NO_GPU is set: infinities are not run on a device");
+    }
+    for (i, label) in labels(gpu(), &**op, &[x.shape]).unwrap().iter().enumerate() {
+        let got = probe(gpu(), op, i, &[&x], false).unwrap().output;
+        assert!(same(&got), "{label}: {:?}", got.data);
+    }
+}
