@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::hash;
 use common::sweep::gpu;
 use common::vectors::{Vectors, close, nchw, nhwc};
 use lupe::engine::{Asked, Graph, Named, Options, Plan, Scope, Store, Var};
@@ -9,6 +10,8 @@ use lupe::models::resnet::{Block, ResNet, Stages, classifier};
 use lupe::models::{self};
 use lupe::ops::Pad;
 use lupe::tensor::Tensor;
+use lupe::weights::Weights;
+use std::path::Path;
 
 fn run<'g>(graph: &'g Graph, outputs: &[Var<'g>], input: &Tensor) -> Vec<Tensor> {
     let plan = pollster::block_on(Plan::new(gpu(), graph, outputs, &Store::new(), Options::default())).unwrap();
@@ -84,4 +87,133 @@ fn resnet18_at_224_takes_at_most_25_dispatches() {
     let plan = pollster::block_on(Plan::new(gpu(), &graph, &[logits], &Store::new(), Options::default())).unwrap();
     assert!(plan.dispatches() <= 25, "{} dispatches: {:#?}", plan.dispatches(), plan.steps().collect::<Vec<_>>());
     println!("{} dispatches, {} bytes", plan.dispatches(), plan.bytes());
+}
+
+/// Folded, as users run them.
+fn folded(named: &Named) -> Named {
+    let weights = Weights::from_tensors(named.iter().map(|(k, t)| (k.clone(), (**t).clone())));
+    weights.fold_batch_norm().unwrap().tensors().clone()
+}
+
+#[test]
+fn full_networks_with_hash_weights() {
+    hash::self_test();
+    let vectors = Vectors::open("full_models_hash_weights.safetensors");
+    let x = nhwc(&hash::tensor("input:img", [1, 3, 64, 64], 2.0, 0.0));
+    for name in ["resnet18", "resnet34", "resnet50", "wide_resnet50_2"] {
+        let net = models::find(name).unwrap().net;
+        let got = everything(&net, &folded(&hash::full(&net)), &x);
+        for (i, stage) in ["stem_pool", "layer1", "layer2", "layer3", "layer4"].iter().enumerate() {
+            let value = nchw(&got[i + 1]);
+            let stats = vectors.get(&format!("{name}.{stage}.stats"));
+            let first = vectors.get(&format!("{name}.{stage}.first64"));
+            // The stored slice may lie in a quiet corner: its error is measured against the whole map's maximum.
+            let max = f64::from(stats.data[2]);
+            let off = value.data.iter().zip(&first.data).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
+            assert!(off <= 5e-4 * max, "{name} {stage}: off by {:.1e}", off / max);
+            close(&format!("{name} {stage} stats"), &statistics(&value), &stats.data, 5e-4);
+        }
+        close(&format!("{name} pooled"), &got[6].data, &vectors.get(&format!("{name}.pooled")).data, 5e-4);
+        close(&format!("{name} logits"), &got[7].data, &vectors.get(&format!("{name}.logits")).data, 5e-4);
+    }
+}
+
+/// Mean, population standard deviation, largest magnitude.
+fn statistics(t: &Tensor) -> [f32; 3] {
+    let n = t.data.len() as f64;
+    let mean = t.data.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
+    let var = t.data.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / n;
+    [mean as f32, var.sqrt() as f32, t.data.iter().fold(0f32, |m, v| m.max(v.abs()))]
+}
+
+#[test]
+fn patchcore_backbones_with_hash_weights() {
+    let vectors = Vectors::open("ad/backbones.safetensors");
+    let x = hash::normalised(&hash::image("nets.img64", 64, 64)).reshape([1, 3, 64, 64]);
+    for name in ["resnet18", "wide_resnet50_2"] {
+        let net = models::find(name).unwrap().net;
+        let got = everything(&net, &folded(&hash::backbone(name, &net)), &nhwc(&x));
+        for (tap, value) in [("stem_chanmean", &got[1]), ("layer1_chanmean", &got[2])] {
+            let (pixels, c) = value.shape.rows();
+            let mean: Vec<f32> = value
+                .data
+                .chunks(c)
+                .map(|row| (row.iter().map(|&v| f64::from(v)).sum::<f64>() / c as f64) as f32)
+                .collect();
+            assert_eq!(mean.len(), pixels);
+            close(&format!("{name} {tap}"), &mean, &vectors.get(&format!("{name}_{tap}")).data, 1e-4);
+        }
+        for (tap, value) in [("layer2", &got[3]), ("layer3", &got[4])] {
+            close(&format!("{name} {tap}"), &nchw(value).data, &vectors.get(&format!("{name}_{tap}")).data, 1e-4);
+        }
+    }
+}
+
+#[test]
+fn wide_resnet101_agrees_with_its_references() {
+    let net = models::find("wide_resnet101_2").unwrap().net;
+    let named = folded(&hash::full(&net));
+    let x = nhwc(&hash::tensor("input:img", [1, 3, 64, 64], 2.0, 0.0));
+    let (graph, asked) = (Graph::new(), Asked::default());
+    let root = Scope::new(&graph, &named, &asked);
+    let stages = net.features(graph.input("x", x.shape), &root);
+    let logits = classifier(stages.feature, &root);
+    let outputs = [stages.layers[0], stages.layers[2], stages.feature, logits];
+    let want = graph.eval(&outputs, &[&x]).unwrap();
+    let got = run(&graph, &outputs, &x);
+    for (i, (got, want)) in got.iter().zip(&want).enumerate() {
+        close(&format!("wide_resnet101_2 output {i}"), &got.data, &want.data, 5e-4);
+    }
+}
+
+/// The thin ResNet-50 on real photographs, as ONNX Runtime computes it; `head` where the weights have their last layer.
+fn thin_on_photographs(weights: &Weights, tolerance: f64, head: bool) {
+    let vectors = Vectors::open("real/real_nets.safetensors");
+    let net = models::find("resnet50_thin").unwrap().net;
+    for picture in 0..2 {
+        let rgb = vectors.get(&format!("{picture}.crop_u8_hwc")).reshape([1, 224, 224, 3]);
+        let mean = [104.0, 117.0, 123.0];
+        let x = Tensor::from_fn(rgb.shape, |i| rgb.data[i - i % 3 + 2 - i % 3] - mean[i % 3]);
+        let (graph, asked) = (Graph::new(), Asked::default());
+        let root = Scope::new(&graph, weights.tensors(), &asked);
+        let stages = net.features(graph.input("x", x.shape), &root);
+        let mut outputs = vec![stages.layers[1], stages.layers[2]];
+        if head {
+            outputs.push(classifier(stages.feature, &root).softmax());
+        }
+        asked.check("weights", weights.tensors(), &[]).unwrap();
+        let got = run(&graph, &outputs, &x);
+        for (tap, value) in [("layer2", nchw(&got[0])), ("layer3", nchw(&got[1]))] {
+            let name = format!("{picture}.resnet50_thin.{tap}");
+            let pixels = value.shape.dim(2) * value.shape.dim(3);
+            let mean = |p: &[f32]| (p.iter().map(|&v| f64::from(v)).sum::<f64>() / p.len() as f64) as f32;
+            let means: Vec<f32> = value.data.chunks(pixels).map(mean).collect();
+            let maxima: Vec<f32> =
+                value.data.chunks(pixels).map(|p| p.iter().fold(f32::MIN, |m, &v| m.max(v))).collect();
+            let sample: Vec<f32> = (0..64).map(|j| value.data[j * 2_654_435_761 % value.data.len()]).collect();
+            for (part, got) in [("channel_mean", means), ("channel_max", maxima), ("sample64", sample)] {
+                close(&format!("{name}.{part}"), &got, &vectors.get(&format!("{name}.{part}")).data, tolerance);
+            }
+        }
+        if let Some(softmax) = got.get(2) {
+            let want = vectors.get(&format!("{picture}.resnet50_thin.softmax"));
+            let off = softmax.data.iter().zip(&want.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(off <= 1e-5, "softmax is off by {off}");
+        }
+    }
+}
+
+#[test]
+fn shipped_backbone_on_photographs() {
+    thin_on_photographs(&Weights::embedded().unwrap(), 5e-3, false);
+}
+
+#[test]
+fn thin_resnet_in_f32_on_photographs() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/weights/resnet50_thin.safetensors");
+    if path.exists() {
+        thin_on_photographs(&Weights::open(&path).unwrap(), 2e-5, true);
+    } else {
+        println!("the f32 weights are not at hand: only the shipped ones are tested");
+    }
 }

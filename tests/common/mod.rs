@@ -2,5 +2,6 @@
 #![allow(dead_code)]
 
 pub mod faults;
+pub mod hash;
 pub mod sweep;
 pub mod vectors;
