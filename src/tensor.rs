@@ -47,7 +47,7 @@ impl Shape {
     /// As a matrix: (product of all axes but the last, the last axis). A scalar is (1, 1).
     pub fn rows(&self) -> (usize, usize) {
         let cols = self.last();
-        (if cols == 0 { 0 } else { self.len() / cols }, cols)
+        (self.len().checked_div(cols).unwrap_or(0), cols)
     }
 
     /// Size of the innermost axis; 1 for a scalar.

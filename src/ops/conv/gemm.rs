@@ -10,7 +10,7 @@ type Tile = [usize; 5];
 
 /// Candidates by tile. All add up in one order: taps, then channels.
 pub fn kernels(conv: &Conv2d, s: &Sizes, _: &Caps) -> Vec<Kernel> {
-    if conv.window.groups != 1 || s.co % 4 != 0 {
+    if conv.window.groups != 1 || !s.co.is_multiple_of(4) {
         return vec![];
     }
     // A first layer of three channels would waste most of a wide step, and a narrow one leaves the other tiles without loads.
@@ -34,7 +34,7 @@ fn kernel(conv: &Conv2d, s: &Sizes, [wx, wy, tm, tn, tk]: Tile) -> Kernel {
     for (name, value) in names.into_iter().zip([wx, wy, tm, tn, tk]) {
         kernel = kernel.set(name, format!("{value}u"));
     }
-    if s.ci % 4 != 0 {
+    if !s.ci.is_multiple_of(4) {
         kernel = kernel.pack(0, PadChannels);
     }
     let kernel = kernel

@@ -40,7 +40,7 @@ pub fn software(op: &Matmul, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
 
 /// Shared-memory tiles, for GPUs; columns in fours. All add up in one order.
 pub fn gemm(op: &Matmul, s: &Sizes) -> Vec<Kernel> {
-    if s.n % 4 != 0 {
+    if !s.n.is_multiple_of(4) {
         return vec![];
     }
     // Workgroup (x, y), outputs per invocation (rows, columns), k per step. 8x8 has the best multiply-add density where 64 accumulators fit (0.90 on navi21); 8x4 and 4x8 where they spill.
@@ -56,7 +56,7 @@ fn tile(op: &Matmul, s: &Sizes, [wx, wy, tm, tn, tk]: [usize; 5]) -> Kernel {
     for (name, value) in ["WX", "WY", "TM", "TN", "TK"].into_iter().zip([wx, wy, tm, tn, tk]) {
         kernel = kernel.set(name, format!("{value}u"));
     }
-    if op.transpose_a || s.k % 4 != 0 {
+    if op.transpose_a || !s.k.is_multiple_of(4) {
         kernel = kernel.pack(0, PackMatrix { transposed: op.transpose_a });
     }
     if op.transpose_b {

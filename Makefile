@@ -1,0 +1,31 @@
+# `make demo` and `make test` are all the set-up there is.
+
+CARGO ?= cargo
+
+help: ## What there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+demo: ## Runs the built-in backbone on photographs that ship with Lupe
+	@.ci/setup
+	@echo "Building (the first time takes some minutes) ..." >&2
+	@$(CARGO) run --locked --release --quiet -- demo
+
+test: ## Every test, on the device that is here
+	@.ci/setup
+	$(CARGO) test --locked
+
+test-full: ## As test, with every case at every width of the software driver
+	@.ci/setup
+	LUPE_FULL=1 $(CARGO) test --locked
+
+bench: ## Times whole networks on the device that is here
+	@.ci/setup
+	$(CARGO) bench --locked --bench models
+
+lint: ## Formatting, clippy and documentation, warnings as errors
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+
+.PHONY: help demo test test-full bench lint
+.DEFAULT_GOAL := help
