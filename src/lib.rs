@@ -4,6 +4,7 @@ pub mod cli;
 pub mod data;
 pub mod engine;
 pub mod error;
+pub mod methods;
 pub mod models;
 pub mod ops;
 pub mod tensor;

@@ -30,7 +30,10 @@ fn main() {
         }
     }
     if !narrow {
-        trials.push(Trial::test("planted_faults_are_caught", || Ok(common::faults::all_are_caught())));
+        trials.push(Trial::test("planted_faults_are_caught", || {
+            common::faults::all_are_caught();
+            Ok(())
+        }));
         trials.extend(["128", "512"].map(|bits| {
             Trial::test(format!("software_family_at_{bits}_bits"), move || {
                 sweep::again_at_width(bits).map_err(Failed::from)

@@ -97,7 +97,9 @@ fn filled(shape: Shape, fill: Fill, seed: u64) -> Tensor {
         let v = (z >> 40) as f32 / (1u64 << 23) as f32 - 1.0;
         match fill {
             Fill::Outliers if i / cols.max(1) % 5 == 3 => v * 1000.0,
-            Fill::NonFinite if z.is_multiple_of(97) => [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][(z >> 8) as usize % 3],
+            Fill::NonFinite if z.is_multiple_of(97) => {
+                [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][(z >> 8) as usize % 3]
+            }
             _ => v,
         }
     })

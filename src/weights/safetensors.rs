@@ -112,10 +112,10 @@ pub fn write(tensors: &[(String, &Tensor)]) -> Result<Vec<u8>> {
     serialize(tensors, &bytes, Dtype::F32)
 }
 
-/// As [`write`], rounded to half precision.
+/// As [`write()`], rounded to half precision.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_f16(tensors: &[(String, &Tensor)]) -> Result<Vec<u8>> {
     let half = |v: &f32| f16::from_f32(*v).to_bits().to_le_bytes();
     let bytes: Vec<Vec<u8>> = tensors.iter().map(|(_, t)| t.data.iter().flat_map(half).collect()).collect();

@@ -1,0 +1,167 @@
+//! Features of pictures: any stage of a network, in batches as large as the device takes.
+
+use crate::engine::{Asked, Gpu, Graph, Named, Options, Plan, Scope, Store};
+use crate::error::{Error, Result};
+use crate::models::Model;
+use crate::tensor::{Shape, Tensor};
+use crate::weights::Weights;
+use std::fmt;
+use std::str::FromStr;
+
+/// A place in a network whose values are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tap {
+    /// Output of stage 1 to 4, `[n, h, w, c]`.
+    Layer(usize),
+    /// Mean of the last stage over rows and columns, `[n, c]`.
+    Pool,
+}
+
+impl FromStr for Tap {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Tap, String> {
+        match text {
+            "pool" => Ok(Tap::Pool),
+            "layer1" => Ok(Tap::Layer(1)),
+            "layer2" => Ok(Tap::Layer(2)),
+            "layer3" => Ok(Tap::Layer(3)),
+            "layer4" => Ok(Tap::Layer(4)),
+            _ => Err(format!("there is no tap {text}: layer1, layer2, layer3, layer4 and pool are")),
+        }
+    }
+}
+
+impl fmt::Display for Tap {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Tap::Layer(i) => write!(f, "layer{i}"),
+            Tap::Pool => write!(f, "pool"),
+        }
+    }
+}
+
+/// What to extract, and how much at a time.
+#[derive(Clone, Debug)]
+pub struct EmbedOptions {
+    /// Places in the network.
+    pub taps: Vec<Tap>,
+    /// Pictures in one run at most.
+    pub batch: usize,
+    /// Bytes of device memory that may be used.
+    pub limit_memory: Option<u64>,
+}
+
+/// A network ready to turn pictures of one size into features.
+#[derive(Debug)]
+pub struct Embedder<'g> {
+    plan: Plan<'g>,
+    picture: Shape,
+    batch: usize,
+}
+
+impl<'g> Embedder<'g> {
+    /// Plans `model` for pictures `[1, h, w, 3]`. Where the wanted batch does not fit the device or would make it fall back to
+    /// other kernels than one picture uses, the batch is halved: several runs then give the same numbers.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] listing everything missing, misshapen or foreign; [`Error::Memory`] if not even one picture fits.
+    pub async fn new(
+        gpu: &'g Gpu,
+        model: &Model,
+        weights: &Weights,
+        [h, w]: [usize; 2],
+        options: &EmbedOptions,
+    ) -> Result<Embedder<'g>> {
+        check(model, weights)?;
+        let store = Store::new();
+        let plan = async |n: usize| plan(gpu, model, weights.tensors(), [n, h, w, 3], options, &store).await;
+        let one = plan(1).await?;
+        let mut batch = options.batch.max(1);
+        while batch > 1 {
+            match plan(batch).await {
+                Ok(many) if shaders(&many) == shaders(&one) => {
+                    return Ok(Embedder { plan: many, picture: Shape::from([1, h, w, 3]), batch });
+                }
+                Ok(_) | Err(Error::Memory { .. }) => batch /= 2,
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(Embedder { plan: one, picture: Shape::from([1, h, w, 3]), batch: 1 })
+    }
+
+    /// Pictures in one run.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Dispatches of one run.
+    pub fn dispatches(&self) -> usize {
+        self.plan.dispatches()
+    }
+
+    /// Features of up to [`Embedder::batch`] pictures `[1, h, w, 3]`: for each picture, for each tap, one tensor `[1, …]`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for a picture of another size; whatever the device reports.
+    pub async fn run(&self, pictures: &[Tensor]) -> Result<Vec<Vec<Tensor>>> {
+        if let Some(other) = pictures.iter().find(|p| p.shape != self.picture) {
+            return Err(Error::Shape(format!("a picture is {}, the plan is for {}", other.shape, self.picture)));
+        }
+        let mut all = vec![];
+        for chunk in pictures.chunks(self.batch) {
+            let mut data: Vec<f32> = chunk.iter().flat_map(|p| p.data.iter().copied()).collect();
+            data.resize(self.batch * self.picture.len(), 0.0); // the plan's batch is fixed; what is not there is black
+            let [_, h, w, c] = self.picture.nhwc();
+            let outputs = self.plan.run(&[&Tensor::new([self.batch, h, w, c], data)]).await?;
+            all.extend((0..chunk.len()).map(|i| outputs.iter().map(|o| row(o, i)).collect()));
+        }
+        Ok(all)
+    }
+}
+
+/// Element `i` of the first axis, that axis kept.
+fn row(t: &Tensor, i: usize) -> Tensor {
+    let each = t.data.len() / t.shape.dim(0).max(1);
+    let mut sizes = t.shape.dims().to_vec();
+    if let Some(first) = sizes.first_mut() {
+        *first = 1;
+    }
+    Tensor::new(Shape::new(&sizes), t.data[i * each..][..each].to_vec())
+}
+
+fn shaders(plan: &Plan) -> Vec<String> {
+    plan.steps().map(|(_, kernel)| kernel.split(' ').next().unwrap_or(kernel).to_string()).collect()
+}
+
+/// Whether the weights are this network's, its last layer aside; needs no device.
+///
+/// # Errors
+/// [`Error::Weights`] listing everything missing, misshapen or foreign.
+pub fn check(model: &Model, weights: &Weights) -> Result<()> {
+    let (graph, asked) = (Graph::new(), Asked::default());
+    let root = Scope::new(&graph, weights.tensors(), &asked);
+    model.net.features(graph.input("picture", [1, 64, 64, 3]), &root);
+    asked.check(&format!("{} as {}", weights.origin(), model.name), weights.tensors(), &["fc."])
+}
+
+async fn plan<'g>(
+    gpu: &'g Gpu,
+    model: &Model,
+    named: &Named,
+    shape: [usize; 4],
+    options: &EmbedOptions,
+    store: &Store,
+) -> Result<Plan<'g>> {
+    let (graph, asked) = (Graph::new(), Asked::default());
+    let stages = model.net.features(graph.input("picture", shape), &Scope::new(&graph, named, &asked));
+    let outputs: Vec<_> = options
+        .taps
+        .iter()
+        .map(|tap| match *tap {
+            Tap::Layer(i) => stages.layers[i.clamp(1, 4) - 1],
+            Tap::Pool => stages.feature,
+        })
+        .collect();
+    Plan::new(gpu, &graph, &outputs, store, Options { limit_memory: options.limit_memory }).await
+}

@@ -1,0 +1,3 @@
+//! What is done with networks: pictures in, answers out. No printing here.
+
+pub mod embed;
