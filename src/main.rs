@@ -1,3 +1,8 @@
-//! The `lupe` binary.
+//! The `lupe` binary: parses, runs, and ends with a documented exit code.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(lupe::cli::main())
+}

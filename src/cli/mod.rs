@@ -1,1 +1,50 @@
-//! cli
+//! The command line: one file per command.
+
+mod args;
+mod demo;
+mod devices;
+mod embed;
+mod env;
+mod help;
+mod output;
+mod session;
+mod weights;
+
+use crate::error::Result;
+use args::{Cli, Command};
+use clap::Parser;
+use session::Session;
+
+/// Parses the arguments, runs the command and returns the exit code.
+pub fn main() -> u8 {
+    env::prepare();
+    help::install_panic_hook();
+    output::keep_running_at_file_size_limit();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version go to stdout with code 0, anything else to stderr with code 2; a closed pipe changes neither.
+            let code = if e.use_stderr() { 2 } else { 0 };
+            return e.print().map_or(code, |()| code);
+        }
+    };
+    session::install_logger(cli.global.quiet, cli.global.verbose);
+    match run(&cli) {
+        Ok(()) => 0,
+        Err(e) => {
+            output::note(&format!("lupe: {e}"));
+            e.exit_code()
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    let session = Session::new(&cli.global)?;
+    match &cli.command {
+        Command::Devices => devices::run(&session),
+        Command::Embed(args) => embed::run(&session, args),
+        Command::Weights(args) => weights::run(&session, args),
+        Command::Demo => demo::run(&session),
+        Command::Help { topic } => help::run(topic),
+    }
+}

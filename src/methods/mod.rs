@@ -1,3 +1,4 @@
 //! What is done with networks: pictures in, answers out. No printing here.
 
 pub mod embed;
+pub mod similarity;

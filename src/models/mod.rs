@@ -2,6 +2,7 @@
 
 pub mod resnet;
 
+use crate::data::{ChannelOrder, Preprocess};
 use crate::ops::Pad;
 use resnet::{Block, ResNet};
 
@@ -12,6 +13,19 @@ pub struct Model {
     pub name: &'static str,
     /// Its architecture.
     pub net: ResNet,
+    /// What its pictures go through.
+    pub preprocess: Preprocess,
+}
+
+/// As torchvision's first weights want it: shorter edge 256, centre crop 224.
+const IMAGENET: Preprocess = Preprocess::imagenet(256, 224);
+
+/// As open_nsfw wants it: blue first, 0 to 255, less the means.
+const THIN_INPUT: Preprocess =
+    Preprocess { order: ChannelOrder::Bgr, divisor: 1.0, mean: [104.0, 117.0, 123.0], std: [1.0; 3], ..IMAGENET };
+
+const fn model(name: &'static str, net: ResNet) -> Model {
+    Model { name, net, preprocess: IMAGENET }
 }
 
 const fn pad(right: usize, left: usize) -> Pad {
@@ -35,13 +49,16 @@ const THIN: ResNet = ResNet {
 
 /// Every network there is; the first is the one whose weights are built in.
 pub const ALL: [Model; 6] = [
-    Model { name: "resnet50_thin", net: THIN },
-    Model { name: "resnet18", net: torchvision(Block::Basic, [2, 2, 2, 2], 1) },
-    Model { name: "resnet34", net: torchvision(Block::Basic, [3, 4, 6, 3], 1) },
-    Model { name: "resnet50", net: torchvision(Block::Bottleneck, [3, 4, 6, 3], 1) },
-    Model { name: "wide_resnet50_2", net: torchvision(Block::Bottleneck, [3, 4, 6, 3], 2) },
-    Model { name: "wide_resnet101_2", net: torchvision(Block::Bottleneck, [3, 4, 23, 3], 2) },
+    Model { name: "resnet50_thin", net: THIN, preprocess: THIN_INPUT },
+    model("resnet18", torchvision(Block::Basic, [2, 2, 2, 2], 1)),
+    model("resnet34", torchvision(Block::Basic, [3, 4, 6, 3], 1)),
+    model("resnet50", torchvision(Block::Bottleneck, [3, 4, 6, 3], 1)),
+    model("wide_resnet50_2", torchvision(Block::Bottleneck, [3, 4, 6, 3], 2)),
+    model("wide_resnet101_2", torchvision(Block::Bottleneck, [3, 4, 23, 3], 2)),
 ];
+
+/// The network whose weights are built in.
+pub const EMBEDDED: &Model = &ALL[0];
 
 /// The network of that name.
 pub fn find(name: &str) -> Option<&'static Model> {

@@ -77,6 +77,11 @@ impl FromStr for Choice {
     }
 }
 
+/// What to do where there is no adapter.
+pub const NO_ADAPTER: &str = "no GPU adapter was found. Install a Vulkan driver: your vendor's, or Mesa's software driver \
+    (Debian and Ubuntu: apt-get install mesa-vulkan-drivers libvulkan1; Fedora: dnf install mesa-vulkan-drivers \
+    vulkan-loader; Arch: pacman -S vulkan-swrast vulkan-icd-loader)";
+
 /// All adapters, GL last; `backends` restricts the search as in `vulkan,gl`.
 pub async fn adapters(backends: Option<&str>) -> Vec<AdapterInfo> {
     list(backends).await.into_iter().map(|a| a.1).collect()
@@ -85,12 +90,7 @@ pub async fn adapters(backends: Option<&str>) -> Vec<AdapterInfo> {
 pub(super) async fn choose(choice: &Choice, backends: Option<&str>) -> Result<(wgpu::Adapter, AdapterInfo)> {
     let all = list(backends).await;
     if all.is_empty() {
-        return Err(Error::Adapter(
-            "no GPU adapter was found. Install a Vulkan driver: your vendor's, or Mesa's software driver \
-             (Debian and Ubuntu: apt-get install mesa-vulkan-drivers libvulkan1; Fedora: dnf install mesa-vulkan-drivers \
-             vulkan-loader; Arch: pacman -S vulkan-swrast vulkan-icd-loader)"
-                .into(),
-        ));
+        return Err(Error::Adapter(NO_ADAPTER.into()));
     }
     let names: Vec<String> = all.iter().map(|a| format!("{} {}", a.1.index, a.1.title())).collect();
     let found = match choice {

@@ -3,7 +3,7 @@
 mod adapters;
 mod memory;
 
-pub use adapters::{AdapterInfo, Choice, Kind, adapters};
+pub use adapters::{AdapterInfo, Choice, Kind, NO_ADAPTER, adapters};
 pub(crate) use memory::Resource;
 
 use super::compose;

@@ -1,0 +1,133 @@
+//! What the command line accepts.
+
+use crate::methods::embed::Tap;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Looks at pictures of manufactured parts, on any GPU.
+#[derive(Debug, Parser)]
+#[command(name = "lupe", version, disable_help_subcommand = true, max_term_width = 110)]
+#[command(after_help = "Examples:\n  lupe demo\n  lupe embed part.png -o features.safetensors\n  lupe help exit-codes")]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Adapter: auto, its number in `lupe devices`, or part of its name
+    #[arg(short, long, global = true, default_value = "auto", value_name = "auto|INDEX|NAME")]
+    pub device: String,
+    /// Results as JSON on stdout
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Results and errors only
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// More about what happens; twice for details
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Device memory to use at most, as in 512M or 2G
+    #[arg(long, global = true, value_name = "SIZE", value_parser = bytes)]
+    pub limit_memory: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Lists the adapters and which kernels each will run
+    #[command(after_help = "Example:\n  lupe devices --json")]
+    Devices,
+    /// Turns pictures into features of a network's stages
+    #[command(
+        after_help = "Examples:\n  lupe embed part.png\n  lupe embed *.jpg --tap layer2 --tap layer3 -o features.safetensors\n  lupe embed part.png --model resnet18 --weights resnet18.safetensors --tap pool -o feature.npy"
+    )]
+    Embed(Embed),
+    /// Looks into files of weights
+    #[command(after_help = "Example:\n  lupe weights inspect resnet18.safetensors")]
+    Weights(Weights),
+    /// Runs the built-in backbone on photographs that ship with Lupe
+    #[command(after_help = "Example:\n  lupe demo --device 0")]
+    Demo,
+    /// Help on a command, or on exit-codes
+    #[command(after_help = "Examples:\n  lupe help embed\n  lupe help exit-codes")]
+    Help {
+        /// A command, or `exit-codes`
+        topic: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Embed {
+    /// Pictures: PNG or JPEG
+    #[arg(required = true, value_name = "PICTURE")]
+    pub pictures: Vec<PathBuf>,
+    /// Network
+    #[arg(long, default_value = "resnet50_thin", value_name = "NAME")]
+    pub model: String,
+    /// Its weights, safetensors; only resnet50_thin has built-in ones
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// layer1, layer2, layer3, layer4 or pool; may be given several times
+    #[arg(long, default_value = "pool", value_name = "TAP")]
+    pub tap: Vec<Tap>,
+    /// Pictures in one run at most; never changes a result
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub batch: u16,
+    /// Output: .safetensors, .npy (one tap) or .json; without it a summary is printed
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Weights {
+    #[command(subcommand)]
+    pub command: WeightsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum WeightsCommand {
+    /// Lists the tensors of a file and the networks it fits
+    #[command(after_help = "Example:\n  lupe weights inspect resnet18.safetensors --json")]
+    Inspect {
+        /// A safetensors file
+        file: PathBuf,
+    },
+}
+
+/// `512M`, `2G`, `1000000`.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text.strip_prefix(digits).map(str::to_ascii_uppercase).as_deref() {
+        Some("" | "B") => 1u64,
+        Some("K" | "KB" | "KIB") => 1 << 10,
+        Some("M" | "MB" | "MIB") => 1 << 20,
+        Some("G" | "GB" | "GIB") => 1 << 30,
+        _ => return Err("a number with K, M or G is wanted, as in 512M".into()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "a number with K, M or G is wanted, as in 512M".to_string())?;
+    number.checked_mul(unit).ok_or("that is more than there can be".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        assert_eq!(bytes("8M"), Ok(8 << 20));
+        assert_eq!(bytes("2gib"), Ok(2 << 30));
+        assert_eq!(bytes("100"), Ok(100));
+        for bad in ["", "M", "8X", "-1M", "99999999999G"] {
+            assert!(bytes(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

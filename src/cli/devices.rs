@@ -1,0 +1,61 @@
+//! `lupe devices`: adapters, and which kernels each will run.
+
+use super::output::print;
+use super::session::Session;
+use crate::engine::Family;
+use crate::engine::gpu::AdapterInfo;
+use crate::error::{Error, Result};
+use comfy_table::{Table, presets};
+use serde_json::{Value, json};
+
+/// Runs the command.
+pub fn run(session: &Session) -> Result<()> {
+    let all = session.adapters();
+    if all.is_empty() {
+        return Err(Error::Adapter(crate::engine::gpu::NO_ADAPTER.into()));
+    }
+    if session.json {
+        return print(&Value::from(all.iter().map(as_json).collect::<Vec<_>>()).to_string());
+    }
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_header(["", "adapter", "kind", "driver", "subgroup", "binding", "image", "shared", "kernels"]);
+    for a in &all {
+        table.add_row([
+            a.index.to_string(),
+            a.title(),
+            format!("{:?}", a.kind).to_lowercase(),
+            format!("{} {}", a.driver, a.driver_info),
+            format!("{}-{}", a.subgroup.0, a.subgroup.1),
+            format!("{} MiB", a.caps.binding_bytes >> 20),
+            a.caps.image_side.to_string(),
+            format!("{} KiB", a.caps.shared_bytes >> 10),
+            family(a).into(),
+        ]);
+    }
+    print(&table.to_string())
+}
+
+fn family(a: &AdapterInfo) -> &'static str {
+    if a.caps.family == Family::Software { "software" } else { "GPU" }
+}
+
+fn as_json(a: &AdapterInfo) -> Value {
+    json!({
+        "index": a.index,
+        "name": a.title(),
+        "kind": format!("{:?}", a.kind).to_lowercase(),
+        "driver": a.driver,
+        "driver_info": a.driver_info,
+        "subgroup": [a.subgroup.0, a.subgroup.1],
+        "timestamps": a.timestamps,
+        "f16": a.f16,
+        "buffer_bytes": a.buffer_bytes,
+        "binding_bytes": a.caps.binding_bytes,
+        "image_side": a.caps.image_side,
+        "shared_bytes": a.caps.shared_bytes,
+        "invocations": a.caps.invocations,
+        "kernels": family(a),
+    })
+}

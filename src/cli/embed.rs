@@ -1,0 +1,194 @@
+//! `lupe embed`: pictures in, features of a network's stages out.
+
+use super::args::Embed;
+use super::output::{print, write};
+use super::session::{Session, describe};
+use crate::data::{Limits, Picture};
+use crate::error::{Error, Result};
+use crate::methods::embed::{EmbedOptions, Embedder, Tap, check};
+use crate::models::{self, Model};
+use crate::tensor::{Shape, Tensor};
+use crate::weights::{Weights, safetensors};
+use comfy_table::{Table, presets};
+use npyz::WriterBuilder;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Runs the command.
+pub fn run(session: &Session, args: &Embed) -> Result<()> {
+    let format = args.output.as_deref().map(|path| Format::of(path, &args.tap)).transpose()?;
+    let (model, weights) = network(args)?;
+    for path in &args.pictures {
+        let meta = std::fs::metadata(path);
+        let fail = |what: String| Error::Input(format!("{}: {what}", path.display()));
+        if meta.map_err(|e| fail(format!("cannot be read: {e}")))?.is_dir() {
+            return Err(fail("is a folder; name the pictures in it".into()));
+        }
+    }
+    let features = features(session, args, model, &weights)?;
+    let taps: Vec<(String, Tensor)> =
+        args.tap.iter().zip(features).map(|(tap, t)| (tap.to_string(), channels_first(t))).collect();
+    match (format, &args.output) {
+        (Some(format), Some(path)) => write(path, &format.bytes(args, &taps)?),
+        _ if session.json => print(&as_json(args, &taps).to_string()),
+        _ => print(&summary(args, &taps)),
+    }
+}
+
+/// The network and its weights, checked against each other.
+fn network(args: &Embed) -> Result<(&'static Model, Weights)> {
+    let model = models::find(&args.model).ok_or_else(|| {
+        let names: Vec<&str> = models::ALL.iter().map(|m| m.name).collect();
+        Error::Usage(format!("there is no network {}; there are {}", args.model, names.join(", ")))
+    })?;
+    let weights = match &args.weights {
+        Some(path) => Weights::open(path)?,
+        None if model.name == models::EMBEDDED.name => Weights::embedded()?,
+        None => {
+            let built_in = models::EMBEDDED.name;
+            return Err(Error::Usage(format!(
+                "{} has no built-in weights (only {built_in} has): give --weights FILE",
+                model.name
+            )));
+        }
+    };
+    let weights = weights.fold_batch_norm()?;
+    check(model, &weights)?;
+    Ok((model, weights))
+}
+
+/// For each tap the features of all pictures, `[n, h, w, c]` or `[n, c]`.
+fn features(session: &Session, args: &Embed, model: &Model, weights: &Weights) -> Result<Vec<Tensor>> {
+    let load = |path: &Path| model.preprocess.apply(&Picture::open(path, Limits::default())?);
+    let mut inputs = args.pictures.iter();
+    let first = inputs.next().map(|p| load(p)).transpose()?;
+    let Some(first) = first else { return Ok(vec![]) };
+    let gpu = session.gpu()?;
+    let options = EmbedOptions {
+        taps: args.tap.clone(),
+        batch: usize::from(args.batch).min(args.pictures.len()),
+        limit_memory: session.limit_memory(&gpu),
+    };
+    let size = [first.shape.dim(1), first.shape.dim(2)];
+    let embedder = pollster::block_on(Embedder::new(&gpu, model, weights, size, &options))?;
+    log::info!("{}; {} dispatches, {} pictures a run", describe(&gpu.info), embedder.dispatches(), embedder.batch());
+    let bar = session.progress(args.pictures.len(), "embedding");
+    let (mut all, mut waiting) = (vec![], vec![first]);
+    loop {
+        while waiting.len() < embedder.batch() {
+            let Some(path) = inputs.next() else { break };
+            waiting.push(load(path)?);
+        }
+        if waiting.is_empty() {
+            break;
+        }
+        all.extend(pollster::block_on(embedder.run(&waiting))?);
+        bar.inc(waiting.len() as u64);
+        waiting.clear();
+    }
+    bar.finish_and_clear();
+    finite(args, &all)?;
+    let mut taps = vec![vec![]; args.tap.len()];
+    for picture in all {
+        taps.iter_mut().zip(picture).for_each(|(tap, t)| tap.push(t));
+    }
+    Ok(taps.iter().map(|tap| stacked(tap)).collect())
+}
+
+/// A feature that is no number is an error, never a result.
+fn finite(args: &Embed, features: &[Vec<Tensor>]) -> Result<()> {
+    let broken = |f: &Vec<Tensor>| f.iter().any(|t| t.data.iter().any(|v| !v.is_finite()));
+    match args.pictures.iter().zip(features).find(|(_, f)| broken(f)) {
+        Some((path, _)) => Err(Error::Numeric(format!(
+            "{}: its features are not finite; are the weights meant for {}?",
+            path.display(),
+            args.model
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Tensors `[1, …]` as one `[n, …]`.
+fn stacked(parts: &[Tensor]) -> Tensor {
+    let mut sizes: Vec<usize> = parts.first().map_or(vec![0], |t| t.shape.dims().to_vec());
+    if let Some(n) = sizes.first_mut() {
+        *n = parts.len();
+    }
+    Tensor::new(Shape::new(&sizes), parts.iter().flat_map(|t| t.data.iter().copied()).collect())
+}
+
+fn channels_first(t: Tensor) -> Tensor {
+    if t.shape.rank() == 4 { t.permute(&[0, 3, 1, 2]) } else { t }
+}
+
+/// Format of an output file.
+#[derive(Clone, Copy)]
+enum Format {
+    Safetensors,
+    Npy,
+    Json,
+}
+
+impl Format {
+    /// By the extension.
+    fn of(path: &Path, taps: &[Tap]) -> Result<Format> {
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("npy") if taps.len() > 1 => {
+                Err(Error::Usage("a .npy file holds one tap; use .safetensors or .json for several".into()))
+            }
+            Some("npy") => Ok(Format::Npy),
+            Some("json") => Ok(Format::Json),
+            Some("safetensors") => Ok(Format::Safetensors),
+            None if path.exists() => Ok(Format::Safetensors), // a device or a pipe has no extension to go by
+            _ => Err(Error::Usage(format!("{}: name it .safetensors, .npy or .json", path.display()))),
+        }
+    }
+
+    fn bytes(self, args: &Embed, taps: &[(String, Tensor)]) -> Result<Vec<u8>> {
+        match self {
+            Format::Safetensors => safetensors::write(&taps.iter().map(|(k, t)| (k.clone(), t)).collect::<Vec<_>>()),
+            Format::Json => Ok(as_json(args, taps).to_string().into_bytes()),
+            Format::Npy => npy(taps).map_err(|e| Error::Output(format!("the features cannot be written as .npy: {e}"))),
+        }
+    }
+}
+
+fn npy(taps: &[(String, Tensor)]) -> std::io::Result<Vec<u8>> {
+    let mut bytes = vec![];
+    if let Some((_, t)) = taps.first() {
+        let shape: Vec<u64> = t.shape.dims().iter().map(|&d| d as u64).collect();
+        let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(&mut bytes).begin_nd()?;
+        writer.extend(t.data.iter().copied())?;
+        writer.finish()?;
+    }
+    Ok(bytes)
+}
+
+fn as_json(args: &Embed, taps: &[(String, Tensor)]) -> Value {
+    let pictures: Vec<String> = args.pictures.iter().map(|p| p.display().to_string()).collect();
+    let tap = |(name, t): &(String, Tensor)| (name.clone(), json!({"shape": t.shape.dims(), "data": t.data}));
+    json!({"model": args.model, "pictures": pictures, "taps": taps.iter().map(tap).collect::<serde_json::Map<_, _>>()})
+}
+
+fn summary(args: &Embed, taps: &[(String, Tensor)]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["picture", "tap", "shape", "mean", "max", "length"]);
+    for (name, t) in taps {
+        let each = t.data.len() / args.pictures.len().max(1);
+        let shape = t.shape.dims().iter().skip(1).map(usize::to_string).collect::<Vec<_>>().join("x");
+        for (path, row) in args.pictures.iter().zip(t.data.chunks(each.max(1))) {
+            let sum: f64 = row.iter().map(|&v| f64::from(v)).sum();
+            let square: f64 = row.iter().map(|&v| f64::from(v).powi(2)).sum();
+            let max = row.iter().fold(f32::MIN, |m, &v| m.max(v));
+            table.add_row([
+                path.display().to_string(),
+                name.clone(),
+                shape.clone(),
+                format!("{:.5}", sum / row.len() as f64),
+                format!("{max:.5}"),
+                format!("{:.4}", square.sqrt()),
+            ]);
+        }
+    }
+    table.to_string()
+}

@@ -1,0 +1,75 @@
+//! Where results go: stdout, and files that appear whole or not at all.
+
+use crate::error::{Error, Result};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// A result on stdout. A reader that went away is no error.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(format!("stdout cannot be written: {e}"))),
+        _ => Ok(()),
+    }
+}
+
+/// A message on stderr; there is nowhere to complain if that fails.
+pub fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Writes a file whole or not at all; a target that exists and is no regular file (a device, a pipe) is written in place.
+///
+/// # Errors
+/// [`Error::Output`] with the path and the system's reason; nothing half-written is left.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let fail = |e: io::Error| Error::Output(format!("{} cannot be written: {e}", path.display()));
+    match fs::metadata(path) {
+        Ok(m) if m.is_dir() => Err(fail(io::Error::other("it is a folder; name a file"))),
+        Ok(m) if !m.is_file() => in_place(path, bytes).map_err(fail),
+        // A link to a file keeps being one.
+        Ok(_) => fs::canonicalize(path).and_then(|target| replace(&target, bytes)).map_err(fail),
+        Err(_) => replace(path, bytes).map_err(fail),
+    }
+}
+
+fn in_place(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    file.write_all(bytes)?;
+    file.flush()
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut temporary = builder().tempfile_in(folder)?;
+    temporary.write_all(bytes)?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(path).map_err(|e| e.error)?;
+    if let Ok(folder) = File::open(folder) {
+        // The file is whole already; a file system that cannot sync folders loses at most its name in a power cut.
+        let _ = folder.sync_all();
+    }
+    Ok(())
+}
+
+fn builder() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".lupe-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666)); // less the umask, as any new file
+    }
+    builder
+}
+
+/// Makes a write beyond the file-size limit an error that can be reported instead of a signal that kills.
+pub fn keep_running_at_file_size_limit() {
+    #[cfg(unix)]
+    if let Err(e) = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::new(AtomicBool::new(false))) {
+        note(&format!("lupe: the file-size limit cannot be watched: {e}"));
+    }
+}
