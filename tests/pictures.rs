@@ -87,7 +87,7 @@ fn preprocessing_of_the_vectors() {
         scaling: Some(Scaling::ShortEdge(28)),
         filter: Filter::Bicubic,
         mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
-        std: [0.268_629_54, 0.261_302_58, 0.275_777_11],
+        std: [0.268_629_54, 0.261_302_6, 0.275_777_1],
         ..imagenet
     };
     near(&clip, &x, &v.get("pre_clip_bicubic28_crop28"));

@@ -1,0 +1,309 @@
+//! The binary as a user meets it: results, messages, exit codes, files that appear whole or not at all.
+
+use lupe::tensor::Tensor;
+use lupe::weights::{Weights, safetensors};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+struct Bench {
+    dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        Bench { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A small photograph-like PNG.
+    fn picture(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        image::RgbImage::from_fn(80, 70, |x, y| image::Rgb([(x * 3) as u8, (y * 3) as u8, (x * y) as u8]))
+            .save(&path)
+            .unwrap();
+        path
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        fs::write(self.path(name), bytes).unwrap();
+        self.path(name)
+    }
+
+    fn files(&self) -> Vec<String> {
+        let names = fs::read_dir(self.dir.path()).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+}
+
+fn lupe() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lupe"));
+    command.env_remove("NODEVICE_SELECT").env_remove("XDG_RUNTIME_DIR");
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs, and holds the exit code and a part of stderr to what is wanted.
+fn refused(command: &mut Command, code: i32, want: &[&str]) {
+    let Output { status, stderr, .. } = command.output().unwrap();
+    let stderr = text(&stderr);
+    assert_eq!(status.code(), Some(code), "{command:?}: {stderr}");
+    for part in want {
+        assert!(stderr.contains(part), "{command:?}: \"{part}\" is not in: {stderr}");
+    }
+}
+
+fn done(command: &mut Command) -> String {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    assert!(status.success(), "{command:?}: {}", text(&stderr));
+    text(&stdout)
+}
+
+/// Whether what needs a GPU is skipped, said aloud.
+fn no_gpu() -> bool {
+    let skip = std::env::var_os("LUPE_NO_GPU").is_some();
+    if skip {
+        println!("LUPE_NO_GPU is set: skipped");
+    }
+    skip
+}
+
+#[test]
+fn help_has_examples_and_the_exit_codes() {
+    for topic in [
+        vec!["--help"],
+        vec!["help", "embed"],
+        vec!["devices", "--help"],
+        vec!["weights", "inspect", "--help"],
+        vec!["demo", "-h"],
+    ] {
+        assert!(done(lupe().args(&topic)).contains("Example"), "{topic:?}");
+    }
+    let codes = done(lupe().args(["help", "exit-codes"]));
+    for (code, what) in lupe::error::EXIT_CODES {
+        assert!(codes.lines().any(|l| l.trim().starts_with(&code.to_string()) && l.contains(what)), "{code}");
+    }
+    assert!(done(lupe().arg("--version")).contains(env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn wrong_usage_is_code_2() {
+    let b = Bench::new();
+    let picture = b.picture("a.png");
+    refused(lupe().arg("--wrong"), 2, &["--wrong"]);
+    refused(lupe().arg("embed"), 2, &["PICTURE"]);
+    refused(lupe().args(["help", "nothing"]), 2, &["nothing"]);
+    refused(lupe().arg("embed").arg(&picture).args(["--batch", "0"]), 2, &["--batch"]);
+    refused(lupe().arg("embed").arg(&picture).args(["--tap", "layer9"]), 2, &["layer9", "layer1"]);
+    refused(
+        lupe().arg("embed").arg(&picture).args(["--model", "resnet18"]),
+        2,
+        &["resnet18 has no built-in weights", "--weights"],
+    );
+    refused(lupe().arg("embed").arg(&picture).args(["--model", "resnet19"]), 2, &["resnet19", "resnet18"]);
+    refused(lupe().arg("embed").arg(&picture).args(["-o", "x.txt"]), 2, &["x.txt", ".safetensors"]);
+    refused(lupe().arg("devices").args(["--limit-memory", "8Q"]), 2, &["512M"]);
+}
+
+#[test]
+fn broken_pictures_are_code_3() {
+    let b = Bench::new();
+    let mut jpeg = std::io::Cursor::new(vec![]);
+    image::RgbImage::new(64, 64).write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
+    let jpeg = jpeg.into_inner();
+    let cases = [
+        (b.write("text.png", b"this is a text"), "no PNG or JPEG"),
+        (b.write("cut.jpg", &jpeg[..jpeg.len() / 2]), "truncated JPEG"),
+        (b.write("huge.png", &huge_png()), "60000x60000"),
+        (b.path(""), "folder"),
+        (b.path("missing.png"), "cannot be read"),
+    ];
+    for (path, want) in cases {
+        refused(lupe().arg("embed").arg(&path), 3, &[want, &path.display().to_string()]);
+    }
+}
+
+/// A PNG header that claims 60000x60000, with the right checksum.
+fn huge_png() -> Vec<u8> {
+    let mut out = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\xea\x60\0\0\xea\x60\x08\x02\0\0\0".to_vec();
+    let crc = out[12..].iter().fold(u32::MAX, |crc, &b| {
+        (0..8).fold(crc ^ u32::from(b), |c, _| if c & 1 == 1 { c >> 1 ^ 0xEDB8_8320 } else { c >> 1 })
+    });
+    out.extend((!crc).to_be_bytes());
+    out.extend(b"\0\0\0\0IDAT\x35\xaf\x06\x1e\0\0\0\0IEND\xae\x42\x60\x82");
+    out
+}
+
+#[test]
+fn broken_weights_are_code_4_with_all_problems() {
+    let b = Bench::new();
+    let picture = b.picture("a.png");
+    let whole = Weights::embedded().unwrap();
+    let mut tensors: Vec<(String, &Tensor)> = whole.tensors().iter().map(|(k, t)| (k.clone(), &**t)).collect();
+    let small = Tensor::zeros([3]);
+    tensors.retain(|(k, _)| k != "layer1.0.conv1.weight");
+    for (k, t) in &mut tensors {
+        if k == "layer2.0.conv1.bias" {
+            *t = &small;
+        }
+    }
+    let bytes = safetensors::write(&tensors).unwrap();
+    let embed = |file: &Path, model: &str| {
+        let mut c = lupe();
+        c.arg("embed").arg(&picture).args(["--model", model, "--weights"]).arg(file);
+        c
+    };
+    let both = ["layer1.0.conv1.weight [32,64,1,1] is missing", "layer2.0.conv1.bias has shape [3]", "2 problems"];
+    refused(&mut embed(&b.write("part.safetensors", &bytes), "resnet50_thin"), 4, &both);
+    refused(
+        &mut embed(&b.write("cut.safetensors", &bytes[..1000]), "resnet50_thin"),
+        4,
+        &["no valid safetensors", "cut.safetensors"],
+    );
+    refused(&mut embed(&b.write("x.pth", b"PK\x03\x04rest"), "resnet50_thin"), 4, &["PyTorch"]);
+    let thin = b.write("thin.safetensors", lupe::weights::EMBEDDED);
+    refused(&mut embed(&thin, "resnet18"), 4, &["as resnet18", "conv3.weight is not part of this network"]);
+    refused(lupe().args(["weights", "inspect"]).arg(b.write("t.safetensors", b"text")), 4, &["t.safetensors"]);
+    let seen = done(lupe().args(["weights", "inspect"]).arg(&thin));
+    assert!(seen.contains("106 tensors") && seen.contains("fits resnet50_thin"), "{seen}");
+    let json: serde_json::Value =
+        serde_json::from_str(&done(lupe().args(["weights", "inspect", "--json"]).arg(&thin))).unwrap();
+    assert_eq!(json["tensors"].as_array().unwrap().len(), 106);
+}
+
+#[test]
+fn no_driver_is_code_5() {
+    let b = Bench::new();
+    let picture = b.picture("a.png");
+    let hidden = |c: &mut Command| {
+        c.env("WGPU_BACKEND", "vulkan")
+            .env("VK_ICD_FILENAMES", "/nowhere.json")
+            .env("VK_DRIVER_FILES", "/nowhere.json");
+    };
+    let mut c = lupe();
+    hidden(&mut c);
+    refused(c.arg("devices"), 5, &["no GPU adapter", "mesa-vulkan-drivers"]);
+    let mut c = lupe();
+    hidden(&mut c);
+    refused(c.arg("embed").arg(&picture), 5, &["mesa-vulkan-drivers"]);
+    b.write("libvulkan.so.1", b"");
+    let mut c = lupe();
+    c.env("WGPU_BACKEND", "vulkan").env("LD_LIBRARY_PATH", b.dir.path());
+    refused(c.arg("devices"), 5, &["no GPU adapter"]);
+    if !no_gpu() {
+        refused(lupe().arg("embed").arg(&picture).args(["-d", "no such card"]), 5, &["no such card", "there are"]);
+    }
+}
+
+#[test]
+fn too_little_memory_is_code_6() {
+    if no_gpu() {
+        return;
+    }
+    let b = Bench::new();
+    refused(lupe().arg("embed").arg(b.picture("a.png")).args(["--limit-memory", "8M"]), 6, &["8.0 MiB", "needs"]);
+}
+
+#[test]
+fn devices_and_demo_speak_json_and_keep_stderr_clean() {
+    if no_gpu() {
+        return;
+    }
+    let out = lupe().args(["devices", "--json"]).output().unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert!(json[0]["name"].as_str().unwrap().contains(':') && json[0]["kernels"].is_string(), "{json}");
+    assert_eq!(text(&out.stderr), "");
+    let out = lupe().args(["demo", "--json", "-q"]).output().unwrap();
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    let margin = json["smallest_within"].as_f64().unwrap() - json["largest_between"].as_f64().unwrap();
+    assert!(margin >= 0.2, "margin {margin}");
+    assert_eq!(text(&out.stderr), "");
+}
+
+#[test]
+fn features_in_every_format_agree_and_repeat_in_a_second_process() {
+    if no_gpu() {
+        return;
+    }
+    let b = Bench::new();
+    let pictures = [b.picture("a.png"), b.picture("b.png"), b.picture("c.png")];
+    let embed = |batch: &str, out: &str, taps: &[&str]| {
+        let mut c = lupe();
+        c.arg("embed").args(&pictures).args(["--batch", batch, "-o"]).arg(b.path(out));
+        for tap in taps {
+            c.args(["--tap", tap]);
+        }
+        done(&mut c);
+        fs::read(b.path(out)).unwrap()
+    };
+    let first = embed("3", "a.safetensors", &["pool", "layer3"]);
+    assert!(first == embed("1", "b.safetensors", &["pool", "layer3"]), "another process and batch give other bits");
+    let named = Weights::from_bytes(&first, "features").unwrap();
+    assert_eq!(named.tensors()["pool"].shape.dims(), [3, 1024]);
+    assert_eq!(named.tensors()["layer3"].shape.dims(), [3, 512, 14, 14]);
+    let npy = embed("2", "a.npy", &["pool"]);
+    let values: Vec<f32> = npyz::NpyFile::new(&npy[..]).unwrap().into_vec().unwrap();
+    assert_eq!(values, named.tensors()["pool"].data);
+    let json: serde_json::Value = serde_json::from_slice(&embed("2", "a.json", &["pool"])).unwrap();
+    assert_eq!(json["taps"]["pool"]["shape"], serde_json::json!([3, 1024]));
+    let table = done(lupe().arg("embed").arg(&pictures[0]));
+    assert!(table.contains("pool") && table.contains("1024"), "{table}");
+}
+
+#[test]
+#[cfg(unix)]
+fn outputs_that_cannot_be_written_are_code_10_and_leave_nothing() {
+    use std::os::unix::fs::FileTypeExt;
+    if no_gpu() {
+        return;
+    }
+    let b = Bench::new();
+    let picture = b.picture("a.png");
+    let embed = |out: &Path| {
+        let mut c = lupe();
+        c.arg("embed").arg(&picture).args(["--tap", "layer1", "-o"]).arg(out);
+        c
+    };
+    let file = b.write("file", b"keep me");
+    refused(&mut embed(&file.join("x.npy")), 10, &["x.npy", "cannot be written"]);
+    refused(&mut embed(Path::new("/dev/full")), 10, &["/dev/full"]);
+    assert!(fs::metadata("/dev/full").unwrap().file_type().is_char_device());
+    let old = b.write("old.npy", b"the old contents");
+    let before = b.files();
+    let limited = format!(
+        "ulimit -f 64; exec {} embed {} --tap layer1 -o {}",
+        env!("CARGO_BIN_EXE_lupe"),
+        picture.display(),
+        old.display()
+    );
+    refused(
+        Command::new("bash").args(["-c", &limited]).env("MESA_SHADER_CACHE_DISABLE", "1"),
+        10,
+        &["old.npy", "cannot be written"],
+    );
+    assert_eq!((fs::read(&old).unwrap(), b.files()), (b"the old contents".to_vec(), before));
+    let mount = b.path("mount");
+    fs::create_dir(&mount).unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&mount).status();
+    if mounted.is_ok_and(|s| s.success()) {
+        refused(&mut embed(&mount.join("x.npy")), 10, &["x.npy"]);
+        let left = fs::read_dir(&mount).unwrap().count();
+        Command::new("umount").arg(&mount).status().unwrap();
+        assert_eq!(left, 0, "something half-written is left");
+    } else {
+        println!("a tmpfs may not be mounted here: the full disk is skipped");
+    }
+    let link = b.path("link.npy");
+    std::os::unix::fs::symlink(&old, &link).unwrap();
+    done(&mut embed(&link));
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink() && fs::metadata(&old).unwrap().len() > 1000);
+}

@@ -1,0 +1,155 @@
+//! Who may import what, and the habits that a reader relies on: by text, over every file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Modules of ours that each layer may name; the first prefix that fits a file counts.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("error.rs", &[]),
+    ("tensor.rs", &[]),
+    ("data/", &["error", "tensor", "data"]),
+    ("weights/", &["error", "tensor", "weights"]),
+    // The plan puts convert nodes in: the one place where the spine names ops.
+    ("engine/lower.rs", &["error", "tensor", "engine", "ops"]),
+    ("engine/", &["error", "tensor", "engine"]),
+    ("ops/", &["tensor", "engine", "ops", "shader"]),
+    ("models/", &["engine", "ops", "data", "weights"]),
+    ("methods/", &["error", "tensor", "engine", "models", "data", "weights", "methods"]),
+];
+
+/// The files in which `wgpu::` may be written.
+const WGPU: &[&str] = &["engine/gpu/", "engine/plan/", "engine/profile.rs", "engine/probe.rs"];
+
+/// Shared by ops: packing nodes, and what ops/mod.rs has for all.
+const SHARED_OPS: &[&str] = &["pack", "Case", "Fill", "Pad"];
+
+fn files(folder: &str, extension: &str) -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let (mut found, mut open) = (vec![], vec![root.clone()]);
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()));
+        } else if path.extension().is_some_and(|e| e == extension) {
+            let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_string();
+            found.push((name, fs::read_to_string(&path).unwrap()));
+        }
+    }
+    found.sort();
+    assert!(!found.is_empty(), "no .{extension} in {folder}");
+    found
+}
+
+/// Lines of code: comments and what follows `#[cfg(test)]` aside.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().take_while(|l| !l.starts_with("#[cfg(test)]")).filter(|l| !l.trim_start().starts_with("//"))
+}
+
+/// First names after `crate::`.
+fn imports(text: &str) -> Vec<String> {
+    let after = |line: &str| -> Vec<String> {
+        line.split("crate::")
+            .skip(1)
+            .map(|rest| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
+            .collect()
+    };
+    code(text).flat_map(after).filter(|name: &String| !name.is_empty()).collect()
+}
+
+fn foreign(name: &str, text: &str) -> Vec<String> {
+    let Some((_, allowed)) = LAYERS.iter().find(|(prefix, _)| name.starts_with(prefix)) else { return vec![] };
+    let bad = imports(text).into_iter().filter(|m| !allowed.contains(&m.as_str()));
+    bad.map(|m| format!("{name} may not import {m}")).collect()
+}
+
+/// An op never names another op.
+fn other_ops(name: &str, text: &str, ops: &[String]) -> Vec<String> {
+    let Some(own) = name.strip_prefix("ops/").and_then(|n| n.split(['/', '.']).next()) else { return vec![] };
+    let named = |op: &&String| *op != own && !SHARED_OPS.contains(&op.as_str());
+    let bad = ops.iter().filter(named).filter(|op| code(text).any(|l| l.contains(&format!("ops::{op}::"))));
+    bad.map(|op| format!("{name} names another op, {op}")).collect()
+}
+
+fn habits(name: &str, text: &str) -> Vec<String> {
+    let mut bad = vec![];
+    let mut rule = |holds: bool, what: &str| {
+        if !holds {
+            bad.push(format!("{name}: {what}"))
+        }
+    };
+    let any = |word: &str| code(text).any(|l| l.contains(word));
+    rule(text.lines().count() <= 400, "more than 400 lines");
+    rule(text.starts_with("//"), "it does not begin by saying what it is");
+    rule(WGPU.iter().any(|w| name.starts_with(w)) || !any("wgpu::"), "wgpu outside the engine's device files");
+    rule(name.starts_with("cli/") || name == "main.rs" || !(any("println!") || any("eprint")), "it prints");
+    rule(name == "cli/env.rs" || !(any("env::var") || any("env::set_var")), "it reads the environment");
+    rule(!(any("pollster::") && !name.starts_with("cli/")), "pollster outside the command line");
+    rule(!(any("std::thread") || any("std::time")) || name.starts_with("cli/"), "threads or clocks in the library");
+    rule(!(text.contains("TODO") || text.contains("FIXME") || any("todo!(") || any("unimplemented!(")), "unfinished");
+    bad
+}
+
+#[test]
+fn imports_go_downwards() {
+    let sources = files("src", "rs");
+    let ops: Vec<String> = lupe::ops::cases().iter().map(|c| c.0.to_string()).collect();
+    let bad: Vec<String> = sources.iter().flat_map(|(n, t)| [foreign(n, t), other_ops(n, t, &ops)].concat()).collect();
+    assert!(bad.is_empty(), "{bad:#?}");
+}
+
+#[test]
+fn every_file_keeps_the_habits() {
+    let bad: Vec<String> = files("src", "rs").iter().flat_map(|(n, t)| habits(n, t)).collect();
+    assert!(bad.is_empty(), "{bad:#?}");
+    for folder in ["tests", "benches", "shaders"] {
+        let extension = if folder == "shaders" { "wgsl" } else { "rs" };
+        for (name, text) in files(folder, extension) {
+            assert!(text.lines().count() <= 400, "{folder}/{name} has more than 400 lines");
+            assert!(text.starts_with("//"), "{folder}/{name} does not begin by saying what it is");
+        }
+    }
+}
+
+#[test]
+fn unsafe_stands_only_where_architecture_lists_it() {
+    let listed = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap();
+    let (_, list) = listed.split_once("## Where unsafe is allowed").expect("a section that lists it");
+    for (name, text) in files("src", "rs") {
+        if code(&text).any(|l| l.contains("unsafe {") || l.contains("unsafe fn") || l.contains("unsafe impl")) {
+            assert!(list.contains(&format!("`src/{name}`")), "unsafe in {name}, which ARCHITECTURE.md does not list");
+            assert!(text.contains("// SAFETY:"), "unsafe in {name} without its reason");
+        }
+    }
+}
+
+#[test]
+fn every_shader_is_used() {
+    let rust: String = files("src", "rs").into_iter().map(|f| f.1).collect();
+    let wgsl = files("shaders", "wgsl");
+    for (name, _) in &wgsl {
+        let bare = name.trim_end_matches(".wgsl");
+        let used = match bare.strip_prefix("lib/") {
+            Some(snippet) => {
+                rust.matches(&format!("\"{snippet}\"")).count() > 1
+                    || wgsl.iter().any(|(_, t)| t.lines().any(|l| l == format!("#import {snippet}")))
+            }
+            None => rust.contains(&format!("shader!(\"{bare}\")")),
+        };
+        assert!(used, "nothing uses shaders/{name}");
+    }
+}
+
+#[test]
+fn the_rules_catch_what_they_forbid() {
+    assert_eq!(foreign("data/x.rs", "use crate::engine::Graph;").len(), 1);
+    assert_eq!(foreign("engine/graph.rs", "let x = crate::models::ALL;").len(), 1);
+    assert!(foreign("engine/graph.rs", "use crate::tensor::Tensor;\n// crate::models").is_empty());
+    let ops = ["conv".to_string(), "pool".to_string()];
+    assert_eq!(other_ops("ops/pool.rs", "use crate::ops::conv::Conv2d;", &ops).len(), 1);
+    assert!(other_ops("ops/conv/gemm.rs", "use crate::ops::conv::x;", &ops).is_empty());
+    for bad in
+        ["fn f() { wgpu::x(); }", "fn f() { println!(); }", "std::env::var(1)", "todo!()", "use std::time::Instant;"]
+    {
+        assert_eq!(habits("ops/x.rs", &format!("//! x\n{bad}")).len(), 1, "{bad}");
+    }
+    assert_eq!(habits("ops/x.rs", &"// line\n".repeat(401)).len(), 1);
+}
