@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::sweep::{self, Run};
+use common::sweep::{self, Part, Run};
 use libtest_mimic::{Arguments, Failed, Trial};
 use lupe::engine::probe::labels;
 
@@ -15,13 +15,12 @@ fn main() {
         println!("LUPE_NO_GPU is set: the sweep of ops is skipped");
         libtest_mimic::run(&args, vec![]).exit();
     }
-    let narrow = std::env::var_os("LUPE_SWEEP_NARROW").is_some();
+    let part = sweep::part();
     let mut trials = vec![];
     for (op, cases) in lupe::ops::cases() {
         for (number, case) in cases.into_iter().enumerate() {
             let labels = labels(sweep::gpu(), &*case.op, &case.inputs).unwrap_or_else(|e| vec![e.to_string()]);
-            for (candidate, label) in labels.into_iter().enumerate().filter(|(_, l)| !narrow || l.contains("software"))
-            {
+            for (candidate, label) in labels.into_iter().enumerate() {
                 let shapes: Vec<String> = case.inputs.iter().map(|s| s.to_string()).collect();
                 let name = format!("{op}::{number}::{label} {}", shapes.join(" "));
                 let run = Run { op, case: number, candidate };
@@ -29,16 +28,17 @@ fn main() {
             }
         }
     }
-    if !narrow {
+    if part == Part::All {
         trials.push(Trial::test("planted_faults_are_caught", || {
             common::faults::all_are_caught();
             Ok(())
         }));
         trials.extend(["128", "512"].map(|bits| {
-            Trial::test(format!("software_family_at_{bits}_bits"), move || {
-                sweep::again_at_width(bits).map_err(Failed::from)
-            })
+            Trial::test(format!("again_at_{bits}_bits"), move || sweep::again_at_width(bits).map_err(Failed::from))
         }));
+        if sweep::full() {
+            trials.push(Trial::test("portable_candidates_on_gl", || sweep::again_on_gl().map_err(Failed::from)));
+        }
     }
     libtest_mimic::run(&args, trials).exit();
 }

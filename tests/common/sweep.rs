@@ -79,18 +79,63 @@ fn nmse(got: &[f32], want: &[f32]) -> f64 {
     if error == 0.0 { 0.0 } else { error / power }
 }
 
-/// Runs this test binary again with the software driver at another vector width: other subgroup sizes.
-pub fn again_at_width(bits: &str) -> Result<(), String> {
-    let this = std::env::current_exe().map_err(|e| e.to_string())?;
-    let output = Command::new(this)
-        .env("LP_NATIVE_VECTOR_WIDTH", bits)
-        .env("LUPE_SWEEP_NARROW", "1")
-        .output()
-        .map_err(|e| e.to_string())?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    if output.status.success() && text.contains("test result: ok") {
-        Ok(())
-    } else {
-        Err(format!("at {bits} bits:\n{text}"))
+/// Which candidates a run of the sweep looks at; the runs that re-execute the binary look at a part.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Everything, and the runs below.
+    All,
+    /// Everything, once.
+    Once,
+    /// The software family.
+    Software,
+    /// The portable candidates.
+    Portable,
+}
+
+impl Part {
+    pub fn has(self, label: &str, last: bool) -> bool {
+        match self {
+            Part::All | Part::Once => true,
+            Part::Software => label.contains("software"),
+            Part::Portable => last,
+        }
     }
+}
+
+/// The part that this process is told to look at.
+pub fn part() -> Part {
+    match std::env::var("LUPE_SWEEP").as_deref() {
+        Ok("once") => Part::Once,
+        Ok("software") => Part::Software,
+        Ok("portable") => Part::Portable,
+        _ => Part::All,
+    }
+}
+
+/// Whether the long sweeps are wanted (`make test-full`).
+pub fn full() -> bool {
+    std::env::var_os("LUPE_FULL").is_some()
+}
+
+/// Runs this test binary again with the software driver at another vector width, which is another subgroup size.
+pub fn again_at_width(bits: &str) -> Result<(), String> {
+    again(if full() { "once" } else { "software" }, "LP_NATIVE_VECTOR_WIDTH", bits)
+}
+
+/// Runs the portable candidates on GL, where there is such an adapter.
+pub fn again_on_gl() -> Result<(), String> {
+    if pollster::block_on(lupe::engine::gpu::adapters(Some("gl"))).is_empty() {
+        println!("there is no GL adapter here: the portable candidates are not run on GL");
+        return Ok(());
+    }
+    again("portable", "LUPE_TEST_DEVICE", "gl:")
+}
+
+fn again(part: &str, variable: &str, value: &str) -> Result<(), String> {
+    let this = std::env::current_exe().map_err(|e| e.to_string())?;
+    let output = Command::new(this).env("LUPE_SWEEP", part).env(variable, value).output();
+    let output = output.map_err(|e| e.to_string())?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let ran = text.contains("test result: ok") && !text.contains(" 0 passed");
+    if output.status.success() && ran { Ok(()) } else { Err(format!("{variable}={value}:\n{text}")) }
 }
