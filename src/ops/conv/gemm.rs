@@ -1,28 +1,18 @@
 //! Convolution for GPUs: a matrix product of patches and weights, tiles in shared memory, up to 8x8 outputs per invocation.
 
 use crate::ops::pack::{PackGemm, PadChannels};
+use crate::ops::{Tile, gemm_tiles};
 use super::{Conv2d, Sizes};
 use crate::engine::{Caps, Form, Kernel};
 use crate::shader;
 
-/// Workgroup (x, y), outputs per invocation (pixels, channels), channels per step.
-type Tile = [usize; 5];
-
 /// Candidates by tile. All add up in one order: taps, then channels.
-pub fn kernels(conv: &Conv2d, s: &Sizes, _: &Caps) -> Vec<Kernel> {
+pub fn kernels(conv: &Conv2d, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     if conv.window.groups != 1 || !s.co.is_multiple_of(4) {
         return vec![];
     }
     // A first layer of three channels would waste most of a wide step, and a narrow one leaves the other tiles without loads.
-    let mut tiles: Vec<Tile> = if s.ci <= 4 {
-        vec![[8, 8, 8, 8, 4]]
-    } else {
-        vec![[16, 16, 8, 8, 16], [8, 8, 8, 8, 8], [8, 8, 8, 4, 8], [8, 8, 4, 8, 8]]
-    };
-    // Small layers want more workgroups than tiles of 128 x 128 give; by one picture, so that the batch changes nothing.
-    if tiles.len() > 2 && s.ho * s.wo * s.co < 512 * 512 {
-        tiles.rotate_left(2);
-    }
+    let tiles = if s.ci <= 4 { vec![[8, 8, 8, 8, 4]] } else { gemm_tiles(caps, s.ho * s.wo * s.co) };
     tiles.into_iter().map(|t| kernel(conv, s, t)).collect()
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Matmul, Sizes};
 use crate::engine::{Caps, Form, Kernel};
-use crate::ops::epilogue;
+use crate::ops::{Tile, epilogue, gemm_tiles};
 use crate::ops::pack::{PackMatrix, PackSoftware};
 use crate::shader;
 
@@ -39,19 +39,15 @@ pub fn software(op: &Matmul, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
 }
 
 /// Shared-memory tiles, for GPUs; columns in fours. All add up in one order.
-pub fn gemm(op: &Matmul, s: &Sizes) -> Vec<Kernel> {
+pub fn gemm(op: &Matmul, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     if !s.n.is_multiple_of(4) {
         return vec![];
     }
-    // Workgroup (x, y), outputs per invocation (rows, columns), k per step. 8x8 has the best multiply-add density where 64 accumulators fit (0.90 on navi21); 8x4 and 4x8 where they spill.
-    let mut tiles = vec![[16, 16, 8, 8, 16], [8, 8, 8, 8, 8], [8, 8, 8, 4, 8], [8, 8, 4, 8, 8]];
-    if s.m * s.n < 512 * 512 {
-        tiles.rotate_left(2); // small products want more workgroups
-    }
+    let tiles = gemm_tiles(caps, s.m * s.n);
     tiles.into_iter().map(|t| tile(op, s, t)).collect()
 }
 
-fn tile(op: &Matmul, s: &Sizes, [wx, wy, tm, tn, tk]: [usize; 5]) -> Kernel {
+fn tile(op: &Matmul, s: &Sizes, [wx, wy, tm, tn, tk]: Tile) -> Kernel {
     let mut kernel = Kernel::new(shader!("matmul_gemm"), 2, (wx * wy) as u32);
     for (name, value) in ["WX", "WY", "TM", "TN", "TK"].into_iter().zip([wx, wy, tm, tn, tk]) {
         kernel = kernel.set(name, format!("{value}u"));

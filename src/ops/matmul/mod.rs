@@ -84,7 +84,7 @@ impl Op for Matmul {
 
     fn kernels(&self, x: &[Shape], _: Shape, caps: &Caps) -> Vec<Kernel> {
         let Ok(s) = self.sizes(x[0], x[1]) else { return vec![] };
-        let (software, gpu) = (kernels::software(self, &s, caps), kernels::gemm(self, &s));
+        let (software, gpu) = (kernels::software(self, &s, caps), kernels::gemm(self, &s, caps));
         let mut all = match caps.family {
             Family::Software => [software, gpu].concat(),
             Family::Gpu => [gpu, software].concat(),
