@@ -1,0 +1,71 @@
+//! Other compilers, as programs: one process per file, as many at a time as there are cores.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// A program that judges one file.
+pub struct Tool {
+    /// Its name on the PATH.
+    pub name: &'static str,
+    /// What stands before the file.
+    pub args: &'static [&'static str],
+    /// Extension of the file.
+    pub extension: &'static str,
+    /// The Debian package; where it is missing, a test run under `CI` fails. `None` where Debian has none.
+    pub package: Option<&'static str>,
+}
+
+pub const SPIRV_VAL: Tool =
+    Tool { name: "spirv-val", args: &["--target-env", "vulkan1.1"], extension: "spv", package: Some("spirv-tools") };
+
+pub const GLSLANG: Tool =
+    Tool { name: "glslangValidator", args: &["-S", "comp"], extension: "comp", package: Some("glslang-tools") };
+
+pub const TINT: Tool = Tool { name: "tint", args: &["--format", "wgsl"], extension: "wgsl", package: None };
+
+impl Tool {
+    /// Whether it is there. Where it is not, says so on stderr, past the test harness, and fails where `CI` is set.
+    pub fn is_here(&self) -> bool {
+        let probe = Command::new(self.name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        if probe.is_ok() {
+            return true;
+        }
+        let hint = self.package.map_or(String::new(), |p| format!(" (Debian: {p})"));
+        let must = self.package.is_some() && std::env::var_os("CI").is_some();
+        assert!(!must, "{} is not on the PATH{hint}", self.name);
+        writeln!(std::io::stderr(), "SKIPPED: {} is not on the PATH{hint}; nothing was held to it", self.name)
+            .expect("stderr takes a line");
+        false
+    }
+
+    /// What it says against each of `files`; `None` where it accepts.
+    pub fn judge(&self, files: &[Vec<u8>]) -> Vec<Option<String>> {
+        let folder = tempfile::tempdir().expect("a folder for what is judged");
+        let (next, said) = (AtomicUsize::new(0), Mutex::new(vec![None; files.len()]));
+        let work = || {
+            loop {
+                let i = next.fetch_add(1, Ordering::Relaxed);
+                let Some(file) = files.get(i) else { break };
+                let path = folder.path().join(format!("{i}.{}", self.extension));
+                let refusal = self.refusal(&path, file);
+                said.lock().unwrap_or_else(PoisonError::into_inner)[i] = refusal;
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..std::thread::available_parallelism().map_or(2, |n| n.get()) {
+                scope.spawn(work);
+            }
+        });
+        said.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refusal(&self, path: &Path, file: &[u8]) -> Option<String> {
+        std::fs::write(path, file).expect("a file for what is judged");
+        let output = Command::new(self.name).args(self.args).arg(path).output().expect("the tool starts");
+        let tail = |bytes: &[u8]| String::from_utf8_lossy(bytes).chars().take(2000).collect::<String>();
+        (!output.status.success()).then(|| format!("{}{}", tail(&output.stderr), tail(&output.stdout)))
+    }
+}
