@@ -1,144 +1,269 @@
-//! Planning without a GPU: slots never clash, forms and order hold, fusion keeps the meaning.
+//! Planning without a device: memory by lifetime, and random graphs lowered and then computed step by step on the CPU.
 
-use lupe::engine::graph::Source;
-use lupe::engine::lower::{Lowered, Origin, lower};
+#[path = "common/caps.rs"]
+mod caps;
+#[path = "common/random.rs"]
+mod random;
+
+use lupe::engine::graph::{Node, Op, Source, live};
+use lupe::engine::lower::{Lowered, MAX_ITERATIONS, Origin, lower};
 use lupe::engine::slots::{Lifetime, assign_slots};
-use lupe::engine::{Caps, Family, Form, Graph, Kernel, Op, Var, fuse::fuse};
+use lupe::engine::{Caps, Form, Geometry, Graph, Kernel, Var};
 use lupe::tensor::{Shape, Tensor};
 use proptest::prelude::*;
-use std::collections::HashMap;
-use std::sync::Arc;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use random::{Recipe, recipes};
+use std::collections::BTreeMap;
+
+/// Buffers, and images of three geometries, two of them of the same size.
+fn kinds() -> Vec<Option<Geometry>> {
+    let image = |w| Some(Geometry::new(Shape::from([1, 24 / w, w, 4]), 0, 8192));
+    vec![None, image(4), image(6), image(8)]
+}
+
+fn lifetimes() -> impl Strategy<Value = Vec<Lifetime<Option<Geometry>>>> {
+    let one =
+        (0..40usize, 0..12usize, 1..1000u64, 0..4usize, any::<bool>()).prop_map(|(from, length, bytes, kind, kept)| {
+            let kind = kinds()[kind];
+            let to = if kept && length == 0 { usize::MAX } else { from + length };
+            Lifetime { from, to, bytes: kind.map_or(bytes, |g| g.bytes()), kind }
+        });
+    prop::collection::vec(one, 0..60)
+}
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
     #[test]
-    fn no_two_live_values_share_a_slot(values in prop::collection::vec((0usize..40, 0usize..12, 1u64..1000, 0u8..4), 1..60)) {
-        let values: Vec<Lifetime<u8>> =
-            values.into_iter().map(|(from, length, bytes, kind)| Lifetime { from, to: from + length, bytes, kind }).collect();
+    fn values_alive_together_never_share_a_slot(values in lifetimes()) {
         let (slot_of, slots) = assign_slots(&values);
+        prop_assert_eq!(slot_of.len(), values.len());
         prop_assert!(slots.len() <= values.len());
         for (i, a) in values.iter().enumerate() {
             let (bytes, kind) = slots[slot_of[i]];
-            prop_assert!(bytes >= a.bytes && kind == a.kind);
+            prop_assert_eq!(kind, a.kind, "an image lies in a slot of its own geometry, a buffer in a buffer");
+            prop_assert!(bytes >= a.bytes);
             for (j, b) in values.iter().enumerate().skip(i + 1) {
                 let together = a.from <= b.to && b.from <= a.to;
-                prop_assert!(!together || slot_of[i] != slot_of[j], "{a:?} and {b:?} share slot {}", slot_of[i]);
+                prop_assert!(!together || slot_of[i] != slot_of[j], "values {} and {} share slot {}", i, j, slot_of[i]);
             }
         }
-    }
-
-    #[test]
-    fn any_graph_lowers_to_an_order_that_runs(choices in prop::collection::vec(0u8..8, 1..14), software in any::<bool>()) {
-        let caps = Caps {
-            family: if software { Family::Software } else { Family::Gpu },
-            subgroup: if software { Some(8) } else { None },
-            ..Caps::BASE
-        };
-        let graph = Graph::new();
-        let output = build(&graph, &choices);
-        let nodes = graph.nodes().unwrap();
-        let first = |_: &dyn Op, _: &[Kernel]| 0;
-        let lowered = lower(nodes.clone(), &[output.id()], &caps, &first).unwrap();
-        holds(&lowered)?;
-        let x = Tensor::from_fn([2, 5, 6, 4], |i| ((i * 37 % 101) as f32 - 50.0) / 50.0);
-        let want = &graph.eval(&[output], &[&x]).unwrap()[0];
-        let got = interpreted(&lowered, &x);
-        let max = want.data.iter().fold(1e-3f32, |m, v| m.max(v.abs()));
-        for (g, w) in got.data.iter().zip(&want.data) {
-            prop_assert!((g - w).abs() <= 1e-5 * max, "{g} instead of {w}");
+        for (slot, (bytes, _)) in slots.iter().enumerate() {
+            let largest = (0..values.len()).filter(|&i| slot_of[i] == slot).map(|i| values[i].bytes).max();
+            prop_assert_eq!(largest, Some(*bytes), "a slot is as large as its largest value, and held by one");
         }
     }
 }
 
-/// A chain of ops by number, some of which reach back.
-fn build<'g>(graph: &'g Graph, choices: &[u8]) -> Var<'g> {
-    let mut all = vec![graph.input("x", [2, 5, 6, 4])];
-    for (i, choice) in choices.iter().enumerate() {
-        let (last, before) = (all[all.len() - 1], all[all.len() / 2]);
-        let weight = |sizes: [usize; 4]| {
-            let data = Tensor::from_fn(sizes, |k| ((k * 13 % 29) as f32 - 14.0) / 100.0);
-            graph.weight(&format!("w{i}.weight"), Arc::new(data))
-        };
-        all.push(match choice {
-            0 => last.conv2d(weight([4, 4, 3, 3]), 1, 1),
-            1 => last.conv2d(weight([4, 4, 1, 1]), 1, 0).relu(),
-            2 => last.relu(),
-            3 => (last.conv2d(weight([4, 4, 3, 3]), 1, 1) + before).relu(),
-            4 => last + before,
-            5 => last.max_pool(3, 1, 1),
-            6 => last.affine(0.5, 0.1),
-            _ => {
-                last.conv2d(weight([4, 4, 5, 5]), 1, 2)
-                    + graph.weight(&format!("w{i}.bias"), Arc::new(Tensor::from_fn([4], |k| k as f32)))
-            }
-        });
-    }
-    all[all.len() - 1].global_pool()
+#[test]
+fn a_chain_takes_two_slots() {
+    let chain: Vec<_> = (0..20).map(|i| Lifetime { from: i, to: i + 1, bytes: 100 - i as u64, kind: () }).collect();
+    assert_eq!(assign_slots(&chain).1.len(), 2);
 }
 
-/// Inputs are written before they are read, and have the form that the kernel reads, with at least its ring.
-fn holds(lowered: &Lowered) -> Result<(), TestCaseError> {
+/// What the lowered steps read and write fits together.
+fn consistent(lowered: &Lowered, caps: &Caps) -> Result<(), TestCaseError> {
+    let mut rings = vec![None; lowered.values.len()];
+    let mut ask = |v: usize, pad: u32| rings[v] = rings[v].max(Some(pad));
     for (s, step) in lowered.steps.iter().enumerate() {
-        for (&v, &(_, form)) in step.inputs.iter().zip(&step.kernel.reads) {
+        prop_assert_eq!(step.inputs.len(), step.kernel.reads.len());
+        prop_assert!(step.kernel.runs_on(caps) && step.kernel.iterations <= MAX_ITERATIONS);
+        prop_assert!(matches!(lowered.values[step.output].origin, Origin::Step(o) if o == s));
+        for (&v, &(_, wanted)) in step.inputs.iter().zip(&step.kernel.reads) {
             let value = &lowered.values[v];
-            if let Origin::Step(by) = value.origin {
-                prop_assert!(by < s, "step {s} reads what step {by} writes");
-            }
-            match (value.form, form) {
+            prop_assert!(!matches!(value.origin, Origin::Step(o) if o >= s), "step {} reads what comes later", s);
+            match (wanted, value.form) {
                 (Form::Buffer, Form::Buffer) => {}
-                (Form::Image { pad: has }, Form::Image { pad: wants }) => {
-                    prop_assert!(has >= wants || value.shape.rank() != 4)
-                }
-                other => prop_assert!(false, "{} reads {other:?}", step.label),
+                (Form::Image { pad }, Form::Image { .. }) => ask(v, pad),
+                (wanted, form) => prop_assert!(false, "{} wants {:?}, gets {:?}", step.kernel.label(), wanted, form),
             }
         }
+        match (step.kernel.writes, lowered.values[step.output].form) {
+            (Form::Buffer, Form::Buffer) => {}
+            (Form::Image { pad }, Form::Image { .. }) => ask(step.output, pad),
+            (writes, form) => prop_assert!(false, "{} writes {:?} into {:?}", step.kernel.label(), writes, form),
+        }
     }
-    for &o in &lowered.outputs {
-        prop_assert_eq!(lowered.values[o].form, Form::Buffer);
+    for (value, ring) in lowered.values.iter().zip(rings) {
+        if let Form::Image { pad } = value.form {
+            prop_assert_eq!(Some(pad), ring, "the ring is the widest that is asked for, and no wider");
+            prop_assert!(Geometry::new(value.shape, pad, caps.image_side).fits(caps.image_side));
+        }
     }
     Ok(())
 }
 
-/// The steps by the references of their ops. A convolution's weight is packed: it is taken as it was before.
-fn interpreted(lowered: &Lowered, x: &Tensor) -> Tensor {
-    let mut values: HashMap<usize, Tensor> = HashMap::new();
-    let mut raw: HashMap<usize, usize> = HashMap::new();
-    for (v, value) in lowered.values.iter().enumerate() {
-        match &value.origin {
-            Origin::Input(_) => drop(values.insert(v, x.clone())),
-            Origin::Weight(t) => drop(values.insert(v, (**t).clone())),
-            Origin::Step(_) => {}
+/// No step is in vain, nothing is done twice, outputs are buffers, and what depends on weights alone is marked so.
+fn lean(lowered: &Lowered) -> Result<(), TestCaseError> {
+    let mut wanted = vec![false; lowered.values.len()];
+    for &o in &lowered.outputs {
+        prop_assert_eq!(lowered.values[o].form, Form::Buffer);
+        wanted[o] = true;
+    }
+    for step in lowered.steps.iter().rev() {
+        prop_assert!(wanted[step.output], "nothing reads {}", step.kernel.label());
+        step.inputs.iter().for_each(|&i| wanted[i] = true);
+        let inputs_constant = step.inputs.iter().all(|&i| lowered.values[i].constant.is_some());
+        prop_assert_eq!(lowered.values[step.output].constant.is_some(), inputs_constant);
+    }
+    let joins = |s: &&lupe::engine::lower::Step| helps(&*s.op);
+    let mut helpers: Vec<String> =
+        lowered.steps.iter().filter(joins).map(|s| format!("{:?} {:?}", s.op, s.inputs)).collect();
+    let all = helpers.len();
+    helpers.sort();
+    helpers.dedup();
+    prop_assert_eq!(helpers.len(), all, "a value is converted or packed the same way once: {:?}", helpers);
+    Ok(())
+}
+
+/// An op runs as often as it stands in what is alive of the graph, or less where it was fused.
+fn once(lowered: &Lowered, nodes: &[Node], outputs: &[usize]) -> Result<(), TestCaseError> {
+    let mut left = BTreeMap::new();
+    for (node, _) in nodes.iter().zip(live(nodes, outputs)).filter(|n| n.1) {
+        if let Source::Op(op) = &node.source {
+            *left.entry(kind(&**op)).or_insert(0) += 1;
         }
     }
-    for step in &lowered.steps {
-        if format!("{:?}", step.op).starts_with("Pack") {
-            raw.insert(step.output, step.inputs[0]);
-            continue;
-        }
-        let inputs: Vec<&Tensor> = step.inputs.iter().map(|v| &values[raw.get(v).unwrap_or(v)]).collect();
-        let shapes: Vec<Shape> = inputs.iter().map(|t| t.shape).collect();
-        let y = step.op.reference(&inputs, step.op.infer(&shapes).unwrap());
-        values.insert(step.output, y);
+    for step in lowered.steps.iter().filter(|s| !helps(&*s.op)) {
+        let left = left.entry(kind(&*step.op)).or_insert(0);
+        *left -= 1;
+        prop_assert!(*left >= 0, "{} runs more often than the graph says", step.kernel.label());
     }
-    values[&lowered.outputs[0]].clone()
+    Ok(())
+}
+
+fn kind(op: &dyn Op) -> String {
+    format!("{op:?}").split([' ', '(']).next().unwrap_or_default().to_string()
+}
+
+/// Whether lowering put this op in.
+fn helps(op: &dyn Op) -> bool {
+    let name = format!("{op:?}");
+    ["ToImage", "ToBuffer", "Pack", "PadChannels"].iter().any(|n| name.starts_with(n))
+}
+
+/// Values of all steps by the ops' references. An op means its unpacked inputs: packing is looked through.
+fn compute(lowered: &Lowered, inputs: &[&Tensor]) -> Result<Vec<Tensor>, TestCaseError> {
+    let mut values: Vec<Tensor> = vec![];
+    for value in &lowered.values {
+        let tensor = match &value.origin {
+            Origin::Input(i) => inputs[*i].clone(),
+            Origin::Weight(t) => (**t).clone(),
+            Origin::Step(s) => {
+                let step = &lowered.steps[*s];
+                let plain = |(i, &v): (usize, &usize)| {
+                    let packed = step.kernel.packs.iter().find(|p| p.0 == i);
+                    &values[packed.map_or(v, |p| unpacked(lowered, v, &*p.1))]
+                };
+                let x: Vec<&Tensor> = step.inputs.iter().enumerate().map(plain).collect();
+                let shapes: Vec<Shape> = x.iter().map(|t| t.shape).collect();
+                prop_assert_eq!(step.op.infer(&shapes), Ok(value.shape));
+                step.op.reference(&x, value.shape)
+            }
+        };
+        prop_assert_eq!(tensor.shape, value.shape);
+        values.push(tensor);
+    }
+    Ok(values)
+}
+
+/// The value that `pack` packed into `v`, converts in between aside.
+fn unpacked(lowered: &Lowered, v: usize, pack: &dyn Op) -> usize {
+    let Origin::Step(s) = lowered.values[v].origin else { panic!("value {v} is not packed") };
+    let step = &lowered.steps[s];
+    if format!("{:?}", step.op) == format!("{pack:?}") {
+        step.inputs[0]
+    } else {
+        assert!(format!("{:?}", step.op).starts_with("To"), "{:?} stands between {pack:?} and its kernel", step.op);
+        unpacked(lowered, step.inputs[0], pack)
+    }
+}
+
+/// Lowers a recipe's graph, holds it to everything above and to `eval`, and gives what it became.
+fn hold(recipe: &Recipe) -> Result<Lowered, TestCaseError> {
+    let graph = Graph::new();
+    let (inputs, outputs) = recipe.build(&graph);
+    let given: Vec<&Tensor> = inputs.iter().collect();
+    let want = graph.eval(&outputs, &given).expect("recipes make no wrong shape");
+    let ids: Vec<usize> = outputs.iter().map(Var::id).collect();
+    let caps = caps::adapters()[recipe.adapter];
+    let pick = |op: &dyn Op, kernels: &[Kernel]| (recipe.pick.wrapping_mul(format!("{op:?}").len())) % kernels.len();
+    let nodes = graph.nodes().expect("no error");
+    let lowered = lower(nodes.clone(), &ids, &caps, &pick).expect("every op has a portable kernel");
+    consistent(&lowered, &caps)?;
+    lean(&lowered)?;
+    once(&lowered, &nodes, &ids)?;
+    let values = compute(&lowered, &given)?;
+    let scale = values.iter().flat_map(|t| &t.data).fold(1.0f32, |m, v| m.max(v.abs()));
+    for (&o, want) in lowered.outputs.iter().zip(&want) {
+        prop_assert_eq!(values[o].shape, want.shape);
+        for (got, want) in values[o].data.iter().zip(&want.data) {
+            prop_assert!((got - want).abs() <= 1e-5 * scale, "{} after lowering, {} before", got, want);
+        }
+    }
+    Ok(lowered)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn lowered_graphs_hold_together_and_keep_their_meaning(recipe in recipes()) {
+        hold(&recipe)?;
+    }
+}
+
+/// What happened to a graph: what random graphs must reach for the test above to mean something.
+fn happened(lowered: &Lowered) -> Vec<&'static str> {
+    let ops: Vec<String> = lowered.steps.iter().map(|s| format!("{:?}", s.op)).collect();
+    let any = |words: &[&str]| ops.iter().any(|o| words.iter().all(|w| o.contains(w)));
+    let ring = lowered.values.iter().any(|v| matches!(v.form, Form::Image { pad: 1.. }));
+    let handed = lowered.steps.iter().any(|s| {
+        let reads = s.inputs.iter().map(|&v| &lowered.values[v]);
+        !helps(&*s.op) && reads.clone().any(|v| matches!(v.form, Form::Image { .. }) && v.constant.is_none())
+    });
+    let events = [
+        (any(&["Conv2d", "bias: true, add: false, relu: true"]), "bias and ReLU fused into a convolution"),
+        (any(&["Conv2d", "add: true, relu: true"]), "residual and ReLU fused into a convolution"),
+        (any(&["Matmul", "bias: true"]), "bias fused into a product"),
+        (any(&["Matmul", "add: true"]), "residual fused into a product"),
+        (any(&["Relu"]), "a ReLU that stays"),
+        (any(&["ToImage"]) && any(&["ToBuffer"]), "both converts"),
+        (any(&["PackSoftware"]), "packed for images"),
+        (any(&["PackGemm"]), "packed for shared memory"),
+        (any(&["PadChannels"]), "channels padded"),
+        (any(&["Pool"]), "a pool"),
+        (any(&["Softmax"]), "a softmax"),
+        (any(&["BatchNorm"]), "a batch norm"),
+        (any(&["Concat"]), "a concat"),
+        (ring, "a ring"),
+        (handed, "an image handed on"),
+        (lowered.values.iter().any(|v| v.constant.is_some() && matches!(v.origin, Origin::Step(_))), "done once"),
+    ];
+    events.into_iter().filter(|e| e.0).map(|e| e.1).collect()
 }
 
 #[test]
-fn epilogues_are_fused_and_dead_nodes_dropped() {
+fn random_graphs_reach_what_matters() {
+    let mut runner = TestRunner::deterministic();
+    let mut seen = BTreeMap::new();
+    for _ in 0..1000 {
+        let recipe = recipes().new_tree(&mut runner).expect("a recipe").current();
+        let lowered = hold(&recipe).unwrap_or_else(|e| panic!("{recipe:?}: {e}"));
+        happened(&lowered).into_iter().for_each(|what| *seen.entry(what).or_insert(0) += 1);
+    }
+    assert!(seen.len() == 16 && seen.values().all(|&times| times >= 5), "{seen:#?}");
+}
+
+#[test]
+fn dead_nodes_are_dropped() {
     let graph = Graph::new();
-    let x = graph.input("x", [1, 4, 4, 4]);
-    let w = graph.weight("c.weight", Arc::new(Tensor::zeros([4, 4, 3, 3])));
-    let b = graph.weight("c.bias", Arc::new(Tensor::zeros([4])));
-    let y = (x.conv2d(w, 1, 1) + b + x).relu();
-    let _dead = y.max_pool(2, 2, 0);
-    let nodes = fuse(graph.nodes().unwrap(), &[y.id()]);
-    assert_eq!(nodes[y.id()].inputs.len(), 4, "x, weight, bias and residual");
-    assert!(matches!(&nodes[y.id()].source, Source::Op(op) if format!("{op:?}").contains("relu: true")));
-    let lowered = lower(graph.nodes().unwrap(), &[y.id()], &Caps::BASE, &|_, _| 0).unwrap();
-    let running = lowered.steps.iter().filter(|s| lowered.values[s.output].constant.is_none()).count();
-    assert_eq!(running, 1, "one dispatch: {:?}", lowered.steps.iter().map(|s| &s.label).collect::<Vec<_>>());
-    // A value that is wanted itself is not swallowed.
-    let inner = x.conv2d(w, 1, 1);
-    let outer = inner.relu();
-    let nodes = fuse(graph.nodes().unwrap(), &[inner.id(), outer.id()]);
-    assert_eq!(nodes[outer.id()].inputs, [inner.id()]);
+    let x = graph.input("x", [2, 3]);
+    let (_dead, kept) = (x.softmax().relu(), x.abs());
+    for caps in caps::adapters() {
+        let lowered = lower(graph.nodes().expect("no error"), &[kept.id()], &caps, &|_, _| 0).expect("it runs");
+        assert_eq!(lowered.steps.len(), 1);
+        assert_eq!(lowered.inputs.len(), 1);
+    }
 }
