@@ -15,6 +15,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use random::{Recipe, recipes};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Buffers, and images of three geometries, two of them of the same size.
 fn kinds() -> Vec<Option<Geometry>> {
@@ -257,13 +258,24 @@ fn random_graphs_reach_what_matters() {
 }
 
 #[test]
-fn dead_nodes_are_dropped() {
-    let graph = Graph::new();
-    let x = graph.input("x", [2, 3]);
-    let (_dead, kept) = (x.softmax().relu(), x.abs());
+fn epilogues_are_fused_and_dead_nodes_dropped() {
     for caps in caps::adapters() {
-        let lowered = lower(graph.nodes().expect("no error"), &[kept.id()], &caps, &|_, _| 0).expect("it runs");
-        assert_eq!(lowered.steps.len(), 1);
-        assert_eq!(lowered.inputs.len(), 1);
+        let graph = Graph::new();
+        let weight = |name: &str, sizes: &[usize]| graph.weight(name, Arc::new(Tensor::zeros(sizes)));
+        let x = graph.input("x", [1, 4, 4, 4]);
+        let (w, b) = (weight("c.weight", &[4, 4, 3, 3]), weight("c.bias", &[4]));
+        let bare = x.conv2d(w, 1, 1);
+        let (y, _dead) = ((bare + b + x).relu(), x.max_pool(2, 2, 0));
+        let steps = |outputs: &[usize]| -> Vec<String> {
+            let nodes = graph.nodes().expect("no error");
+            let lowered = lower(nodes, outputs, &caps, &|_, _| 0).expect("a portable kernel");
+            let own = lowered.steps.iter().filter(|s| !helps(&*s.op));
+            own.map(|s| format!("{:?}", s.op)).collect()
+        };
+        let one = steps(&[y.id()]);
+        assert!(matches!(&one[..], [op] if op.contains("bias: true, add: true, relu: true")), "{one:?}");
+        // A value that is wanted itself is not swallowed.
+        let both = steps(&[bare.id(), y.id()]);
+        assert!(both.len() == 4 && both[0].contains("bias: false"), "{both:?}");
     }
 }

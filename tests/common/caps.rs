@@ -1,8 +1,8 @@
-//! Adapters that stand for those there are: for tests that plan without a device.
+//! Adapters that stand for those there are: for tests without a device.
 
 use lupe::engine::{Caps, Family};
 
-/// WebGPU's base limits, a desktop GPU, and the software driver at its three widths.
+/// WebGPU's base limits, two vendors' GPUs (kernels order tiles by vendor), and the software driver at its three widths.
 pub fn adapters() -> Vec<Caps> {
     let desktop = Caps {
         subgroup: Some(32),
@@ -24,5 +24,6 @@ pub fn adapters() -> Vec<Caps> {
         image_side: 16384,
         ..Caps::BASE
     };
-    vec![Caps::BASE, desktop, software(4), software(8), software(16)]
+    let intel = Caps { vendor: 0x8086, subgroup: None, ..desktop };
+    vec![Caps::BASE, desktop, intel, software(4), software(8), software(16)]
 }

@@ -1,5 +1,6 @@
 //! Random graphs over whatever methods `Var` has, all of fitting shapes and tame values.
 
+use crate::caps::adapters;
 use lupe::engine::{Graph, Var};
 use lupe::ops::Pad;
 use lupe::tensor::{Shape, Tensor};
@@ -23,13 +24,8 @@ pub fn recipes() -> impl Strategy<Value = Recipe> {
     let picture = [1..3usize, 1..7, 1..7, 1..10];
     let steps = prop::collection::vec([0..64usize, 0..64, 0..64, 0..64], 1..12);
     let outputs = prop::collection::vec(0..64usize, 1..4);
-    (picture, steps, outputs, 0..5usize, 0..8usize).prop_map(|(picture, steps, outputs, adapter, pick)| Recipe {
-        picture,
-        steps,
-        outputs,
-        adapter,
-        pick,
-    })
+    (picture, steps, outputs, 0..adapters().len(), 0..8usize)
+        .prop_map(|(picture, steps, outputs, adapter, pick)| Recipe { picture, steps, outputs, adapter, pick })
 }
 
 /// Numbers in [-1, 1) without a pattern.
