@@ -1,4 +1,5 @@
 // y[o, :] = a[o, :] followed by b[o, :]     one invocation per T of y; flat grid
+#import divide
 #import grid
 
 alias T = f32; // or vec4f, then sizes count fours
@@ -14,11 +15,10 @@ struct Params { len: u32, first: u32, second: u32 }
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) lane: u32) {
     let i = flat_group(wg, grid) * WG + lane;
     if i >= p.len { return; }
-    let outer = i / (p.first + p.second);
-    let inner = i % (p.first + p.second);
-    if inner < p.first {
-        y[i] = a[outer * p.first + inner];
+    let place = divided(i, p.first + p.second);
+    if place.x < p.first {
+        y[i] = a[place.y * p.first + place.x];
     } else {
-        y[i] = b[outer * p.second + inner - p.first];
+        y[i] = b[place.y * p.second + place.x - p.first];
     }
 }

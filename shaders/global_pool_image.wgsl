@@ -1,4 +1,5 @@
 // y[n, c] = mean of x[n, :, :, c], both images     one workgroup per picture and four channels; flat grid
+#import divide
 #import grid
 
 const WG: u32 = 64u;
@@ -20,7 +21,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
 
     var total = vec4f(0.0);
     if picture < p.n {
-        for (var i = lane; i < p.h * p.w; i += WG) { total += textureLoad(x, origin + vec2u(i % p.w, i / p.w)); }
+        for (var i = lane; i < p.h * p.w; i += WG) { total += textureLoad(x, origin + divided(i, p.w)); }
     }
     scratch[lane] = total;
     for (var half = WG / 2u; half > 0u; half /= 2u) {

@@ -2,6 +2,7 @@
 // grid = (rows / (LANES * TN), columns / TM); workgroup = one subgroup of LANES; b packed by pack_software.wgsl
 #import nonfinite
 #import bias
+#import divide
 #import residual_image
 
 const LANES: u32 = 8u;
@@ -24,8 +25,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
     let first = wg.x * LANES * TN + lane;
     var src: array<vec2u, TN>; // texel of each row in plane 0
     for (var j = 0u; j < TN; j++) { // unroll
-        let row = min(first + j * LANES, p.m - 1u); // lanes past the end repeat the last row: shuffles need them all
-        src[j] = vec2u(row % p.in0_plane_w, row / p.in0_plane_w);
+        src[j] = divided(min(first + j * LANES, p.m - 1u), p.in0_plane_w); // lanes past the end repeat the last row: shuffles need them all
     }
 
     var acc: array<array<vec4f, TN>, TM / 4u>;
@@ -44,20 +44,25 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
         }
     }
 
+    var shared_bias: array<f32, TEXELS>; // loaded jointly, as the packed b is
+    for (var i = 0u; i < TEXELS; i++) { shared_bias[i] = bias_at(min(wg.y * TM + i * LANES + lane, p.n - 1u)); } // unroll
+    var at: array<vec2u, TN>;    // texel of each row in plane 0 of the output
+    var other: array<vec2u, TN>; // and of the residual
     for (var j = 0u; j < TN; j++) { // unroll
-        let row = first + j * LANES;
-        if row < p.m {
-            for (var r = 0u; r < TM / 4u; r++) { // unroll
-                let plane = wg.y * TM / 4u + r;
-                let c = vec4u(plane * 4u) + vec4u(0u, 1u, 2u, 3u);
-                if c.x < p.n {
-                    let i = min(c, vec4u(p.n - 1u));
-                    var s = acc[r][j] + vec4f(bias_at(i.x), bias_at(i.y), bias_at(i.z), bias_at(i.w));
-                    s += residual_at(vec2u(row % max(p.in3_plane_w, 1u), row / max(p.in3_plane_w, 1u) + plane * p.in3_plane_h));
-                    if RELU { s = relu4(s); }
-                    let at = vec2u(row % p.out_plane_w, row / p.out_plane_w + plane * p.out_plane_h);
-                    textureStore(y, at, select(vec4f(0.0), s, c < vec4u(p.n)));
-                }
+        at[j] = divided(first + j * LANES, p.out_plane_w);
+        other[j] = divided(first + j * LANES, max(p.in3_plane_w, 1u));
+    }
+    for (var r = 0u; r < TM / 4u; r++) { // unroll
+        let plane = wg.y * TM / 4u + r;
+        let used = vec4u(plane * 4u) + vec4u(0u, 1u, 2u, 3u) < vec4u(p.n);
+        var bias4: vec4f;
+        for (var c = 0u; c < 4u; c++) { bias4[c] = subgroupShuffle(shared_bias[(4u * r + c) / LANES], (4u * r + c) % LANES); } // unroll
+        for (var j = 0u; j < TN; j++) { // unroll
+            if first + j * LANES < p.m && used.x {
+                var s = acc[r][j] + bias4;
+                s += residual_at(other[j] + vec2u(0u, plane * p.in3_plane_h));
+                if RELU { s = relu4(s); }
+                textureStore(y, at[j] + vec2u(0u, plane * p.out_plane_h), select(vec4f(0.0), s, used));
             }
         }
     }

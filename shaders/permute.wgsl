@@ -1,4 +1,5 @@
 // y[i0, i1, i2, i3] = x[axes reordered]     one invocation per T of y; flat grid
+#import divide
 #import grid
 
 alias T = f32; // or vec4f where the last axis stays the last, then sizes and steps count fours
@@ -14,8 +15,8 @@ struct Params { len: u32, size1: u32, size2: u32, size3: u32, step0: u32, step1:
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) lane: u32) {
     let i = flat_group(wg, grid) * WG + lane;
     if i >= p.len { return; }
-    let i2 = i / p.size3;
-    let i1 = i2 / p.size2;
-    let i0 = i1 / p.size1;
-    y[i] = x[i0 * p.step0 + i1 % p.size1 * p.step1 + i2 % p.size2 * p.step2 + i % p.size3 * p.step3];
+    let a3 = divided(i, p.size3);
+    let a2 = divided(a3.y, p.size2);
+    let a1 = divided(a2.y, p.size1);
+    y[i] = x[a1.y * p.step0 + a1.x * p.step1 + a2.x * p.step2 + a3.x * p.step3];
 }

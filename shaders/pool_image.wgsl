@@ -1,4 +1,5 @@
 // y = largest or mean value of k x k windows of x, both images     one invocation per texel of y; flat grid
+#import divide
 #import grid
 #import maximum
 
@@ -21,15 +22,15 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
     let i = flat_group(wg, grid) * WG + lane;
     let planes = (p.c + 3u) / 4u;
     if i >= p.n * p.out_h * p.out_w * planes { return; }
-    let at = vec2u(i % p.out_w, i / p.out_w % p.out_h);
-    let plane = i / (p.out_w * p.out_h) % planes;
-    let picture = i / (p.out_w * p.out_h * planes);
+    let texel = divided(i, p.out_w * p.out_h);
+    let at = divided(texel.x, p.out_w);
+    let place = divided(texel.y, planes);
     // The window clipped to the picture; padding is less than k, so something is left. The ring is zeros and no use to a maximum.
     let pad = vec2u(p.left, p.top);
     let start = max(at * p.stride, pad) - pad;
     let to = min(at * p.stride + p.k, vec2u(p.w, p.h) + pad) - pad;
 
-    let origin = vec2u(picture * p.in0_plane_w, plane * p.in0_plane_h) + p.in0_pad;
+    let origin = vec2u(place.y * p.in0_plane_w, place.x * p.in0_plane_h) + p.in0_pad;
     var best = textureLoad(x, origin + start);
     var total = T(0.0);
     for (var r = start.y; r < to.y; r++) {
@@ -42,6 +43,6 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
     }
     var count = (to.x - start.x) * (to.y - start.y);
     if COUNT_PAD { count = p.k * p.k; }
-    let out = vec2u(picture * p.out_plane_w, plane * p.out_plane_h) + p.out_pad + at;
+    let out = vec2u(place.y * p.out_plane_w, place.x * p.out_plane_h) + p.out_pad + at;
     if MAX { textureStore(y, out, best); } else { textureStore(y, out, total / f32(count)); }
 }

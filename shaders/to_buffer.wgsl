@@ -1,4 +1,5 @@
 // buffer = image, four channels a texel     one invocation per texel; flat grid; put in by the plan
+#import divide
 #import grid
 
 const WG: u32 = 64u;
@@ -12,14 +13,16 @@ struct Params { h: u32, w: u32, c: u32, rows: u32, in0_plane_w: u32, in0_plane_h
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) lane: u32) {
     let i = flat_group(wg, grid) * WG + lane;
-    let row = i % p.rows;
-    let plane = i / p.rows;
+    let element = divided(i, p.rows);
+    let row = element.x;
+    let plane = element.y;
     if plane * 4u >= p.c { return; }
-    var at = vec2u(row % p.in0_plane_w, row / p.in0_plane_w + plane * p.in0_plane_h);
+    var at = divided(row, p.in0_plane_w);
     if PICTURE {
-        let r = row % (p.h * p.w);
-        at = vec2u(r % p.w + row / (p.h * p.w) * p.in0_plane_w, r / p.w + plane * p.in0_plane_h) + p.in0_pad;
+        let pixel = divided(row, p.h * p.w);
+        at = divided(pixel.x, p.w) + vec2u(pixel.y * p.in0_plane_w, 0u) + p.in0_pad;
     }
+    at.y += plane * p.in0_plane_h;
     let v = textureLoad(x, at);
     for (var k = 0u; k < 4u; k++) { // unroll
         if plane * 4u + k < p.c { y[row * p.c + plane * 4u + k] = v[k]; }

@@ -1,4 +1,5 @@
 // y[o, i] = x[o, i + shift], zero beyond x: a slice, a padding or a copy     one invocation per T of y; flat grid
+#import divide
 #import grid
 
 alias T = f32; // or vec4f, then sizes and shift count fours
@@ -14,6 +15,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
     let i = flat_group(wg, grid) * WG + lane;
     if i >= p.len { return; }
     // Padding before x is a shift below zero: two's complement, so that what lies before x is a huge number, beyond x too.
-    let start = i % p.inner_out + p.shift;
-    if start < p.inner_in { y[i] = x[i / p.inner_out * p.inner_in + start]; } else { y[i] = T(0.0); }
+    let place = divided(i, p.inner_out);
+    let start = place.x + p.shift;
+    if start < p.inner_in { y[i] = x[place.y * p.inner_in + start]; } else { y[i] = T(0.0); }
 }

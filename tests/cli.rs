@@ -307,3 +307,18 @@ fn outputs_that_cannot_be_written_are_code_10_and_leave_nothing() {
     done(&mut embed(&link));
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink() && fs::metadata(&old).unwrap().len() > 1000);
 }
+
+/// Not a test by itself: `a_panic_ends_with_70_and_says_what_to_report` runs it in a process of its own.
+#[test]
+#[ignore = "run by a_panic_ends_with_70_and_says_what_to_report"]
+fn child_that_panics() {
+    lupe::cli::install_panic_hook();
+    std::thread::spawn(|| panic!("planted")).join().unwrap();
+}
+
+#[test]
+fn a_panic_ends_with_70_and_says_what_to_report() {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "child_that_panics", "--ignored", "--nocapture"]);
+    refused(&mut child, 70, &["bug of Lupe's", "planted", "tests/cli.rs", "version"]);
+}

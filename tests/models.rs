@@ -149,11 +149,11 @@ fn patchcore_backbones_with_hash_weights() {
     }
 }
 
-#[test]
-fn wide_resnet101_agrees_with_its_references() {
-    let net = models::find("wide_resnet101_2").unwrap().net;
+/// A network with hash weights on an input [n, 3, h, w], the device against the references.
+fn agrees_with_references(name: &str, [n, h, w]: [usize; 3]) {
+    let net = models::find(name).unwrap().net;
     let named = folded(&hash::full(&net));
-    let x = nhwc(&hash::tensor("input:img", [1, 3, 64, 64], 2.0, 0.0));
+    let x = nhwc(&hash::tensor("input:img", [n, 3, h, w], 2.0, 0.0));
     let (graph, asked) = (Graph::new(), Asked::default());
     let root = Scope::new(&graph, &named, &asked);
     let stages = net.features(graph.input("x", x.shape), &root);
@@ -162,7 +162,31 @@ fn wide_resnet101_agrees_with_its_references() {
     let want = graph.eval(&outputs, &[&x]).unwrap();
     let got = run(&graph, &outputs, &x);
     for (i, (got, want)) in got.iter().zip(&want).enumerate() {
-        close(&format!("wide_resnet101_2 output {i}"), &got.data, &want.data, 5e-4);
+        close(&format!("{name} {n}x{h}x{w} output {i}"), &got.data, &want.data, 5e-4);
+    }
+}
+
+#[test]
+fn wide_resnet101_agrees_with_its_references() {
+    agrees_with_references("wide_resnet101_2", [1, 64, 64]);
+}
+
+#[test]
+fn full_networks_at_more_shapes() {
+    if !common::sweep::full() {
+        println!("skipped: minutes on a CPU; `make test-full` runs it");
+        return;
+    }
+    let shapes = [
+        ("resnet18", [1, 224, 224]),
+        ("resnet18", [3, 97, 131]),
+        ("resnet34", [2, 33, 320]),
+        ("resnet50", [1, 160, 96]),
+    ];
+    for (name, shape) in
+        shapes.into_iter().chain([("wide_resnet50_2", [1, 128, 130]), ("resnet50_thin", [1, 256, 250])])
+    {
+        agrees_with_references(name, shape);
     }
 }
 

@@ -10,6 +10,8 @@ mod output;
 mod session;
 mod weights;
 
+pub use help::install_panic_hook;
+
 use crate::error::Result;
 use args::{Cli, Command};
 use clap::Parser;
@@ -18,7 +20,7 @@ use session::Session;
 /// Parses the arguments, runs the command and returns the exit code.
 pub fn main() -> u8 {
     env::prepare();
-    help::install_panic_hook();
+    install_panic_hook();
     output::keep_running_at_file_size_limit();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -20,6 +20,7 @@ macro_rules! snippets {
 snippets![
     "bias",
     "bias_none",
+    "divide",
     "grid",
     "maximum",
     "nonfinite",

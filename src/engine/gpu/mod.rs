@@ -138,10 +138,9 @@ fn watch(device: &wgpu::Device, fault: &Arc<Mutex<Option<Error>>>) {
         keep(&slot, error);
     }));
     let slot = fault.clone();
-    device.set_device_lost_callback(move |reason, message| {
-        if reason != wgpu::DeviceLostReason::Destroyed {
-            keep(&slot, Error::DeviceLost(message));
-        }
+    // A loss outranks what was reported before it. It is told of a device that is dropped, too, when nobody listens any more.
+    device.set_device_lost_callback(move |_, message| {
+        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Error::DeviceLost(message));
     });
 }
 
@@ -173,5 +172,32 @@ fn binding_type(form: Form, read: bool) -> wgpu::BindingType {
             format: wgpu::TextureFormat::Rgba32Float,
             view_dimension: wgpu::TextureViewDimension::D2,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Graph, Options, Plan, Store};
+    use crate::tensor::Tensor;
+
+    #[test]
+    fn a_lost_device_is_an_error() {
+        if std::env::var_os("LUPE_NO_GPU").is_some() {
+            println!("LUPE_NO_GPU is set: skipped");
+            return;
+        }
+        let gpu = pollster::block_on(Gpu::new(&Choice::Auto, None)).expect("an adapter");
+        let graph = Graph::new();
+        let y = graph.input("x", [4]).relu();
+        let plan =
+            pollster::block_on(Plan::new(&gpu, &graph, &[y], &Store::new(), Options::default())).expect("a plan");
+        let x = Tensor::zeros([4]);
+        pollster::block_on(plan.run(&[&x])).expect("a run");
+        gpu.device.destroy();
+        for _ in 0..2 {
+            let error = pollster::block_on(plan.run(&[&x])).expect_err("the device is gone");
+            assert!(matches!(error, Error::DeviceLost(_)), "{error:?}");
+        }
     }
 }
