@@ -1,6 +1,8 @@
 # `make demo` and `make test` are all the set-up there is.
 
 CARGO ?= cargo
+# Mesa's device-select layer complains on stderr of every process where there is no desktop; the binary silences it by itself.
+export NODEVICE_SELECT ?= 1
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
