@@ -15,7 +15,7 @@ macro_rules! ops {
     };
 }
 
-ops! { conv, convert, layout, map, matmul, norm, pack, pool, reduce, softmax }
+ops! { argmax, blur, conv, convert, layout, map, matmul, norm, pack, patch, pool, reduce, resize, softmax }
 
 /// Rows and columns added around a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

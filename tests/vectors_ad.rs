@@ -1,0 +1,118 @@
+//! The ops of anomaly detection against PyTorch's, scipy's and the implementations' own values: first the references, then the
+//! device. `LUPE_NO_GPU=1` leaves the device out visibly.
+
+mod common;
+
+use common::hash;
+use common::sweep::gpu;
+use common::vectors::{Vectors, nhwc};
+use lupe::engine::{Graph, Options, Plan, Store, Var};
+use lupe::ops::blur::{Border, gaussian};
+use lupe::tensor::Tensor;
+
+/// `op` of `x` is `want`, both `[n, c, h, w]`, to `tolerance` absolute.
+fn agree(what: &str, x: &Tensor, want: &Tensor, tolerance: f32, op: impl for<'g> Fn(Var<'g>) -> Var<'g>) {
+    let pictures = |t: &Tensor| match *t.shape.dims() {
+        [n, h, w] => t.clone().reshape([n, h, w, 1]),
+        [h, w] => t.clone().reshape([1, h, w, 1]),
+        _ => nhwc(t),
+    };
+    let (x, want) = (pictures(x), pictures(want));
+    rows_agree(what, &[&x], &want, tolerance, |v| op(v[0]));
+}
+
+/// `op` of `inputs` holds the numbers of `want`, to `tolerance` absolute.
+fn rows_agree(
+    what: &str,
+    inputs: &[&Tensor],
+    want: &Tensor,
+    tolerance: f32,
+    op: impl for<'g> Fn(&[Var<'g>]) -> Var<'g>,
+) {
+    let graph = Graph::new();
+    let vars: Vec<Var> = inputs.iter().map(|t| graph.input("x", t.shape)).collect();
+    let y = op(&vars);
+    assert_eq!(y.shape().len(), want.data.len(), "{what}");
+    let within = |got: &Tensor, by: &str| {
+        let off = got.data.iter().zip(&want.data).map(|(g, w)| (g - w).abs()).fold(0.0, f32::max);
+        assert!(off <= tolerance && got.data.iter().all(|v| v.is_finite()), "{what}, {by}: off by {off:e}");
+        println!("{what}, {by}: off by {off:.1e}");
+    };
+    within(&graph.eval(&[y], inputs).unwrap()[0], "reference");
+    if std::env::var_os("LUPE_NO_GPU").is_some() {
+        return println!("LUPE_NO_GPU is set: {what} is not run on a device");
+    }
+    let plan = pollster::block_on(Plan::new(gpu(), &graph, &[y], &Store::new(), Options::default())).unwrap();
+    within(&pollster::block_on(plan.run(inputs)).unwrap()[0], "device");
+}
+
+fn largest(t: &Tensor) -> f32 {
+    t.data.iter().fold(0.0, |m, v| m.max(v.abs()))
+}
+
+#[test]
+fn resize() {
+    let v = Vectors::open("ad/bilinear.safetensors");
+    let x = v.get("x");
+    agree("half_pixel_11x13", &x, &v.get("half_pixel_11x13"), 5e-6, |x| x.resize_bilinear(11, 13));
+    agree("half_pixel_3x4", &x, &v.get("half_pixel_3x4"), 5e-6, |x| x.resize_bilinear(3, 4));
+    agree("nearest_11x13", &x, &v.get("nearest_11x13"), 0.0, |x| x.resize_nearest(11, 13));
+    for (from, to) in [(1, 3), (4, 8), (9, 15), (16, 32), (33, 63), (128, 56)] {
+        let x = hash::tensor(&format!("bilinear.ae{from}"), [1, 1, from, from], 1.0, 0.0);
+        let name = format!("ae_{from}_to_{to}");
+        agree(&name, &x, &v.get(&name), 5e-6, |x| x.resize_bilinear(to, to));
+    }
+}
+
+#[test]
+fn patch_vectors() {
+    let v = Vectors::open("ad/patchify.safetensors");
+    let get = |name: &str| nhwc(&v.get(name));
+    let (l2, l3) = (get("l2"), get("l3"));
+    let check = |name: &str, l2: &Tensor, l3: &Tensor, k: usize, pre: usize, to: usize| {
+        let want = v.get(name);
+        let (h, w) = (l2.shape.dim(1), l2.shape.dim(2));
+        rows_agree(name, &[l2, l3], &want, 1e-5 * largest(&want), |x| {
+            x[0].patch_pool(k, pre).concat(x[1].patch_pool(k, pre).resize_bilinear(h, w), 3).channel_pool(to)
+        });
+    };
+    check("official_pre16_target16", &l2, &l3, 3, 16, 16);
+    check("official_pre16_target6", &l2, &l3, 3, 16, 6);
+    check("official_p5_pre16_target16", &l2, &l3, 5, 16, 16);
+    let map = |name: &str, c: usize, s: usize| nhwc(&hash::tensor(name, [1, c, s, s], 0.5, 0.5));
+    let (big2, big3) = (map("patchify.big2", 512, 4), map("patchify.big3", 1024, 2));
+    check("wrn50_like_official_1024", &big2, &big3, 3, 1024, 1024);
+    check("wrn_like_official_384", &big2, &big3, 3, 1024, 384);
+    let (r2, r3) = (map("patchify.r18_2", 128, 4), map("patchify.r18_3", 256, 2));
+    check("resnet18_like_official_1024", &r2, &r3, 3, 1024, 1024);
+
+    let want = v.get("anomalib_concat");
+    rows_agree("anomalib_concat", &[&l2, &l3], &want, 1e-5 * largest(&want), |x| {
+        x[0].avg_pool(3, 1, 1, true).concat(x[1].avg_pool(3, 1, 1, true).resize_bilinear(6, 6), 3)
+    });
+    for (name, from, to) in [("adaptive_4608_to_1024", 4608, 1024), ("adaptive_2048_to_384", 2048, 384)] {
+        let x = hash::tensor("patchify.vec", [1, 1, 1, from], 1.0, 0.0);
+        rows_agree(name, &[&x], &v.get(name), 1e-5, |x| x[0].channel_pool(to));
+    }
+}
+
+#[test]
+fn anomaly_maps() {
+    let v = Vectors::open("ad/anomaly_map.safetensors");
+    let scores = v.get("patch_scores");
+    let bound = |name: &str| 1e-5 * largest(&v.get(name));
+    agree("up_bilinear_56", &scores, &v.get("up_bilinear_56"), bound("up_bilinear_56"), |x| x.resize_bilinear(56, 56));
+    agree("up_nearest_56", &scores, &v.get("up_nearest_56"), 0.0, |x| x.resize_nearest(56, 56));
+    agree("official_map_56", &scores, &v.get("official_map_56"), bound("official_map_56"), |x| {
+        x.resize_bilinear(56, 56).gaussian_blur(4.0, Border::Symmetric)
+    });
+    agree("anomalib_map_56", &scores, &v.get("anomalib_map_56"), bound("anomalib_map_56"), |x| {
+        x.resize_nearest(56, 56).gaussian_blur(4.0, Border::Reflect)
+    });
+    let small = v.get("small_10x12");
+    agree("small_scipy_sigma4", &small, &v.get("small_scipy_sigma4"), bound("small_scipy_sigma4"), |x| {
+        x.gaussian_blur(4.0, Border::Symmetric)
+    });
+    let (taps, want) = (gaussian(4.0), v.get("gauss33"));
+    assert!(taps.data.iter().zip(&want.data).all(|(g, w)| (g - w).abs() < 1e-7), "gauss33");
+}
