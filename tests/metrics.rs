@@ -116,13 +116,20 @@ fn overlap_with_regions_by_hand() {
     near("to 0.3", m.aupro_30.unwrap(), number(&case["aupro_030"]));
 }
 
-fn toy() -> (Vec<Vec<f64>>, Vec<Vec<bool>>, Vec<f64>, Vec<f64>) {
+struct Toy {
+    maps: Vec<Vec<f64>>,
+    masks: Vec<Vec<bool>>,
+    fpr: Vec<f64>,
+    pro: Vec<f64>,
+}
+
+fn toy() -> Toy {
     let bytes = std::fs::read(path("ad/metrics.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let floats = |name: &str| bytemuck::pod_collect_to_vec::<u8, f64>(file.tensor(name).unwrap().data());
     let masks = file.tensor("masks").unwrap().data().chunks(320).map(|m| m.iter().map(|&v| v > 0).collect()).collect();
     let maps = floats("maps").chunks(320).map(<[f64]>::to_vec).collect();
-    (maps, masks, floats("pro_fpr"), floats("pro_value"))
+    Toy { maps, masks, fpr: floats("pro_fpr"), pro: floats("pro_value") }
 }
 
 fn check_toy(m: &PixelMetrics, case: &Json, tolerance_of_threshold: f64) {
@@ -139,7 +146,7 @@ fn check_toy(m: &PixelMetrics, case: &Json, tolerance_of_threshold: f64) {
 #[test]
 fn a_toy_set_is_the_reference() {
     let case = &reference()["pixel_toy"];
-    let (maps, masks, fpr, pro) = toy();
+    let Toy { maps, masks, fpr, pro } = toy();
     let map_refs: Vec<&[f64]> = maps.iter().map(Vec::as_slice).collect();
     let mask_refs: Vec<Option<&[bool]>> = masks.iter().map(|m| Some(m.as_slice())).collect();
     let all = pixels(&map_refs, &mask_refs, 20);
