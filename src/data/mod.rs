@@ -3,6 +3,7 @@
 pub mod demo;
 mod picture;
 mod preprocess;
+pub mod render;
 mod resize;
 
 pub use picture::{Limits, Picture};

@@ -1,4 +1,5 @@
 //! What is done with networks: pictures in, answers out. No printing here.
 
 pub mod embed;
+pub mod metrics;
 pub mod similarity;

@@ -1,0 +1,89 @@
+//! Maps brought to a picture's pixels, bilinearly with half-pixel centres and clamped edges.
+
+/// What a pixel of one axis reads of the map's cells: `lo` and `hi`, and the share of `hi`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Tap {
+    lo: usize,
+    hi: usize,
+    share: f64,
+}
+
+/// For each pixel of an axis where it lies in a map of `cells` that covers `start..start + length` in pixels; `None`
+/// where its centre is outside.
+pub(super) fn taps(pixels: usize, start: f64, length: f64, cells: usize) -> Vec<Option<Tap>> {
+    let step = cells as f64 / length;
+    let tap = |pixel: usize| {
+        let centre = pixel as f64 + 0.5 - start;
+        let last = cells.checked_sub(1).filter(|_| (0.0..length).contains(&centre))?;
+        let at = (centre * step - 0.5).clamp(0.0, last as f64);
+        let lo = at as usize;
+        Some(Tap { lo, hi: (lo + 1).min(last), share: at - lo as f64 })
+    };
+    (0..pixels).map(tap).collect()
+}
+
+/// The map, rows of `width` cells, at a pixel.
+pub(super) fn sample(map: &[f32], width: usize, row: Tap, column: Tap) -> f32 {
+    let at = |y: usize, x: usize| map.get(y * width + x).map_or(f64::NEG_INFINITY, |&v| f64::from(v));
+    let line = |y: usize| between(at(y, column.lo), at(y, column.hi), column.share);
+    between(line(row.lo), line(row.hi), row.share) as f32
+}
+
+/// A value with no share is not read: 0 times infinity is not a number.
+fn between(a: f64, b: f64, share: f64) -> f64 {
+    if share == 0.0 || a == b { a } else { a * (1.0 - share) + b * share }
+}
+
+/// A map of `map_w` x `map_h` cells as one value for each pixel of a picture of `width` x `height`.
+///
+/// `at` is the area that the map covers: x, y, width, height in the picture's pixels. Pixels whose centre lies outside
+/// of it were not looked at; they are negative infinity, which ranks below every score.
+pub fn full_map(map: &[f32], map_w: usize, map_h: usize, at: [f64; 4], width: usize, height: usize) -> Vec<f32> {
+    let [x, y, w, h] = at;
+    let (columns, rows) = (taps(width, x, w, map_w), taps(height, y, h, map_h));
+    let value = |row: Option<Tap>, column: Option<Tap>| {
+        row.zip(column).map_or(f32::NEG_INFINITY, |(row, column)| sample(map, map_w, row, column))
+    };
+    rows.iter().flat_map(|&row| columns.iter().map(move |&column| value(row, column))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUT: f32 = f32::NEG_INFINITY;
+
+    #[test]
+    fn an_area_of_the_maps_size_is_the_map() {
+        let map: Vec<f32> = (0..12).map(|v| (v as f32).sin()).collect();
+        assert_eq!(full_map(&map, 4, 3, [0.0, 0.0, 4.0, 3.0], 4, 3), map);
+        let with = [1.0, OUT, f32::NAN, 2.0];
+        let same = full_map(&with, 4, 1, [0.0, 0.0, 4.0, 1.0], 4, 1);
+        assert_eq!((same[0], same[1], same[3]), (1.0, OUT, 2.0), "neighbours do not leak");
+        let got = full_map(&[1.0, 2.0], 2, 1, [1.0, 1.0, 2.0, 1.0], 4, 3);
+        assert_eq!(got, [OUT, OUT, OUT, OUT, OUT, 1.0, 2.0, OUT, OUT, OUT, OUT, OUT]);
+    }
+
+    #[test]
+    fn twice_as_large_by_hand() {
+        let got = full_map(&[0.0, 4.0, 8.0, 12.0], 2, 2, [0.0, 0.0, 4.0, 4.0], 4, 4);
+        let want = [0.0, 1.0, 3.0, 4.0, 2.0, 3.0, 5.0, 6.0, 6.0, 7.0, 9.0, 10.0, 8.0, 9.0, 11.0, 12.0];
+        assert_eq!(got, want);
+    }
+
+    #[test]
+    fn a_pixel_counts_where_its_centre_lies() {
+        let got = full_map(&[5.0], 1, 1, [0.5, 0.0, 2.0, 1.0], 4, 1);
+        assert_eq!(got, [5.0, 5.0, OUT, OUT], "from 0.5 inclusive to 2.5 exclusive");
+        assert_eq!(full_map(&[5.0], 1, 1, [-9.0, -9.0, 99.0, 99.0], 2, 1), [5.0, 5.0], "larger than the picture");
+    }
+
+    #[test]
+    fn nothing_panics() {
+        for at in [[0.0; 4], [f64::NAN; 4], [0.0, 0.0, f64::INFINITY, 1.0], [0.0, 0.0, -1.0, 1.0]] {
+            assert_eq!(full_map(&[1.0], 1, 1, at, 1, 1).len(), 1);
+        }
+        assert_eq!(full_map(&[], 0, 0, [0.0, 0.0, 1.0, 1.0], 1, 1), [OUT]);
+        assert_eq!(full_map(&[], 2, 2, [0.0, 0.0, 1.0, 1.0], 1, 1), [OUT], "a map that is too short");
+    }
+}

@@ -1,0 +1,185 @@
+//! A heat map over its picture, with the scale that its colours have.
+
+use super::color::{color, mix};
+use super::font::{self, text_width};
+use super::map::{Tap, sample, taps};
+use super::{Canvas, text};
+
+/// Behind the scale.
+const BACK: [u8; 3] = [24; 3];
+/// Around the area of the map.
+const FRAME: [u8; 3] = [255; 3];
+/// Share of the colour where the map is highest; the picture stays visible everywhere.
+const OPACITY: f64 = 0.75;
+
+/// The picture with its heat map, and the scale in columns added on the right.
+///
+/// `map` has `map_w` x `map_h` cells and covers `at`: x, y, width, height in the picture's pixels. What lies outside
+/// was not looked at: it is dark and gray, with a thin frame around the area. `scale` are the values of the first and
+/// the last colour, the same for all pictures of a run so that they compare; the higher a value, the less transparent.
+/// `limit` is marked on the scale.
+pub fn overlay(
+    picture: &Canvas,
+    map: &[f32],
+    map_w: usize,
+    map_h: usize,
+    at: [f64; 4],
+    scale: [f32; 2],
+    limit: Option<f32>,
+) -> Canvas {
+    let legend = Legend { unit: picture.unit(), left: picture.width, scale, limit };
+    let mut out = Canvas::new(picture.width + legend.width(), picture.height, BACK);
+    out.paste(picture, 0, 0);
+    let columns = taps(picture.width, at[0], at[2], map_w);
+    let rows = taps(picture.height, at[1], at[3], map_h);
+    let thick = picture.unit().div_ceil(2);
+    let (near_columns, near_rows) = (near(&columns, thick), near(&rows, thick));
+    let stride = out.width * 3;
+    for ((line, row), near_row) in out.rgb.chunks_exact_mut(stride).zip(rows).zip(near_rows) {
+        for ((pixel, &column), &near_column) in line.as_chunks_mut().0.iter_mut().zip(&columns).zip(&near_columns) {
+            *pixel = match row.zip(column) {
+                Some((row, column)) => {
+                    let heat = share(sample(map, map_w, row, column), scale);
+                    mix(*pixel, color(heat), OPACITY * heat)
+                }
+                None if near_row && near_column => FRAME,
+                None => unseen(*pixel),
+            };
+        }
+    }
+    legend.draw(&mut out);
+    out
+}
+
+/// Which pixels of an axis are in the area or at most `thick` from it.
+fn near(taps: &[Option<Tap>], thick: usize) -> Vec<bool> {
+    let inside = |t: &Option<Tap>| t.is_some();
+    let Some((first, last)) = taps.iter().position(inside).zip(taps.iter().rposition(inside)) else {
+        return vec![false; taps.len()];
+    };
+    (0..taps.len()).map(|i| i + thick >= first && i <= last + thick).collect()
+}
+
+/// Half of the luma (Rec. 601): a part of the picture that was not looked at.
+fn unseen([r, g, b]: [u8; 3]) -> [u8; 3] {
+    let luma = (u32::from(r) * 299 + u32::from(g) * 587 + u32::from(b) * 114) / 1000;
+    [(luma / 2) as u8; 3]
+}
+
+/// Where a value lies on the scale, 0 to 1; what is not a number is at 0.
+fn share(v: f32, [lo, hi]: [f32; 2]) -> f64 {
+    let at = (f64::from(v) - f64::from(lo)) / (f64::from(hi) - f64::from(lo));
+    if at > 0.0 { at.min(1.0) } else { 0.0 }
+}
+
+/// The bar of colours with its numbers, to the right of column `left`.
+struct Legend {
+    /// Pixels of a font's dot, of which all other lengths are multiples.
+    unit: usize,
+    left: usize,
+    scale: [f32; 2],
+    limit: Option<f32>,
+}
+
+impl Legend {
+    /// Left of the bar, width of the bar, left of the numbers: in dots.
+    const BAR: [usize; 3] = [4, 10, 18];
+
+    /// Pixels in width.
+    fn width(&self) -> usize {
+        let values = self.scale.into_iter().chain(self.limit);
+        let widest = values.map(|v| text_width(&number(v), self.unit)).max().unwrap_or(0);
+        (Self::BAR[2] + 4) * self.unit + widest
+    }
+
+    fn draw(&self, out: &mut Canvas) {
+        let (unit, height) = (self.unit as i64, out.height as i64);
+        let [bar, width, numbers] = Self::BAR.map(|v| v as i64 * unit);
+        let (bar, numbers) = (self.left as i64 + bar, self.left as i64 + numbers);
+        let (top, bottom) = (4 * unit, height - 4 * unit);
+        let last = (bottom - top - 1).max(1);
+        for y in top..bottom {
+            out.fill([bar, y, width, 1], color((bottom - 1 - y) as f64 / last as f64));
+        }
+        let letters = font::ROWS as i64 * unit;
+        let [lo, hi] = self.scale.map(number);
+        text(out, numbers, top, self.unit, [190; 3], &hi);
+        text(out, numbers, bottom - letters, self.unit, [190; 3], &lo);
+        if let Some(limit) = self.limit {
+            let y = bottom - 1 - (share(limit, self.scale) * last as f64).round() as i64;
+            out.fill([bar - 2 * unit, y - unit, width + 4 * unit, 3 * unit], [0; 3]);
+            out.fill([bar - 2 * unit, y, width + 4 * unit, unit], [255; 3]);
+            // Beside its mark, but not over the numbers at the ends.
+            let apart = letters + 2 * unit;
+            let label = (y - letters / 2).max(top + apart).min(bottom - letters - apart);
+            text(out, numbers, label, self.unit, [255; 3], &number(limit));
+        }
+    }
+}
+
+/// A value in four digits, or in three with an exponent.
+fn number(v: f32) -> String {
+    let size = v.abs();
+    if v == 0.0 {
+        "0".into()
+    } else if !(1e-3..1e5).contains(&size) {
+        format!("{v:.2e}")
+    } else {
+        let digits = (3 - size.log10().floor() as i32).clamp(0, 6) as usize;
+        let text = format!("{v:.digits$}");
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pixel(c: &Canvas, x: usize, y: usize) -> [u8; 3] {
+        let at = (y * c.width + x) * 3;
+        [c.rgb[at], c.rgb[at + 1], c.rgb[at + 2]]
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        let got = [0.0, 0.5, 12.3456, 1234.56, 0.00012, -3.0, 99999.0, 1e6, f32::NAN].map(number);
+        assert_eq!(got, ["0", "0.5", "12.35", "1235", "1.20e-4", "-3", "99999", "1.00e6", "NaN"]);
+    }
+
+    #[test]
+    fn one_pixel_is_enough() {
+        let one = Canvas::new(1, 1, [100; 3]);
+        let got = overlay(&one, &[1.0], 1, 1, [0.0, 0.0, 1.0, 1.0], [0.0, 1.0], Some(0.5));
+        assert_eq!((got.height, pixel(&got, 0, 0)), (1, mix([100; 3], color(1.0), OPACITY)));
+        assert!(got.width > 1 && got.rgb.len() == got.width * 3);
+        for odd in [[f32::NAN; 2], [1.0, 1.0], [f32::NEG_INFINITY, f32::INFINITY]] {
+            overlay(&one, &[], 0, 0, [f64::NAN; 4], odd, Some(f32::NAN));
+        }
+        overlay(&Canvas::new(0, 0, [0; 3]), &[], 0, 0, [0.0; 4], [0.0, 1.0], None);
+    }
+
+    #[test]
+    fn what_was_not_looked_at_is_gray_and_framed() {
+        let red = Canvas::new(8, 5, [200, 0, 0]);
+        let got = overlay(&red, &[0.0; 4], 2, 2, [3.0, 2.0, 2.0, 2.0], [0.0, 1.0], None);
+        assert_eq!(pixel(&got, 3, 2), [200, 0, 0], "a low value leaves the picture as it is");
+        assert_eq!(pixel(&got, 0, 0), [29; 3]);
+        for (x, y) in [(2, 1), (5, 4), (2, 3), (4, 1)] {
+            assert_eq!(pixel(&got, x, y), FRAME, "{x}, {y}");
+        }
+        assert_eq!((pixel(&got, 1, 1), pixel(&got, 6, 4)), ([29; 3], [29; 3]));
+        let whole = overlay(&red, &[0.0; 4], 2, 2, [0.0, 0.0, 8.0, 5.0], [0.0, 1.0], None);
+        assert!((0..8).all(|x| pixel(&whole, x, 0) == [200, 0, 0]), "no frame over what was looked at");
+    }
+
+    #[test]
+    fn the_scale_stands_beside_and_grows_with_the_picture() {
+        let small = Canvas::new(100, 100, [0; 3]);
+        let large = Canvas::new(1000, 1000, [0; 3]);
+        let draw = |c: &Canvas| overlay(c, &[0.0], 1, 1, [0.0, 0.0, 1.0, 1.0], [0.0, 1.0], Some(0.25));
+        let (a, b) = (draw(&small), draw(&large));
+        assert_eq!((b.width - 1000, a.height), (5 * (a.width - 100), 100));
+        assert_eq!((pixel(&a, 106, 4), pixel(&a, 106, 95)), (color(1.0), color(0.0)));
+        assert_eq!(pixel(&a, 106, 95 - 23), [255; 3], "the limit's mark");
+    }
+}

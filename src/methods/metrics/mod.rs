@@ -1,0 +1,20 @@
+//! How good a detector is: exact metrics of pictures and of pixels, without bins, with equal scores taken together.
+//!
+//! Everywhere a higher score means more anomalous, and a prediction is `score >= threshold`.
+
+mod pixels;
+mod ranking;
+mod regions;
+mod score;
+
+pub use pixels::{Counts, PixelMetrics, Pixels};
+pub use ranking::{Ranking, Step, ranking, steps};
+pub use regions::{Components, area, components};
+pub use score::Score;
+
+/// A metric, or the reason why it is undefined, such as `no defective sample`.
+pub type Value = std::result::Result<f64, &'static str>;
+
+const NO_DEFECTIVE: &str = "no defective sample";
+const NO_DEFECT_FREE: &str = "no defect-free sample";
+const NO_REGION: &str = "no defective region";
