@@ -8,6 +8,8 @@ use common::sweep::gpu;
 use common::vectors::{Vectors, nhwc};
 use lupe::engine::{Graph, Options, Plan, Store, Var};
 use lupe::ops::blur::{Border, gaussian};
+use lupe::ops::coreset::{k_center, lowered};
+use lupe::ops::knn::Metric;
 use lupe::tensor::Tensor;
 
 /// `op` of `x` is `want`, both `[n, c, h, w]`, to `tolerance` absolute.
@@ -115,4 +117,90 @@ fn anomaly_maps() {
     });
     let (taps, want) = (gaussian(4.0), v.get("gauss33"));
     assert!(taps.data.iter().zip(&want.data).all(|(g, w)| (g - w).abs() < 1e-7), "gauss33");
+}
+
+fn indices(t: &Tensor) -> Vec<usize> {
+    t.data.iter().map(|&v| v as usize).collect()
+}
+
+/// Values of `outputs`, by the device or, without one, by the references.
+fn values(graph: &Graph, outputs: &[Var], inputs: &[&Tensor]) -> Vec<Tensor> {
+    if std::env::var_os("LUPE_NO_GPU").is_some() {
+        return graph.eval(outputs, inputs).unwrap();
+    }
+    let plan = pollster::block_on(Plan::new(gpu(), graph, outputs, &Store::new(), Options::default())).unwrap();
+    pollster::block_on(plan.run(inputs)).unwrap()
+}
+
+/// Distances to rows `starts` of `y`, one `[n]` each.
+fn distances<'g>(y: Var<'g>, starts: &[usize]) -> Vec<Var<'g>> {
+    let far = y.graph().weight("far", Tensor::new([y.dim(0)], vec![f32::INFINITY; y.dim(0)]).into());
+    let to = |&s: &usize| {
+        let pick = y.graph().weight(&format!("pick.{s}"), Tensor::new([1, 2], vec![0.0, s as f32]).into());
+        lowered(&[y], &[far], pick)[0]
+    };
+    starts.iter().map(to).collect()
+}
+
+/// `steps` picks from these anchors.
+fn picked(rows: &Tensor, anchors: &Tensor, steps: usize) -> Vec<usize> {
+    let graph = Graph::new();
+    let (y, anchor) = (graph.weight("rows", rows.clone().into()), graph.input("anchor", anchors.shape));
+    let picks = k_center(&[y], &[anchor], steps).picks;
+    values(&graph, &picks, &[anchors]).iter().map(|p| p.data[1] as usize).collect()
+}
+
+/// The mean distance of every row to rows `starts`.
+fn mean_distance(rows: &Tensor, starts: &[usize]) -> Tensor {
+    let graph = Graph::new();
+    let y = graph.weight("rows", rows.clone().into());
+    let sum = distances(y, starts).into_iter().reduce(|a, b| a + b).unwrap();
+    values(&graph, &[sum.affine(1.0 / starts.len() as f32, 0.0)], &[]).remove(0)
+}
+
+#[test]
+fn coreset() {
+    let v = Vectors::open("ad/coreset.safetensors");
+    let (rows, w) = (v.get("x"), v.get("w"));
+    let want = v.get("y");
+    rows_agree("projection", &[&rows, &w], &want, 1e-5 * largest(&want), |x| x[0].matmul_t(x[1]));
+
+    let anchor = mean_distance(&want, &indices(&v.get("start")));
+    let off = anchor.data.iter().zip(&v.get("anchor0_approx").data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(off <= 1e-4, "anchor0_approx: off by {off}");
+    let approx = picked(&want, &anchor, 20);
+    assert_eq!(approx, indices(&v.get("sel_approx")));
+
+    let centre = [vec![5], picked(&want, &mean_distance(&want, &[5]), 19)].concat();
+    assert_eq!(centre, indices(&v.get("sel_kcenter_first5")));
+    let plain = [vec![0], picked(&rows, &mean_distance(&rows, &[0]), 19)].concat();
+    assert_eq!(plain, indices(&v.get("sel_kcenter_noproj_first0")));
+
+    let radius = |chosen: &[usize]| {
+        let row = |i: usize| &want.data[i * 8..][..8];
+        let apart = |i, j| row(i).iter().zip(row(j)).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt();
+        (0..200).map(|i| chosen.iter().map(|&j| apart(i, j)).fold(f64::INFINITY, f64::min)).fold(0.0, f64::max)
+    };
+    let cover = v.get("cover_radius").data;
+    for (chosen, want) in [(&approx, cover[0]), (&centre, cover[2])] {
+        assert!((radius(chosen) - f64::from(want)).abs() < 1e-5, "{} against {want}", radius(chosen));
+    }
+    assert!(f64::from(cover[3]) > radius(&approx), "the first rows cover less");
+}
+
+#[test]
+fn nearest_neighbours() {
+    let v = Vectors::open("ad/score.safetensors");
+    let (bank, queries) = (v.get("bank"), v.get("query").reshape([24, 16]));
+    let graph = Graph::new();
+    let (q, m) = (graph.input("q", [24, 16]), graph.weight("bank", bank.into()));
+    let outputs = [q.knn(&[m], 1, Metric::L2, None), q.knn(&[m], 3, Metric::SquaredL2, None)];
+    let got = values(&graph, &outputs, &[&queries]);
+    let part = |t: &Tensor, which: usize| t.data.chunks(2).map(|p| p[which]).collect::<Vec<f32>>();
+    let close = |name: &str, got: &[f32]| common::vectors::close(name, got, &v.get(name).data, 1e-5);
+    close("nn_l2", &part(&got[0], 0));
+    assert_eq!(part(&got[0], 1), v.get("nn_index").data);
+    let squares = part(&got[1], 0);
+    close("patch_sq_k1", &squares.iter().copied().step_by(3).collect::<Vec<_>>());
+    close("patch_sq_meank3", &squares.chunks(3).map(|s| s.iter().sum::<f32>() / 3.0).collect::<Vec<_>>());
 }

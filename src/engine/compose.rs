@@ -18,9 +18,16 @@ macro_rules! snippets {
 }
 
 snippets![
+    "after",
+    "after_none",
+    "best",
     "bias",
     "bias_none",
     "divide",
+    "earlier",
+    "earlier_none",
+    "four",
+    "four_scalars",
     "grid",
     "maximum",
     "nonfinite",
@@ -36,6 +43,8 @@ snippets![
     "second_one",
     "second_row",
     "second_same",
+    "skip",
+    "skip_none",
 ];
 
 /// The WGSL of `shader` with constants overwritten (`set`) and snippets swapped (`imports`).

@@ -15,7 +15,7 @@ macro_rules! ops {
     };
 }
 
-ops! { argmax, blur, conv, convert, layout, map, matmul, norm, pack, patch, pool, reduce, resize, softmax }
+ops! { argmax, blur, conv, convert, coreset, knn, layout, map, matmul, norm, pack, patch, pool, reduce, resize, softmax }
 
 /// Rows and columns added around a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub enum Fill {
     Outliers,
     /// Uniform, and a few elements are NaN, +inf and -inf.
     NonFinite,
+    /// Uniform, and where the last axis has two elements the second is a whole number: lists of (value, index).
+    Pairs,
 }
 
 /// One op at one set of shapes: the unit of sweeps and benches.
@@ -100,6 +102,7 @@ fn filled(shape: Shape, fill: Fill, seed: u64) -> Tensor {
             Fill::NonFinite if z.is_multiple_of(97) => {
                 [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][(z >> 8) as usize % 3]
             }
+            Fill::Pairs if cols == 2 && i % 2 == 1 => (i / 2 * 7 % 97) as f32,
             _ => v,
         }
     })
