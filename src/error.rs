@@ -49,6 +49,9 @@ pub enum Error {
     /// A result is not a number, or a self-test failed.
     #[error("{0}")]
     Numeric(String),
+    /// The user asked to stop.
+    #[error("interrupted; {0}")]
+    Interrupted(String),
     /// An output file cannot be written.
     #[error("{0}")]
     Output(String),
@@ -83,6 +86,7 @@ impl Error {
             Error::DeviceLost(_) | Error::Memory { .. } | Error::OutOfMemory(_) => 6,
             Error::Numeric(_) => 7,
             Error::Output(_) => 10,
+            Error::Interrupted(_) => 130,
             Error::Shape(_) | Error::Shader { .. } | Error::Gpu(_) => 70,
         }
     }
@@ -114,6 +118,7 @@ mod tests {
             Error::Memory { need: 2, have: 1 },
             Error::Numeric(String::new()),
             Error::Output(String::new()),
+            Error::Interrupted(String::new()),
             Error::Gpu(String::new()),
         ];
         for e in errors {

@@ -14,7 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("engine/", &["error", "tensor", "engine"]),
     ("ops/", &["tensor", "engine", "ops", "shader"]),
     ("models/", &["engine", "ops", "data", "weights"]),
-    ("methods/", &["error", "tensor", "engine", "models", "data", "weights", "methods"]),
+    ("methods/", &["error", "tensor", "engine", "ops", "models", "data", "weights", "methods"]),
 ];
 
 /// The files in which `wgpu::` may be written.

@@ -1,8 +1,9 @@
 //! Features of pictures: any stage of a network, in batches as large as the device takes.
 
-use crate::engine::{Asked, Gpu, Graph, Named, Options, Plan, Scope, Store};
+use crate::engine::{Asked, Gpu, Graph, Named, Options, Plan, Scope, Store, Var};
 use crate::error::{Error, Result};
 use crate::models::Model;
+use crate::models::resnet::Stages;
 use crate::tensor::{Shape, Tensor};
 use crate::weights::Weights;
 use std::fmt;
@@ -60,22 +61,41 @@ pub struct Embedder<'g> {
     batch: usize,
 }
 
+/// What is made of a network's stages: the outputs, each with the picture's number as its first axis.
+pub type Head<'h> = dyn for<'a> Fn(&'a Graph, &Stages<'a>) -> Vec<Var<'a>> + 'h;
+
 impl<'g> Embedder<'g> {
-    /// Plans `model` for pictures `[1, h, w, 3]`. Where the wanted batch does not fit the device or would make it fall back to
-    /// other kernels than one picture uses, the batch is halved: several runs then give the same numbers.
+    /// Plans the taps of `model` for pictures `[1, h, w, 3]`.
+    ///
+    /// # Errors
+    /// As [`Embedder::with_head`].
+    pub async fn new(
+        gpu: &'g Gpu,
+        model: &Model,
+        weights: &Weights,
+        size: [usize; 2],
+        options: &EmbedOptions,
+    ) -> Result<Embedder<'g>> {
+        Embedder::with_head(gpu, model, weights, size, options, &|_, stages| taps(stages, &options.taps)).await
+    }
+
+    /// Plans `model` with `head` on it for pictures `[1, h, w, 3]`. Where the wanted batch does not fit the device or would make it
+    /// fall back to other kernels than one picture uses, the batch is halved: several runs then give the same numbers.
     ///
     /// # Errors
     /// [`Error::Weights`] listing everything missing, misshapen or foreign; [`Error::Memory`] if not even one picture fits.
-    pub async fn new(
+    pub async fn with_head(
         gpu: &'g Gpu,
         model: &Model,
         weights: &Weights,
         [h, w]: [usize; 2],
         options: &EmbedOptions,
+        head: &Head<'_>,
     ) -> Result<Embedder<'g>> {
         check(model, weights)?;
         let store = Store::new();
-        let plan = async |n: usize| plan(gpu, model, weights.tensors(), [n, h, w, 3], options, &store).await;
+        let limit = options.limit_memory;
+        let plan = async |n: usize| plan(gpu, model, weights.tensors(), [n, h, w, 3], limit, &store, head).await;
         let one = plan(1).await?;
         let mut batch = options.batch.max(1);
         while batch > 1 {
@@ -145,23 +165,25 @@ pub fn check(model: &Model, weights: &Weights) -> Result<()> {
     asked.check(&format!("{} as {}", weights.origin(), model.name), weights.tensors(), &["fc."])
 }
 
+fn taps<'a>(stages: &Stages<'a>, taps: &[Tap]) -> Vec<Var<'a>> {
+    let tap = |tap: &Tap| match *tap {
+        Tap::Layer(i) => stages.layers[i.clamp(1, 4) - 1],
+        Tap::Pool => stages.feature,
+    };
+    taps.iter().map(tap).collect()
+}
+
 async fn plan<'g>(
     gpu: &'g Gpu,
     model: &Model,
     named: &Named,
     shape: [usize; 4],
-    options: &EmbedOptions,
+    limit_memory: Option<u64>,
     store: &Store,
+    head: &Head<'_>,
 ) -> Result<Plan<'g>> {
     let (graph, asked) = (Graph::new(), Asked::default());
     let stages = model.net.features(graph.input("picture", shape), &Scope::new(&graph, named, &asked));
-    let outputs: Vec<_> = options
-        .taps
-        .iter()
-        .map(|tap| match *tap {
-            Tap::Layer(i) => stages.layers[i.clamp(1, 4) - 1],
-            Tap::Pool => stages.feature,
-        })
-        .collect();
-    Plan::new(gpu, &graph, &outputs, store, Options { limit_memory: options.limit_memory }).await
+    let outputs = head(&graph, &stages);
+    Plan::new(gpu, &graph, &outputs, store, Options { limit_memory }).await
 }

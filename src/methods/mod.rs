@@ -2,4 +2,5 @@
 
 pub mod embed;
 pub mod metrics;
+pub mod patchcore;
 pub mod similarity;

@@ -1,0 +1,87 @@
+//! Random draws by the splitmix64 rule: a name and a position give the same number on every platform.
+
+use super::{Config, Preset};
+use crate::tensor::Tensor;
+
+/// Position `i` of the stream `name`, 64 random bits.
+pub fn draw(name: &str, i: u64) -> u64 {
+    let hash = name.bytes().fold(0xCBF2_9CE4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01B3));
+    let z = hash.wrapping_add((i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// Uniform in [0, 1), 24 bits.
+fn uniform(name: &str, i: u64) -> f64 {
+    (draw(name, i) >> 40) as f64 / (1u64 << 24) as f64
+}
+
+/// The matrix `[k, d]` by which rows are projected before the selection, or none where they are narrow enough. `official`: 128
+/// rows, uniform in ±1/√d. `anomalib`: very sparse (Li et al. 2006), k by Johnson and Lindenstrauss for `n` rows and eps 0.9.
+pub fn projection(config: &Config, n: usize, d: usize) -> Option<Tensor> {
+    let name = format!("patchcore.projection.{}", config.seed);
+    match config.preset {
+        Preset::Official if d == 128 => None,
+        Preset::Official => {
+            let bound = 1.0 / (d as f64).sqrt();
+            Some(Tensor::from_fn([128, d], |i| ((2.0 * uniform(&name, i as u64) - 1.0) * bound) as f32))
+        }
+        Preset::Anomalib => {
+            const EPS: f64 = 0.9;
+            let k = (4.0 * (n as f64).ln() / (EPS * EPS / 2.0 - EPS * EPS * EPS / 3.0)) as usize;
+            if k == 0 || k >= d {
+                return None;
+            }
+            let density = 1.0 / (d as f64).sqrt();
+            let value = (1.0 / density).sqrt() / (k as f64).sqrt();
+            Some(Tensor::from_fn([k, d], |i| {
+                let u = uniform(&name, i as u64);
+                let signed = if u < density / 2.0 { value } else { -value };
+                if u < density { signed as f32 } else { 0.0 }
+            }))
+        }
+    }
+}
+
+/// `count` different rows of `n`.
+pub fn rows(seed: u64, count: usize, n: usize) -> Vec<usize> {
+    let name = format!("patchcore.start.{seed}");
+    let mut found = vec![];
+    for i in 0.. {
+        if found.len() >= count.min(n) {
+            break;
+        }
+        let row = ((u128::from(draw(&name, i)) * n as u128) >> 64) as usize;
+        if !found.contains(&row) {
+            found.push(row);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rule_of_the_reference_vectors() {
+        assert_eq!(draw("bilinear.x", 0), 0x939c_b48c_65ca_2692);
+        assert_eq!(rows(0, 10, 3).len(), 3);
+        assert_ne!(rows(0, 10, 1000), rows(1, 10, 1000));
+    }
+
+    #[test]
+    fn sizes_of_the_projections() {
+        let anomalib = Config::new(Preset::Anomalib);
+        let k = |n| projection(&anomalib, n, 1536).map(|t| t.shape.dim(0));
+        assert_eq!([47_040, 163_856, 214_016, 306_544].map(k), [265, 296, 303, 311].map(Some));
+        assert!(projection(&anomalib, 47_040, 200).is_none());
+        let dense = projection(&Config::new(Preset::Official), 1, 1024).unwrap();
+        assert!(dense.shape.dims() == [128, 1024] && dense.data.iter().all(|v| v.abs() <= 0.03125));
+        assert!(projection(&Config::new(Preset::Official), 1, 128).is_none());
+        let sparse = projection(&anomalib, 47_040, 1536).unwrap();
+        let share = sparse.data.iter().filter(|v| **v != 0.0).count() as f64 / sparse.data.len() as f64;
+        assert!((share * 1536f64.sqrt() - 1.0).abs() < 0.05, "{share}");
+    }
+}
