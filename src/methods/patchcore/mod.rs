@@ -1,6 +1,7 @@
 //! PatchCore (Roth et al. 2022, arXiv 2106.08265): patch vectors of good pictures, thinned by greedy k-centre selection into a memory
 //! bank; the score of a place is its distance to the nearest vector there. In the two ways that people compare against.
 
+pub mod model;
 pub mod random;
 pub mod score;
 pub mod select;
@@ -170,7 +171,7 @@ impl Config {
 }
 
 /// Sizes that follow from a configuration and a backbone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Geometry {
     /// Rows and columns of the grid of places.
     pub grid: [usize; 2],

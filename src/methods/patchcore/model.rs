@@ -1,0 +1,221 @@
+//! A fitted model, and its file: the bank, where each of its rows comes from, the backbone, and every choice made.
+
+use super::{Config, Geometry};
+use crate::error::{Error, Result};
+use crate::tensor::{Shape, Tensor};
+use crate::weights::Weights;
+use crate::weights::container::{self, Stored, sha256};
+use half::f16;
+use safetensors::Dtype;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A picture that the fit saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Path relative to the data set's folder.
+    pub name: String,
+    /// Hash of the file.
+    pub sha256: String,
+}
+
+/// The network that made the patch vectors.
+#[derive(Clone, Debug)]
+pub struct Backbone {
+    /// Its name.
+    pub name: String,
+    /// [`Weights::sha256`], batch norms folded.
+    pub sha256: String,
+    /// Its weights, where they are in the file.
+    pub weights: Option<Weights>,
+}
+
+/// A fitted PatchCore.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// Every choice.
+    pub config: Config,
+    /// Sizes that follow from it.
+    pub geometry: Geometry,
+    /// Backbone.
+    pub backbone: Backbone,
+    /// Memory bank `[m, d]`.
+    pub bank: Arc<Tensor>,
+    /// Picture and place of each row of the bank, rising.
+    pub sources: Vec<[u32; 2]>,
+    /// Pictures that the bank was made of, in the order of their names.
+    pub pictures: Vec<Seen>,
+    /// Score of each of them against the bank without its own rows.
+    pub scores: Vec<f64>,
+    /// Good pictures kept aside for testing.
+    pub held_out: Vec<Seen>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Facts {
+    method: String,
+    lupe_version: String,
+    config: Config,
+    geometry: Geometry,
+    backbone: String,
+    backbone_sha256: String,
+    backbone_embedded: bool,
+    pictures: Vec<Seen>,
+    held_out: Vec<Seen>,
+    format_version: u64,
+}
+
+const METHOD: &str = "patchcore";
+
+impl Model {
+    /// The largest score of a good picture against the others' rows; none where there is one picture only.
+    pub fn limit(&self) -> Option<f64> {
+        self.scores.iter().copied().filter(|s| s.is_finite()).reduce(f64::max)
+    }
+
+    /// Which rows of the bank come from picture `i`: from and up to.
+    pub fn own_rows(&self, i: usize) -> (usize, usize) {
+        let at = |p: usize| self.sources.partition_point(|s| (s[0] as usize) < p);
+        (at(i), at(i + 1))
+    }
+
+    /// The file.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if the pieces disagree: a bug.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let facts = json!(Facts {
+            method: METHOD.into(),
+            lupe_version: env!("CARGO_PKG_VERSION").into(),
+            config: self.config.clone(),
+            geometry: self.geometry,
+            backbone: self.backbone.name.clone(),
+            backbone_sha256: self.backbone.sha256.clone(),
+            backbone_embedded: self.backbone.weights.is_some(),
+            pictures: self.pictures.clone(),
+            held_out: self.held_out.clone(),
+            format_version: container::FORMAT,
+        });
+        let Value::Object(facts) = facts else { return Err(Error::Output("the facts are no object".into())) };
+        let mut tensors = BTreeMap::from([
+            ("bank".to_string(), floats(&self.bank, false)),
+            (
+                "bank.source".to_string(),
+                Stored {
+                    dtype: Dtype::U32,
+                    shape: vec![self.sources.len(), 2],
+                    bytes: self.sources.iter().flatten().flat_map(|v| v.to_le_bytes()).collect(),
+                },
+            ),
+            (
+                "train.score".to_string(),
+                Stored {
+                    dtype: Dtype::F64,
+                    shape: vec![self.scores.len()],
+                    bytes: self.scores.iter().flat_map(|v| v.to_le_bytes()).collect(),
+                },
+            ),
+        ]);
+        let weights = self.backbone.weights.iter().flat_map(|w| w.tensors());
+        tensors.extend(weights.map(|(k, t)| (format!("backbone.{k}"), floats(t, true))));
+        container::write(facts, &tensors)
+    }
+
+    /// Reads a file; `origin` is what messages call it.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if it is no PatchCore model, of a newer format, damaged, or does not fit itself.
+    pub fn from_bytes(bytes: &[u8], origin: &str) -> Result<Model> {
+        let fail = |what: String| Error::Weights(vec![format!("{origin}: {what}")]);
+        let (facts, mut tensors) = container::read(bytes, origin)?;
+        let facts = parsed(facts).map_err(&fail)?;
+        let mut take = |name: &str, dtype: Dtype| match tensors.remove(name) {
+            Some(t) if t.dtype == dtype => Ok(t),
+            Some(t) => Err(fail(format!("tensor {name} is of type {:?}, {dtype:?} is wanted", t.dtype))),
+            None => Err(fail(format!("tensor {name} is missing"))),
+        };
+        let (bank, source, score) =
+            (take("bank", Dtype::F32)?, take("bank.source", Dtype::U32)?, take("train.score", Dtype::F64)?);
+        let named = tensors.iter().filter_map(|(k, t)| Some((k.strip_prefix("backbone.")?.to_string(), tensor(t)?)));
+        let weights = facts.backbone_embedded.then(|| Weights::from_tensors(named));
+        let words = source.bytes.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)).collect::<Vec<u32>>();
+        let model = Model {
+            config: facts.config,
+            geometry: facts.geometry,
+            backbone: Backbone { name: facts.backbone, sha256: facts.backbone_sha256, weights },
+            bank: Arc::new(tensor(&bank).ok_or_else(|| fail("its bank has too many axes".into()))?),
+            sources: words.as_chunks::<2>().0.to_vec(),
+            scores: score.bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect(),
+            pictures: facts.pictures,
+            held_out: facts.held_out,
+        };
+        model.check().map_err(fail)?;
+        Ok(model)
+    }
+
+    /// Whether the pieces fit each other: nothing that follows indexes by what a file claims without this.
+    fn check(&self) -> std::result::Result<(), String> {
+        self.config.check().map_err(|e| e.to_string())?;
+        let Geometry { grid: [h, w], dim } = self.geometry;
+        let places =
+            h.checked_mul(w).filter(|p| (1..=1 << 20).contains(p)).ok_or("its grid of places is impossible")?;
+        let rows = self.sources.len();
+        if rows == 0 || dim == 0 || self.bank.shape != Shape::from([rows, dim]) {
+            return Err(format!("its bank is {}, {rows} rows of {dim} are listed", self.bank.shape));
+        }
+        let known = |s: &[u32; 2]| (s[0] as usize) < self.pictures.len() && (s[1] as usize) < places;
+        if !self.sources.is_sorted_by(|a, b| a < b) || !self.sources.iter().all(known) {
+            return Err("rows of its bank come from places that do not exist, or are out of order".into());
+        }
+        if self.scores.len() != self.pictures.len() {
+            return Err(format!("{} scores are there for {} pictures", self.scores.len(), self.pictures.len()));
+        }
+        match &self.backbone.weights {
+            Some(w) if w.sha256() != self.backbone.sha256 => Err("its backbone is not the one it names".into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn parsed(facts: Map<String, Value>) -> std::result::Result<Facts, String> {
+    match facts.get("method").and_then(Value::as_str) {
+        Some(METHOD) => {
+            serde_json::from_value(Value::Object(facts)).map_err(|e| format!("its facts cannot be read: {e}"))
+        }
+        other => Err(format!("is no PatchCore model but {}", other.unwrap_or("something else"))),
+    }
+}
+
+/// A tensor as f32, or as f16 where that loses nothing and is allowed.
+fn floats(t: &Tensor, half: bool) -> Stored {
+    let lossless = |v: &f32| f16::from_f32(*v).to_f32().to_bits() == v.to_bits();
+    let shape = t.shape.dims().to_vec();
+    if half && t.data.iter().all(lossless) {
+        let bytes = t.data.iter().flat_map(|v| f16::from_f32(*v).to_bits().to_le_bytes()).collect();
+        return Stored { dtype: Dtype::F16, shape, bytes };
+    }
+    Stored { dtype: Dtype::F32, shape, bytes: t.data.iter().flat_map(|v| v.to_le_bytes()).collect() }
+}
+
+fn tensor(t: &Stored) -> Option<Tensor> {
+    let data: Vec<f32> = match t.dtype {
+        Dtype::F32 => t.bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        Dtype::F16 => t.bytes.as_chunks::<2>().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
+        _ => return None,
+    };
+    (t.shape.len() <= 4).then(|| Tensor::new(Shape::new(&t.shape), data))
+}
+
+impl Weights {
+    /// Hash of names, shapes and values (as f32, in the order of the names): the same weights in any kind of file have the same.
+    pub fn sha256(&self) -> String {
+        let part = |(name, t): (&String, &Arc<Tensor>)| {
+            let bytes: Vec<u8> = t.data.iter().flat_map(|v| v.to_le_bytes()).collect();
+            format!("{name} {} {}\n", t.shape, sha256(&bytes))
+        };
+        sha256(self.tensors().iter().map(part).collect::<String>().as_bytes())
+    }
+}

@@ -1,0 +1,97 @@
+//! Lupe's own files: safetensors with one entry of metadata, a JSON that lists every tensor with its hash and holds its own. A byte
+//! that was changed is found, and the same content gives the same bytes.
+
+use crate::error::{Error, Result};
+use ::safetensors::tensor::TensorView;
+use ::safetensors::{Dtype, SafeTensors};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap};
+
+/// The format that is written, and the newest that is read.
+pub const FORMAT: u64 = 1;
+
+const KEY: &str = "lupe";
+
+/// A tensor as it lies in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Type of the elements.
+    pub dtype: Dtype,
+    /// Sizes of its axes.
+    pub shape: Vec<usize>,
+    /// Little-endian elements.
+    pub bytes: Vec<u8>,
+}
+
+/// Hexadecimal SHA-256.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The file of these facts and tensors.
+///
+/// # Errors
+/// [`Error::Output`] if a tensor's bytes and shape disagree: a bug.
+pub fn write(facts: Map<String, Value>, tensors: &BTreeMap<String, Stored>) -> Result<Vec<u8>> {
+    let wrong = |e: ::safetensors::SafeTensorError| Error::Output(format!("the file cannot be put together: {e}"));
+    let entry = |t: &Stored| json!({"dtype": format!("{:?}", t.dtype), "shape": t.shape, "sha256": sha256(&t.bytes)});
+    let mut facts = facts;
+    facts.insert("format_version".into(), json!(FORMAT));
+    facts.insert("tensors".into(), tensors.iter().map(|(k, t)| (k.clone(), entry(t))).collect::<Map<_, _>>().into());
+    let own = sha256(Value::Object(facts.clone()).to_string().as_bytes());
+    facts.insert("sha256".into(), json!(own));
+    let meta = HashMap::from([(KEY.to_string(), Value::Object(facts).to_string())]);
+    let mut views = vec![];
+    for (name, t) in tensors {
+        views.push((name, TensorView::new(t.dtype, t.shape.clone(), &t.bytes).map_err(wrong)?));
+    }
+    ::safetensors::serialize(views, Some(meta)).map_err(wrong)
+}
+
+/// Facts and tensors of a file; `origin` is what messages call it.
+///
+/// # Errors
+/// [`Error::Weights`] if it is no such file, of a newer format, or not as it was written.
+pub fn read(bytes: &[u8], origin: &str) -> Result<(Map<String, Value>, BTreeMap<String, Stored>)> {
+    let fail = |what: String| Error::Weights(vec![format!("{origin}: {what}")]);
+    let (_, head) = SafeTensors::read_metadata(bytes).map_err(|e| fail(format!("is damaged or no model file: {e}")))?;
+    let text = head.metadata().as_ref().and_then(|m| m.get(KEY));
+    let text = text.ok_or_else(|| fail("is no model of Lupe's; `lupe weights inspect` says what it is".into()))?;
+    let facts: Value = serde_json::from_str(text).map_err(|e| fail(format!("is damaged: {e}")))?;
+    let Value::Object(mut facts) = facts else { return Err(fail("is damaged: its facts are no object".into())) };
+    match facts.get("format_version").and_then(Value::as_u64) {
+        Some(v) if v > FORMAT => {
+            let by = facts.get("lupe_version").and_then(Value::as_str).unwrap_or("newer");
+            return Err(fail(format!("has format {v}, this Lupe reads up to {FORMAT}: use Lupe {by} or newer")));
+        }
+        Some(_) => {}
+        None => return Err(fail("is damaged: it has no format_version".into())),
+    }
+    let own = facts.remove("sha256");
+    if own.as_ref().and_then(Value::as_str)
+        != Some(sha256(Value::Object(facts.clone()).to_string().as_bytes()).as_str())
+    {
+        return Err(fail("is damaged: its facts are not as they were written; copy it again or fit again".into()));
+    }
+    let file = SafeTensors::deserialize(bytes).map_err(|e| fail(format!("is damaged: {e}")))?;
+    let listed = facts.remove("tensors");
+    let listed =
+        listed.as_ref().and_then(Value::as_object).ok_or_else(|| fail("is damaged: it lists no tensors".into()))?;
+    let mut tensors = BTreeMap::new();
+    for (name, view) in file.tensors() {
+        let found = json!({
+            "dtype": format!("{:?}", view.dtype()), "shape": view.shape(), "sha256": sha256(view.data())
+        });
+        if listed.get(&name) != Some(&found) {
+            return Err(fail(format!(
+                "is damaged: tensor {name} is not as it was written; copy it again or fit again"
+            )));
+        }
+        tensors.insert(name, Stored { dtype: view.dtype(), shape: view.shape().to_vec(), bytes: view.data().to_vec() });
+    }
+    match listed.keys().find(|k| !tensors.contains_key(*k)) {
+        Some(missing) => Err(fail(format!("is damaged: tensor {missing} is missing"))),
+        None => Ok((facts, tensors)),
+    }
+}
