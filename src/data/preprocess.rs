@@ -59,10 +59,8 @@ impl Preprocess {
     /// The picture at the network's size, 8 bits.
     pub fn sized(&self, picture: &Picture) -> Result<Picture> {
         let sized = match self.scaling {
-            Some(Scaling::ShortEdge(r)) => {
-                let (w, h) = (picture.width, picture.height);
-                let long = |long: usize, short: usize| (r * long) / short.max(1);
-                let (w, h) = if w <= h { (r, long(h, w)) } else { (long(w, h), r) };
+            Some(Scaling::ShortEdge(_)) => {
+                let [w, h] = self.resized(picture.width, picture.height);
                 bounded(picture, w, h)?;
                 resize(picture, w, h, self.filter)
             }
@@ -73,6 +71,29 @@ impl Preprocess {
             Some([h, w]) => centre_crop(&sized, h, w),
             None => sized,
         })
+    }
+
+    /// Columns and rows that a picture has after resizing, before the crop.
+    fn resized(&self, width: usize, height: usize) -> [usize; 2] {
+        match self.scaling {
+            Some(Scaling::ShortEdge(r)) if width <= height => [r, r * height / width.max(1)],
+            Some(Scaling::ShortEdge(r)) => [r * width / height.max(1), r],
+            Some(Scaling::Square(s)) => [s, s],
+            None => [width, height],
+        }
+    }
+
+    /// Where the network's input lies in a picture of `width x height`, in its own pixels: x, y, width, height. It reaches outside
+    /// where a picture is smaller than the crop.
+    pub fn area(&self, width: usize, height: usize) -> [f64; 4] {
+        let [w, h] = self.resized(width, height);
+        let [crop_h, crop_w] = self.crop.unwrap_or([h, w]);
+        let first = |whole: usize, size: usize| match size.saturating_sub(whole) {
+            0 => start(whole, size) as f64,
+            missing => -((missing / 2) as f64),
+        };
+        let (x, y) = (width as f64 / w.max(1) as f64, height as f64 / h.max(1) as f64);
+        [first(w, crop_w) * x, first(h, crop_h) * y, crop_w as f64 * x, crop_h as f64 * y]
     }
 
     /// The network's input, `[1, h, w, 3]`.

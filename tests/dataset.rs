@@ -1,0 +1,126 @@
+//! Data-set layouts: each is found as it lies, and what is wrong is told.
+
+use lupe::data::dataset::{Dataset, Layout, pictures};
+use lupe::data::{Limits, Mask, Preprocess, Scaling};
+use std::fs;
+use std::path::Path;
+
+fn put(root: &Path, files: &[&str]) {
+    for file in files {
+        let path = root.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, b"x").unwrap();
+    }
+}
+
+fn names(samples: &[lupe::data::dataset::Sample]) -> Vec<String> {
+    samples.iter().map(|s| format!("{}={}{}", s.name, s.label, if s.mask.is_some() { "+" } else { "" })).collect()
+}
+
+fn refused(path: &Path, by: &str) {
+    let error = Dataset::open(path).expect_err(by);
+    assert_eq!(error.exit_code(), 3);
+    assert!(error.to_string().contains(by), "{by}: {error}");
+}
+
+#[test]
+fn layouts() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("mvtec");
+    let files =
+        ["train/good/1.png", "train/good/0.JPG", "train/good/.hidden.png", "train/good/note.txt", "test/good/5.png"];
+    put(&root, &files);
+    put(
+        &root,
+        &["test/cut/a.png", "test/cut/b.png", "ground_truth/cut/a_mask.png", "ground_truth/cut/b.png", "good/x.png"],
+    );
+    let set = Dataset::open(&root).unwrap();
+    assert_eq!(set.layout, Layout::Mvtec);
+    assert_eq!(names(&set.train), ["train/good/0.JPG=good", "train/good/1.png=good"]);
+    assert_eq!(names(&set.test), ["test/cut/a.png=cut+", "test/cut/b.png=cut+", "test/good/5.png=good"]);
+    assert_eq!(set.split(2).train.len(), 2, "it has a test split of its own");
+
+    let root = dir.path().join("plain");
+    let good: Vec<String> = (0..11).map(|i| format!("good/{i:02}.png")).collect();
+    put(&root, &good.iter().map(String::as_str).collect::<Vec<_>>());
+    put(&root, &["scratch/a.png", "masks/scratch/a.png"]);
+    let set = Dataset::open(&root).unwrap();
+    assert_eq!((set.layout, set.train.len()), (Layout::Plain, 11));
+    let set = set.split(5);
+    assert_eq!(names(&set.test), ["good/04.png=good", "good/09.png=good", "scratch/a.png=scratch+"]);
+    assert_eq!(set.train.len(), 9);
+
+    let root = dir.path().join("flat");
+    put(&root, &["b.png", "a.webp", "c.txt"]);
+    let set = Dataset::open(&root).unwrap();
+    assert_eq!((set.layout, names(&set.train)), (Layout::Flat, vec!["a.webp=good".into(), "b.png=good".to_string()]));
+    assert_eq!(pictures(&[dir.path().join("flat"), root.join("b.png")]).unwrap().len(), 3);
+
+    let csv = root.join("set.csv");
+    fs::write(&csv, "image_path,label,split,mask_path\na.webp,0,train,\nb.png,crack,test,b.png\n").unwrap();
+    for path in [&csv, &root] {
+        let set = Dataset::open(path).unwrap();
+        assert_eq!((set.layout, names(&set.test)), (Layout::Csv, vec!["b.png=crack+".to_string()]));
+    }
+}
+
+#[test]
+fn what_is_wrong_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    refused(&at("nowhere"), "does not exist");
+    put(
+        dir.path(),
+        &["file.png", "stray/good/a.png", "stray/bad/a.png", "stray/ground_truth/bad/z_mask.png", "other/deep/x.png"],
+    );
+    refused(&at("file.png"), "is no folder and no table; expected train/good");
+    refused(&at("stray"), "is a mask without a picture");
+    refused(&at("other"), "found deep");
+    fs::create_dir_all(at("empty/train/good")).unwrap();
+    refused(&at("empty"), "has no good pictures");
+    fs::create_dir_all(at("nothing")).unwrap();
+    refused(&at("nothing"), "found nothing");
+    assert!(pictures(&[at("nothing")]).unwrap_err().to_string().contains("has no pictures"));
+    for (text, by) in [
+        ("a,b\n", "image_path, label and split"),
+        ("image_path,label,split\nno.png,good,train\n", "line 2: no.png does not exist"),
+        ("image_path,label,split\nfile.png,good,val\n", "split is \"val\""),
+        ("image_path,label,split\nfile.png,bad,train\n", "cannot be fitted on"),
+        ("image_path,label,split\nfile.png,good,train\nfile.png,good,test\n", "is there twice"),
+        ("image_path,label,split\nfile.png,good\n", "found record with 2 fields"),
+    ] {
+        fs::write(at("t.csv"), text).unwrap();
+        refused(&at("t.csv"), by);
+    }
+}
+
+#[test]
+fn hazelnut_as_it_lies() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/hazelnut");
+    if !root.exists() {
+        return println!("{} is not here: skipped", root.display());
+    }
+    let set = Dataset::open(&root).unwrap();
+    let masks = set.test.iter().filter(|s| s.mask.is_some()).count();
+    assert_eq!((set.train.len(), set.test.len(), masks), (28, 23, 17));
+    let official = Preprocess::imagenet(256, 224);
+    let anomalib = Preprocess { scaling: Some(Scaling::Square(256)), crop: None, ..official };
+    let mut counts = [0; 2];
+    for path in set.test.iter().filter_map(|s| s.mask.as_ref()) {
+        let mask = Mask::open(path, Limits::default()).unwrap();
+        let sizes = [mask.sized(&official, false).unwrap(), mask.sized(&anomalib, true).unwrap()];
+        counts.iter_mut().zip(&sizes).for_each(|(c, m)| *c += m.iter().filter(|b| **b).count());
+    }
+    assert_eq!(counts, [34_001, 39_427]);
+}
+
+#[test]
+fn where_the_input_lies_in_the_picture() {
+    let official = Preprocess::imagenet(256, 224);
+    assert_eq!(official.area(512, 512), [32.0, 32.0, 448.0, 448.0]);
+    assert_eq!(official.area(1024, 512), [288.0, 32.0, 448.0, 448.0]);
+    let square = Preprocess { scaling: Some(Scaling::Square(256)), crop: None, ..official };
+    assert_eq!(square.area(640, 480), [0.0, 0.0, 640.0, 480.0]);
+    let padded = Preprocess { scaling: None, crop: Some([10, 10]), ..official };
+    assert_eq!(padded.area(4, 20), [-3.0, 5.0, 10.0, 10.0]);
+}
