@@ -1,5 +1,6 @@
 //! What the command line accepts.
 
+use super::patchcore::args::PatchCore;
 use crate::methods::embed::Tap;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -45,6 +46,9 @@ pub enum Command {
         after_help = "Examples:\n  lupe embed part.png\n  lupe embed *.jpg --tap layer2 --tap layer3 -o features.safetensors\n  lupe embed part.png --model resnet18 --weights resnet18.safetensors --tap pool -o feature.npy"
     )]
     Embed(Embed),
+    /// Finds defects after seeing good pictures only: fit, predict, eval
+    #[command(after_help = "Example:\n  lupe patchcore fit good_parts -o part.lupe")]
+    Patchcore(PatchCore),
     /// Looks into files of weights
     #[command(after_help = "Example:\n  lupe weights inspect resnet18.safetensors")]
     Weights(Weights),

@@ -7,6 +7,7 @@ mod embed;
 mod env;
 mod help;
 mod output;
+mod patchcore;
 mod session;
 mod weights;
 
@@ -45,6 +46,7 @@ fn run(cli: &Cli) -> Result<()> {
     match &cli.command {
         Command::Devices => devices::run(&session),
         Command::Embed(args) => embed::run(&session, args),
+        Command::Patchcore(args) => patchcore::run(&session, args),
         Command::Weights(args) => weights::run(&session, args),
         Command::Demo => demo::run(&session),
         Command::Help { topic } => help::run(topic),

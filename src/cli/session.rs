@@ -8,6 +8,8 @@ use crate::error::{Error, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use log::{LevelFilter, Log, Metadata, Record};
 use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Flags of every command, ready to use.
 pub struct Session {
@@ -16,13 +18,20 @@ pub struct Session {
     /// Results as JSON.
     pub json: bool,
     quiet: bool,
+    stop: Arc<AtomicBool>,
 }
 
 impl Session {
     /// From the flags.
     pub fn new(global: &Global) -> Result<Session> {
         let choice = global.device.parse().map_err(|e| Error::Usage(format!("--device: {e:?}")))?;
-        Ok(Session { choice, limit_memory: global.limit_memory, json: global.json, quiet: global.quiet })
+        Ok(Session {
+            choice,
+            limit_memory: global.limit_memory,
+            json: global.json,
+            quiet: global.quiet,
+            stop: Arc::default(),
+        })
     }
 
     /// All adapters.
@@ -42,6 +51,28 @@ impl Session {
     /// Device memory to use at most: what was asked for, else on drivers that run on the processor what the system has free.
     pub fn limit_memory(&self, gpu: &Gpu) -> Option<u64> {
         self.limit_memory.or_else(|| if gpu.info.kind == Kind::Cpu { free_memory() } else { None })
+    }
+
+    /// From here on an interrupt is an answer that [`Session::go_on`] gives; a second one ends the process at once.
+    pub fn watch_for_interrupts(&self) -> Result<()> {
+        #[cfg(unix)]
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            let watch = signal_hook::flag::register_conditional_shutdown(signal, 130, self.stop.clone())
+                .and_then(|_| signal_hook::flag::register(signal, self.stop.clone()));
+            watch.map_err(|e| Error::Usage(format!("interrupts cannot be watched: {e}")))?;
+        }
+        Ok(())
+    }
+
+    /// Whether to go on.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] after an interrupt.
+    pub fn go_on(&self) -> Result<()> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted("nothing was written".into()));
+        }
+        Ok(())
     }
 
     /// A message, unless quiet.
