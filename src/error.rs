@@ -55,6 +55,12 @@ pub enum Error {
     /// An output file cannot be written.
     #[error("{0}")]
     Output(String),
+    /// The work was done but for what could not be read, as was asked for.
+    #[error("{0}")]
+    Partial(String),
+    /// All was done, and pictures are above the limit: said by the exit code because that was asked for.
+    #[error("{0}")]
+    Rejects(String),
 }
 
 /// The exit codes: number, and what it means. `lupe help exit-codes` prints this table.
@@ -79,12 +85,14 @@ impl Error {
     /// The exit code of the process that ends with this error.
     pub fn exit_code(&self) -> u8 {
         match self {
+            Error::Rejects(_) => 1,
             Error::Usage(_) => 2,
             Error::Input(_) => 3,
             Error::Weights(_) => 4,
             Error::Adapter(_) => 5,
             Error::DeviceLost(_) | Error::Memory { .. } | Error::OutOfMemory(_) => 6,
             Error::Numeric(_) => 7,
+            Error::Partial(_) => 9,
             Error::Output(_) => 10,
             Error::Interrupted(_) => 130,
             Error::Shape(_) | Error::Shader { .. } | Error::Gpu(_) => 70,
@@ -119,6 +127,8 @@ mod tests {
             Error::Numeric(String::new()),
             Error::Output(String::new()),
             Error::Interrupted(String::new()),
+            Error::Partial(String::new()),
+            Error::Rejects(String::new()),
             Error::Gpu(String::new()),
         ];
         for e in errors {

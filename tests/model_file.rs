@@ -24,6 +24,7 @@ fn model() -> Model {
         sources: vec![[0, 3], [0, 700], [1, 0], [3, 1], [3, 783]],
         pictures: (0..4).map(seen).collect(),
         scores: vec![1.5, 2.25, 0.75, 1.0],
+        peaks: vec![1.25, 2.0, f64::INFINITY, 0.5],
         held_out: vec![seen(9)],
     }
 }
@@ -32,8 +33,8 @@ fn model() -> Model {
 fn content(m: &Model) -> String {
     let weights = m.backbone.weights.as_ref().map(|w| w.tensors().clone());
     format!(
-        "{:?} {:?} {:?} {weights:?} {:?} {:?} {:?} {:?} {:?}",
-        m.config, m.geometry, m.backbone.sha256, m.bank.data, m.sources, m.pictures, m.scores, m.held_out
+        "{:?} {:?} {:?} {weights:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        m.config, m.geometry, m.backbone.sha256, m.bank.data, m.sources, m.pictures, m.scores, m.peaks, m.held_out
     )
 }
 
@@ -54,7 +55,7 @@ fn there_and_back() {
     let back = Model::from_bytes(&bytes, "m.lupe").unwrap();
     assert_eq!(content(&back), content(&m));
     assert_eq!(back.to_bytes().unwrap(), bytes);
-    assert_eq!(back.limit(), Some(2.25));
+    assert_eq!((back.limit(), back.map_limit()), (Some(2.25), Some(2.0)));
     assert_eq!([0, 1, 2, 3].map(|i| back.own_rows(i)), [(0, 2), (2, 3), (3, 3), (3, 5)]);
     let entries = lupe::weights::safetensors::inspect(&bytes, "m.lupe").unwrap();
     let dtype = |name: &str| entries.iter().find(|e| e.name == name).unwrap().dtype.clone();
@@ -112,6 +113,7 @@ fn what_does_not_fit_itself_is_refused() {
     broken(&|m| m.geometry.dim = 7, "bank is [5,6]");
     broken(&|m| m.geometry.grid = [usize::MAX, 2], "impossible");
     broken(&|m| m.scores.truncate(3), "3 scores");
+    broken(&|m| m.peaks.truncate(1), "1 scores");
     broken(&|m| m.config.ratio = 2.0, "ratio 2");
     broken(&|m| m.backbone.sha256 = "0".repeat(64), "not the one it names");
 }

@@ -144,7 +144,7 @@ fn run(f: &Fitted, ratio: f64, seed: u64) -> Found {
     let mut picks: Vec<usize> = (0..n).collect();
     if ratio < 1.0 {
         let projected = stacked(&f.train.iter().map(|p| p.last().unwrap()).collect::<Vec<_>>());
-        let mut selector = Selector::new(gpu(), &projected, config.bank_rows(n), None);
+        let mut selector = Selector::new(gpu(), projected.clone(), config.bank_rows(n), None);
         pollster::block_on(selector.run(gpu(), &config, &mut |_| true)).unwrap();
         certify(&projected, &selector.picks, config.preset == Preset::Official);
         picks = selector.picks;

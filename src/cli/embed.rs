@@ -1,12 +1,13 @@
 //! `lupe embed`: pictures in, features of a network's stages out.
 
 use super::args::Embed;
+use super::network::network;
 use super::output::{print, write};
 use super::session::{Session, describe};
 use crate::data::{Limits, Picture};
 use crate::error::{Error, Result};
-use crate::methods::embed::{EmbedOptions, Embedder, Tap, check};
-use crate::models::{self, Model};
+use crate::methods::embed::{EmbedOptions, Embedder, Tap};
+use crate::models::Model;
 use crate::tensor::{Shape, Tensor};
 use crate::weights::{Weights, safetensors};
 use comfy_table::{Table, presets};
@@ -17,7 +18,7 @@ use std::path::Path;
 /// Runs the command.
 pub fn run(session: &Session, args: &Embed) -> Result<()> {
     let format = args.output.as_deref().map(|path| Format::of(path, &args.tap)).transpose()?;
-    let (model, weights) = network(args)?;
+    let (model, weights) = network(&args.model, args.weights.as_deref())?;
     for path in &args.pictures {
         let meta = std::fs::metadata(path);
         let fail = |what: String| Error::Input(format!("{}: {what}", path.display()));
@@ -33,28 +34,6 @@ pub fn run(session: &Session, args: &Embed) -> Result<()> {
         _ if session.json => print(&as_json(args, &taps).to_string()),
         _ => print(&summary(args, &taps)),
     }
-}
-
-/// The network and its weights, checked against each other.
-fn network(args: &Embed) -> Result<(&'static Model, Weights)> {
-    let model = models::find(&args.model).ok_or_else(|| {
-        let names: Vec<&str> = models::ALL.iter().map(|m| m.name).collect();
-        Error::Usage(format!("there is no network {}; there are {}", args.model, names.join(", ")))
-    })?;
-    let weights = match &args.weights {
-        Some(path) => Weights::open(path)?,
-        None if model.name == models::EMBEDDED.name => Weights::embedded()?,
-        None => {
-            let built_in = models::EMBEDDED.name;
-            return Err(Error::Usage(format!(
-                "{} has no built-in weights (only {built_in} has): give --weights FILE",
-                model.name
-            )));
-        }
-    };
-    let weights = weights.fold_batch_norm()?;
-    check(model, &weights)?;
-    Ok((model, weights))
 }
 
 /// For each tap the features of all pictures, `[n, h, w, c]` or `[n, c]`.
@@ -83,10 +62,10 @@ fn features(session: &Session, args: &Embed, model: &Model, weights: &Weights) -
             break;
         }
         all.extend(pollster::block_on(embedder.run(&waiting))?);
-        bar.inc(waiting.len() as u64);
+        bar.at(all.len());
         waiting.clear();
     }
-    bar.finish_and_clear();
+    bar.done();
     finite(args, &all)?;
     let mut taps = vec![vec![]; args.tap.len()];
     for picture in all {

@@ -6,8 +6,10 @@ mod devices;
 mod embed;
 mod env;
 mod help;
+mod network;
 mod output;
 mod patchcore;
+mod progress;
 mod session;
 mod weights;
 

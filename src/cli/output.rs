@@ -4,8 +4,16 @@ use crate::error::{Error, Result};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Held while a file is written, so that who ends the process can wait for it to be whole.
+static WRITING: Mutex<()> = Mutex::new(());
+
+/// Waits for the file that is being written; while the answer lives, no other is begun.
+pub fn no_writing() -> MutexGuard<'static, ()> {
+    WRITING.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A result on stdout. A reader that went away is no error.
 pub fn print(text: &str) -> Result<()> {
@@ -36,6 +44,17 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     }
 }
 
+/// Makes a folder and tries that files can be written there.
+///
+/// # Errors
+/// [`Error::Output`] with the folder and the system's reason.
+pub fn folder(path: &Path) -> Result<()> {
+    let _writing = no_writing();
+    let fail = |e: io::Error| Error::Output(format!("{}: nothing can be written there: {e}", path.display()));
+    fs::create_dir_all(path).map_err(fail)?;
+    builder().tempfile_in(path).map(drop).map_err(fail)
+}
+
 fn in_place(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).open(path)?;
     file.write_all(bytes)?;
@@ -43,6 +62,7 @@ fn in_place(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let _writing = no_writing();
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut temporary = builder().tempfile_in(folder)?;
     temporary.write_all(bytes)?;

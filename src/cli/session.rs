@@ -1,15 +1,15 @@
 //! What the commands share: the device, messages and progress.
 
 use super::args::Global;
-use super::{env, output};
+use super::output;
+use super::progress::Progress;
 use crate::engine::gpu::{AdapterInfo, Kind, adapters};
 use crate::engine::{Choice, Family, Gpu};
 use crate::error::{Error, Result};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressDrawTarget};
 use log::{LevelFilter, Log, Metadata, Record};
-use std::io::IsTerminal;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Flags of every command, ready to use.
 pub struct Session {
@@ -19,7 +19,13 @@ pub struct Session {
     pub json: bool,
     quiet: bool,
     stop: Arc<AtomicBool>,
+    left: Arc<Mutex<String>>,
+    bars: MultiProgress,
 }
+
+/// How long an interrupt waits for the work to end in order; with what follows it is answered within a second.
+#[cfg(unix)]
+const PATIENCE: std::time::Duration = std::time::Duration::from_millis(600);
 
 impl Session {
     /// From the flags.
@@ -31,17 +37,19 @@ impl Session {
             json: global.json,
             quiet: global.quiet,
             stop: Arc::default(),
+            left: Arc::new(Mutex::new("nothing was written".into())),
+            bars: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()),
         })
     }
 
     /// All adapters.
     pub fn adapters(&self) -> Vec<AdapterInfo> {
-        pollster::block_on(adapters(env::backends().as_deref()))
+        pollster::block_on(adapters(super::env::backends().as_deref()))
     }
 
     /// Opens the chosen device.
     pub fn gpu(&self) -> Result<Gpu> {
-        let gpu = pollster::block_on(Gpu::new(&self.choice, env::backends().as_deref()))?;
+        let gpu = pollster::block_on(Gpu::new(&self.choice, super::env::backends().as_deref()))?;
         if self.choice == Choice::Auto && gpu.info.backend == "gl" {
             self.say("note: only GL was found; a Vulkan driver would be faster and is better tested");
         }
@@ -53,15 +61,23 @@ impl Session {
         self.limit_memory.or_else(|| if gpu.info.kind == Kind::Cpu { free_memory() } else { None })
     }
 
-    /// From here on an interrupt is an answer that [`Session::go_on`] gives; a second one ends the process at once.
+    /// From here on an interrupt is an answer that [`Session::go_on`] gives. Where the work is too busy to ask within
+    /// [`PATIENCE`], and at a second interrupt, the process ends by itself, after the file that is being written.
     pub fn watch_for_interrupts(&self) -> Result<()> {
         #[cfg(unix)]
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            let watch = signal_hook::flag::register_conditional_shutdown(signal, 130, self.stop.clone())
-                .and_then(|_| signal_hook::flag::register(signal, self.stop.clone()));
-            watch.map_err(|e| Error::Usage(format!("interrupts cannot be watched: {e}")))?;
+        {
+            use signal_hook::consts::{SIGINT, SIGTERM};
+            let signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])
+                .map_err(|e| Error::Usage(format!("interrupts cannot be watched: {e}")))?;
+            let (stop, left) = (self.stop.clone(), self.left.clone());
+            std::thread::spawn(move || watch(signals, &stop, &left));
         }
         Ok(())
+    }
+
+    /// What an interrupt from here on leaves behind, for its message.
+    pub fn left_by_interrupt(&self, text: &str) {
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = text.into();
     }
 
     /// Whether to go on.
@@ -70,7 +86,7 @@ impl Session {
     /// [`Error::Interrupted`] after an interrupt.
     pub fn go_on(&self) -> Result<()> {
         if self.stop.load(Ordering::Relaxed) {
-            return Err(Error::Interrupted("nothing was written".into()));
+            return Err(Error::Interrupted(self.left.lock().unwrap_or_else(PoisonError::into_inner).clone()));
         }
         Ok(())
     }
@@ -82,19 +98,31 @@ impl Session {
         }
     }
 
-    /// A progress bar with ETA, where stderr is a terminal.
-    pub fn progress(&self, steps: usize, what: &str) -> ProgressBar {
-        if self.quiet || !std::io::stderr().is_terminal() {
-            return ProgressBar::hidden();
-        }
-        let bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stderr());
-        let template =
-            if env::no_color() { "{msg} {bar:30} {pos}/{len} {eta}" } else { "{msg} {bar:30.cyan} {pos}/{len} {eta}" };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        bar.set_message(what.to_string());
-        bar
+    /// Memory of this machine to use at most: what was asked for, else 60 % of what the system has free.
+    pub fn limit_ram(&self, asked: Option<u64>) -> u64 {
+        asked.or_else(|| free_memory().map(|free| free / 5 * 3)).unwrap_or(u64::MAX)
+    }
+
+    /// Progress with ETA on stderr: a bar on a terminal, elsewhere a line every ten seconds.
+    pub fn progress(&self, steps: usize, what: &'static str) -> Progress {
+        Progress::new(steps, what, self.quiet, &self.bars)
+    }
+}
+
+#[cfg(unix)]
+fn watch(mut signals: signal_hook::iterator::Signals, stop: &AtomicBool, left: &Arc<Mutex<String>>) {
+    for _ in signals.forever() {
+        let second = stop.swap(true, Ordering::Relaxed);
+        let left = left.clone();
+        std::thread::spawn(move || {
+            if !second {
+                std::thread::sleep(PATIENCE);
+            }
+            let _whole = output::no_writing();
+            let left = left.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            output::note(&format!("lupe: {}", Error::Interrupted(left)));
+            signal_hook::low_level::exit(130);
+        });
     }
 }
 

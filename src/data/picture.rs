@@ -24,6 +24,13 @@ pub struct Limits {
     pub pixels: u64,
 }
 
+impl Limits {
+    /// Pixels of a picture at most.
+    pub fn of(pixels: u64) -> Limits {
+        Limits { pixels }
+    }
+}
+
 impl Default for Limits {
     /// 200 million pixels: more than industrial cameras give, less than a machine's memory.
     fn default() -> Limits {

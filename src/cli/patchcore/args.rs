@@ -1,5 +1,7 @@
 //! What `lupe patchcore` accepts.
 
+use crate::cli::args::bytes;
+use crate::data::Limits;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -13,11 +15,11 @@ pub struct PatchCore {
 pub enum Command {
     /// Fits a memory bank on good pictures
     #[command(
-        after_help = "Examples:\n  lupe patchcore fit hazelnut -o hazelnut.lupe\n  lupe patchcore fit good_parts -o part.lupe --preset anomalib --ratio 0.05"
+        after_help = "Examples:\n  lupe patchcore fit hazelnut -o hazelnut.lupe\n  lupe patchcore fit good_parts -o part.lupe --preset anomalib --ratio 0.05\n\nAn interrupted fit goes on where it ended when the same command is given again."
     )]
     Fit(Box<Fit>),
     /// Scores pictures and draws where they differ from good ones
-    #[command(after_help = "Example:\n  lupe patchcore predict part.lupe new_pictures -o results")]
+    #[command(after_help = "Example:\n  lupe patchcore predict part.lupe new_pictures -o results --masks --maps=npy")]
     Predict(Predict),
     /// Measures a model on labelled pictures
     #[command(after_help = "Example:\n  lupe patchcore eval hazelnut.lupe hazelnut -o results")]
@@ -79,9 +81,11 @@ pub struct Fit {
     /// Without a test split, every N-th good picture is kept aside; 0: none
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub test_split: usize,
-    /// Pictures in one run at most; never changes a result
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
-    pub batch: u16,
+    /// Make all patch vectors again instead of going on where an interrupted fit ended
+    #[arg(long)]
+    pub fresh: bool,
+    #[command(flatten)]
+    pub work: Work,
 }
 
 #[derive(Debug, Args)]
@@ -95,6 +99,9 @@ pub struct Predict {
     /// Folder for the results
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
+    /// End with exit code 1 if a picture is above the limit
+    #[arg(long)]
+    pub exit_code: bool,
     #[command(flatten)]
     pub common: Common,
 }
@@ -120,18 +127,62 @@ pub struct Eval {
     pub common: Common,
 }
 
+/// How pictures are worked through.
+#[derive(Debug, Args)]
+pub struct Work {
+    /// Pictures in one run at most; never changes a result
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
+    pub batch: u16,
+    /// Pixels of a picture at most
+    #[arg(long, default_value_t = Limits::default().pixels, value_name = "N")]
+    pub max_pixels: u64,
+    /// Memory to use at most, as in 4G [default: 60 % of what is free]
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub limit_ram: Option<u64>,
+    /// Go on without pictures that cannot be read, list them and end with exit code 9
+    #[arg(long)]
+    pub keep_going: bool,
+}
+
+/// What comes out.
 #[derive(Debug, Args)]
 pub struct Common {
     /// Weights of the backbone, for a model that does not hold them
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
+    /// How results are written: results.ndjson or results.csv
+    #[arg(long, value_enum, default_value = "ndjson")]
+    pub format: Format,
     /// No heat maps
     #[arg(long)]
     pub no_heatmaps: bool,
-    /// Raw maps at the pictures' own size, as 32-bit float TIFF
+    /// Raw maps at the pictures' own size, 32-bit floats
+    #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "tiff")]
+    pub maps: Option<MapFormat>,
+    /// Masks of what is above the limit, at the pictures' own size, as PNG
     #[arg(long)]
-    pub maps: bool,
-    /// Pictures in one run at most; never changes a result
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
-    pub batch: u16,
+    pub masks: bool,
+    /// Patch vectors [places, values] of every picture, as .npy
+    #[arg(long)]
+    pub dump_features: bool,
+    #[command(flatten)]
+    pub work: Work,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A JSON object a line
+    Ndjson,
+    /// A table
+    Csv,
+}
+
+/// How raw maps are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MapFormat {
+    /// TIFF, as MVTec's evaluation code reads it
+    Tiff,
+    /// NumPy's format
+    Npy,
 }

@@ -1,19 +1,19 @@
-//! Pictures to patch vectors: the next ones are decoded while the device works on these.
+//! Pictures to patch vectors.
 
+use super::load::{Arrival, Loaded, Loading};
 use crate::cli::session::Session;
 use crate::data::dataset::Sample;
-use crate::data::{Limits, Picture, Preprocess};
+use crate::data::{Mask, Picture, Preprocess};
 use crate::engine::Gpu;
 use crate::error::{Error, Result};
 use crate::methods::embed::{EmbedOptions, Embedder};
 use crate::methods::patchcore::Config;
-use crate::models::{self, Model};
+use crate::models::Model;
 use crate::tensor::Tensor;
 use crate::weights::Weights;
-use crate::weights::container::sha256;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
+use std::time::Instant;
 
 /// One picture, looked at.
 pub struct Looked {
@@ -23,30 +23,36 @@ pub struct Looked {
     pub sha256: String,
     /// The picture.
     pub picture: Picture,
+    /// Which of its pixels are defective, where that is known.
+    pub mask: Option<Mask>,
     /// Patch vectors `[places, d]`.
     pub rows: Tensor,
     /// Projected ones, where a projection is given.
     pub projected: Option<Tensor>,
+    /// Milliseconds for decoding, and for this picture's share of the network's run.
+    pub milliseconds: [f64; 2],
+}
+
+/// What became of samples that were not looked at.
+#[derive(Default)]
+pub struct Missed {
+    /// How many were left out because their hash is known.
+    pub left_out: usize,
+    /// Number and reason of those that could not be read.
+    pub failed: Vec<(usize, String)>,
+}
+
+impl Missed {
+    /// Whether sample `number` could not be read.
+    pub fn has(&self, number: usize) -> bool {
+        self.failed.iter().any(|f| f.0 == number)
+    }
 }
 
 /// A backbone with everything that turns pictures into patch vectors.
 pub struct Extractor<'g> {
     embedder: Embedder<'g>,
     preprocess: Preprocess,
-}
-
-/// The network of that name with its folded weights: from a file, else built in.
-pub fn backbone(name: &str, file: Option<&Path>) -> Result<(&'static Model, Weights)> {
-    let model = models::find(name).ok_or_else(|| {
-        let names: Vec<&str> = models::ALL.iter().map(|m| m.name).collect();
-        Error::Usage(format!("there is no network {name}; there are {}", names.join(", ")))
-    })?;
-    let weights = match file {
-        Some(path) => Weights::open(path)?,
-        None if model.name == models::EMBEDDED.name => Weights::embedded()?,
-        None => return Err(Error::Usage(format!("{name} has no built-in weights: give --weights FILE"))),
-    };
-    Ok((model, weights.fold_batch_norm()?))
 }
 
 impl<'g> Extractor<'g> {
@@ -77,73 +83,68 @@ impl<'g> Extractor<'g> {
         Ok(Extractor { embedder, preprocess: config.preprocess(model) })
     }
 
-    /// Calls `each` with every picture, in order.
+    /// Calls `each` with every picture, in order, and says which were missed.
     pub fn run(
         &self,
         session: &Session,
         samples: &[Sample],
-        what: &str,
+        loading: &Loading,
         mut each: impl FnMut(Looked) -> Result<()>,
-    ) -> Result<()> {
-        let bar = session.progress(samples.len(), what);
-        let batch = self.embedder.batch();
-        let (send, receive) = sync_channel(batch);
+    ) -> Result<Missed> {
+        let bar = session.progress(samples.len(), "features");
+        let (send, receive) = sync_channel(0);
+        let (mut missed, mut done) = (Missed::default(), 0);
         std::thread::scope(|scope| {
-            scope.spawn(move || {
-                for sample in samples {
-                    // Nobody listens any more after an error or an interrupt.
-                    if send.send(self.load(&sample.path)).is_err() {
-                        break;
-                    }
-                }
-            });
-            let (mut number, mut open) = (0, true);
-            while open {
-                let mut waiting = vec![];
-                while waiting.len() < batch {
-                    match receive.recv() {
-                        Ok(loaded) => waiting.push(loaded?),
-                        Err(_) => {
-                            open = false;
-                            break;
-                        }
+            scope.spawn(move || loading.run(session, &self.preprocess, samples, self.embedder.batch(), &send));
+            // The receiver goes when this ends, which ends the thread.
+            for batch in receive {
+                let mut ready = vec![];
+                done += batch.len();
+                for arrival in batch {
+                    match arrival {
+                        Arrival::Ready(loaded) => ready.push(*loaded),
+                        Arrival::LeftOut => missed.left_out += 1,
+                        Arrival::Failed(number, e) if loading.keep_going => missed.failed.push((number, e.to_string())),
+                        Arrival::Failed(_, e) => return Err(e),
                     }
                 }
                 session.go_on()?;
-                let (inputs, pictures): (Vec<Tensor>, Vec<(String, Picture)>) =
-                    waiting.into_iter().map(|(sha, picture, input)| (input, (sha, picture))).unzip();
-                let features = pollster::block_on(self.embedder.run(&inputs))?;
-                for (features, (sha256, picture)) in features.into_iter().zip(pictures) {
-                    let mut flat = features.into_iter().map(|t| {
-                        let d = t.shape.last();
-                        let places = t.data.len() / d.max(1);
-                        t.reshape([places, d])
-                    });
-                    let Some(rows) = flat.next() else { continue };
-                    if rows.data.iter().any(|v| !v.is_finite()) {
-                        let name = samples.get(number).map_or("", |s| s.name.as_str());
-                        return Err(Error::Numeric(format!(
-                            "{name}: its patch vectors are not finite; are the weights right?"
-                        )));
-                    }
-                    each(Looked { number, sha256, picture, rows, projected: flat.next() })?;
-                    number += 1;
-                    bar.inc(1);
+                for looked in self.look(ready, samples)? {
+                    each(looked)?;
                 }
+                bar.at(done);
             }
-            bar.finish_and_clear();
             Ok(())
-        })
+        })?;
+        bar.done();
+        Ok(missed)
     }
 
-    fn load(&self, path: &Path) -> Result<(String, Picture, Tensor)> {
-        let name = path.display().to_string();
-        if path.is_dir() {
-            return Err(Error::Input(format!("{name}: is a folder; a picture is wanted")));
+    fn look(&self, ready: Vec<Loaded>, samples: &[Sample]) -> Result<Vec<Looked>> {
+        let (mut inputs, mut pictures, start) = (vec![], vec![], Instant::now());
+        for mut loaded in ready {
+            inputs.push(std::mem::replace(&mut loaded.input, Tensor::zeros([0])));
+            pictures.push(loaded);
         }
-        let bytes = std::fs::read(path).map_err(|e| Error::Input(format!("{name}: cannot be read: {e}")))?;
-        let picture = Picture::decode(&bytes, &name, Limits::default())?;
-        let input = self.preprocess.apply(&picture)?;
-        Ok((sha256(&bytes), picture, input))
+        let features = pollster::block_on(self.embedder.run(&inputs))?;
+        let share = start.elapsed().as_secs_f64() * 1e3 / inputs.len().max(1) as f64;
+        let mut all = vec![];
+        for (features, loaded) in features.into_iter().zip(pictures) {
+            let mut flat = features.into_iter().map(|t| {
+                let [places, d] = [t.shape.dim(1), t.shape.dim(2)];
+                t.reshape([places, d])
+            });
+            let Some(rows) = flat.next() else { continue };
+            if rows.data.iter().any(|v| !v.is_finite()) {
+                let name = samples.get(loaded.number).map_or("", |s| s.name.as_str());
+                return Err(Error::Numeric(format!(
+                    "{name}: its patch vectors are not finite; are the weights right?"
+                )));
+            }
+            let Loaded { number, sha256, picture, mask, milliseconds, .. } = loaded;
+            let projected = flat.next();
+            all.push(Looked { number, sha256, picture, mask, rows, projected, milliseconds: [milliseconds, share] });
+        }
+        Ok(all)
     }
 }

@@ -1,7 +1,11 @@
 //! `lupe patchcore fit`: good pictures in, a model file out.
 
 use super::args::{Fit, Preset as Named};
-use super::features::{Extractor, backbone};
+use super::bag::{Bag, Sizes};
+use super::failed;
+use super::features::{Extractor, Missed};
+use super::load::{Loading, read};
+use crate::cli::network::network;
 use crate::cli::output::{print, write};
 use crate::cli::session::{Session, describe};
 use crate::data::dataset::{Dataset, Sample, good};
@@ -11,10 +15,30 @@ use crate::methods::patchcore::model::{Backbone, Model, Seen};
 use crate::methods::patchcore::score::Scorer;
 use crate::methods::patchcore::select::Selector;
 use crate::methods::patchcore::{Config, Geometry, Preset, random};
+use crate::models;
 use crate::tensor::Tensor;
+use crate::weights::Weights;
 use crate::weights::container::sha256;
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Instant;
+
+/// Seconds of a fit by stage.
+#[derive(Clone, Copy, Debug, Default)]
+struct Times {
+    features: f64,
+    coreset: f64,
+    scoring: f64,
+}
+
+/// What a fit works with.
+struct Work<'a> {
+    session: &'a Session,
+    args: &'a Fit,
+    gpu: &'a Gpu,
+    config: &'a Config,
+    geometry: Geometry,
+}
 
 /// Runs the command.
 pub fn run(session: &Session, args: &Fit) -> Result<()> {
@@ -24,49 +48,47 @@ pub fn run(session: &Session, args: &Fit) -> Result<()> {
     if set.train.is_empty() {
         return Err(Error::Input(format!("{}: no good picture is left to fit on", args.data.display())));
     }
-    let (model, weights) = backbone(&args.backbone, args.weights.as_deref())?;
+    let (model, weights) = network(&args.backbone, args.weights.as_deref())?;
     let geometry = config.geometry(model, &weights)?;
     session.watch_for_interrupts()?;
     let gpu = session.gpu()?;
     session.say(&format!("device    {}", describe(&gpu.info)));
-    session.say(&format!(
-        "fitting   {} good pictures, {} patch vectors",
-        set.train.len(),
-        set.train.len() * geometry.places()
-    ));
-    let n = set.train.len() * geometry.places();
-    let projection = if config.ratio < 1.0 { random::projection(&config, n, geometry.dim).map(Arc::new) } else { None };
-    let extractor = Extractor::new(session, &gpu, (model, &weights), &config, projection, args.batch)?;
-    let (mut rows, mut projected, mut pictures) = (vec![], vec![], vec![]);
-    extractor.run(session, &set.train, "features", |looked| {
-        let name = set.train.get(looked.number).map(|s| s.name.clone()).unwrap_or_default();
-        pictures.push(Seen { name, sha256: looked.sha256 });
-        rows.extend_from_slice(&looked.rows.data);
-        projected.extend(looked.projected.unwrap_or(looked.rows).data);
-        Ok(())
-    })?;
-    let narrow = projected.len() / n.max(1);
-    let picks = select(session, &gpu, &config, Tensor::new([n, narrow], projected))?;
-    let row = |i: &usize| rows.iter().skip(i * geometry.dim).take(geometry.dim).copied();
-    let bank = Arc::new(Tensor::new([picks.len(), geometry.dim], picks.iter().flat_map(row).collect()));
-    let places = geometry.places();
+    let work = Work { session, args, gpu: &gpu, config: &config, geometry };
+    let mut times = Times::default();
+    let (mut bag, missed) = timed(&mut times.features, || work.features(&set.train, model, &weights))?;
+    let picks = timed(&mut times.coreset, || work.select(bag.take_projected()?, bag.pictures.len()))?;
+    let read: Vec<&Sample> = set.train.iter().enumerate().filter(|(i, _)| !missed.has(*i)).map(|s| s.1).collect();
     let mut fitted = Model {
         geometry,
+        bank: Arc::new(work.bank(&bag, &picks)?),
+        sources: picks.iter().map(|i| [(i / geometry.places()) as u32, (i % geometry.places()) as u32]).collect(),
+        scores: vec![],
+        peaks: vec![],
+        held_out: held_out(set.test.iter().filter(|s| good(s)))?,
+        pictures: read
+            .iter()
+            .zip(&bag.pictures)
+            .map(|(s, h)| Seen { name: s.name.clone(), sha256: h.clone() })
+            .collect(),
         backbone: Backbone {
             name: model.name.into(),
             sha256: weights.sha256(),
             weights: (!args.no_embed_backbone).then_some(weights),
         },
-        bank,
-        sources: picks.iter().map(|i| [(i / places) as u32, (i % places) as u32]).collect(),
-        scores: vec![],
-        held_out: held_out(set.test.iter().filter(|s| good(s)))?,
-        pictures,
-        config,
+        config: config.clone(),
     };
-    fitted.scores = scores(session, &gpu, &fitted, &rows, geometry)?;
+    (fitted.scores, fitted.peaks) = timed(&mut times.scoring, || work.scores(&fitted, &bag))?;
     write(&args.output, &fitted.to_bytes()?)?;
-    report(session, args, &fitted)
+    bag.remove();
+    report(session, args, &fitted, times)?;
+    failed(&set.train, &missed)
+}
+
+fn timed<T>(seconds: &mut f64, f: impl FnOnce() -> Result<T>) -> Result<T> {
+    let start = Instant::now();
+    let result = f();
+    *seconds = start.elapsed().as_secs_f64();
+    result
 }
 
 fn config(args: &Fit) -> Config {
@@ -88,78 +110,141 @@ fn config(args: &Fit) -> Config {
     }
 }
 
-/// Rows of the bank, rising.
-fn select(session: &Session, gpu: &Gpu, config: &Config, rows: Tensor) -> Result<Vec<usize>> {
-    let n = rows.shape.dim(0);
-    let wanted = config.bank_rows(n);
-    if wanted == n {
-        return Ok((0..n).collect());
-    }
-    let bar = session.progress(wanted, "coreset");
-    let mut selector = Selector::new(gpu, &rows, wanted, session.limit_memory(gpu));
-    pollster::block_on(selector.run(gpu, config, &mut |done| {
-        bar.set_position(done as u64);
-        session.go_on().is_ok()
-    }))?;
-    bar.finish_and_clear();
-    if selector.exhausted {
-        let found = selector.picks.len();
+impl Work<'_> {
+    /// Patch vectors of all training pictures.
+    fn features(&self, train: &[Sample], model: &models::Model, weights: &Weights) -> Result<(Bag, Missed)> {
+        let Work { session, args, gpu, config, geometry } = self;
+        let n = train.len() * geometry.places();
+        let projection = if config.ratio < 1.0 { random::projection(config, n, geometry.dim) } else { None };
+        let narrow = projection.as_ref().map_or(0, |p| p.shape.dim(0));
+        let sizes = Sizes { rows: geometry.places() * geometry.dim, projected: geometry.places() * narrow };
+        // The selection holds what it looks at twice, here and on the device, and the bank is held twice when it is written.
+        let others = 4 * (2 * n * narrow + 2 * config.bank_rows(n) * geometry.dim) as u64;
+        let room = session.limit_ram(args.work.limit_ram).saturating_sub(others);
+        let key =
+            json!([config.for_features(), weights.sha256(), narrow, describe(&gpu.info), env!("CARGO_PKG_VERSION")]);
+        let key = sha256(key.to_string().as_bytes());
+        let mut bag = Bag::open(&args.output, &key, sizes, train, room, args.fresh)?;
+        session.left_by_interrupt(&bag.left());
+        let known = bag.pictures.len();
         session.say(&format!(
-            "note: {found} rows hold everything there is; {wanted} were wanted, the rest are repetitions"
+            "fitting   {} good pictures, {n} patch vectors of {} values ({})",
+            train.len(),
+            geometry.dim,
+            bag.describe(train.len())
         ));
-    }
-    selector.picks.sort_unstable();
-    Ok(selector.picks)
-}
-
-/// Every training picture's score against the bank without its own rows; infinite for a picture that is the only one.
-fn scores(session: &Session, gpu: &Gpu, model: &Model, rows: &[f32], geometry: Geometry) -> Result<Vec<f64>> {
-    if model.pictures.len() < 2 {
-        return Ok(vec![f64::INFINITY; model.pictures.len()]);
-    }
-    let limit = session.limit_memory(gpu);
-    let scorer = pollster::block_on(Scorer::new(gpu, &model.config, &geometry, model.bank.clone(), limit))?;
-    let bar = session.progress(model.pictures.len(), "scoring");
-    let mut scores = vec![];
-    for (i, own) in rows.chunks_exact(geometry.places() * geometry.dim).enumerate() {
-        session.go_on()?;
-        let (from, to) = model.own_rows(i);
-        if to - from == model.sources.len() {
-            scores.push(f64::INFINITY); // the bank holds nothing but this picture
-            continue;
+        if known > 0 {
+            session.say(&format!("resuming  {known} pictures are there from an earlier fit; --fresh makes them again"));
         }
-        let queries = Tensor::new([geometry.places(), geometry.dim], own.to_vec());
-        scores.push(pollster::block_on(scorer.run(&queries, (from, to)))?.score);
-        bar.inc(1);
+        let rest = train.get(known..).unwrap_or_default();
+        if rest.is_empty() {
+            return Ok((bag, Missed::default()));
+        }
+        let extractor =
+            Extractor::new(session, gpu, (model, weights), config, projection.map(Arc::new), args.work.batch)?;
+        let loading = Loading::of(&args.work);
+        let mut missed = extractor.run(session, rest, &loading, |looked| {
+            let projected = looked.projected.map_or(vec![], |p| p.data);
+            bag.push(session, looked.sha256, &looked.rows.data, &projected)
+        })?;
+        missed.failed.iter_mut().for_each(|f| f.0 += known);
+        if bag.pictures.is_empty() {
+            return Err(Error::Input(format!("{}: none of its pictures can be read", args.data.display())));
+        }
+        Ok((bag, missed))
     }
-    bar.finish_and_clear();
-    Ok(scores)
+
+    /// Rows of the bank, rising.
+    fn select(&self, rows: Vec<f32>, pictures: usize) -> Result<Vec<usize>> {
+        let n = pictures * self.geometry.places();
+        let wanted = self.config.bank_rows(n);
+        if wanted == n {
+            return Ok((0..n).collect());
+        }
+        let rows = Tensor::new([n, rows.len() / n.max(1)], rows);
+        let bar = self.session.progress(wanted, "coreset");
+        let mut selector = Selector::new(self.gpu, rows, wanted, self.session.limit_memory(self.gpu));
+        pollster::block_on(selector.run(self.gpu, self.config, &mut |done| {
+            bar.at(done);
+            self.session.go_on().is_ok()
+        }))
+        .map_err(|e| self.session.go_on().err().unwrap_or(e))?;
+        bar.done();
+        if selector.exhausted {
+            let found = selector.picks.len();
+            self.session.say(&format!(
+                "note: {found} rows hold everything there is; {wanted} were wanted, the rest are repetitions"
+            ));
+        }
+        selector.picks.sort_unstable();
+        Ok(selector.picks)
+    }
+
+    /// The patch vectors of these numbers, rising, `[m, d]`.
+    fn bank(&self, bag: &Bag, picks: &[usize]) -> Result<Tensor> {
+        let (places, d) = (self.geometry.places(), self.geometry.dim);
+        let mut bank = Vec::with_capacity(picks.len() * d);
+        for group in picks.chunk_by(|a, b| a / places == b / places) {
+            let rows = bag.rows(group.first().map_or(0, |i| i / places))?;
+            for i in group {
+                bank.extend(rows.iter().skip(i % places * d).take(d));
+            }
+        }
+        Ok(Tensor::new([picks.len(), d], bank))
+    }
+
+    /// Every training picture's score and its map's largest value, against the bank without its own rows; infinite where nothing is left
+    /// of the bank then.
+    fn scores(&self, model: &Model, bag: &Bag) -> Result<(Vec<f64>, Vec<f64>)> {
+        let limit = self.session.limit_memory(self.gpu);
+        let new = Scorer::new(self.gpu, &model.config, &self.geometry, model.bank.clone(), limit);
+        let scorer = pollster::block_on(new)?;
+        let bar = self.session.progress(model.pictures.len(), "scoring");
+        let (mut scores, mut peaks) = (vec![], vec![]);
+        for i in 0..model.pictures.len() {
+            self.session.go_on()?;
+            let (from, to) = model.own_rows(i);
+            let (score, peak) = if to - from == model.sources.len() {
+                (f64::INFINITY, f64::INFINITY) // the bank holds nothing but this picture
+            } else {
+                let queries = Tensor::new([self.geometry.places(), self.geometry.dim], bag.rows(i)?.into_owned());
+                let scored = pollster::block_on(scorer.run(&queries, (from, to)))?;
+                (scored.score, f64::from(scored.map.data.iter().copied().fold(f32::NEG_INFINITY, f32::max)))
+            };
+            scores.push(score);
+            peaks.push(peak);
+            bar.at(i + 1);
+        }
+        bar.done();
+        Ok((scores, peaks))
+    }
 }
 
 fn held_out<'a>(samples: impl Iterator<Item = &'a Sample>) -> Result<Vec<Seen>> {
-    let seen = |s: &Sample| {
-        let bytes =
-            std::fs::read(&s.path).map_err(|e| Error::Input(format!("{}: cannot be read: {e}", s.path.display())))?;
-        Ok(Seen { name: s.name.clone(), sha256: sha256(&bytes) })
-    };
-    samples.map(seen).collect()
+    samples.map(|s| Ok(Seen { name: s.name.clone(), sha256: sha256(&read(&s.path)?) })).collect()
 }
 
-fn report(session: &Session, args: &Fit, model: &Model) -> Result<()> {
+fn report(session: &Session, args: &Fit, model: &Model, times: Times) -> Result<()> {
     let (limit, n) = (model.limit(), model.pictures.len());
     if session.json {
         return print(
-            &json!({"model": args.output, "pictures": n, "bank": model.sources.len(), "limit": limit}).to_string(),
+            &json!({
+                "model": args.output, "pictures": n, "bank": model.sources.len(), "limit": limit,
+                "seconds": {"features": times.features, "coreset": times.coreset, "scoring": times.scoring},
+            })
+            .to_string(),
         );
     }
-    let limit = limit.map_or("none: one picture has no others to compare with".into(), |l| {
-        format!("{l:.4}, the largest of {n} good pictures")
+    let limit = limit.map_or("none: there is no second picture to compare with".into(), |l| {
+        format!("{l:.4}, the largest score among {n} good pictures, each without its own part of the bank")
     });
+    let file = args.output.display();
     print(&format!(
-        "wrote     {}\nbank      {} rows of {} values\nlimit     {limit}\n\nNext: lupe patchcore predict {} PICTURES -o results",
-        args.output.display(),
+        "wrote     {file}\nbank      {} rows of {} values\nlimit     {limit}\ntime      {:.1} s features, {:.1} s coreset, {:.1} s scoring\n\nNext: lupe patchcore predict {file} PICTURES -o results",
         model.sources.len(),
         model.geometry.dim,
-        args.output.display()
+        times.features,
+        times.coreset,
+        times.scoring
     ))
 }

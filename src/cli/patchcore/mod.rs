@@ -1,14 +1,20 @@
 //! `lupe patchcore`: fit on good pictures, score new ones, measure.
 
 pub mod args;
+mod bag;
 mod eval;
 mod features;
 mod fit;
+mod load;
+mod metrics;
 mod predict;
+mod results;
 
 use super::session::Session;
-use crate::error::Result;
+use crate::data::dataset::Sample;
+use crate::error::{Error, Result};
 use args::Command;
+use features::Missed;
 
 /// Runs the command.
 pub fn run(session: &Session, args: &args::PatchCore) -> Result<()> {
@@ -17,4 +23,13 @@ pub fn run(session: &Session, args: &args::PatchCore) -> Result<()> {
         Command::Predict(predict) => predict::run(session, predict),
         Command::Eval(eval) => eval::run(session, eval),
     }
+}
+
+/// The pictures that could not be read, as the error that the command ends with.
+fn failed(samples: &[Sample], missed: &Missed) -> Result<()> {
+    if missed.failed.is_empty() {
+        return Ok(());
+    }
+    let list: String = missed.failed.iter().map(|(_, why)| format!("\n  {why}")).collect();
+    Err(Error::Partial(format!("{} of {} pictures could not be read:{list}", missed.failed.len(), samples.len())))
 }

@@ -1,20 +1,24 @@
 //! `lupe patchcore predict`: scores, verdicts and heat maps of new pictures.
 
-use super::args::{Common, Predict};
-use super::features::{Extractor, Looked, backbone};
-use crate::cli::output::{print, write};
+use super::args::{Predict, Work};
+use super::failed;
+use super::features::{Extractor, Looked, Missed};
+use super::load::Loading;
+use super::results::{Results, ndjson};
+use crate::cli::network::network;
+use crate::cli::output::print;
 use crate::cli::session::{Session, describe};
 use crate::data::Preprocess;
 use crate::data::dataset::{Sample, pictures};
-use crate::data::render::{Canvas, full_map, overlay, tiff};
+use crate::engine::gpu::AdapterInfo;
 use crate::error::{Error, Result};
 use crate::methods::patchcore::model::Model;
 use crate::methods::patchcore::score::{Scored, Scorer};
 use crate::models;
 use crate::weights::Weights;
 use crate::weights::safetensors::with_file;
-use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::Instant;
 
 /// A model file and the backbone it was fitted with.
 pub struct Opened {
@@ -26,6 +30,8 @@ pub struct Opened {
     pub weights: Weights,
     /// What pictures go through.
     pub preprocess: Preprocess,
+    /// Values of the first and last colour of heat maps, the same for all pictures of a model.
+    pub scale: [f32; 2],
 }
 
 /// Opens a model; its backbone comes from the file, or from `weights` if it is the same one.
@@ -40,7 +46,7 @@ pub fn open(path: &Path, weights: Option<&Path>) -> Result<Opened> {
     let weights = match (model.backbone.weights.take(), weights) {
         (Some(own), None) => own,
         (_, file) => {
-            let (_, given) = backbone(&name, file)?;
+            let (_, given) = network(&name, file)?;
             if given.sha256() != model.backbone.sha256 {
                 return Err(fail(format!("was fitted with other weights of {name}; give those with --weights")));
             }
@@ -51,84 +57,44 @@ pub fn open(path: &Path, weights: Option<&Path>) -> Result<Opened> {
         return Err(fail("its sizes do not follow from its choices".into()));
     }
     let preprocess = model.config.preprocess(net);
-    Ok(Opened { model, net, weights, preprocess })
+    // Twice what a good picture reaches: a place that is barely above the limit is told from one that is far above.
+    let scale = [0.0, model.map_limit().map_or_else(|| model.spread(), |l| 2.0 * l) as f32];
+    Ok(Opened { model, net, weights, preprocess, scale })
 }
 
-/// Scores `samples` and calls `each` with every one.
+/// Scores `samples` into `results`, and calls `each` with every one.
 pub fn score(
     session: &Session,
     opened: &Opened,
     samples: &[Sample],
-    batch: u16,
-    mut each: impl FnMut(Looked, Scored) -> Result<()>,
-) -> Result<()> {
+    loading: &Loading,
+    results: &mut Results<'_>,
+    work: &Work,
+    mut each: impl FnMut(&Sample, &Looked, &Scored) -> Result<()>,
+) -> Result<(Missed, AdapterInfo)> {
     session.watch_for_interrupts()?;
+    session.left_by_interrupt("results.* and metrics.json were not written");
     let gpu = session.gpu()?;
     session.say(&format!("device    {}", describe(&gpu.info)));
     let Model { config, geometry, bank, .. } = &opened.model;
-    let extractor = Extractor::new(session, &gpu, (opened.net, &opened.weights), config, None, batch)?;
+    let extractor = Extractor::new(session, &gpu, (opened.net, &opened.weights), config, None, work.batch)?;
     let limit = session.limit_memory(&gpu);
     let scorer = pollster::block_on(Scorer::new(&gpu, config, geometry, bank.clone(), limit))?;
-    extractor.run(session, samples, "scoring", |looked| {
-        let scored = pollster::block_on(scorer.run(&looked.rows, (0, 0)))?;
-        each(looked, scored)
-    })
-}
-
-/// One line of results.
-pub fn line(opened: &Opened, sample: &Sample, looked: &Looked, scored: &Scored) -> Value {
-    let (width, height) = (looked.picture.width, looked.picture.height);
-    let [x, y, w, h] = opened.preprocess.area(width, height);
-    let (size, at) = (scored.map.shape.last().max(1), peak(&scored.map.data));
-    let along = |i: usize, start: f64, length: f64| start + (i as f64 + 0.5) * length / size as f64;
-    let limit = opened.model.limit();
-    json!({
-        "path": sample.name,
-        "label": if sample.label.is_empty() { Value::Null } else { json!(sample.label) },
-        "score": scored.score,
-        "limit": limit,
-        "above": limit.map(|l| scored.score > l),
-        "peak": [along(at % size, x, w), along(at / size, y, h)],
-        "crop": [x, y, w, h],
-    })
-}
-
-fn peak(map: &[f32]) -> usize {
-    let better = |best: (usize, f32), (i, &v): (usize, &f32)| if v > best.1 { (i, v) } else { best };
-    map.iter().enumerate().fold((0, f32::NEG_INFINITY), better).0
-}
-
-/// The pictures that were asked for: heat map and raw map.
-pub fn draw(
-    opened: &Opened,
-    common: &Common,
-    out: &Path,
-    sample: &Sample,
-    looked: &Looked,
-    scored: &Scored,
-) -> Result<()> {
-    let (width, height) = (looked.picture.width, looked.picture.height);
-    let (area, size) = (opened.preprocess.area(width, height), scored.map.shape.last());
-    if !common.no_heatmaps {
-        // One scale for all pictures of a model: red is where a good picture has never been.
-        let limit = opened.model.limit().map(|l| l as f32);
-        let high = limit.unwrap_or_else(|| scored.map.data.iter().copied().fold(f32::MIN_POSITIVE, f32::max));
-        let canvas = Canvas { width, height, rgb: looked.picture.rgb.clone() };
-        let picture = overlay(&canvas, &scored.map.data, size, size, area, [0.0, high * 1.25], limit);
-        save(&out.join("heatmaps").join(format!("{}.png", sample.name)), &picture.png()?)?;
+    let missed = extractor.run(session, samples, loading, |looked| {
+        let Some(sample) = samples.get(looked.number) else { return Ok(()) };
+        session.go_on()?;
+        let start = Instant::now();
+        let scored = pollster::block_on(scorer.run(&looked.rows, (0, 0)))
+            .map_err(|e| if let Error::Numeric(e) = e { Error::Numeric(format!("{}: {e}", sample.name)) } else { e })?;
+        results.add(sample, &looked, &scored, start.elapsed().as_secs_f64() * 1e3)?;
+        each(sample, &looked, &scored)
+    })?;
+    for (number, why) in &missed.failed {
+        if let Some(sample) = samples.get(*number) {
+            results.add_failed(*number, sample, why);
+        }
     }
-    if common.maps {
-        let full = full_map(&scored.map.data, size, size, area, width, height);
-        save(&out.join("maps").join(format!("{}.tiff", sample.name)), &tiff(&full, width, height)?)?;
-    }
-    Ok(())
-}
-
-/// Writes a file below the results, its folders made.
-pub fn save(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(|e| Error::Output(format!("{} cannot be made: {e}", folder.display())))?;
-    write(path, bytes)
+    Ok((missed, gpu.info.clone()))
 }
 
 /// Two pictures of one name would overwrite each other's results.
@@ -144,28 +110,25 @@ fn distinct(samples: &[Sample]) -> Result<()> {
 pub fn run(session: &Session, args: &Predict) -> Result<()> {
     let samples = pictures(&args.pictures)?;
     distinct(&samples)?;
-    let opened = open(&args.model, args.common.weights.as_deref())?;
-    let results: PathBuf = args.output.join("results.ndjson");
-    save(&results, b"")?; // better to know now that nothing can be written there
-    let (mut lines, mut above) = (vec![], 0);
-    score(session, &opened, &samples, args.common.batch, |looked, scored| {
-        let Some(sample) = samples.get(looked.number) else { return Ok(()) };
-        let line = line(&opened, sample, &looked, &scored);
-        above += usize::from(line.get("above") == Some(&json!(true)));
-        draw(&opened, &args.common, &args.output, sample, &looked, &scored)?;
-        lines.push(line.to_string());
-        Ok(())
-    })?;
-    save(&results, (lines.join("\n") + "\n").as_bytes())?;
+    let (common, work) = (&args.common, &args.common.work);
+    let opened = open(&args.model, common.weights.as_deref())?;
+    let mut results = Results::new(&opened, common, &samples, &args.output)?;
+    let loading = Loading::of(work);
+    let (missed, _) = score(session, &opened, &samples, &loading, &mut results, work, |_, _, _| Ok(()))?;
+    let above = results.above;
+    let lines = results.write()?;
     if session.json {
-        return print(&lines.join("\n"));
+        print(ndjson(&lines)?.trim_end())?;
+    } else {
+        let limit = opened.model.limit().map_or("no limit is known".into(), |l| {
+            format!("limit {l:.4}, the largest score among {} good pictures", opened.model.pictures.len())
+        });
+        let (looked, out) = (samples.len() - missed.failed.len(), args.output.display());
+        print(&format!("{above} of {looked} pictures are above the limit ({limit})\nresults   {out}"))?;
     }
-    let limit = opened.model.limit().map_or("no limit is known".into(), |l| {
-        format!("limit {l:.4}, the largest score among {} good pictures", opened.model.pictures.len())
-    });
-    print(&format!(
-        "{above} of {} pictures are above the limit ({limit})\nresults   {}",
-        samples.len(),
-        args.output.display()
-    ))
+    failed(&samples, &missed)?;
+    if above > 0 && args.exit_code {
+        return Err(Error::Rejects(format!("{above} pictures are above the limit")));
+    }
+    Ok(())
 }

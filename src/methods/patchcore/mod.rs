@@ -108,6 +108,12 @@ impl Config {
         Ok(())
     }
 
+    /// The choices that patch vectors depend on, the others as in the preset.
+    pub fn for_features(&self) -> Config {
+        let Config { ratio, neighbors, reweight, .. } = Config::new(self.preset);
+        Config { ratio, neighbors, reweight, ..self.clone() }
+    }
+
     /// What pictures go through before `model` sees them.
     pub fn preprocess(&self, model: &Model) -> Preprocess {
         let (scaling, crop) = match self.crop {

@@ -1,6 +1,6 @@
 //! A fitted model, and its file: the bank, where each of its rows comes from, the backbone, and every choice made.
 
-use super::{Config, Geometry};
+use super::{Config, Geometry, Preset};
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
 use crate::weights::Weights;
@@ -49,6 +49,8 @@ pub struct Model {
     pub pictures: Vec<Seen>,
     /// Score of each of them against the bank without its own rows.
     pub scores: Vec<f64>,
+    /// Largest value of each one's anomaly map, made without its own rows.
+    pub peaks: Vec<f64>,
     /// Good pictures kept aside for testing.
     pub held_out: Vec<Seen>,
 }
@@ -70,10 +72,39 @@ struct Facts {
 
 const METHOD: &str = "patchcore";
 
+fn largest(scores: &[f64]) -> Option<f64> {
+    scores.iter().copied().filter(|s| s.is_finite()).reduce(f64::max)
+}
+
+fn doubles(values: &[f64]) -> Stored {
+    let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    Stored { dtype: Dtype::F64, shape: vec![values.len()], bytes }
+}
+
 impl Model {
     /// The largest score of a good picture against the others' rows; none where there is one picture only.
     pub fn limit(&self) -> Option<f64> {
-        self.scores.iter().copied().filter(|s| s.is_finite()).reduce(f64::max)
+        largest(&self.scores)
+    }
+
+    /// The same of the anomaly maps: what a pixel of a good picture does not pass.
+    pub fn map_limit(&self) -> Option<f64> {
+        largest(&self.peaks)
+    }
+
+    /// How far rows of the bank are apart, the median of some pairs by the preset's distance: a scale where no limit is known.
+    pub fn spread(&self) -> f64 {
+        const PAIRS: usize = 101;
+        let (n, d) = (self.bank.shape.dim(0), self.bank.shape.last().max(1));
+        let row = |i: usize| self.bank.data.chunks_exact(d).nth(i % n.max(1)).unwrap_or_default();
+        let pair = |i: usize| {
+            let (a, b) = (row(i * n / PAIRS), row(i * n / PAIRS + n / 2 + 1));
+            let squares = a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum::<f64>();
+            if self.config.preset == Preset::Official { squares } else { squares.sqrt() }
+        };
+        let mut apart: Vec<f64> = (0..PAIRS).map(pair).collect();
+        apart.sort_unstable_by(f64::total_cmp);
+        apart.get(PAIRS / 2).copied().filter(|v| *v > 0.0).unwrap_or(1.0)
     }
 
     /// Which rows of the bank come from picture `i`: from and up to.
@@ -110,14 +141,8 @@ impl Model {
                     bytes: self.sources.iter().flatten().flat_map(|v| v.to_le_bytes()).collect(),
                 },
             ),
-            (
-                "train.score".to_string(),
-                Stored {
-                    dtype: Dtype::F64,
-                    shape: vec![self.scores.len()],
-                    bytes: self.scores.iter().flat_map(|v| v.to_le_bytes()).collect(),
-                },
-            ),
+            ("train.score".to_string(), doubles(&self.scores)),
+            ("train.peak".to_string(), doubles(&self.peaks)),
         ]);
         let weights = self.backbone.weights.iter().flat_map(|w| w.tensors());
         tensors.extend(weights.map(|(k, t)| (format!("backbone.{k}"), floats(t, true))));
@@ -137,8 +162,9 @@ impl Model {
             Some(t) => Err(fail(format!("tensor {name} is of type {:?}, {dtype:?} is wanted", t.dtype))),
             None => Err(fail(format!("tensor {name} is missing"))),
         };
-        let (bank, source, score) =
-            (take("bank", Dtype::F32)?, take("bank.source", Dtype::U32)?, take("train.score", Dtype::F64)?);
+        let (bank, source) = (take("bank", Dtype::F32)?, take("bank.source", Dtype::U32)?);
+        let [score, peak] = [take("train.score", Dtype::F64)?, take("train.peak", Dtype::F64)?]
+            .map(|t| t.bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect::<Vec<f64>>());
         let named = tensors.iter().filter_map(|(k, t)| Some((k.strip_prefix("backbone.")?.to_string(), tensor(t)?)));
         let weights = facts.backbone_embedded.then(|| Weights::from_tensors(named));
         let words = source.bytes.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)).collect::<Vec<u32>>();
@@ -148,7 +174,8 @@ impl Model {
             backbone: Backbone { name: facts.backbone, sha256: facts.backbone_sha256, weights },
             bank: Arc::new(tensor(&bank).ok_or_else(|| fail("its bank has too many axes".into()))?),
             sources: words.as_chunks::<2>().0.to_vec(),
-            scores: score.bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect(),
+            scores: score,
+            peaks: peak,
             pictures: facts.pictures,
             held_out: facts.held_out,
         };
@@ -170,8 +197,10 @@ impl Model {
         if !self.sources.is_sorted_by(|a, b| a < b) || !self.sources.iter().all(known) {
             return Err("rows of its bank come from places that do not exist, or are out of order".into());
         }
-        if self.scores.len() != self.pictures.len() {
-            return Err(format!("{} scores are there for {} pictures", self.scores.len(), self.pictures.len()));
+        for scores in [&self.scores, &self.peaks] {
+            if scores.len() != self.pictures.len() {
+                return Err(format!("{} scores are there for {} pictures", scores.len(), self.pictures.len()));
+            }
         }
         match &self.backbone.weights {
             Some(w) if w.sha256() != self.backbone.sha256 => Err("its backbone is not the one it names".into()),

@@ -42,8 +42,8 @@ pub fn parts(rows: &Tensor, most: usize) -> Vec<Arc<Tensor>> {
 
 impl Selector {
     /// To select `wanted` of the (projected) `rows` `[n, d]`.
-    pub fn new(gpu: &Gpu, rows: &Tensor, wanted: usize, limit_memory: Option<u64>) -> Selector {
-        let parts = parts(rows, rows_per_part(gpu, rows.shape.last()));
+    pub fn new(gpu: &Gpu, rows: Tensor, wanted: usize, limit_memory: Option<u64>) -> Selector {
+        let parts = parts(&rows, rows_per_part(gpu, rows.shape.last()));
         let anchors =
             parts.iter().map(|p| Tensor::new([p.shape.dim(0)], vec![f32::INFINITY; p.shape.dim(0)])).collect();
         Selector { parts, anchors, picks: vec![], wanted, limit_memory, exhausted: false }

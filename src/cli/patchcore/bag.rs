@@ -1,0 +1,236 @@
+//! Patch vectors of the training pictures: in memory as far as they may be, and in a file from which an interrupted fit goes on.
+//!
+//! The file: a line with the format and a key, then one record for each picture: its number (u64), its file's SHA-256 (64 hexadecimal
+//! digits), rows and projected rows (f32), and the SHA-256 of all this. A record that a crash cut off is found and made again.
+
+use super::load::read;
+use crate::cli::output;
+use crate::cli::session::Session;
+use crate::data::dataset::Sample;
+use crate::error::{Error, Result};
+use crate::weights::container::sha256;
+use std::borrow::Cow;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// Hexadecimal digits of a hash.
+const HASH: usize = 64;
+
+/// Numbers that one picture gives.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Patch vectors times their values.
+    pub rows: usize,
+    /// Patch vectors times their projected values; 0 without projection.
+    pub projected: usize,
+}
+
+impl Sizes {
+    fn record(&self) -> usize {
+        8 + 2 * HASH + 4 * (self.rows + self.projected)
+    }
+}
+
+/// Patch vectors under way.
+pub struct Bag {
+    sizes: Sizes,
+    /// SHA-256 of the pictures' files, in order.
+    pub pictures: Vec<String>,
+    kept: Vec<Vec<f32>>,
+    projected: Vec<f32>,
+    /// Pictures whose rows may stay in memory.
+    room: usize,
+    all_fit: bool,
+    disk: Option<Disk>,
+}
+
+struct Disk {
+    path: PathBuf,
+    file: File,
+    start: u64,
+}
+
+impl Bag {
+    /// For `pictures` pictures, of whose rows at most `limit` bytes stay in memory. What the file beside `output` holds under the same
+    /// `key` is taken over as far as it is of the same `samples`, unless `fresh`.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if nothing can be written beside `output`, or another fit is writing there.
+    pub fn open(output: &Path, key: &str, sizes: Sizes, samples: &[Sample], limit: u64, fresh: bool) -> Result<Bag> {
+        let room = (limit / (4 * sizes.rows as u64).max(1)).min(samples.len() as u64) as usize;
+        let (kept, projected) = (vec![], Vec::with_capacity(sizes.projected * samples.len()));
+        let all_fit = room == samples.len();
+        let mut bag = Bag { sizes, pictures: vec![], kept, projected, room, all_fit, disk: None };
+        // A device or a pipe has nothing beside it.
+        if output.metadata().is_ok_and(|m| !m.is_file()) {
+            return if all_fit {
+                Ok(bag)
+            } else {
+                Err(Error::Usage(format!(
+                    "{}: name a regular file, since patch vectors beyond --limit-ram go to disk beside it",
+                    output.display()
+                )))
+            };
+        }
+        let mut disk = Disk::open(output, key, fresh)?;
+        bag.take_over(&mut disk, samples).map_err(|e| disk.failed(&e))?;
+        bag.disk = Some(disk);
+        Ok(bag)
+    }
+
+    fn take_over(&mut self, disk: &mut Disk, samples: &[Sample]) -> io::Result<()> {
+        let mut record = vec![0; self.sizes.record()];
+        for (number, sample) in samples.iter().enumerate() {
+            if disk.file.read_exact(&mut record).is_err() {
+                break;
+            }
+            let (content, own) = record.split_at(record.len() - HASH);
+            let (head, values) = content.split_at(8 + HASH);
+            let same =
+                |bytes: Vec<u8>| head.split_at(8) == (&(number as u64).to_le_bytes()[..], sha256(&bytes).as_bytes());
+            if sha256(content).as_bytes() != own || !read(&sample.path).is_ok_and(same) {
+                break;
+            }
+            let values: Vec<f32> = bytemuck::pod_collect_to_vec(values);
+            let (rows, projected) = values.split_at(self.sizes.rows);
+            self.keep(String::from_utf8_lossy(head.split_at(8).1).into_owned(), rows, projected);
+        }
+        let end = disk.start + (self.pictures.len() * self.sizes.record()) as u64;
+        disk.file.set_len(end)?;
+        disk.file.seek(SeekFrom::Start(end)).map(drop)
+    }
+
+    fn keep(&mut self, sha256: String, rows: &[f32], projected: &[f32]) {
+        self.pictures.push(sha256);
+        self.projected.extend_from_slice(projected);
+        if self.kept.len() < self.room {
+            self.kept.push(rows.to_vec());
+        }
+    }
+
+    /// Adds the next picture.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if the file cannot be written and the rows do not all fit in memory.
+    pub fn push(&mut self, session: &Session, sha256: String, rows: &[f32], projected: &[f32]) -> Result<()> {
+        if let Some(disk) = &mut self.disk {
+            let number = self.pictures.len() as u64;
+            match disk.append(number, &sha256, rows, projected) {
+                Ok(()) => {}
+                Err(e) if self.all_fit => {
+                    session.say(&format!("note: {}; it goes on in memory and cannot be resumed", disk.failed(&e)));
+                    self.remove();
+                }
+                Err(e) => return Err(disk.failed(&e)),
+            }
+        }
+        self.keep(sha256, rows, projected);
+        Ok(())
+    }
+
+    /// Patch vectors of picture `i`.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if the file can no longer be read.
+    pub fn rows(&self, i: usize) -> Result<Cow<'_, [f32]>> {
+        match (self.kept.get(i), &self.disk) {
+            (Some(rows), _) => Ok(Cow::Borrowed(rows)),
+            (None, Some(disk)) => disk.rows(i, self.sizes).map(Cow::Owned).map_err(|e| disk.failed(&e)),
+            (None, None) => Err(Error::Output(format!("patch vectors of picture {i} are gone"))),
+        }
+    }
+
+    /// What the selection looks at, picture by picture: the projected rows, or the rows themselves; no longer here afterwards.
+    ///
+    /// # Errors
+    /// As [`Bag::rows`].
+    pub fn take_projected(&mut self) -> Result<Vec<f32>> {
+        if self.sizes.projected > 0 {
+            return Ok(std::mem::take(&mut self.projected));
+        }
+        let mut all = Vec::with_capacity(self.sizes.rows * self.pictures.len());
+        for i in 0..self.pictures.len() {
+            all.extend_from_slice(&self.rows(i)?);
+        }
+        Ok(all)
+    }
+
+    /// Where the rows are, in words.
+    pub fn describe(&self, pictures: usize) -> String {
+        let mib = |n: usize| (4 * self.sizes.rows * n) as f64 / f64::from(1 << 20);
+        let (all, kept) = (mib(pictures), mib(self.room.min(pictures)));
+        if self.all_fit {
+            format!("{all:.0} MiB, in memory")
+        } else {
+            format!("{all:.0} MiB, {kept:.0} of them in memory, the rest on disk")
+        }
+    }
+
+    /// What an interrupt leaves behind.
+    pub fn left(&self) -> String {
+        match &self.disk {
+            Some(disk) => format!(
+                "the patch vectors made so far are in {}; run the same command again to go on from there",
+                disk.path.display()
+            ),
+            None => "nothing was written".into(),
+        }
+    }
+
+    /// Removes the file.
+    pub fn remove(&mut self) {
+        if let Some(disk) = self.disk.take()
+            && let Err(e) = std::fs::remove_file(&disk.path)
+        {
+            output::note(&format!("note: {} cannot be removed: {e}", disk.path.display()));
+        }
+    }
+}
+
+impl Disk {
+    fn open(output: &Path, key: &str, fresh: bool) -> Result<Disk> {
+        let mut name = output.as_os_str().to_owned();
+        name.push(".features");
+        let path = PathBuf::from(name);
+        let fail = |e: io::Error| Error::Output(format!("{} cannot be written: {e}", path.display()));
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(fail)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::Output(format!("{}: another fit is writing it; wait for its end", path.display())));
+            }
+            Err(TryLockError::Error(e)) => return Err(fail(e)),
+        }
+        let line = format!("lupe features 1 {key}\n");
+        let mut found = vec![0; line.len()];
+        if fresh || file.read_exact(&mut found).is_err() || found != line.as_bytes() {
+            file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(fail)?;
+            file.write_all(line.as_bytes()).map_err(fail)?;
+        }
+        Ok(Disk { path, file, start: line.len() as u64 })
+    }
+
+    fn append(&mut self, number: u64, picture: &str, rows: &[f32], projected: &[f32]) -> io::Result<()> {
+        let mut record = number.to_le_bytes().to_vec();
+        record.extend_from_slice(picture.as_bytes());
+        record.extend_from_slice(bytemuck::cast_slice(rows));
+        record.extend_from_slice(bytemuck::cast_slice(projected));
+        let own = sha256(&record);
+        record.extend_from_slice(own.as_bytes());
+        self.file.write_all(&record)
+    }
+
+    fn rows(&self, i: usize, sizes: Sizes) -> io::Result<Vec<f32>> {
+        let mut bytes = vec![0; 4 * sizes.rows];
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(self.start + (i * sizes.record() + 8 + HASH) as u64))?;
+        file.read_exact(&mut bytes)?;
+        Ok(bytemuck::pod_collect_to_vec(&bytes))
+    }
+
+    fn failed(&self, e: &io::Error) -> Error {
+        Error::Output(format!("{} cannot be written: {e}", self.path.display()))
+    }
+}

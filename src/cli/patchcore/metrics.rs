@@ -1,0 +1,150 @@
+//! `metrics.json`: what is counted along an evaluation, and what comes of it.
+
+use super::features::Looked;
+use super::predict::Opened;
+use crate::data::dataset::{Sample, good};
+use crate::data::render::full_map;
+use crate::error::Result;
+use crate::methods::metrics::{PixelMetrics, Pixels, Ranking, Value, ranking};
+use crate::methods::patchcore::Preset;
+use crate::methods::patchcore::score::Scored;
+use comfy_table::{Table, presets};
+use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
+
+/// Bytes that one pixel of `pixel_full` takes.
+const PIXEL: u64 = 8;
+
+/// What is counted along the way.
+pub struct Sums {
+    /// Whether there are masks.
+    masked: bool,
+    scores: Vec<(f64, bool)>,
+    by_defect: BTreeMap<String, Vec<f64>>,
+    pixel: Pixels<f32>,
+    /// At the pictures' own size, as long as there is room.
+    full: Option<Pixels<f32>>,
+    room: u64,
+    unseen: u64,
+}
+
+impl Sums {
+    /// Counts pixels too where pictures are `masked`; those at the pictures' own size in `room` bytes.
+    pub fn new(masked: bool, room: u64) -> Sums {
+        let (scores, by_defect, pixel, full) = (vec![], BTreeMap::new(), Pixels::new(), Some(Pixels::new()));
+        Sums { masked, scores, by_defect, pixel, full, room, unseen: 0 }
+    }
+
+    /// Pictures that were counted.
+    pub fn pictures(&self) -> usize {
+        self.scores.len()
+    }
+
+    /// Counts a picture.
+    pub fn add(&mut self, opened: &Opened, sample: &Sample, looked: &Looked, scored: &Scored) -> Result<()> {
+        self.scores.push((scored.score, !good(sample)));
+        if !good(sample) {
+            self.by_defect.entry(sample.label.clone()).or_default().push(scored.score);
+        }
+        if !self.masked {
+            return Ok(());
+        }
+        let (map, size) = (&scored.map.data, scored.map.shape.last());
+        let nearest = opened.model.config.preset == Preset::Anomalib;
+        let view = looked.mask.as_ref().map(|m| m.sized(&opened.preprocess, nearest)).transpose()?;
+        self.pixel.add(map, view.as_deref(), size)?;
+        let (w, h) = (looked.picture.width, looked.picture.height);
+        let area = opened.preprocess.area(w, h);
+        let full = full_map(map, size, size, area, w, h);
+        if let Some(m) = &looked.mask {
+            self.unseen += m.bits.iter().zip(&full).filter(|(b, v)| **b && **v == f32::NEG_INFINITY).count() as u64;
+        }
+        let bytes = PIXEL * full.len() as u64;
+        match &mut self.full {
+            Some(pixels) if bytes <= self.room => {
+                self.room -= bytes;
+                pixels.add(&full, looked.mask.as_ref().map(|m| m.bits.as_slice()), w)
+            }
+            full => {
+                *full = None; // what was counted so far is of no use
+                Ok(())
+            }
+        }
+    }
+
+    /// All metrics. `counts` are added to the counts; a metric that is undefined is null, with its reason.
+    pub fn finish(self, counts: Map<String, Json>, model: Json, device: Json) -> Result<Json> {
+        let goods: Vec<f64> = self.scores.iter().filter(|s| !s.1).map(|s| s.0).collect();
+        let mut by_defect = Map::new();
+        for (name, scores) in &self.by_defect {
+            let samples = goods.iter().map(|&s| (s, false)).chain(scores.iter().map(|&s| (s, true)));
+            by_defect.insert(name.clone(), facts(&ranking(&samples.collect::<Vec<_>>())?, &[]));
+        }
+        let mut all = Map::from_iter([
+            ("test_good".to_string(), json!(goods.len())),
+            ("test_defective".into(), json!(self.scores.len() - goods.len())),
+            ("regions".into(), json!(self.pixel.counts().regions)),
+            ("defect_pixels".into(), json!(self.pixel.counts().defect_pixels)),
+            ("defect_pixels_unseen".into(), json!(self.unseen)),
+        ]);
+        all.extend(counts);
+        let (view, full) = match (self.masked, self.full) {
+            (false, _) => (nothing("no picture has a mask"), nothing("no picture has a mask")),
+            (true, None) => (pixel(&self.pixel.finish()?), nothing("more memory than --limit-ram is needed")),
+            (true, Some(full)) => (pixel(&self.pixel.finish()?), pixel(&full.finish()?)),
+        };
+        Ok(json!({
+            "schema": 1,
+            "image": facts(&ranking(&self.scores)?, &[]),
+            "pixel": view,
+            "pixel_full": full,
+            "by_defect": by_defect,
+            "counts": all,
+            "model": model,
+            "device": device,
+        }))
+    }
+}
+
+const IMAGE: [&str; 4] = ["auroc", "ap", "f1_max", "f1_threshold"];
+const PIXELS: [&str; 6] = ["auroc", "ap", "f1_max", "f1_threshold", "aupro_30", "aupro_05"];
+
+/// Pixel metrics that are all undefined for the same reason.
+fn nothing(why: &str) -> Json {
+    let of = |value: Json| PIXELS.iter().map(|k| (k.to_string(), value.clone())).collect::<Map<_, _>>();
+    let mut map = of(Json::Null);
+    map.insert("undefined".into(), of(json!(why)).into());
+    map.into()
+}
+
+/// Metrics by name, and the reasons of those that are undefined.
+fn facts(r: &Ranking, more: &[(&str, &Value)]) -> Json {
+    let plain = [&r.auroc, &r.ap, &r.f1_max, &r.f1_threshold];
+    let all: Vec<(&str, &Value)> = IMAGE.into_iter().zip(plain).chain(more.iter().copied()).collect();
+    let value = |v: &Value| v.map_or(Json::Null, |v| json!(v));
+    let mut map: Map<String, Json> = all.iter().map(|(k, v)| (k.to_string(), value(v))).collect();
+    let why: Map<String, Json> =
+        all.iter().filter_map(|(k, v)| Some((k.to_string(), json!(v.as_ref().err()?)))).collect();
+    if !why.is_empty() {
+        map.insert("undefined".into(), why.into());
+    }
+    map.into()
+}
+
+fn pixel(m: &PixelMetrics) -> Json {
+    facts(&m.ranking, &[("aupro_30", &m.aupro_30), ("aupro_05", &m.aupro_05)])
+}
+
+/// The metrics as a table, undefined ones as `-`.
+pub fn table(metrics: &Json) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["", "AUROC", "AP", "F1-max", "at", "AUPRO 0.3", "AUPRO 0.05"]);
+    for part in ["image", "pixel", "pixel_full"] {
+        let cell = |name: &&str| {
+            let value = metrics.get(part).and_then(|p| p.get(*name)).and_then(Json::as_f64);
+            value.map_or("-".into(), |v| format!("{v:.4}"))
+        };
+        table.add_row(std::iter::once(part.to_string()).chain(PIXELS.iter().map(cell)));
+    }
+    table.to_string()
+}
