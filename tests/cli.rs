@@ -1,80 +1,13 @@
 //! The binary as a user meets it: results, messages, exit codes, files that appear whole or not at all.
 
+mod common;
+
+use common::program::{Bench, done, lupe, no_gpu, refused, text};
 use lupe::tensor::Tensor;
 use lupe::weights::{Weights, safetensors};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
-struct Bench {
-    dir: tempfile::TempDir,
-}
-
-impl Bench {
-    fn new() -> Bench {
-        Bench { dir: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    /// A small photograph-like PNG.
-    fn picture(&self, name: &str) -> PathBuf {
-        let path = self.path(name);
-        image::RgbImage::from_fn(80, 70, |x, y| image::Rgb([(x * 3) as u8, (y * 3) as u8, (x * y) as u8]))
-            .save(&path)
-            .unwrap();
-        path
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        fs::write(self.path(name), bytes).unwrap();
-        self.path(name)
-    }
-
-    fn files(&self) -> Vec<String> {
-        let names = fs::read_dir(self.dir.path()).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap());
-        let mut names: Vec<String> = names.collect();
-        names.sort();
-        names
-    }
-}
-
-fn lupe() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lupe"));
-    command.env_remove("NODEVICE_SELECT").env_remove("XDG_RUNTIME_DIR");
-    command
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Runs, and holds the exit code and a part of stderr to what is wanted.
-fn refused(command: &mut Command, code: i32, want: &[&str]) {
-    let Output { status, stderr, .. } = command.output().unwrap();
-    let stderr = text(&stderr);
-    assert_eq!(status.code(), Some(code), "{command:?}: {stderr}");
-    for part in want {
-        assert!(stderr.contains(part), "{command:?}: \"{part}\" is not in: {stderr}");
-    }
-}
-
-fn done(command: &mut Command) -> String {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    assert!(status.success(), "{command:?}: {}", text(&stderr));
-    text(&stdout)
-}
-
-/// Whether what needs a GPU is skipped, said aloud.
-fn no_gpu() -> bool {
-    let skip = std::env::var_os("LUPE_NO_GPU").is_some();
-    if skip {
-        println!("LUPE_NO_GPU is set: skipped");
-    }
-    skip
-}
+use std::path::Path;
+use std::process::Command;
 
 #[test]
 fn help_has_examples_and_the_exit_codes() {

@@ -32,7 +32,7 @@ pub fn with_file<T>(path: &Path, f: impl FnOnce(&[u8]) -> Result<T>) -> Result<T
     let file = File::open(path).map_err(|e| fail(format!("cannot be opened: {e}")))?;
     let meta = file.metadata().map_err(|e| fail(format!("cannot be read: {e}")))?;
     if !meta.is_file() {
-        return Err(fail("is no regular file; give a .safetensors file".into()));
+        return Err(fail("is no regular file; name the file itself".into()));
     }
     // SAFETY: the file is only read; a program that shortens it meanwhile ends this process by a signal, as with any mapped file,
     // and cannot make it read anything else.

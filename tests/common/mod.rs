@@ -3,5 +3,7 @@
 
 pub mod faults;
 pub mod hash;
+pub mod parts;
+pub mod program;
 pub mod sweep;
 pub mod vectors;

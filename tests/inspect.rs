@@ -1,0 +1,292 @@
+//! `lupe patchcore` as a user meets it: fit, predict, eval, what they write, and that it is the same bits every time.
+
+mod common;
+
+use common::parts::{data_set, fit, fitted, part, patchcore, spoiled};
+use common::program::{Bench, done, no_gpu, refused, text};
+use common::vectors::close;
+use lupe::methods::patchcore::model::Model;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// Every file below a folder but the times.
+fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let (mut found, mut open) = (BTreeMap::new(), vec![folder.to_path_buf()]);
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()));
+        } else if !path.ends_with("timing.ndjson") {
+            let name = path.strip_prefix(folder).unwrap().to_str().unwrap().to_string();
+            found.insert(name, fs::read(&path).unwrap());
+        }
+    }
+    found
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    fs::read_to_string(path).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn the_same_bits_twice_in_another_process_and_at_any_batch() {
+    if no_gpu() {
+        return;
+    }
+    let b = Bench::new();
+    let (data, model) = fitted(&b);
+    let first = fs::read(&model).unwrap();
+    let run = |batch: &str, ram: &str| {
+        let (again, out) = (b.path("again.lupe"), b.path(&format!("out{batch}")));
+        done(fit(&data, &again).args(["--batch", batch, "--limit-ram", ram]));
+        assert!(fs::read(&again).unwrap() == first, "batch {batch}, {ram}: another model");
+        let words = ["--batch", batch, "--maps", "--masks", "--dump-features"];
+        done(patchcore(&["eval"]).arg(&again).arg(&data).arg("-o").arg(&out).args(words));
+        contents(&out)
+    };
+    let (one, eight) = (run("1", "4G"), run("8", "1M")); // 1M: the patch vectors are read from disk
+    assert!(one == eight, "batches of 1 and 8 give other results");
+    assert_eq!(one.keys().filter(|k| k.starts_with("heatmaps/test/spot/")).count(), 3);
+    assert!(!b.path("again.lupe.features").exists(), "the work file is left");
+    let text = String::from_utf8_lossy(&first);
+    assert!(!text.contains(b.dir.path().to_str().unwrap()), "an absolute path in the model");
+    done(fit(&data, &b.path("seed.lupe")).args(["--seed", "1"]));
+    assert!(
+        Model::from_bytes(&fs::read(b.path("seed.lupe")).unwrap(), "").unwrap().sources
+            != Model::from_bytes(&first, "").unwrap().sources
+    );
+}
+
+#[test]
+fn what_eval_writes() {
+    if no_gpu() {
+        return;
+    }
+    let b = Bench::new();
+    let (data, model) = fitted(&b);
+    let out = b.path("out");
+    let table = done(patchcore(&["eval"]).arg(&model).arg(&data).arg("-o").arg(&out).args(["--maps", "--masks"]));
+    assert!(table.contains("pixel_full") && table.contains("AUPRO"), "{table}");
+    let metrics = json(&out.join("metrics.json"));
+    assert_eq!(metrics["schema"], 1);
+    for (part, names) in [
+        ("image", &["auroc", "ap", "f1_max", "f1_threshold"][..]),
+        ("pixel", &["auroc", "ap", "f1_max", "f1_threshold", "aupro_30", "aupro_05"]),
+        ("pixel_full", &["auroc", "ap", "f1_max", "f1_threshold", "aupro_30", "aupro_05"]),
+    ] {
+        for name in names {
+            assert!(metrics[part][name].is_f64(), "{part}.{name}");
+        }
+    }
+    assert_eq!(metrics["by_defect"]["spot"]["auroc"], 1.0, "the spots are found");
+    assert!(metrics["pixel"]["auroc"].as_f64().unwrap() > 0.9, "{metrics}");
+    let count = |name: &str| metrics["counts"][name].as_u64().unwrap();
+    let names = ["train", "test_good", "test_defective", "regions", "skipped_seen", "defect_pixels_unseen", "failed"];
+    assert_eq!(names.map(count), [6, 2, 3, 3, 0, 0, 0]);
+    assert!(count("defect_pixels") > 100 && metrics["device"]["driver_info"].is_string());
+    let results = lines(&out.join("results.ndjson"));
+    let paths: Vec<&str> = results.iter().map(|l| l["path"].as_str().unwrap()).collect();
+    assert_eq!(
+        paths,
+        ["test/good/000.png", "test/good/001.png", "test/spot/000.png", "test/spot/001.png", "test/spot/002.png"]
+    );
+    for line in &results {
+        let defective = line["label"] == "spot";
+        assert_eq!(line["above"], line["score"].as_f64() > line["limit"].as_f64());
+        assert_eq!(line["crop"], serde_json::json!([4.0, 4.0, 64.0, 64.0]));
+        let peak = [&line["peak"][0], &line["peak"][1]].map(|v| v.as_f64().unwrap());
+        assert!(!defective || peak.iter().all(|v| (26.0..48.0).contains(v)), "the peak lies on the spot: {line}");
+        assert!(!defective || line["above"] == true, "{line}");
+    }
+    let times = lines(&out.join("timing.ndjson"));
+    assert!(times.len() == 5 && ["decode", "features", "scoring", "writing"].iter().all(|k| times[4][k].is_f64()));
+    let mask = image::open(out.join("masks/test/spot/001.png")).unwrap().into_luma8();
+    assert_eq!((mask.dimensions(), mask.get_pixel(36, 34).0, mask.get_pixel(2, 2).0), ((72, 72), [255], [0]));
+    let heat = image::open(out.join("heatmaps/test/spot/001.png")).unwrap();
+    assert!(heat.height() == 72 && heat.width() > 72, "the scale stands beside the picture");
+    done(patchcore(&["eval"]).arg(&model).arg(&data).arg("-o").arg(&out).args(["--format", "csv", "--no-heatmaps"]));
+    let mut table = csv::Reader::from_path(out.join("results.csv")).unwrap();
+    let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
+    assert_eq!((rows.len(), &rows[2][0], &rows[2][1], &rows[2][4]), (5, "test/spot/000.png", "spot", "true"));
+    assert!(!out.join("results.ndjson").exists(), "the other format of an earlier run");
+}
+
+fn npy(path: &Path) -> (Vec<u64>, Vec<f32>) {
+    let bytes = fs::read(path).unwrap();
+    let file = npyz::NpyFile::new(&bytes[..]).unwrap();
+    (file.shape().to_vec(), file.into_vec().unwrap())
+}
+
+/// Scores of places, and the picture's, from patch vectors and bank in f64; `squared` as the official implementation has it.
+fn by_hand(rows: &[f32], model: &Model, squared: bool) -> (Vec<f64>, f64) {
+    let d = model.geometry.dim;
+    let apart =
+        |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum::<f64>();
+    let bank: Vec<&[f32]> = model.bank.data.chunks(d).collect();
+    let nearest = |q: &[f32]| {
+        let all = bank.iter().enumerate().map(|(i, m)| (apart(q, m), i));
+        all.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap()
+    };
+    let places: Vec<(f64, usize)> = rows.chunks(d).map(nearest).collect();
+    let scores: Vec<f64> = places.iter().map(|p| if squared { p.0 } else { p.0.sqrt() }).collect();
+    let (at, highest) = scores.iter().copied().enumerate().fold((0, 0.0), |b, s| if s.1 > b.1 { s } else { b });
+    if squared {
+        return (scores, highest);
+    }
+    // The paper's formula (7): the nine rows nearest to the nearest row, that one first.
+    let own = bank[places[at].1];
+    let mut around: Vec<(f64, usize)> = bank.iter().enumerate().map(|(i, m)| (apart(own, m), i)).collect();
+    around.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let query = &rows[at * d..][..d];
+    let distances: Vec<f64> = around.iter().take(9).map(|a| apart(query, bank[a.1]).sqrt()).collect();
+    let top = distances.iter().copied().fold(0.0, f64::max);
+    let sum: f64 = distances.iter().map(|v| (v - top).exp()).sum();
+    (scores, highest * (1.0 - (distances[0] - top).exp() / sum))
+}
+
+/// Scores of `n x n` places brought to `size` and blurred, in f64.
+fn map_by_hand(scores: &[f64], n: usize, size: usize, official: bool) -> Vec<f32> {
+    let up = |x: usize, y: usize| -> f64 {
+        if !official {
+            return scores[y * n / size * n + x * n / size];
+        }
+        let along = |v: usize| {
+            let at = ((v as f64 + 0.5) * n as f64 / size as f64 - 0.5).max(0.0);
+            (at as usize, (at as usize + 1).min(n - 1), at.fract())
+        };
+        let ((x0, x1, fx), (y0, y1, fy)) = (along(x), along(y));
+        let row = |y: usize| scores[y * n + x0] * (1.0 - fx) + scores[y * n + x1] * fx;
+        row(y0) * (1.0 - fy) + row(y1) * fy
+    };
+    let taps: Vec<f64> = (-16i64..=16).map(|t| (-(t * t) as f64 / 32.0).exp()).collect();
+    let total: f64 = taps.iter().sum();
+    // scipy's "reflect" repeats the edge pixel, torch's does not.
+    let mirror = |v: i64| {
+        let last = size as i64 - 1;
+        (if v < 0 {
+            if official { -v - 1 } else { -v }
+        } else if v > last {
+            if official { 2 * last + 1 - v } else { 2 * last - v }
+        } else {
+            v
+        }) as usize
+    };
+    let blur = |get: &dyn Fn(usize) -> f64, at: usize| {
+        taps.iter().enumerate().map(|(t, w)| w / total * get(mirror(at as i64 + t as i64 - 16))).sum::<f64>()
+    };
+    let rows: Vec<f64> = (0..size * size).map(|i| blur(&|x| up(x, i / size), i % size)).collect();
+    (0..size * size).map(|i| blur(&|y| rows[y * size + i % size], i / size) as f32).collect()
+}
+
+#[test]
+fn score_and_map_are_what_features_and_bank_say() {
+    if no_gpu() {
+        return;
+    }
+    let b = Bench::new();
+    let (data, _) = fitted(&b);
+    for preset in ["official", "anomalib"] {
+        let (official, model, out) = (preset == "official", b.path("p.lupe"), b.path(preset));
+        done(fit(&data, &model).args(["--preset", preset, "--ratio", "0.5"]));
+        // Without crop a picture of the network's size is its own map, in the middle of a crop of 72 too.
+        let picture = b.path("x.png");
+        let (w, h) = if official { (72, 72) } else { (64, 64) };
+        spoiled(300, w, h).0.save(&picture).unwrap();
+        let words = ["--maps=npy", "--dump-features", "--no-heatmaps"];
+        done(patchcore(&["predict"]).arg(&model).arg(&picture).arg("-o").arg(&out).args(words));
+        let fitted = Model::from_bytes(&fs::read(&model).unwrap(), "").unwrap();
+        let (shape, rows) = npy(&out.join("features/x.npy"));
+        assert_eq!(shape, [64, fitted.geometry.dim as u64]);
+        let (places, score) = by_hand(&rows, &fitted, official);
+        let got = lines(&out.join("results.ndjson"))[0]["score"].as_f64().unwrap();
+        assert!((got - score).abs() <= 1e-5 * score, "{preset}: {got} against {score}");
+        let (shape, map) = npy(&out.join("maps/x.npy"));
+        assert_eq!(shape, [u64::from(h), u64::from(w)]);
+        let edge = (w as usize - 64) / 2;
+        let inside: Vec<f32> = (0..64 * 64).map(|i| map[(i / 64 + edge) * w as usize + i % 64 + edge]).collect();
+        close(preset, &inside, &map_by_hand(&places, 8, 64, official), 1e-5);
+        assert!(!official || map[0] == f32::NEG_INFINITY, "outside the crop nothing was looked at");
+    }
+}
+
+#[test]
+fn folders_of_every_kind_and_pictures_of_every_size() {
+    if no_gpu() {
+        return;
+    }
+    let b = Bench::new();
+    let (data, model) = fitted(&b);
+    // Good pictures and defects beside each other: every fifth good one is kept aside, and eval finds it again.
+    let plain = b.path("plain");
+    fs::create_dir_all(plain.join("good")).unwrap();
+    fs::create_dir_all(plain.join("spot")).unwrap();
+    for n in 0..6 {
+        part(n, 72, 72).save(plain.join(format!("good/{n}.png"))).unwrap();
+    }
+    spoiled(1, 72, 72).0.save(plain.join("spot/a.png")).unwrap();
+    let (kept, out) = (b.path("plain.lupe"), b.path("out"));
+    done(&mut fit(&plain, &kept));
+    let held = Model::from_bytes(&fs::read(&kept).unwrap(), "").unwrap().held_out;
+    assert_eq!(held.iter().map(|h| h.name.as_str()).collect::<Vec<_>>(), ["good/4.png"]);
+    done(patchcore(&["eval"]).arg(&kept).arg(&plain).arg("-o").arg(&out));
+    let metrics = json(&out.join("metrics.json"));
+    assert_eq!((&metrics["counts"]["test_good"], &metrics["counts"]["test_defective"]), (&1.into(), &1.into()));
+    assert!(metrics["pixel"]["auroc"].is_null() && metrics["pixel"]["undefined"]["auroc"].is_string(), "no masks");
+    // A picture that was fitted on is left out, unless it is asked for.
+    fs::copy(data.join("train/good/000.png"), data.join("test/good/copy.png")).unwrap();
+    let eval = |more: &[&str]| {
+        let run = patchcore(&["eval"]).arg(&model).arg(&data).arg("-o").arg(&out).args(more).output().unwrap();
+        assert!(run.status.success(), "{}", text(&run.stderr));
+        let counts = json(&out.join("metrics.json"))["counts"].clone();
+        (counts["skipped_seen"].as_u64(), counts["test_good"].as_u64(), text(&run.stderr).contains("warning"))
+    };
+    assert_eq!(eval(&[]), (Some(1), Some(2), false));
+    assert_eq!(eval(&["--allow-seen"]), (Some(0), Some(3), true));
+    // 12 megapixels, a single pixel, a strip: in one folder.
+    let mixed = b.path("mixed/deep");
+    fs::create_dir_all(&mixed).unwrap();
+    part(7, 4000, 3000).save(mixed.join("large.jpg")).unwrap();
+    part(8, 1, 1).save(mixed.join("one.png")).unwrap();
+    part(9, 300, 40).save(mixed.join("strip.png")).unwrap();
+    let said = done(patchcore(&["predict"]).arg(&model).arg(b.path("mixed")).arg("-o").arg(&out));
+    assert!(said.contains("of 3 pictures") && said.contains("6 good pictures"), "{said}");
+    let results = lines(&out.join("results.ndjson"));
+    assert!(results.iter().all(|l| l["score"].as_f64().is_some_and(f64::is_finite)), "{results:?}");
+    assert_eq!(image::image_dimensions(out.join("heatmaps/deep/large.png")).unwrap().1, 3000);
+    let peak = results[0]["peak"][0].as_f64().unwrap();
+    assert!(results[0]["path"] == "deep/large.jpg" && (500.0..3500.0).contains(&peak), "inside of its crop: {peak}");
+    let rejects = data.join("test/spot");
+    refused(
+        patchcore(&["predict"]).arg(&model).arg(rejects).arg("-o").arg(&out).arg("--exit-code"),
+        1,
+        &["above the limit"],
+    );
+}
+
+#[test]
+fn one_good_picture_gives_scores_but_no_limit() {
+    if no_gpu() {
+        return;
+    }
+    let b = Bench::new();
+    let (data, model, out) = (b.path("data"), b.path("m.lupe"), b.path("out"));
+    data_set(&data, 1, 72, 72);
+    let said = done(fit(&data, &model).args(["--ratio", "1"]));
+    assert!(said.contains("limit     none"), "{said}");
+    done(patchcore(&["predict"]).arg(&model).arg(data.join("test")).arg("-o").arg(&out).args(["--masks"]));
+    let lines = lines(&out.join("results.ndjson"));
+    assert!(lines.iter().all(|l| l["limit"].is_null() && l["above"].is_null() && l["score"].is_f64()));
+    // Pictures of one colour: the selection stops when everything left repeats what it has, and says so.
+    let flat = b.path("flat");
+    fs::create_dir_all(&flat).unwrap();
+    for n in 0..3 {
+        image::RgbImage::from_pixel(72, 72, image::Rgb([90; 3])).save(flat.join(format!("{n}.png"))).unwrap();
+    }
+    let run = fit(&flat, &b.path("flat.lupe")).args(["--ratio", "0.9"]).output().unwrap();
+    assert!(run.status.success() && text(&run.stderr).contains("repetitions"), "{}", text(&run.stderr));
+}
