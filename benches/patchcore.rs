@@ -1,0 +1,110 @@
+//! Times PatchCore's two heavy parts on synthetic rows: `cargo bench --bench patchcore [-- knn|coreset|steps]`.
+//!
+//! The bytes counted are those that must be read: all rows once a pick, the bank once a search.
+
+use lupe::engine::plan::Timing;
+use lupe::engine::{Choice, Gpu, Graph, Options, Plan, Store, Var};
+use lupe::methods::patchcore::select::{Selector, parts, rows_per_part};
+use lupe::methods::patchcore::{Config, Preset};
+use lupe::ops::coreset::k_center;
+use lupe::ops::knn::Metric;
+use lupe::tensor::Tensor;
+use std::time::Instant;
+
+/// Rows without structure, the same every time.
+fn rows(n: usize, d: usize) -> Tensor {
+    let mut state = 1u64;
+    Tensor::from_fn([n, d], |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1u64 << 24) as f32
+    })
+}
+
+fn weights<'g>(graph: &'g Graph, gpu: &Gpu, all: &Tensor) -> Vec<Var<'g>> {
+    let cut = parts(all, rows_per_part(gpu, all.shape.last()));
+    cut.into_iter().enumerate().map(|(i, p)| graph.weight(&format!("rows.{i}"), p)).collect()
+}
+
+fn table(timings: &[Timing]) {
+    for t in timings {
+        let rates = format!("{:>8.1} GFLOP/s {:>7.1} GB/s", t.flops as f64 / t.ns, t.bytes as f64 / t.ns);
+        println!("  {:>9.1} us {rates}  {} | {}", t.ns / 1e3, t.label, t.kernel);
+    }
+}
+
+fn knn(gpu: &Gpu, q: usize, m: usize, d: usize, k: usize) {
+    let (graph, bank, queries) = (Graph::new(), rows(m, d), rows(q, d));
+    let y = graph.input("queries", [q, d]).knn(&weights(&graph, gpu, &bank), k, Metric::SquaredL2, None);
+    let plan = pollster::block_on(Plan::new(gpu, &graph, &[y], &Store::new(), Options::default())).expect("a plan");
+    let run = || {
+        let start = Instant::now();
+        pollster::block_on(plan.run(&[&queries])).expect("a run");
+        start.elapsed().as_secs_f64() * 1e3
+    };
+    run();
+    let mut times: Vec<f64> = (0..7).map(|_| run()).collect();
+    times.sort_by(f64::total_cmp);
+    let (median, flops) = (times[3], 2.0 * (q * m * d) as f64);
+    println!(
+        "knn {q} x {m} x {d}, top {k}: median {median:.1} ms (min {:.1}, max {:.1}), {:.1} GFLOP/s",
+        times[0],
+        times[6],
+        flops / median / 1e6
+    );
+    table(&pollster::block_on(plan.run_timed(&[&queries])).expect("timestamps").1);
+}
+
+fn coreset(gpu: &Gpu, n: usize, d: usize, picks: usize) {
+    let all = rows(n, d);
+    let mut selector = Selector::new(gpu, all, picks, None);
+    let (start, mut marks) = (Instant::now(), vec![]);
+    let mut mark = |done: usize| {
+        marks.push((done, start.elapsed().as_secs_f64()));
+        true
+    };
+    pollster::block_on(selector.run(gpu, &Config::new(Preset::Official), &mut mark)).expect("a selection");
+    let total = start.elapsed().as_secs_f64();
+    let mut each: Vec<f64> =
+        marks.windows(2).map(|w| (w[1].1 - w[0].1) * 1e3 / (w[1].0 - w[0].0).max(1) as f64).collect();
+    let longest = marks.windows(2).map(|w| w[1].1 - w[0].1).fold(0.0, f64::max);
+    each.sort_by(f64::total_cmp);
+    let median = each[each.len() / 2];
+    println!(
+        "coreset {n} x {d}, {picks} picks: {total:.1} s, median {median:.2} ms a pick, {:.1} GB/s; longest time between two answers {longest:.2} s",
+        (4 * n * d) as f64 / median / 1e6
+    );
+}
+
+/// Two picks, dispatch by dispatch.
+fn steps(gpu: &Gpu, n: usize, d: usize) {
+    let (graph, all) = (Graph::new(), rows(n, d));
+    let parts = weights(&graph, gpu, &all);
+    let anchors: Vec<Var> = parts.iter().map(|p| graph.input("anchor", [p.dim(0)])).collect();
+    let state = k_center(&parts, &anchors, 2);
+    let outputs = [state.picks, state.anchors].concat();
+    let plan = pollster::block_on(Plan::new(gpu, &graph, &outputs, &Store::new(), Options::default())).expect("a plan");
+    let far: Vec<Tensor> = anchors.iter().map(|a| Tensor::from_fn(a.shape(), |i| 9.0 + (i % 97) as f32)).collect();
+    let inputs: Vec<&Tensor> = far.iter().collect();
+    pollster::block_on(plan.run(&inputs)).expect("a run");
+    table(&pollster::block_on(plan.run_timed(&inputs)).expect("timestamps").1);
+}
+
+fn main() {
+    let only = std::env::args().skip(1).find(|a| !a.starts_with("--"));
+    let wanted = |name: &str| only.as_ref().is_none_or(|o| o == name);
+    let gpu = pollster::block_on(Gpu::new(&Choice::Auto, None)).expect("an adapter");
+    println!("{} ({} {})", gpu.info.title(), gpu.info.driver, gpu.info.driver_info);
+    if wanted("steps") {
+        steps(&gpu, 160_000, 128);
+    }
+    if wanted("coreset") {
+        coreset(&gpu, 21_952, 128, 2000);
+        coreset(&gpu, 160_000, 128, 500);
+        coreset(&gpu, 300_000, 128, 1000);
+    }
+    if wanted("knn") {
+        knn(&gpu, 784, 2195, 1024, 1);
+        knn(&gpu, 784, 10_000, 1536, 1);
+        knn(&gpu, 784, 10_000, 1536, 9);
+    }
+}
