@@ -113,7 +113,7 @@ pub fn draw(
         // One scale for all pictures of a model: red is where a good picture has never been.
         let limit = opened.model.limit().map(|l| l as f32);
         let high = limit.unwrap_or_else(|| scored.map.data.iter().copied().fold(f32::MIN_POSITIVE, f32::max));
-        let canvas = Canvas { width, height, rgb: looked.picture.rgb.clone() };
+        let canvas = Canvas { width, height, rgb: looked.picture.rgb8().into_owned() };
         let picture = overlay(&canvas, &scored.map.data, size, size, area, [0.0, high * 1.25], limit);
         save(&out.join("heatmaps").join(format!("{}.png", sample.name)), &picture.png()?)?;
     }
