@@ -53,7 +53,7 @@ fn broken_pictures_are_code_3() {
     image::RgbImage::new(64, 64).write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
     let jpeg = jpeg.into_inner();
     let cases = [
-        (b.write("text.png", b"this is a text"), "no PNG or JPEG"),
+        (b.write("text.png", b"this is a text"), "no PNG, JPEG"),
         (b.write("cut.jpg", &jpeg[..jpeg.len() / 2]), "truncated JPEG"),
         (b.write("huge.png", &huge_png()), "60000x60000"),
         (b.path(""), "folder"),

@@ -121,11 +121,11 @@ fn mask(path: &Path, config: &Config) -> Vec<bool> {
     let mask = Picture::open(&file, Limits::default()).unwrap();
     if config.preset == Preset::Official {
         let sized = config.preprocess(models::EMBEDDED).sized(&mask).unwrap();
-        return sized.rgb.chunks(3).map(|p| p[0] == 255).collect();
+        return sized.rgb8().chunks(3).map(|p| p[0] == 255).collect();
     }
     let at = |i: usize, size: usize| i * size / config.size;
     let pixel = |i: usize| (at(i / config.size, mask.height) * mask.width + at(i % config.size, mask.width)) * 3;
-    (0..config.size * config.size).map(|i| mask.rgb[pixel(i)] > 0).collect()
+    (0..config.size * config.size).map(|i| mask.rgb8()[pixel(i)] > 0).collect()
 }
 
 struct Found {

@@ -65,7 +65,7 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct Embed {
-    /// Pictures: PNG or JPEG
+    /// Pictures: PNG, JPEG, BMP, TIFF or WebP
     #[arg(required = true, value_name = "PICTURE")]
     pub pictures: Vec<PathBuf>,
     /// Network

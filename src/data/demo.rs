@@ -40,7 +40,7 @@ pub fn crops() -> Result<Vec<Crop>> {
 }
 
 fn part(whole: &Picture, left: usize, top: usize) -> Picture {
-    let rows = whole.rgb.chunks_exact(whole.width * 3).skip(top).take(EDGE);
-    let rgb = rows.flat_map(|row| row.iter().skip(left * 3).take(EDGE * 3).copied()).collect();
-    Picture { width: EDGE, height: EDGE, rgb }
+    let rgb = whole.rgb8();
+    let rows = rgb.chunks_exact(whole.width * 3).skip(top).take(EDGE);
+    Picture::new(EDGE, EDGE, rows.flat_map(|row| row.iter().skip(left * 3).take(EDGE * 3).copied()).collect())
 }

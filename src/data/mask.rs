@@ -1,6 +1,6 @@
 //! Ground truth: which pixels of a picture are defective.
 
-use super::{Limits, Picture, Preprocess};
+use super::{Limits, Picture, Preprocess, Samples};
 use crate::error::Result;
 use std::path::Path;
 
@@ -21,8 +21,12 @@ impl Mask {
     /// # Errors
     /// As [`Picture::open`].
     pub fn open(path: &Path, limits: Limits) -> Result<Mask> {
-        let Picture { width, height, rgb } = Picture::open(path, limits)?;
-        Ok(Mask { width, height, bits: rgb.chunks_exact(3).map(|p| p.iter().any(|&v| v > 0)).collect() })
+        let Picture { width, height, samples } = Picture::open(path, limits)?;
+        let bits = match samples {
+            Samples::Eight(rgb) => rgb.chunks_exact(3).map(|p| p.iter().any(|&v| v > 0)).collect(),
+            Samples::Sixteen(rgb) => rgb.chunks_exact(3).map(|p| p.iter().any(|&v| v > 0)).collect(),
+        };
+        Ok(Mask { width, height, bits })
     }
 
     /// The mask as the network's input sees it. `nearest`: pixel by pixel, as anomalib does; else resized and cropped as the picture
@@ -32,10 +36,9 @@ impl Mask {
     /// As [`Preprocess::sized`].
     pub fn sized(&self, preprocess: &Preprocess, nearest: bool) -> Result<Vec<bool>> {
         let rgb = self.bits.iter().flat_map(|&b| [if b { 255 } else { 0 }; 3]).collect();
-        let picture = Picture { width: self.width, height: self.height, rgb };
-        let sized = preprocess.sized(&picture)?;
+        let sized = preprocess.sized(&Picture::new(self.width, self.height, rgb))?;
         if !nearest {
-            return Ok(sized.rgb.chunks_exact(3).map(|p| p.first() == Some(&255)).collect());
+            return Ok(sized.rgb8().chunks_exact(3).map(|p| p.first() == Some(&255)).collect());
         }
         let [left, top, wide, high] = preprocess.area(self.width, self.height);
         let from =

@@ -1,20 +1,30 @@
-//! Decoding: 8-bit RGB and gray PNG and JPEG, bounded before anything is allocated.
+//! A picture in memory: RGB, with 8 or 16 bits a channel as its file has them.
 
+use super::decode::read;
 use crate::error::{Error, Result};
-use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader};
+use std::borrow::Cow;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor, Seek};
+use std::io::{BufReader, Cursor};
 use std::path::Path;
 
-/// An 8-bit RGB picture.
+/// The values of a picture: red, green, blue of each pixel, row by row, 3 x width x height of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Samples {
+    /// 0 to 255.
+    Eight(Vec<u8>),
+    /// 0 to 65535.
+    Sixteen(Vec<u16>),
+}
+
+/// An RGB picture, upright.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
     /// Columns.
     pub width: usize,
     /// Rows.
     pub height: usize,
-    /// Red, green, blue of each pixel, row by row.
-    pub rgb: Vec<u8>,
+    /// Its values.
+    pub samples: Samples,
 }
 
 /// How large a picture may be.
@@ -39,10 +49,28 @@ impl Default for Limits {
 }
 
 impl Picture {
-    /// Reads a file; the format goes by its content, not by its name.
+    /// An 8-bit picture of `3 x width x height` values.
+    pub fn new(width: usize, height: usize, rgb: Vec<u8>) -> Picture {
+        Picture { width, height, samples: Samples::Eight(rgb) }
+    }
+
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        match &self.samples {
+            Samples::Eight(v) => v.len(),
+            Samples::Sixteen(v) => 2 * v.len(),
+        }
+    }
+
+    /// Reads a PNG, JPEG, BMP, TIFF or WebP file; the format goes by its content, not by its name.
+    ///
+    /// Gray and palettes become RGB and alpha is dropped, as by Pillow's `convert("RGB")`; 16 bits stay 16. The picture is turned
+    /// upright by its EXIF orientation, which Pillow does for TIFF alone. Colour profiles are not applied. Of an animation or of several
+    /// pages the first is read.
     ///
     /// # Errors
-    /// [`Error::Input`] naming the file, what is wrong with it and what to do.
+    /// [`Error::Input`] naming the file, what is wrong with it and what to do: it is of another format, cut short, damaged, larger than
+    /// `limits`, empty, or its values are no 8 or 16 bit gray or RGB (CMYK, floats, 12-bit JPEG).
     pub fn open(path: &Path, limits: Limits) -> Result<Picture> {
         let name = path.display().to_string();
         let fail = |e: std::io::Error| Error::Input(format!("{name}: cannot be read: {e}"));
@@ -50,7 +78,7 @@ impl Picture {
         if file.metadata().map_err(fail)?.is_dir() {
             return Err(Error::Input(format!("{name}: is a folder; name the pictures in it")));
         }
-        Picture::read(BufReader::new(file), &name, limits)
+        read(BufReader::new(file), &name, limits)
     }
 
     /// Decodes a file in memory; `name` is what messages call it.
@@ -58,52 +86,14 @@ impl Picture {
     /// # Errors
     /// As [`Picture::open`].
     pub fn decode(bytes: &[u8], name: &str, limits: Limits) -> Result<Picture> {
-        Picture::read(Cursor::new(bytes), name, limits)
+        read(Cursor::new(bytes), name, limits)
     }
 
-    fn read(mut source: impl BufRead + Seek, name: &str, limits: Limits) -> Result<Picture> {
-        let wrong = |what: String| Error::Input(format!("{name}: {what}"));
-        let mut bytes = vec![];
-        source.read_to_end(&mut bytes).map_err(|e| wrong(format!("cannot be read: {e}")))?;
-        let reader = ImageReader::new(Cursor::new(&bytes))
-            .with_guessed_format()
-            .map_err(|e| wrong(format!("cannot be read: {e}")))?;
-        match reader.format() {
-            Some(ImageFormat::Png | ImageFormat::Jpeg) => {}
-            _ => return Err(wrong("is no PNG or JPEG by its content; convert it to one of them".into())),
+    /// Its values with 8 bits, for display: 16-bit values divided by 257, rounded.
+    pub fn rgb8(&self) -> Cow<'_, [u8]> {
+        match &self.samples {
+            Samples::Eight(rgb) => Cow::Borrowed(rgb),
+            Samples::Sixteen(rgb) => rgb.iter().map(|&v| ((u32::from(v) + 128) / 257) as u8).collect(),
         }
-        if reader.format() == Some(ImageFormat::Jpeg) && !ends_whole(&bytes) {
-            return Err(wrong("is a truncated JPEG: its end marker is missing; copy it again".into()));
-        }
-        let mut decoder = reader.into_decoder().map_err(|e| wrong(format!("cannot be decoded: {e}")))?;
-        let (width, height) = decoder.dimensions();
-        let pixels = u64::from(width) * u64::from(height);
-        if pixels > limits.pixels || pixels == 0 {
-            return Err(wrong(format!("is {width}x{height}, {pixels} pixels; 1 to {} are allowed", limits.pixels)));
-        }
-        match decoder.original_color_type() {
-            image::ExtendedColorType::Cmyk8 => {
-                return Err(wrong("is a CMYK JPEG, whose colours depend on a printer; save it as RGB".into()));
-            }
-            _ if !eight_bits(decoder.color_type()) => {
-                return Err(wrong("has 16 bits a channel, which cannot be read yet; save it with 8".into()));
-            }
-            _ => {}
-        }
-        let mut bounds = image::Limits::no_limits();
-        bounds.max_alloc = Some(limits.pixels.saturating_mul(8)); // RGBA and as much again for the decoder's own use
-        decoder.set_limits(bounds).map_err(|e| wrong(format!("passes a limit: {e}")))?;
-        let image = DynamicImage::from_decoder(decoder).map_err(|e| wrong(format!("cannot be decoded: {e}")))?;
-        let (width, height) = (width as usize, height as usize);
-        Ok(Picture { width, height, rgb: image.into_rgb8().into_raw() })
     }
-}
-
-fn eight_bits(color: ColorType) -> bool {
-    matches!(color, ColorType::L8 | ColorType::La8 | ColorType::Rgb8 | ColorType::Rgba8)
-}
-
-/// Whether a JPEG has its end marker; decoders fill what is missing with gray.
-fn ends_whole(bytes: &[u8]) -> bool {
-    bytes.windows(2).rev().any(|w| w == [0xff, 0xd9])
 }

@@ -1,7 +1,7 @@
 //! From a picture to a network's input: resize, crop, channel order, scale, mean and standard deviation.
 
-use super::Picture;
-use super::resize::{Filter, resize};
+use super::picture::{Picture, Samples};
+use super::resize::{Filter, resize, resize_floats};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
@@ -12,6 +12,15 @@ pub enum Scaling {
     ShortEdge(usize),
     /// Both edges become this long, whatever the aspect.
     Square(usize),
+}
+
+/// In which arithmetic a picture is resized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resampling {
+    /// Pillow's: 8-bit pictures stay 8 bits, rounded after each pass. 16-bit pictures are resized in floats all the same.
+    Pillow,
+    /// In floats without rounding, as PyTorch's antialiased interpolation of float pictures.
+    Float,
 }
 
 /// Order of the channels in a network's input.
@@ -30,11 +39,13 @@ pub struct Preprocess {
     pub scaling: Option<Scaling>,
     /// Which filter resizes.
     pub filter: Filter,
+    /// In which arithmetic.
+    pub resampling: Resampling,
     /// Rows and columns of the centre crop, if any.
     pub crop: Option<[usize; 2]>,
     /// Order of the channels.
     pub order: ChannelOrder,
-    /// What 8-bit values are divided by.
+    /// What 8-bit values are divided by; 16-bit values are divided by 257 before.
     pub divisor: f32,
     /// Subtracted after the division, in the network's order of channels.
     pub mean: [f32; 3],
@@ -48,6 +59,7 @@ impl Preprocess {
         Preprocess {
             scaling: Some(Scaling::ShortEdge(resize)),
             filter: Filter::Bilinear,
+            resampling: Resampling::Pillow,
             crop: Some([crop; 2]),
             order: ChannelOrder::Rgb,
             divisor: 255.0,
@@ -56,19 +68,15 @@ impl Preprocess {
         }
     }
 
-    /// The picture at the network's size, 8 bits.
+    /// The picture at the network's size by Pillow's arithmetic, 8 bits, to which 16-bit pictures are brought first.
+    ///
+    /// # Errors
+    /// As [`Preprocess::apply`].
     pub fn sized(&self, picture: &Picture) -> Result<Picture> {
-        let sized = match self.scaling {
-            Some(Scaling::ShortEdge(_)) => {
-                let [w, h] = self.resized(picture.width, picture.height);
-                bounded(picture, w, h)?;
-                resize(picture, w, h, self.filter)
-            }
-            Some(Scaling::Square(s)) => resize(picture, s, s, self.filter),
-            None => picture.clone(),
-        };
+        let [w, h] = self.bounded(picture)?;
+        let sized = resize(picture, w, h, self.filter);
         Ok(match self.crop {
-            Some([h, w]) => centre_crop(&sized, h, w),
+            Some([height, width]) => Picture::new(width, height, centre_crop(&sized.rgb8(), [w, h], [width, height])),
             None => sized,
         })
     }
@@ -101,26 +109,48 @@ impl Preprocess {
     /// # Errors
     /// [`Error::Input`] for a strip so long that it cannot be resized.
     pub fn apply(&self, picture: &Picture) -> Result<Tensor> {
-        let sized = self.sized(picture)?;
+        match &picture.samples {
+            Samples::Eight(_) if self.resampling == Resampling::Pillow => {
+                let sized = self.sized(picture)?;
+                Ok(self.input(&sized.rgb8(), [sized.width, sized.height], 1.0))
+            }
+            Samples::Eight(rgb) => self.in_floats(picture, rgb, 1.0),
+            Samples::Sixteen(rgb) => self.in_floats(picture, rgb, 257.0),
+        }
+    }
+
+    /// The network's input without a rounding on the way; `unit` is what a level of 8 bits is in `rgb`.
+    fn in_floats<T: Copy + Into<f32>>(&self, picture: &Picture, rgb: &[T], unit: f32) -> Result<Tensor> {
+        let to = self.bounded(picture)?;
+        let sized = resize_floats(rgb, [picture.width, picture.height], to, self.filter);
+        Ok(match self.crop {
+            Some([h, w]) => self.input(&centre_crop(&sized, to, [w, h]), [w, h], unit),
+            None => self.input(&sized, to, unit),
+        })
+    }
+
+    /// Values brought to the network's order and scale.
+    fn input<T: Copy + Into<f32>>(&self, rgb: &[T], [width, height]: [usize; 2], unit: f32) -> Tensor {
         let order = if self.order == ChannelOrder::Rgb { [0, 1, 2] } else { [2, 1, 0] };
-        let mut data = Vec::with_capacity(sized.rgb.len());
-        for pixel in sized.rgb.chunks_exact(3) {
+        let mut data = Vec::with_capacity(rgb.len());
+        for pixel in rgb.chunks_exact(3) {
             for ((source, mean), std) in order.iter().zip(self.mean).zip(self.std) {
-                let v = pixel.get(*source).copied().unwrap_or_default();
-                data.push((f32::from(v) / self.divisor - mean) / std);
+                let v = pixel.get(*source).map_or(0.0, |&v| v.into());
+                data.push((v / unit / self.divisor - mean) / std);
             }
         }
-        Ok(Tensor::new([1, sized.height, sized.width, 3], data))
+        Tensor::new([1, height, width, 3], data)
     }
-}
 
-/// A strip of one row would become as long as it was, times the scale: a bound keeps that in memory.
-fn bounded(picture: &Picture, w: usize, h: usize) -> Result<()> {
-    if w.saturating_mul(h) <= 1 << 28 {
-        return Ok(());
+    /// Columns and rows after resizing. A strip of one row would become as long as it was, times the scale: a bound keeps that in memory.
+    fn bounded(&self, picture: &Picture) -> Result<[usize; 2]> {
+        let [w, h] = self.resized(picture.width, picture.height);
+        if w.saturating_mul(h) <= (1 << 28).max(picture.width * picture.height) {
+            return Ok([w, h]);
+        }
+        let what = format!("a picture of {}x{} would become {w}x{h} when resized", picture.width, picture.height);
+        Err(Error::Input(format!("{what}; cut it into pieces first")))
     }
-    let what = format!("a picture of {}x{} would become {w}x{h} when resized", picture.width, picture.height);
-    Err(Error::Input(format!("{what}; cut it into pieces first")))
 }
 
 /// Where a crop of `size` begins in `whole`: `int(round((whole - size) / 2))`, halves to even.
@@ -130,16 +160,16 @@ fn start(whole: usize, size: usize) -> usize {
     if twice % 2 == 1 && half % 2 == 1 { half + 1 } else { half }
 }
 
-/// The centre, as torchvision crops: a picture that is too small gets zeros around it first.
-pub fn centre_crop(picture: &Picture, height: usize, width: usize) -> Picture {
+/// The centre of RGB values, as torchvision crops: a picture that is too small gets zeros around it first. Sizes are columns and rows.
+fn centre_crop<T: Copy + Default>(rgb: &[T], from: [usize; 2], [width, height]: [usize; 2]) -> Vec<T> {
     let before = |size: usize, have: usize| size.saturating_sub(have) / 2;
-    let (pad_top, pad_left) = (before(height, picture.height), before(width, picture.width));
-    let (top, left) = (start(picture.height, height), start(picture.width, width));
-    let mut rgb = vec![0; height * width * 3];
-    let rows = picture.rgb.chunks_exact(picture.width.max(1) * 3).skip(top);
-    for (to, from) in rgb.chunks_exact_mut(width.max(1) * 3).skip(pad_top).zip(rows) {
+    let (pad_left, pad_top) = (before(width, from[0]), before(height, from[1]));
+    let (left, top) = (start(from[0], width), start(from[1], height));
+    let mut out = vec![T::default(); height * width * 3];
+    let rows = rgb.chunks_exact(from[0].max(1) * 3).skip(top);
+    for (to, from) in out.chunks_exact_mut(width.max(1) * 3).skip(pad_top).zip(rows) {
         let to = to.iter_mut().skip(pad_left * 3);
         to.zip(from.iter().skip(left * 3)).for_each(|(t, &f)| *t = f);
     }
-    Picture { width, height, rgb }
+    out
 }

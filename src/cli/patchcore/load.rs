@@ -73,7 +73,7 @@ impl Loading {
         for (number, sample) in samples.iter().enumerate() {
             let arrival = match self.load(preprocess, number, sample) {
                 Ok(Some(loaded)) => {
-                    bytes += loaded.picture.rgb.len() + 4 * loaded.input.data.len();
+                    bytes += loaded.picture.bytes() + 4 * loaded.input.data.len();
                     Arrival::Ready(Box::new(loaded))
                 }
                 Ok(None) => Arrival::LeftOut,

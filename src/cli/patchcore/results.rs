@@ -118,7 +118,7 @@ impl<'a> Results<'a> {
         let file = |folder: &str, extension: &str| self.out.join(folder).join(format!("{name}.{extension}"));
         if !self.common.no_heatmaps {
             let side = scored.map.shape.last();
-            let canvas = Canvas { width: w, height: h, rgb: looked.picture.rgb.clone() };
+            let canvas = Canvas { width: w, height: h, rgb: looked.picture.rgb8().into_owned() };
             let mut picture = overlay(&canvas, &scored.map.data, side, side, area, self.opened.scale, limit);
             contour(&mut picture, &above(full.get()), [0, 0, w, h], [255; 3]);
             save(&file("heatmaps", "png"), &picture.png()?)?;

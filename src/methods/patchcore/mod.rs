@@ -6,7 +6,7 @@ pub mod random;
 pub mod score;
 pub mod select;
 
-use crate::data::{Preprocess, Scaling};
+use crate::data::{Preprocess, Resampling, Scaling};
 use crate::engine::{Asked, Graph, Scope, Var};
 use crate::error::{Error, Result};
 use crate::models::Model;
@@ -120,7 +120,11 @@ impl Config {
             true => (Scaling::ShortEdge(self.resize), Some([self.size; 2])),
             false => (Scaling::Square(self.size), None),
         };
-        Preprocess { scaling: Some(scaling), crop, ..model.preprocess }
+        let resampling = match self.preset {
+            Preset::Official => Resampling::Pillow,
+            Preset::Anomalib => Resampling::Float,
+        };
+        Preprocess { scaling: Some(scaling), crop, resampling, ..model.preprocess }
     }
 
     /// Distance between patch vectors.
