@@ -7,6 +7,7 @@ use crate::engine::{Choice, Family, Gpu};
 use crate::error::{Error, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use log::{LevelFilter, Log, Metadata, Record};
+use std::cell::Cell;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +20,7 @@ pub struct Session {
     pub json: bool,
     quiet: bool,
     stop: Arc<AtomicBool>,
+    watched: Cell<bool>,
 }
 
 impl Session {
@@ -31,6 +33,7 @@ impl Session {
             json: global.json,
             quiet: global.quiet,
             stop: Arc::default(),
+            watched: Cell::default(),
         })
     }
 
@@ -55,6 +58,9 @@ impl Session {
 
     /// From here on an interrupt is an answer that [`Session::go_on`] gives; a second one ends the process at once.
     pub fn watch_for_interrupts(&self) -> Result<()> {
+        if self.watched.replace(true) {
+            return Ok(()); // registered twice, a first interrupt would count as a second one
+        }
         #[cfg(unix)]
         for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
             let watch = signal_hook::flag::register_conditional_shutdown(signal, 130, self.stop.clone())
