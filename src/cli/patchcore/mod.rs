@@ -9,6 +9,7 @@ mod predict;
 use super::session::Session;
 use crate::error::Result;
 use args::Command;
+pub use predict::save;
 
 /// Runs the command.
 pub fn run(session: &Session, args: &args::PatchCore) -> Result<()> {
