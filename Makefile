@@ -7,7 +7,7 @@ export NODEVICE_SELECT ?= 1
 help: ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-demo: ## Runs the built-in backbone on photographs that ship with Lupe
+demo: ## Finds painted defects on photographs that ship with Lupe; everything lies in lupe-demo then
 	@.ci/setup
 	@echo "Building (the first time takes some minutes) ..." >&2
 	@$(CARGO) run --locked --release --quiet -- demo

@@ -154,12 +154,23 @@ fn devices_and_demo_speak_json_and_keep_stderr_clean() {
     let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
     assert!(json[0]["name"].as_str().unwrap().contains(':') && json[0]["kernels"].is_string(), "{json}");
     assert_eq!(text(&out.stderr), "");
-    let out = lupe().args(["demo", "--json", "-q"]).output().unwrap();
+    let b = Bench::new();
+    let demo = || {
+        let mut c = lupe();
+        c.args(["demo", "--json", "-q", "-o"]).arg(b.path("demo"));
+        c
+    };
+    let out = demo().output().unwrap();
     assert!(out.status.success(), "{}", text(&out.stderr));
-    let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
-    let margin = json["smallest_within"].as_f64().unwrap() - json["largest_between"].as_f64().unwrap();
-    assert!(margin >= 0.2, "margin {margin}");
     assert_eq!(text(&out.stderr), "");
+    let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert!(json["metrics"]["pixel"]["auroc"].as_f64().unwrap() >= 0.9, "{json}");
+    assert_eq!((&json["kinds"]["good"]["pictures"], &json["kinds"]["scratch"]["pictures"]), (&8.into(), &4.into()));
+    let sheet = image::open(b.path("demo/contact_sheet.png")).unwrap();
+    assert!(sheet.width() > 1000 && sheet.height() > 1000);
+    let foreign = b.picture("demo/parts/test/good/mine.png");
+    refused(&mut demo(), 2, &["not the demo's", "-o"]);
+    assert!(foreign.exists());
 }
 
 #[test]

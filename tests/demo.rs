@@ -1,37 +1,128 @@
-//! The demo's margin is the backbone's doing: weights of no training do not reach it.
+//! The demo's data set is what it says, and its result is the backbone's doing: weights of no training find fewer of the defects.
 
 mod common;
 
 use common::{hash, sweep, vectors};
-use lupe::data::demo::crops;
-use lupe::methods::embed::{EmbedOptions, Embedder, Tap};
-use lupe::methods::similarity::{Separation, separation};
+use lupe::data::Picture;
+use lupe::data::dataset::GOOD;
+use lupe::data::demo::{Part, parts};
+use lupe::methods::embed::{EmbedOptions, Embedder};
+use lupe::methods::metrics::{Pixels, ranking};
+use lupe::methods::patchcore::score::Scorer;
+use lupe::methods::patchcore::select::Selector;
+use lupe::methods::patchcore::{Config, Preset, random};
 use lupe::models::EMBEDDED;
 use lupe::tensor::Tensor;
 use lupe::weights::Weights;
+use std::sync::Arc;
 
-fn separated(weights: &Weights) -> Separation {
-    let crops = crops().unwrap();
-    let inputs: Vec<Tensor> = crops.iter().map(|c| EMBEDDED.preprocess.apply(&c.picture).unwrap()).collect();
-    let options = EmbedOptions { taps: vec![Tap::Pool], batch: 4, limit_memory: None };
-    let embedder = pollster::block_on(Embedder::new(sweep::gpu(), EMBEDDED, weights, [224, 224], &options)).unwrap();
-    let features: Vec<Tensor> = pollster::block_on(embedder.run(&inputs)).unwrap().into_iter().flatten().collect();
-    separation(&features, &crops.iter().map(|c| c.material).collect::<Vec<_>>())
+/// The good picture of the same area.
+fn good<'a>(parts: &'a [Part], part: &Part) -> &'a Picture {
+    &parts.iter().find(|p| p.label == GOOD && p.area == part.area).expect("a good one").picture
 }
 
 #[test]
-fn trained_weights_tell_materials_apart_and_hash_weights_do_not() {
-    assert_eq!(crops().unwrap().len(), 12);
-    let trained = separated(&Weights::embedded().unwrap());
-    assert!(trained.within - trained.between >= 0.2, "margin {}", trained.within - trained.between);
-    let hashed = vectors::zeros(&EMBEDDED.net).into_iter().filter(|(k, _)| !k.starts_with("fc.")).map(|(key, t)| {
+fn no_pixel_is_trained_on_and_tested_with() {
+    let parts = parts().unwrap();
+    let of = |train: bool| parts.iter().filter(move |p| p.train == train);
+    assert_eq!((of(true).count(), of(false).filter(|p| p.label == GOOD).count()), (8, 8));
+    let apart = |[x, y, w, h]: [usize; 4], [x2, y2, w2, h2]: [usize; 4]| {
+        x + w <= x2 || x2 + w2 <= x || y + h <= y2 || y2 + h2 <= y
+    };
+    for train in of(true) {
+        assert_eq!((train.label, &train.mask), (GOOD, &None));
+        assert!(of(false).all(|test| apart(train.area, test.area)), "{} is tested with, too", train.stem());
+    }
+    for (i, part) in parts.iter().enumerate() {
+        assert!(part.area[0] + part.area[2] <= 512 && part.area[1] + part.area[3] <= 512);
+        assert!(parts[..i].iter().all(|p| (p.stem(), p.label) != (part.stem(), part.label)), "{} twice", part.stem());
+        assert!(parts[..i].iter().all(|p| p.picture != part.picture), "{} has a twin", part.stem());
+    }
+}
+
+#[test]
+fn masks_are_exact_and_the_defects_faint() {
+    let parts = parts().unwrap();
+    let painted: Vec<&Part> = parts.iter().filter(|p| p.label != GOOD).collect();
+    for kind in ["dent", "foreign", "scratch", "smear", "stain"] {
+        assert_eq!(painted.iter().filter(|p| p.label == kind).count(), 4, "{kind}");
+    }
+    for part in painted {
+        let (mask, name) = (part.mask.as_ref().unwrap(), format!("{} {}", part.label, part.stem()));
+        let (new, old) = (part.picture.rgb8(), good(&parts, part).rgb8());
+        let pairs = || new.chunks(3).zip(old.chunks(3));
+        assert!(pairs().zip(&mask.bits).all(|((new, old), &set)| (new != old) == set), "{name}: another mask");
+        let by: Vec<u8> = pairs().map(|(new, old)| new[0].abs_diff(old[0])).filter(|&by| by > 0).collect();
+        let (share, mean) =
+            (by.len() as f64 / mask.bits.len() as f64, by.iter().map(|&v| f64::from(v)).sum::<f64>() / by.len() as f64);
+        println!("{name}: {:.1} % of the pixels, by {mean:.1} of 255", share * 100.0);
+        assert!((0.005..0.1).contains(&share) && (4.0..32.0).contains(&mean), "{name}");
+    }
+}
+
+fn stacked(rows: &[&Tensor]) -> Tensor {
+    let d = rows[0].shape.last();
+    let data: Vec<f32> = rows.iter().flat_map(|t| t.data.iter().copied()).collect();
+    Tensor::new([data.len() / d, d], data)
+}
+
+/// Image and pixel AUROC of the demo with these weights.
+fn aurocs(weights: &Weights) -> [f64; 2] {
+    let (gpu, parts) = (sweep::gpu(), parts().unwrap());
+    let config = Config { crop: false, ..Config::new(Preset::Official) };
+    let (geometry, preprocess) = (config.geometry(EMBEDDED, weights).unwrap(), config.preprocess(EMBEDDED));
+    let projection = Arc::new(random::projection(&config, 8 * geometry.places(), geometry.dim).unwrap());
+    let options = EmbedOptions { taps: vec![], batch: 4, limit_memory: None };
+    let size = [config.size; 2];
+    let embedder = pollster::block_on(Embedder::with_head(gpu, EMBEDDED, weights, size, &options, &|graph, stages| {
+        let rows = config.embed(stages);
+        let flat = rows.reshape([rows.dim(0) * rows.dim(1), rows.dim(2)]);
+        let narrow = flat.matmul_t(graph.weight("projection", projection.clone()));
+        vec![rows, narrow.reshape([rows.dim(0), rows.dim(1), projection.shape.dim(0)])]
+    }))
+    .unwrap();
+    let inputs: Vec<Tensor> = parts.iter().map(|p| preprocess.apply(&p.picture).unwrap()).collect();
+    let features = pollster::block_on(embedder.run(&inputs)).unwrap();
+    let train = |output: usize| {
+        let of = parts.iter().zip(&features).filter(|(p, _)| p.train).map(|(_, f)| &f[output]);
+        stacked(&of.collect::<Vec<_>>())
+    };
+    let (rows, narrow) = (train(0), train(1));
+    let mut selector = Selector::new(gpu, narrow, config.bank_rows(rows.shape.dim(0)), None);
+    pollster::block_on(selector.run(gpu, &config, &mut |_| true)).unwrap();
+    let d = geometry.dim;
+    let bank: Vec<f32> = selector.picks.iter().flat_map(|&i| rows.data[i * d..][..d].to_vec()).collect();
+    let bank = Arc::new(Tensor::new([bank.len() / d, d], bank));
+    let scorer = pollster::block_on(Scorer::new(gpu, &config, &geometry, bank, None)).unwrap();
+    let (mut scores, mut pixels) = (vec![], Pixels::<f32>::new());
+    for (part, features) in parts.iter().zip(&features).filter(|(p, _)| !p.train) {
+        let queries = features[0].clone().reshape([geometry.places(), d]);
+        let found = pollster::block_on(scorer.run(&queries, (0, 0))).unwrap();
+        let mask = part.mask.as_ref().map(|m| m.sized(&preprocess, false).unwrap());
+        pixels.add(&found.map.data, mask.as_deref(), config.size).unwrap();
+        scores.push((found.score, part.label != GOOD));
+    }
+    [ranking(&scores).unwrap().auroc.unwrap(), pixels.finish().unwrap().ranking.auroc.unwrap()]
+}
+
+/// Weights of no training: convolutions in ±√(6/fan-in), biases in ±0.1.
+fn hashed() -> Weights {
+    let tensors = vectors::zeros(&EMBEDDED.net).into_iter().filter(|(k, _)| !k.starts_with("fc."));
+    Weights::from_tensors(tensors.map(|(key, t)| {
         let fan_in = t.shape.dims()[1..].iter().product::<usize>().max(1) as f64;
         let scale = if t.shape.rank() == 1 { 0.1 } else { (6.0 / fan_in).sqrt() };
         let value = hash::tensor(&key, t.shape, scale, 0.0);
         (key, value)
-    });
-    let hashed = separated(&Weights::from_tensors(hashed));
-    let margin = hashed.within - hashed.between;
-    assert!(margin < 0.2 && margin.is_finite(), "hash weights reach a margin of {margin}");
-    println!("margins: trained {:.3}, hash weights {margin:.3}", trained.within - trained.between);
+    }))
+}
+
+#[test]
+fn trained_weights_find_the_defects_and_hash_weights_fewer() {
+    if std::env::var_os("LUPE_NO_GPU").is_some() {
+        return println!("LUPE_NO_GPU is set: nothing is run on a device");
+    }
+    let (trained, hashed) = (aurocs(&Weights::embedded().unwrap()), aurocs(&hashed()));
+    println!("image and pixel AUROC: trained {trained:.4?}, hash weights {hashed:.4?}");
+    assert!(trained[0] >= 0.95 && trained[1] >= 0.9, "trained weights reach {trained:?}");
+    assert!(hashed[1] <= trained[1] - 0.05, "hash weights reach {hashed:?}, trained ones {trained:?}");
 }

@@ -52,9 +52,13 @@ pub enum Command {
     /// Looks into files of weights
     #[command(after_help = "Example:\n  lupe weights inspect resnet18.safetensors")]
     Weights(Weights),
-    /// Runs the built-in backbone on photographs that ship with Lupe
-    #[command(after_help = "Example:\n  lupe demo --device 0")]
-    Demo,
+    /// Finds painted defects on photographs that ship with Lupe: fit, eval, heat maps
+    #[command(after_help = "Examples:\n  lupe demo\n  lupe demo -o /tmp/demo --device 0")]
+    Demo {
+        /// Folder for everything that it makes
+        #[arg(short, long, default_value = "lupe-demo", value_name = "DIR")]
+        output: PathBuf,
+    },
     /// Help on a command, or on exit-codes
     #[command(after_help = "Examples:\n  lupe help embed\n  lupe help exit-codes")]
     Help {

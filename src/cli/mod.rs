@@ -50,7 +50,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Embed(args) => embed::run(&session, args),
         Command::Patchcore(args) => patchcore::run(&session, args),
         Command::Weights(args) => weights::run(&session, args),
-        Command::Demo => demo::run(&session),
+        Command::Demo { output } => demo::run(&session, output),
         Command::Help { topic } => help::run(topic),
     }
 }

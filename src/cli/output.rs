@@ -1,6 +1,7 @@
 //! Where results go: stdout, and files that appear whole or not at all.
 
 use crate::error::{Error, Result};
+use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
@@ -15,8 +16,23 @@ pub fn no_writing() -> MutexGuard<'static, ()> {
     WRITING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+thread_local! {
+    static SILENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does `work` without printing its results: for a command that is made of others and has a result of its own.
+pub fn silently(work: impl FnOnce() -> Result<()>) -> Result<()> {
+    SILENT.set(true);
+    let done = work();
+    SILENT.set(false);
+    done
+}
+
 /// A result on stdout. A reader that went away is no error.
 pub fn print(text: &str) -> Result<()> {
+    if SILENT.get() {
+        return Ok(());
+    }
     let mut out = io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(format!("stdout cannot be written: {e}"))),

@@ -19,6 +19,7 @@ pub struct Session {
     pub json: bool,
     quiet: bool,
     stop: Arc<AtomicBool>,
+    watched: AtomicBool,
     left: Arc<Mutex<String>>,
     bars: MultiProgress,
 }
@@ -37,6 +38,7 @@ impl Session {
             json: global.json,
             quiet: global.quiet,
             stop: Arc::default(),
+            watched: AtomicBool::default(),
             left: Arc::new(Mutex::new("nothing was written".into())),
             bars: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()),
         })
@@ -64,6 +66,9 @@ impl Session {
     /// From here on an interrupt is an answer that [`Session::go_on`] gives. Where the work is too busy to ask within
     /// [`PATIENCE`], and at a second interrupt, the process ends by itself, after the file that is being written.
     pub fn watch_for_interrupts(&self) -> Result<()> {
+        if self.watched.swap(true, Ordering::Relaxed) {
+            return Ok(()); // registered twice, a first interrupt would count as a second one
+        }
         #[cfg(unix)]
         {
             use signal_hook::consts::{SIGINT, SIGTERM};

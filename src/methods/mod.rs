@@ -3,4 +3,3 @@
 pub mod embed;
 pub mod metrics;
 pub mod patchcore;
-pub mod similarity;

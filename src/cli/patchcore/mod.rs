@@ -15,6 +15,7 @@ use crate::data::dataset::Sample;
 use crate::error::{Error, Result};
 use args::Command;
 use features::Missed;
+pub use results::save;
 
 /// Runs the command.
 pub fn run(session: &Session, args: &args::PatchCore) -> Result<()> {
