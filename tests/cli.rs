@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::parts::huge_png;
 use common::program::{Bench, done, lupe, no_gpu, refused, text};
 use lupe::tensor::Tensor;
 use lupe::weights::{Weights, safetensors};
@@ -62,17 +63,6 @@ fn broken_pictures_are_code_3() {
     for (path, want) in cases {
         refused(lupe().arg("embed").arg(&path), 3, &[want, &path.display().to_string()]);
     }
-}
-
-/// A PNG header that claims 60000x60000, with the right checksum.
-fn huge_png() -> Vec<u8> {
-    let mut out = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\xea\x60\0\0\xea\x60\x08\x02\0\0\0".to_vec();
-    let crc = out[12..].iter().fold(u32::MAX, |crc, &b| {
-        (0..8).fold(crc ^ u32::from(b), |c, _| if c & 1 == 1 { c >> 1 ^ 0xEDB8_8320 } else { c >> 1 })
-    });
-    out.extend((!crc).to_be_bytes());
-    out.extend(b"\0\0\0\0IDAT\x35\xaf\x06\x1e\0\0\0\0IEND\xae\x42\x60\x82");
-    out
 }
 
 #[test]

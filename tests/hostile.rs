@@ -3,7 +3,7 @@
 mod common;
 
 use common::hash;
-use common::parts::{data_set, fit, fitted, part, patchcore};
+use common::parts::{data_set, fit, fitted, huge_png, part, patchcore, spoiled};
 use common::program::{Bench, done, no_gpu, refused, text};
 use lupe::methods::patchcore::model::Model;
 use lupe::tensor::Tensor;
@@ -135,6 +135,39 @@ fn one_unreadable_picture_is_code_3_or_9() {
     }
     refused(fit(&data, &again).arg("--keep-going"), 3, &["none of its pictures can be read"]);
     assert!(fs::read(&again).unwrap() == fitted, "the model of before is gone");
+}
+
+#[test]
+fn deep_pictures_are_scored_and_those_that_cannot_be_read_are_code_3() {
+    if no_gpu() {
+        return;
+    }
+    let b = Bench::new();
+    let (data, model) = fitted(&b);
+    let out = b.path("out");
+    let score = |path: &Path| -> f64 {
+        done(&mut predict(&model, path, &out));
+        let line = fs::read_to_string(out.join("results.ndjson")).unwrap();
+        serde_json::from_str::<serde_json::Value>(&line).unwrap()["score"].as_f64().unwrap()
+    };
+    // The same gray picture with 8 and with 16 bits, and one of 12 bits in 16, which must not become white.
+    let gray = image::DynamicImage::ImageRgb8(spoiled(300, 72, 72).0).into_luma8();
+    let (shallow, deep, dark) = (b.path("8.png"), b.path("16.png"), b.path("12.tif"));
+    gray.save(&shallow).unwrap();
+    let sixteen = |factor: u16| {
+        image::ImageBuffer::from_fn(72, 72, |x, y| image::Luma([u16::from(gray.get_pixel(x, y).0[0]) * factor]))
+    };
+    sixteen(257).save(&deep).unwrap();
+    image::DynamicImage::ImageLuma16(sixteen(16)).save(&dark).unwrap();
+    let (s8, s16, s12) = (score(&shallow), score(&deep), score(&dark));
+    println!("8 bits {s8}, 16 bits {s16}, 12 of 16 bits {s12}");
+    assert!((s8 - s16).abs() < 0.01 * s8, "{s8} and {s16}: only the rounding of 8 bits lies between them");
+    assert!((s12 - s16).abs() > 0.02 * s16, "a sixteenth of the light is another picture");
+    let fixture = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pictures").join(name);
+    refused(&mut predict(&model, &fixture("cmyk.jpg"), &out), 3, &["cmyk.jpg", "CMYK"]);
+    refused(&mut predict(&model, &b.write("huge.png", &huge_png()), &out), 3, &["huge.png", "60000x60000"]);
+    fs::write(data.join("train/good/huge.png"), huge_png()).unwrap();
+    refused(&mut fit(&data, &b.path("x.lupe")), 3, &["huge.png", "60000x60000", "200000000"]);
 }
 
 #[test]

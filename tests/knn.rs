@@ -5,9 +5,13 @@ mod common;
 use common::hash;
 use common::sweep::gpu;
 use lupe::engine::{Choice, Gpu, Graph, Options, Plan, Store, Var};
+use lupe::methods::patchcore::score::Scorer;
+use lupe::methods::patchcore::select::Selector;
+use lupe::methods::patchcore::{Config, Geometry, Preset};
 use lupe::ops::coreset::k_center;
 use lupe::ops::knn::Metric;
 use lupe::tensor::Tensor;
+use std::sync::Arc;
 
 /// A device whose limits are told to be 1 MiB a binding and 256 texels a side.
 fn small() -> Gpu {
@@ -143,6 +147,54 @@ fn what_is_not_a_number_is_never_lost() {
     bank.data[8 * 50] = f32::NAN;
     let got = run(gpu(), &bank, &queries, 64, 1, Metric::SquaredL2, None);
     assert!(got.data.chunks(2).all(|p| p[0].is_nan()), "a broken row of the bank spoils every answer");
+}
+
+/// Rows of a matrix product do not depend on what stands beside them, nor on the limits: `w` is the projection of the selection.
+#[test]
+fn products_in_parts_give_the_same_bits() {
+    if no_gpu() {
+        return;
+    }
+    let (x, w) = (hash::tensor("project.x", [3000, 256], 1.0, 0.5), hash::tensor("project.w", [128, 256], 0.06, 0.0));
+    let product = |gpu: &Gpu, part: usize| -> Vec<f32> {
+        let one = |rows: &[f32]| {
+            let rows = Tensor::new([rows.len() / 256, 256], rows.to_vec());
+            let graph = Graph::new();
+            let y = graph.input("x", rows.shape).matmul_t(graph.weight("w", w.clone().into()));
+            let plan = pollster::block_on(Plan::new(gpu, &graph, &[y], &Store::new(), Options::default())).unwrap();
+            pollster::block_on(plan.run(&[&rows])).unwrap().remove(0).data
+        };
+        x.data.chunks(part * 256).flat_map(one).collect()
+    };
+    let whole = product(gpu(), 3000);
+    assert!(product(gpu(), 771) == whole, "in parts: other bits");
+    assert!(product(&small(), 960) == whole, "small limits: other bits");
+}
+
+/// The methods cut rows and bank themselves: the same bank and the same scores at small limits.
+#[test]
+fn the_methods_do_not_depend_on_limits() {
+    if no_gpu() {
+        return;
+    }
+    let config = Config { size: 32, reweight: 9, ..Config::new(Preset::Anomalib) };
+    let rows = hash::tensor("methods.rows", [5000, 128], 1.0, 0.0);
+    let picks = |gpu: &Gpu| {
+        let mut selector = Selector::new(gpu, rows.clone(), 100, None);
+        pollster::block_on(selector.run(gpu, &config, &mut |_| true)).unwrap();
+        selector.picks
+    };
+    let small = small();
+    assert_eq!(picks(&small), picks(gpu()));
+    let geometry = Geometry { grid: [5, 7], dim: 128 };
+    let bank = Arc::new(Tensor::new([4000, 128], rows.data[..4000 * 128].to_vec()));
+    let queries = hash::tensor("methods.queries", [35, 128], 1.0, 0.2);
+    let scored = |gpu: &Gpu| {
+        let scorer = pollster::block_on(Scorer::new(gpu, &config, &geometry, bank.clone(), None)).unwrap();
+        pollster::block_on(scorer.run(&queries, (0, 0))).unwrap()
+    };
+    let (a, b) = (scored(&small), scored(gpu()));
+    assert!(a.score.to_bits() == b.score.to_bits() && a.nearest == b.nearest && a.map == b.map, "other bits");
 }
 
 /// Greedy selection in parts picks what it picks in one, and every pick is the farthest in f64, but for rounding.

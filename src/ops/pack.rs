@@ -40,8 +40,13 @@ impl PackSoftware {
     }
 
     /// Rows of texels that a weight of these (co, ci, taps) takes.
-    pub fn rows(&self, sizes: [usize; 3]) -> usize {
+    fn rows(&self, sizes: [usize; 3]) -> usize {
         self.texels(sizes).div_ceil(ROW)
+    }
+
+    /// Whether an image of this adapter holds a weight of these (co, ci, taps).
+    pub fn fits(&self, sizes: [usize; 3], caps: &Caps) -> bool {
+        self.rows(sizes).max(ROW) <= caps.image_side as usize
     }
 }
 

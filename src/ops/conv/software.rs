@@ -10,7 +10,7 @@ pub fn kernels(conv: &Conv2d, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     let Some(lanes @ (4 | 8 | 16)) = caps.subgroup else { return vec![] };
     let tm = if s.co <= 16 { 16 } else { 32 };
     let pack = PackSoftware { tm, transposed: false };
-    if conv.window.groups != 1 || pack.rows([s.co, s.ci, s.kh * s.kw]) > caps.image_side as usize {
+    if conv.window.groups != 1 || !pack.fits([s.co, s.ci, s.kh * s.kw], caps) {
         return vec![];
     }
     // Fewest wasted lanes first, by the pixels of one picture, so that the batch changes nothing; wider tiles reuse more.

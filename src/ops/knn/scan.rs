@@ -69,7 +69,7 @@ impl Scan {
     fn software(&self, sizes @ [q, m, d, split]: [usize; 4], caps: &Caps) -> Vec<Kernel> {
         let Some(lanes @ (4 | 8 | 16)) = caps.subgroup else { return vec![] };
         let pack = PackSoftware { tm: 32, transposed: false };
-        if caps.image_side < 1024 || pack.rows([m, d, 1]) > caps.image_side as usize {
+        if !pack.fits([m, d, 1], caps) {
             return vec![];
         }
         let lanes_of = lanes as usize;

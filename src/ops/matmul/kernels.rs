@@ -11,7 +11,7 @@ pub fn software(op: &Matmul, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     let Some(lanes @ (4 | 8 | 16)) = caps.subgroup else { return vec![] };
     let tm = if s.n <= 16 { 16 } else { 32 };
     let pack = PackSoftware { tm, transposed: !op.transpose_b };
-    if op.transpose_a || s.b_batched || pack.rows([s.n, s.k, 1]) > caps.image_side as usize {
+    if op.transpose_a || s.b_batched || !pack.fits([s.n, s.k, 1], caps) {
         return vec![];
     }
     let rows = s.batch * s.m;
