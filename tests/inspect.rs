@@ -192,7 +192,9 @@ fn score_and_map_are_what_features_and_bank_say() {
     let (data, _) = fitted(&b);
     for preset in ["official", "anomalib"] {
         let (official, model, out) = (preset == "official", b.path("p.lupe"), b.path(preset));
-        done(fit(&data, &model).args(["--preset", preset, "--ratio", "0.5"]));
+        let geometry: &[&str] = if official { &["--size", "64", "--resize", "72"] } else { &["--size", "64"] };
+        let mut command = patchcore(&["fit", "--preset", preset, "--ratio", "0.5"]);
+        done(command.args(geometry).arg(&data).arg("-o").arg(&model));
         // Without crop a picture of the network's size is its own map, in the middle of a crop of 72 too.
         let picture = b.path("x.png");
         let (w, h) = if official { (72, 72) } else { (64, 64) };
@@ -260,6 +262,12 @@ fn folders_of_every_kind_and_pictures_of_every_size() {
     assert_eq!(image::image_dimensions(out.join("heatmaps/deep/large.png")).unwrap().1, 3000);
     let peak = results[0]["peak"][0].as_f64().unwrap();
     assert!(results[0]["path"] == "deep/large.jpg" && (500.0..3500.0).contains(&peak), "inside of its crop: {peak}");
+    // Results among the pictures are not looked at.
+    let inside = b.path("mixed/results");
+    for _ in 0..2 {
+        let said = done(patchcore(&["predict"]).arg(&model).arg(b.path("mixed")).arg("-o").arg(&inside));
+        assert!(said.contains("of 3 pictures"), "{said}");
+    }
     let rejects = data.join("test/spot");
     refused(
         patchcore(&["predict"]).arg(&model).arg(rejects).arg("-o").arg(&out).arg("--exit-code"),

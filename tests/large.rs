@@ -14,7 +14,7 @@ const ROWS: usize = 300_000;
 const PICKS: usize = 1000;
 
 /// Bytes of device memory that are enough: 154 MB of rows for each form that kernels read them in, and what goes with them.
-const MEMORY: u64 = 400 << 20;
+const MEMORY: u64 = 512 << 20;
 
 /// Largest memory of this process so far, in bytes.
 fn peak() -> Option<u64> {

@@ -18,6 +18,7 @@ pub struct Cli {
 
 /// Flags of every command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
 pub struct Global {
     /// Adapter: auto, its number in `lupe devices`, or part of its name
     #[arg(short, long, global = true, default_value = "auto", value_name = "auto|INDEX|NAME")]

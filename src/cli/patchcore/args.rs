@@ -54,25 +54,25 @@ pub struct Fit {
     /// Keep the backbone's name and hash in the model, not its weights
     #[arg(long)]
     pub no_embed_backbone: bool,
-    /// Stages, as in 2,3
+    /// Stages [default: 2,3]
     #[arg(long, value_delimiter = ',', value_name = "N,…")]
     pub layers: Option<Vec<usize>>,
-    /// Share of the patch vectors to keep; 1 keeps all
+    /// Share of the patch vectors to keep; 1 keeps all [default: 0.1]
     #[arg(long)]
     pub ratio: Option<f64>,
     /// Where all random draws come from
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Nearest rows whose mean distance scores a place
+    /// Nearest rows whose mean distance scores a place [default: 1]
     #[arg(long, value_name = "K")]
     pub neighbors: Option<usize>,
-    /// Rows of the neighbourhood that re-weights a picture's score; 1: none
+    /// Rows of the neighbourhood that re-weights a picture's score; 1: none [default: official 1, anomalib 9]
     #[arg(long, value_name = "B")]
     pub reweight: Option<usize>,
-    /// Edge of the network's input
+    /// Edge of the network's input [default: official 224, anomalib 256]
     #[arg(long)]
     pub size: Option<usize>,
-    /// Shorter edge before the crop
+    /// Shorter edge before the crop [default: 256]
     #[arg(long)]
     pub resize: Option<usize>,
     /// Look at the whole picture instead of its centre

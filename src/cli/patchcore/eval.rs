@@ -4,7 +4,7 @@ use super::args::Eval;
 use super::failed;
 use super::load::Loading;
 use super::metrics::{Sums, table};
-use super::predict::{open, score};
+use super::predict::{log_peak, open, score};
 use super::results::{Results, save};
 use crate::cli::output::print;
 use crate::cli::session::Session;
@@ -51,6 +51,7 @@ pub fn run(session: &Session, args: &Eval) -> Result<()> {
         "name": device.name, "backend": device.backend, "driver": device.driver, "driver_info": device.driver_info,
     });
     let metrics = sums.finish(counts, model, device)?;
+    log_peak();
     let text = serde_json::to_string_pretty(&metrics).map_err(|e| Error::Output(format!("metrics.json: {e}")))?;
     save(&args.output.join("metrics.json"), (text + "\n").as_bytes())?;
     match session.json {

@@ -7,7 +7,7 @@ use super::features::{Extractor, Missed};
 use super::load::{Loading, read};
 use crate::cli::network::network;
 use crate::cli::output::{print, write};
-use crate::cli::session::{Session, describe};
+use crate::cli::session::{Session, describe, peak_memory};
 use crate::data::dataset::{Dataset, Sample, good};
 use crate::engine::Gpu;
 use crate::error::{Error, Result};
@@ -44,6 +44,11 @@ struct Work<'a> {
 pub fn run(session: &Session, args: &Fit) -> Result<()> {
     let config = config(args);
     config.check()?;
+    if args.resize.is_some() && !config.crop {
+        return Err(Error::Usage(
+            "--resize has no meaning without a crop; --size is the edge of the whole picture".into(),
+        ));
+    }
     let set = Dataset::open(&args.data)?.split(args.test_split);
     if set.train.is_empty() {
         return Err(Error::Input(format!("{}: no good picture is left to fit on", args.data.display())));
@@ -55,8 +60,8 @@ pub fn run(session: &Session, args: &Fit) -> Result<()> {
     session.say(&format!("device    {}", describe(&gpu.info)));
     let work = Work { session, args, gpu: &gpu, config: &config, geometry };
     let mut times = Times::default();
-    let (mut bag, missed) = timed(&mut times.features, || work.features(&set.train, model, &weights))?;
-    let picks = timed(&mut times.coreset, || work.select(bag.take_projected()?, bag.pictures.len()))?;
+    let (mut bag, missed) = timed("features", &mut times.features, || work.features(&set.train, model, &weights))?;
+    let picks = timed("coreset", &mut times.coreset, || work.select(bag.take_projected()?, bag.pictures.len()))?;
     let read: Vec<&Sample> = set.train.iter().enumerate().filter(|(i, _)| !missed.has(*i)).map(|s| s.1).collect();
     let mut fitted = Model {
         geometry,
@@ -77,18 +82,22 @@ pub fn run(session: &Session, args: &Fit) -> Result<()> {
         },
         config: config.clone(),
     };
-    (fitted.scores, fitted.peaks) = timed(&mut times.scoring, || work.scores(&fitted, &bag))?;
+    (fitted.scores, fitted.peaks) = timed("scoring", &mut times.scoring, || work.scores(&fitted, &bag))?;
     write(&args.output, &fitted.to_bytes()?)?;
     bag.remove();
     report(session, args, &fitted, times)?;
     failed(&set.train, &missed)
 }
 
-fn timed<T>(seconds: &mut f64, f: impl FnOnce() -> Result<T>) -> Result<T> {
+/// Does a stage and tells, with `-v`, what it took.
+fn timed<T>(stage: &str, seconds: &mut f64, f: impl FnOnce() -> Result<T>) -> Result<T> {
     let start = Instant::now();
-    let result = f();
+    let result = f()?;
     *seconds = start.elapsed().as_secs_f64();
-    result
+    let peak =
+        peak_memory().map_or(String::new(), |bytes| format!(", peak memory so far {:.0} MB", bytes as f64 / 1e6));
+    log::info!("{stage} took {seconds:.1} s{peak}");
+    Ok(result)
 }
 
 fn config(args: &Fit) -> Config {

@@ -7,7 +7,7 @@ use super::load::Loading;
 use super::results::{Results, ndjson};
 use crate::cli::network::network;
 use crate::cli::output::print;
-use crate::cli::session::{Session, describe};
+use crate::cli::session::{Session, describe, peak_memory};
 use crate::data::Preprocess;
 use crate::data::dataset::{Sample, pictures};
 use crate::engine::gpu::AdapterInfo;
@@ -97,6 +97,13 @@ pub fn score(
     Ok((missed, gpu.info.clone()))
 }
 
+/// Tells, with `-v`, how much memory it took.
+pub fn log_peak() {
+    if let Some(bytes) = peak_memory() {
+        log::info!("peak memory {:.0} MB", bytes as f64 / 1e6);
+    }
+}
+
 /// Two pictures of one name would overwrite each other's results.
 fn distinct(samples: &[Sample]) -> Result<()> {
     let mut seen = std::collections::BTreeSet::new();
@@ -108,13 +115,16 @@ fn distinct(samples: &[Sample]) -> Result<()> {
 
 /// Runs the command.
 pub fn run(session: &Session, args: &Predict) -> Result<()> {
-    let samples = pictures(&args.pictures)?;
+    let mut samples = pictures(&args.pictures)?;
+    let own = args.output.canonicalize().ok(); // results of an earlier run among the pictures are no pictures
+    samples.retain(|s| !s.path.canonicalize().is_ok_and(|p| own.as_ref().is_some_and(|own| p.starts_with(own))));
     distinct(&samples)?;
     let (common, work) = (&args.common, &args.common.work);
     let opened = open(&args.model, common.weights.as_deref())?;
     let mut results = Results::new(&opened, common, &samples, &args.output)?;
     let loading = Loading::of(work);
     let (missed, _) = score(session, &opened, &samples, &loading, &mut results, work, |_, _, _| Ok(()))?;
+    log_peak();
     let above = results.above;
     let lines = results.write()?;
     if session.json {
