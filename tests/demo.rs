@@ -6,11 +6,11 @@ use common::{hash, sweep, vectors};
 use lupe::data::Picture;
 use lupe::data::dataset::GOOD;
 use lupe::data::demo::{Part, parts};
-use lupe::methods::embed::{EmbedOptions, Embedder};
+use lupe::methods::embed::EmbedOptions;
 use lupe::methods::metrics::{Pixels, ranking};
 use lupe::methods::patchcore::score::Scorer;
 use lupe::methods::patchcore::select::Selector;
-use lupe::methods::patchcore::{Config, Preset, random};
+use lupe::methods::patchcore::{Config, Preset, extractor, random};
 use lupe::models::EMBEDDED;
 use lupe::tensor::Tensor;
 use lupe::weights::Weights;
@@ -73,14 +73,8 @@ fn aurocs(weights: &Weights) -> [f64; 2] {
     let (geometry, preprocess) = (config.geometry(EMBEDDED, weights).unwrap(), config.preprocess(EMBEDDED));
     let projection = Arc::new(random::projection(&config, 8 * geometry.places(), geometry.dim).unwrap());
     let options = EmbedOptions { taps: vec![], batch: 4, limit_memory: None };
-    let size = [config.size; 2];
-    let embedder = pollster::block_on(Embedder::with_head(gpu, EMBEDDED, weights, size, &options, &|graph, stages| {
-        let rows = config.embed(stages);
-        let flat = rows.reshape([rows.dim(0) * rows.dim(1), rows.dim(2)]);
-        let narrow = flat.matmul_t(graph.weight("projection", projection.clone()));
-        vec![rows, narrow.reshape([rows.dim(0), rows.dim(1), projection.shape.dim(0)])]
-    }))
-    .unwrap();
+    let network = (EMBEDDED, weights);
+    let embedder = pollster::block_on(extractor(gpu, network, &config, Some(projection), &options)).unwrap();
     let inputs: Vec<Tensor> = parts.iter().map(|p| preprocess.apply(&p.picture).unwrap()).collect();
     let features = pollster::block_on(embedder.run(&inputs)).unwrap();
     let train = |output: usize| {

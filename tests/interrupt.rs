@@ -107,6 +107,28 @@ fn an_interrupted_fit_goes_on_and_ends_in_the_same_bytes() {
     assert!(said.contains("resuming  2 pictures") && fs::read(&model).unwrap() != whole, "{said}");
 }
 
+/// A batch that takes the device ten seconds: the answer does not wait for it.
+#[test]
+fn a_busy_device_does_not_hold_the_answer_up() {
+    if no_gpu() {
+        return;
+    }
+    let b = Bench::new();
+    let (data, model) = (b.path("data"), b.path("m.lupe"));
+    data_set(&data, 16, 200, 200);
+    let mut command = common::parts::patchcore(&["fit", "--size", "448", "--resize", "448", "--batch", "16"]);
+    let mut child = started(command.arg(&data).arg("-o").arg(&model));
+    assert!(until(&mut child, || size(&b.path("m.lupe.features")) > 0));
+    std::thread::sleep(Duration::from_secs(2));
+    let start = Instant::now();
+    signal(&child, "INT");
+    let end = child.wait_with_output().unwrap();
+    let took = start.elapsed();
+    println!("answered after {took:?}");
+    assert_eq!(end.status.code(), Some(130), "{}", text(&end.stderr));
+    assert!(took < Duration::from_secs(2) && text(&end.stderr).contains("run the same command again"), "{took:?}");
+}
+
 #[test]
 fn two_fits_of_one_file_do_not_mix() {
     if no_gpu() {

@@ -5,11 +5,11 @@ mod common;
 use common::sweep::gpu;
 use common::vectors::Vectors;
 use lupe::data::{Limits, Picture};
-use lupe::methods::embed::{EmbedOptions, Embedder};
+use lupe::methods::embed::EmbedOptions;
 use lupe::methods::metrics::{PixelMetrics, Pixels, ranking};
 use lupe::methods::patchcore::score::Scorer;
 use lupe::methods::patchcore::select::Selector;
-use lupe::methods::patchcore::{Config, Geometry, Preset, random};
+use lupe::methods::patchcore::{Config, Geometry, Preset, extractor, random};
 use lupe::models;
 use lupe::tensor::Tensor;
 use lupe::weights::Weights;
@@ -82,21 +82,7 @@ fn hazelnut(preset: Preset) -> Option<Fitted> {
     let n = train.len() * geometry.places();
     let projection = random::projection(&config, n, geometry.dim).map(Arc::new);
     let options = EmbedOptions { taps: vec![], batch: 4, limit_memory: None };
-    let embedder = pollster::block_on(Embedder::with_head(
-        gpu(),
-        model,
-        &weights,
-        [config.size; 2],
-        &options,
-        &|graph, stages| {
-            let rows = config.embed(stages);
-            let Some(p) = &projection else { return vec![rows] };
-            let flat = rows.reshape([rows.dim(0) * rows.dim(1), rows.dim(2)]);
-            let projected = flat.matmul_t(graph.weight("projection", p.clone()));
-            vec![rows, projected.reshape([rows.dim(0), rows.dim(1), p.shape.dim(0)])]
-        },
-    ))
-    .unwrap();
+    let embedder = pollster::block_on(extractor(gpu(), (model, &weights), &config, projection, &options)).unwrap();
     let prep = config.preprocess(model);
     let rows = |path: &PathBuf| {
         let picture = Picture::open(path, Limits::default()).unwrap();

@@ -7,7 +7,7 @@ use crate::data::{Mask, Picture, Preprocess};
 use crate::engine::Gpu;
 use crate::error::{Error, Result};
 use crate::methods::embed::{EmbedOptions, Embedder};
-use crate::methods::patchcore::Config;
+use crate::methods::patchcore::{Config, extractor};
 use crate::models::Model;
 use crate::tensor::Tensor;
 use crate::weights::Weights;
@@ -60,27 +60,14 @@ impl<'g> Extractor<'g> {
     pub fn new(
         session: &Session,
         gpu: &'g Gpu,
-        (model, weights): (&Model, &Weights),
+        network: (&Model, &Weights),
         config: &Config,
         projection: Option<Arc<Tensor>>,
         batch: u16,
     ) -> Result<Extractor<'g>> {
         let options = EmbedOptions { taps: vec![], batch: batch.into(), limit_memory: session.limit_memory(gpu) };
-        let embedder = pollster::block_on(Embedder::with_head(
-            gpu,
-            model,
-            weights,
-            [config.size; 2],
-            &options,
-            &|graph, stages| {
-                let rows = config.embed(stages);
-                let Some(p) = &projection else { return vec![rows] };
-                let [n, places, d] = [rows.dim(0), rows.dim(1), rows.dim(2)];
-                let projected = rows.reshape([n * places, d]).matmul_t(graph.weight("projection", p.clone()));
-                vec![rows, projected.reshape([n, places, p.shape.dim(0)])]
-            },
-        ))?;
-        Ok(Extractor { embedder, preprocess: config.preprocess(model) })
+        let embedder = pollster::block_on(extractor(gpu, network, config, projection, &options))?;
+        Ok(Extractor { embedder, preprocess: config.preprocess(network.0) })
     }
 
     /// Calls `each` with every picture, in order, and says which were missed.

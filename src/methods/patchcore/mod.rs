@@ -7,14 +7,17 @@ pub mod score;
 pub mod select;
 
 use crate::data::{Preprocess, Resampling, Scaling};
-use crate::engine::{Asked, Graph, Scope, Var};
+use crate::engine::{Asked, Gpu, Graph, Scope, Var};
 use crate::error::{Error, Result};
+use crate::methods::embed::{EmbedOptions, Embedder};
 use crate::models::Model;
 use crate::models::resnet::Stages;
 use crate::ops::blur::Border;
 use crate::ops::knn::Metric;
+use crate::tensor::Tensor;
 use crate::weights::Weights;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Whose PatchCore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,6 +181,28 @@ impl Config {
         graph.nodes()?;
         Ok(Geometry { grid: [first.dim(1), first.dim(2)], dim: rows.dim(2) })
     }
+}
+
+/// The backbone up to patch vectors `[1, places, d]` of every picture and, where a projection `[k, d]` is given, projected ones
+/// `[1, places, k]`.
+///
+/// # Errors
+/// As [`Embedder::with_head`].
+pub async fn extractor<'g>(
+    gpu: &'g Gpu,
+    (model, weights): (&Model, &Weights),
+    config: &Config,
+    projection: Option<Arc<Tensor>>,
+    options: &EmbedOptions,
+) -> Result<Embedder<'g>> {
+    Embedder::with_head(gpu, model, weights, [config.size; 2], options, &|graph, stages| {
+        let rows = config.embed(stages);
+        let Some(p) = &projection else { return vec![rows] };
+        let [n, places, d] = [rows.dim(0), rows.dim(1), rows.dim(2)];
+        let projected = rows.reshape([n * places, d]).matmul_t(graph.weight("projection", p.clone()));
+        vec![rows, projected.reshape([n, places, p.shape.dim(0)])]
+    })
+    .await
 }
 
 /// Sizes that follow from a configuration and a backbone.
