@@ -1,8 +1,10 @@
-//! A bag of the size that makes others run out of memory or seem stuck: 300,000 rows.
+//! Bags and pictures of the size that makes others run out of memory or seem stuck: 300,000 rows, 48 megapixels.
 
 mod common;
 
 use common::hash;
+use common::parts::fit;
+use common::program::{Bench, text};
 use common::sweep::gpu;
 use lupe::Error;
 use lupe::methods::patchcore::select::Selector;
@@ -63,4 +65,27 @@ fn memory_is_kept_progress_is_told_and_a_stop_is_answered() {
         // A driver on the processor takes its memory from ours: the device's part, and a second copy of the rows here.
         assert!(after < before + MEMORY + (4 * 128 * ROWS) as u64, "{after} bytes after {before}");
     }
+}
+
+/// Six pictures of 144 MB each: one is worked on, one is handed over, one is decoded.
+#[test]
+fn large_pictures_are_decoded_within_a_bound() {
+    if common::program::no_gpu() {
+        return;
+    }
+    let b = Bench::new();
+    let data = b.path("data");
+    std::fs::create_dir_all(&data).unwrap();
+    for n in 0..6u8 {
+        let picture = image::RgbImage::from_pixel(8000, 6000, image::Rgb([100 + n, 90, 80]));
+        picture.save(data.join(format!("{n}.bmp"))).unwrap();
+    }
+    let run = fit(&data, &b.path("m.lupe")).args(["-v", "--batch", "8", "--test-split", "0"]).output().unwrap();
+    let said = text(&run.stderr);
+    assert!(run.status.success(), "{said}");
+    let (_, peak) = said.split_once("features took").expect("a line about the features");
+    let peak = peak.split("so far ").nth(1).and_then(|p| p.split(' ').next()?.parse::<u64>().ok());
+    let Some(peak) = peak else { return println!("the system does not tell how much memory was taken") };
+    println!("peak memory {peak} MB");
+    assert!(peak < 4 * 144 + 250, "{peak} MB for pictures of 144 MB");
 }
