@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod args;
+mod background;
 mod demo;
 mod devices;
 mod embed;

@@ -6,14 +6,18 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// Held while a file is written, so that who ends the process can wait for it to be whole.
-static WRITING: Mutex<()> = Mutex::new(());
+/// Read by whoever writes a file, written by who ends the process: files are whole then.
+static WRITING: RwLock<()> = RwLock::new(());
 
-/// Waits for the file that is being written; while the answer lives, no other is begun.
-pub fn no_writing() -> MutexGuard<'static, ()> {
-    WRITING.lock().unwrap_or_else(PoisonError::into_inner)
+/// Waits for the files that are being written; while the answer lives, no other is begun.
+pub fn no_writing() -> RwLockWriteGuard<'static, ()> {
+    WRITING.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn writing() -> RwLockReadGuard<'static, ()> {
+    WRITING.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 thread_local! {
@@ -65,7 +69,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// [`Error::Output`] with the folder and the system's reason.
 pub fn folder(path: &Path) -> Result<()> {
-    let _writing = no_writing();
+    let _writing = writing();
     let fail = |e: io::Error| Error::Output(format!("{}: nothing can be written there: {e}", path.display()));
     fs::create_dir_all(path).map_err(fail)?;
     builder().tempfile_in(path).map(drop).map_err(fail)
@@ -78,7 +82,7 @@ fn in_place(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let _writing = no_writing();
+    let _writing = writing();
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut temporary = builder().tempfile_in(folder)?;
     temporary.write_all(bytes)?;

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod bag;
+mod drawing;
 mod eval;
 mod features;
 mod fit;

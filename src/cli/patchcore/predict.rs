@@ -86,8 +86,9 @@ pub fn score(
         let start = Instant::now();
         let scored = pollster::block_on(scorer.run(&looked.rows, (0, 0)))
             .map_err(|e| if let Error::Numeric(e) = e { Error::Numeric(format!("{}: {e}", sample.name)) } else { e })?;
-        results.add(sample, &looked, &scored, start.elapsed().as_secs_f64() * 1e3)?;
-        each(sample, &looked, &scored)
+        let scoring = start.elapsed().as_secs_f64() * 1e3;
+        each(sample, &looked, &scored)?;
+        results.add(sample, looked, scored, scoring)
     })?;
     for (number, why) in &missed.failed {
         if let Some(sample) = samples.get(*number) {

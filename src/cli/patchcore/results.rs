@@ -1,17 +1,19 @@
-//! What `predict` and `eval` write for every picture: a line of results, times, and the pictures that were asked for.
+//! What `predict` and `eval` write for every picture: a line of results, times, and, in the background, what is drawn.
 
-use super::args::{Common, Format, MapFormat};
+use super::args::{Common, Format};
+use super::drawing::Drawing;
 use super::features::Looked;
 use super::predict::Opened;
+use crate::cli::background::Background;
 use crate::cli::output::{folder, write};
 use crate::data::dataset::Sample;
-use crate::data::render::{Canvas, contour, full_map, mask_png, npy, overlay, tiff};
 use crate::error::{Error, Result};
 use crate::methods::patchcore::score::Scored;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// One line of results.
@@ -33,52 +35,54 @@ pub struct Line {
 /// The results of a run, in a folder.
 pub struct Results<'a> {
     opened: &'a Opened,
-    common: &'a Common,
+    format: Format,
     out: &'a Path,
     /// Names of the files of each sample, without extension.
     names: Vec<String>,
     lines: Vec<(usize, Line)>,
-    timing: Vec<String>,
+    timing: Arc<Mutex<Vec<(usize, String)>>>,
+    drawing: Arc<Drawing>,
+    background: Background,
     /// Pictures above the limit.
     pub above: usize,
-}
-
-/// An anomaly map at its picture's own size, made when it is first wanted.
-struct Full<'a> {
-    scored: &'a Scored,
-    area: [f64; 4],
-    size: [usize; 2],
-    map: Option<Vec<f32>>,
-}
-
-impl Full<'_> {
-    fn get(&mut self) -> &[f32] {
-        let (side, [w, h]) = (self.scored.map.shape.last(), self.size);
-        self.map.get_or_insert_with(|| full_map(&self.scored.map.data, side, side, self.area, w, h))
-    }
 }
 
 impl<'a> Results<'a> {
     /// For results of `samples` in `out`, which is made and tried: better to know now that nothing can be written there.
     pub fn new(opened: &'a Opened, common: &'a Common, samples: &[Sample], out: &'a Path) -> Result<Results<'a>> {
         folder(out)?;
-        Ok(Results { opened, common, out, names: names(samples), lines: vec![], timing: vec![], above: 0 })
+        Ok(Results {
+            opened,
+            format: common.format,
+            out,
+            names: names(samples),
+            lines: vec![],
+            timing: Arc::default(),
+            drawing: Arc::new(Drawing::new(opened, common, out)),
+            background: Background::new(),
+            above: 0,
+        })
     }
 
-    /// Takes one picture in, and writes the files that were asked for; `scoring` is its milliseconds so far.
-    pub fn add(&mut self, sample: &Sample, looked: &Looked, scored: &Scored, scoring: f64) -> Result<()> {
-        let start = Instant::now();
-        let line = self.line(sample, looked, scored);
+    /// Takes one picture in, and has the files that were asked for written; `scoring` is its milliseconds so far.
+    pub fn add(&mut self, sample: &Sample, looked: Looked, scored: Scored, scoring: f64) -> Result<()> {
+        let line = self.line(sample, &looked, &scored);
         self.above += usize::from(line.above == Some(true));
         self.lines.push((looked.number, line));
-        self.draw(looked, scored)?;
-        let [decode, features] = looked.milliseconds;
-        let drawing = start.elapsed().as_secs_f64() * 1e3;
-        self.timing.push(
-            json!({"path": sample.name, "decode": decode, "features": features, "scoring": scoring, "writing": drawing})
-                .to_string(),
-        );
-        Ok(())
+        let (path, [decode, features]) = (sample.name.clone(), looked.milliseconds);
+        let name = self.names.get(looked.number).cloned().unwrap_or_default();
+        let (drawing, timing) = (self.drawing.clone(), self.timing.clone());
+        self.background.give(move || {
+            let start = Instant::now();
+            drawing.draw(&name, &looked, &scored)?;
+            let writing = start.elapsed().as_secs_f64() * 1e3;
+            let times = json!({
+                "path": path, "decode": decode, "features": features, "scoring": scoring, "writing": writing,
+            });
+            let mut all = timing.lock().unwrap_or_else(PoisonError::into_inner);
+            all.push((looked.number, times.to_string()));
+            Ok(())
+        })
     }
 
     /// Takes in a picture that could not be read.
@@ -108,46 +112,19 @@ impl<'a> Results<'a> {
         }
     }
 
-    fn draw(&self, looked: &Looked, scored: &Scored) -> Result<()> {
-        let (w, h) = (looked.picture.width, looked.picture.height);
-        let area = self.opened.preprocess.area(w, h);
-        let mut full = Full { scored, area, size: [w, h], map: None };
-        let limit = self.opened.model.map_limit().map(|l| l as f32);
-        let above = |map: &[f32]| map.iter().map(|&v| limit.is_some_and(|l| v > l)).collect::<Vec<bool>>();
-        let name = self.names.get(looked.number).map_or("", String::as_str);
-        let file = |folder: &str, extension: &str| self.out.join(folder).join(format!("{name}.{extension}"));
-        if !self.common.no_heatmaps {
-            let side = scored.map.shape.last();
-            let canvas = Canvas { width: w, height: h, rgb: looked.picture.rgb8().into_owned() };
-            let mut picture = overlay(&canvas, &scored.map.data, side, side, area, self.opened.scale, limit);
-            contour(&mut picture, &above(full.get()), [0, 0, w, h], [255; 3]);
-            save(&file("heatmaps", "png"), &picture.png()?)?;
-        }
-        match self.common.maps {
-            Some(MapFormat::Tiff) => save(&file("maps", "tiff"), &tiff(full.get(), w, h)?)?,
-            Some(MapFormat::Npy) => save(&file("maps", "npy"), &npy(full.get(), w, h)?)?,
-            None => {}
-        }
-        if self.common.masks {
-            save(&file("masks", "png"), &mask_png(&above(full.get()), w, h)?)?;
-        }
-        if self.common.dump_features {
-            let [places, d] = [looked.rows.shape.dim(0), looked.rows.shape.dim(1)];
-            save(&file("features", "npy"), &npy(&looked.rows.data, d, places)?)?;
-        }
-        Ok(())
-    }
-
     /// Writes results and times; what other formats an earlier run left there goes, so that the folder does not contradict itself.
     pub fn write(mut self) -> Result<Vec<Line>> {
+        self.background.finish()?;
         self.lines.sort_by_key(|l| l.0);
         let lines: Vec<Line> = self.lines.into_iter().map(|l| l.1).collect();
-        let (name, other, bytes) = match self.common.format {
+        let (name, other, bytes) = match self.format {
             Format::Ndjson => ("results.ndjson", "results.csv", ndjson(&lines)?.into_bytes()),
             Format::Csv => ("results.csv", "results.ndjson", csv(&lines)?),
         };
         save(&self.out.join(name), &bytes)?;
-        let times = self.timing.iter().map(|t| format!("{t}\n")).collect::<String>();
+        let mut times = std::mem::take(&mut *self.timing.lock().unwrap_or_else(PoisonError::into_inner));
+        times.sort();
+        let times = times.into_iter().map(|t| t.1 + "\n").collect::<String>();
         save(&self.out.join("timing.ndjson"), times.as_bytes())?;
         match std::fs::remove_file(self.out.join(other)) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {

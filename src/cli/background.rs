@@ -1,0 +1,104 @@
+//! Work that is done beside the device's: drawing and writing files.
+
+use crate::error::{Error, Result};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+type Job = Box<dyn FnOnce() -> Result<()> + Send>;
+
+/// Threads that work off jobs. As many jobs as threads are under way and one waits; then [`Background::give`] waits, too.
+pub struct Background {
+    jobs: Option<SyncSender<Job>>,
+    workers: Vec<JoinHandle<()>>,
+    failed: Arc<Mutex<Option<Error>>>,
+}
+
+impl Background {
+    /// With a thread for every second processor, 4 at most: each holds a picture.
+    pub fn new() -> Background {
+        let threads = std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).clamp(1, 4));
+        let (jobs, waiting) = sync_channel(0);
+        let (waiting, failed) = (Arc::new(Mutex::new(waiting)), Arc::default());
+        let worker = |_| {
+            let (waiting, failed) = (Arc::clone(&waiting), Arc::clone(&failed));
+            std::thread::spawn(move || work(&waiting, &failed))
+        };
+        let workers = (0..threads).map(worker).collect();
+        Background { jobs: Some(jobs), workers, failed }
+    }
+
+    /// Has a job done.
+    ///
+    /// # Errors
+    /// That of an earlier job; then nothing more is begun.
+    pub fn give(&self, job: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
+        self.outcome()?;
+        match self.jobs.as_ref().map(|jobs| jobs.send(Box::new(job))) {
+            Some(Ok(())) => Ok(()),
+            _ => self.outcome().and(Err(Error::Output("the threads that write files ended".into()))),
+        }
+    }
+
+    /// Waits for all jobs.
+    ///
+    /// # Errors
+    /// The first that one of them gave.
+    pub fn finish(mut self) -> Result<()> {
+        self.end()?;
+        self.outcome()
+    }
+
+    fn end(&mut self) -> Result<()> {
+        self.jobs = None;
+        let panicked = self.workers.drain(..).map(JoinHandle::join).filter(std::result::Result::is_err).count();
+        if panicked > 0 { Err(Error::Output("a thread that writes files panicked".into())) } else { Ok(()) }
+    }
+
+    fn outcome(&self) -> Result<()> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
+    }
+}
+
+impl Drop for Background {
+    /// What is under way is finished, so that nothing half-written is left; errors have been told, or another one is being told.
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
+}
+
+fn work(waiting: &Mutex<Receiver<Job>>, failed: &Mutex<Option<Error>>) {
+    loop {
+        let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        if let Err(e) = job() {
+            failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn all_is_done_and_the_first_error_comes_back() {
+        let (background, done) = (Background::new(), Arc::new(AtomicUsize::new(0)));
+        for _ in 0..50 {
+            let done = done.clone();
+            let job = move || {
+                done.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            };
+            background.give(job).unwrap();
+        }
+        background.finish().unwrap();
+        assert_eq!(done.load(Ordering::Relaxed), 50);
+        let background = Background::new();
+        background.give(|| Err(Error::Output("full".into()))).unwrap();
+        let told = (0..100).any(|_| background.give(|| Ok(())).is_err());
+        assert!(told || background.finish().is_err(), "the error is lost");
+    }
+}
