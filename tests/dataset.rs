@@ -88,10 +88,26 @@ fn what_is_wrong_is_told() {
         ("image_path,label,split\nfile.png,bad,train\n", "cannot be fitted on"),
         ("image_path,label,split\nfile.png,good,train\nfile.png,good,test\n", "is there twice"),
         ("image_path,label,split\nfile.png,good\n", "found record with 2 fields"),
+        ("image_path,label,split\n/etc/hostname,good,train\n", "line 2: /etc/hostname lies elsewhere"),
     ] {
         fs::write(at("t.csv"), text).unwrap();
         refused(&at("t.csv"), by);
     }
+}
+
+/// Results are written under these names: none may lead out of their folder.
+#[test]
+fn names_of_a_table_stay_below_its_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    put(dir.path(), &["pictures/a.png", "pictures/b.png", "tables/x.txt"]);
+    let (csv, inside) = (dir.path().join("tables/set.csv"), dir.path().join("tables/c.png"));
+    fs::write(&inside, b"x").unwrap();
+    let rows = format!("../pictures/a.png,good,train\n./../pictures/b.png,cut,test\n{},cut,test\n", inside.display());
+    fs::write(&csv, format!("image_path,label,split\n{rows}")).unwrap();
+    let set = Dataset::open(&csv).unwrap();
+    assert_eq!(names(&set.train), ["pictures/a.png=good"]);
+    assert_eq!(names(&set.test), ["c.png=cut", "pictures/b.png=cut"]);
+    assert!(set.test.iter().all(|s| s.path.is_file()));
 }
 
 #[test]

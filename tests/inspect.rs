@@ -239,6 +239,15 @@ fn folders_of_every_kind_and_pictures_of_every_size() {
     let metrics = json(&out.join("metrics.json"));
     assert_eq!((&metrics["counts"]["test_good"], &metrics["counts"]["test_defective"]), (&1.into(), &1.into()));
     assert!(metrics["pixel"]["auroc"].is_null() && metrics["pixel"]["undefined"]["auroc"].is_string(), "no masks");
+    // Pixels of the pictures' own size that do not fit in memory are not counted, and that is said.
+    done(patchcore(&["eval"]).arg(&model).arg(&data).arg("-o").arg(&out).args([
+        "--limit-ram",
+        "100K",
+        "--no-heatmaps",
+    ]));
+    let metrics = json(&out.join("metrics.json"));
+    assert!(metrics["pixel_full"]["auroc"].is_null() && metrics["pixel"]["auroc"].is_f64(), "{metrics}");
+    assert!(metrics["pixel_full"]["undefined"]["ap"].as_str().unwrap().contains("--limit-ram"));
     // A picture that was fitted on is left out, unless it is asked for.
     fs::copy(data.join("train/good/000.png"), data.join("test/good/copy.png")).unwrap();
     let eval = |more: &[&str]| {

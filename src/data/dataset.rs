@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// One picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -227,10 +227,13 @@ fn table(path: &Path) -> Result<Dataset> {
             let file = root.join(name);
             if file.is_file() { Ok(file) } else { fail(path, &format!("line {line}: {name} does not exist")) }
         };
-        let name = get(image).replace('\\', "/");
+        let written = get(image).replace('\\', "/");
         let label = if ["good", "normal", "0"].contains(&get(label)) { GOOD.into() } else { get(label).to_string() };
         let mask = column("mask_path").map(get).filter(|m| !m.is_empty()).map(&file).transpose()?;
-        let sample = Sample { path: file(&name)?, name, label, mask };
+        let Some(name) = name_in(root, &written) else {
+            return fail(path, &format!("line {line}: {written} lies elsewhere; give it relative to the table"));
+        };
+        let sample = Sample { path: file(&written)?, name, label, mask };
         match get(split) {
             "train" if good(&sample) => train.push(sample),
             "train" => return fail(path, &format!("line {line}: {} is not good and cannot be fitted on", sample.name)),
@@ -239,6 +242,18 @@ fn table(path: &Path) -> Result<Dataset> {
         }
     }
     Dataset { root: root.into(), layout: Layout::Csv, train, test }.checked()
+}
+
+/// What a picture of a table is called: its path below the table's folder, steps upwards left out, since results are written by that
+/// name and a model must not hold where on a disk it was fitted. None for an absolute path elsewhere.
+fn name_in(root: &Path, written: &str) -> Option<String> {
+    let path = Path::new(written);
+    let below = if path.is_absolute() { path.strip_prefix(root).ok()? } else { path };
+    let names = below.components().filter_map(|c| match c {
+        Component::Normal(name) => Some(name.to_string_lossy()),
+        _ => None,
+    });
+    Some(names.collect::<Vec<_>>().join("/"))
 }
 
 /// Pictures named one by one, and those below folders, in bytewise order.
