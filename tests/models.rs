@@ -6,6 +6,8 @@ use common::hash;
 use common::sweep::gpu;
 use common::vectors::{Vectors, close, nchw, nhwc};
 use lupe::engine::{Asked, Graph, Named, Options, Plan, Scope, Store, Var};
+use lupe::methods::embed::EmbedOptions;
+use lupe::methods::patchcore::{Config, Preset, extractor};
 use lupe::models::resnet::{Block, ResNet, Stages, classifier};
 use lupe::models::{self};
 use lupe::ops::Pad;
@@ -126,13 +128,29 @@ fn statistics(t: &Tensor) -> [f32; 3] {
     [mean as f32, var.sqrt() as f32, t.data.iter().fold(0f32, |m, v| m.max(v.abs()))]
 }
 
+/// Patch vectors of both presets, every ninth of 64 places, as the methods plan them.
+fn patch_vectors(vectors: &Vectors, model: &models::Model, weights: &Named, x: &Tensor) {
+    let weights = Weights::from_tensors(weights.iter().map(|(k, t)| (k.clone(), (**t).clone())));
+    for (preset, tag) in [(Preset::Official, "official_1024"), (Preset::Anomalib, "anomalib")] {
+        let config = Config { size: 64, ..Config::new(preset) };
+        let options = EmbedOptions { taps: vec![], batch: 1, limit_memory: None };
+        let embedder = pollster::block_on(extractor(gpu(), (model, &weights), &config, None, &options)).unwrap();
+        let rows = pollster::block_on(embedder.run(std::slice::from_ref(x))).unwrap().remove(0).remove(0);
+        let ninth: Vec<f32> = rows.data.chunks(rows.shape.last()).step_by(9).flatten().copied().collect();
+        let name = format!("{}_embed_{tag}_rows", model.name);
+        close(&name, &ninth, &vectors.get(&name).data, 1e-4);
+    }
+}
+
 #[test]
 fn patchcore_backbones_with_hash_weights() {
     let vectors = Vectors::open("ad/backbones.safetensors");
-    let x = hash::normalised(&hash::image("nets.img64", 64, 64)).reshape([1, 3, 64, 64]);
+    let x = nhwc(&hash::normalised(&hash::image("nets.img64", 64, 64)).reshape([1, 3, 64, 64]));
     for name in ["resnet18", "wide_resnet50_2"] {
-        let net = models::find(name).unwrap().net;
-        let got = everything(&net, &folded(&hash::backbone(name, &net)), &nhwc(&x));
+        let model = models::find(name).unwrap();
+        let (net, weights) = (model.net, folded(&hash::backbone(name, &model.net)));
+        patch_vectors(&vectors, model, &weights, &x);
+        let got = everything(&net, &weights, &x);
         for (tap, value) in [("stem_chanmean", &got[1]), ("layer1_chanmean", &got[2])] {
             let (pixels, c) = value.shape.rows();
             let mean: Vec<f32> = value
