@@ -43,6 +43,18 @@ fn folders_that_are_no_data_set_are_code_3() {
     folder("one/good");
     part(0, 72, 72).save(b.path("one/good/a.png")).unwrap();
     refused(fit(&b.path("one"), &model).args(["--test-split", "1"]), 3, &["no good picture is left"]);
+    // 65 pictures of 512 x 512 places: nothing is decoded before that is known to be too much.
+    folder("many");
+    for n in 0..65 {
+        fs::write(b.path(&format!("many/{n}.png")), b"").unwrap();
+    }
+    let words = ["--size", "4096", "--resize", "4096", "--test-split", "0"];
+    let mut command = patchcore(&["fit"]);
+    refused(
+        command.arg(b.path("many")).arg("-o").arg(&model).args(words),
+        3,
+        &["65 good pictures", "17039360", "fit on 64"],
+    );
     assert!(!model.exists() && !b.path("m.lupe.features").exists());
 }
 

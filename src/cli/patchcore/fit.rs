@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::methods::patchcore::model::{Backbone, Model, Seen};
 use crate::methods::patchcore::score::Scorer;
 use crate::methods::patchcore::select::Selector;
-use crate::methods::patchcore::{Config, Geometry, Preset, random};
+use crate::methods::patchcore::{Config, Geometry, MAX_ROWS, Preset, random};
 use crate::models;
 use crate::tensor::Tensor;
 use crate::weights::Weights;
@@ -55,6 +55,15 @@ pub fn run(session: &Session, args: &Fit) -> Result<()> {
     }
     let (model, weights) = network(&args.backbone, args.weights.as_deref())?;
     let geometry = config.geometry(model, &weights)?;
+    let n = set.train.len().saturating_mul(geometry.places());
+    if n > MAX_ROWS {
+        let (pictures, most) = (set.train.len(), MAX_ROWS / geometry.places().max(1));
+        return Err(Error::Input(format!(
+            "{}: {pictures} good pictures give {n} patch vectors, {MAX_ROWS} at most can be numbered: fit on {most} of them, \
+             or with a smaller --size",
+            args.data.display()
+        )));
+    }
     session.watch_for_interrupts()?;
     let gpu = session.gpu()?;
     session.say(&format!("device    {}", describe(&gpu.info)));

@@ -19,6 +19,9 @@ use crate::weights::Weights;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+/// Patch vectors of a fit at most: kernels number them in f32.
+pub const MAX_ROWS: usize = 1 << 24;
+
 /// Whose PatchCore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
