@@ -2,6 +2,7 @@
 
 use super::args::Eval;
 use super::failed;
+use super::features::Missed;
 use super::load::Loading;
 use super::metrics::{Sums, table};
 use super::predict::{log_peak, open, score};
@@ -11,7 +12,7 @@ use crate::cli::session::Session;
 use crate::data::dataset::{Dataset, Sample, good};
 use crate::error::{Error, Result};
 use crate::methods::patchcore::model::Model;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 /// Runs the command.
@@ -37,20 +38,13 @@ pub fn run(session: &Session, args: &Eval) -> Result<()> {
         return Err(Error::Input(format!("{}: no test picture is left: {why}", args.data.display())));
     }
     results.write()?;
-    let train = opened.model.pictures.len();
-    let counts = Map::from_iter([
-        ("train".to_string(), json!(train)),
-        ("skipped_seen".into(), json!(missed.left_out)),
-        ("failed".into(), json!(missed.failed.len())),
-    ]);
-    let model = json!({
-        "backbone": opened.model.backbone.name, "backbone_sha256": opened.model.backbone.sha256,
-        "config": opened.model.config, "limit": opened.model.limit(), "train": train,
-    });
-    let device = json!({
-        "name": device.name, "backend": device.backend, "driver": device.driver, "driver_info": device.driver_info,
-    });
-    let metrics = sums.finish(counts, model, device)?;
+    let metrics = sums.finish(
+        counts(&opened.model, &missed),
+        model(&opened.model),
+        json!({
+            "name": device.name, "backend": device.backend, "driver": device.driver, "driver_info": device.driver_info,
+        }),
+    )?;
     log_peak();
     let text = serde_json::to_string_pretty(&metrics).map_err(|e| Error::Output(format!("metrics.json: {e}")))?;
     save(&args.output.join("metrics.json"), (text + "\n").as_bytes())?;
@@ -59,6 +53,21 @@ pub fn run(session: &Session, args: &Eval) -> Result<()> {
         false => print(&format!("{}\nresults   {}", table(&metrics), args.output.display()))?,
     }
     failed(&samples, &missed)
+}
+
+fn counts(model: &Model, missed: &Missed) -> Map<String, Value> {
+    Map::from_iter([
+        ("train".to_string(), json!(model.pictures.len())),
+        ("skipped_seen".into(), json!(missed.left_out)),
+        ("failed".into(), json!(missed.failed.len())),
+    ])
+}
+
+fn model(model: &Model) -> Value {
+    json!({
+        "backbone": model.backbone.name, "backbone_sha256": model.backbone.sha256, "config": model.config,
+        "limit": model.limit(), "train": model.pictures.len(),
+    })
 }
 
 /// Test pictures; where the set has no good ones, those that the fit kept aside.

@@ -42,28 +42,11 @@ struct Work<'a> {
 
 /// Runs the command.
 pub fn run(session: &Session, args: &Fit) -> Result<()> {
-    let config = config(args);
-    config.check()?;
-    if args.resize.is_some() && !config.crop {
-        return Err(Error::Usage(
-            "--resize has no meaning without a crop; --size is the edge of the whole picture".into(),
-        ));
-    }
+    let config = config(args)?;
     let set = Dataset::open(&args.data)?.split(args.test_split);
-    if set.train.is_empty() {
-        return Err(Error::Input(format!("{}: no good picture is left to fit on", args.data.display())));
-    }
     let (model, weights) = network(&args.backbone, args.weights.as_deref())?;
     let geometry = config.geometry(model, &weights)?;
-    let n = set.train.len().saturating_mul(geometry.places());
-    if n > MAX_ROWS {
-        let (pictures, most) = (set.train.len(), MAX_ROWS / geometry.places().max(1));
-        return Err(Error::Input(format!(
-            "{}: {pictures} good pictures give {n} patch vectors, {MAX_ROWS} at most can be numbered: fit on {most} of them, \
-             or with a smaller --size",
-            args.data.display()
-        )));
-    }
+    check(args, set.train.len(), geometry)?;
     session.watch_for_interrupts()?;
     let gpu = session.gpu()?;
     session.say(&format!("device    {}", describe(&gpu.info)));
@@ -71,7 +54,6 @@ pub fn run(session: &Session, args: &Fit) -> Result<()> {
     let mut times = Times::default();
     let (mut bag, missed) = timed("features", &mut times.features, || work.features(&set.train, model, &weights))?;
     let picks = timed("coreset", &mut times.coreset, || work.select(bag.take_projected()?, bag.pictures.len()))?;
-    let read: Vec<&Sample> = set.train.iter().enumerate().filter(|(i, _)| !missed.has(*i)).map(|s| s.1).collect();
     let mut fitted = Model {
         geometry,
         bank: Arc::new(work.bank(&bag, &picks)?),
@@ -79,11 +61,7 @@ pub fn run(session: &Session, args: &Fit) -> Result<()> {
         scores: vec![],
         peaks: vec![],
         held_out: held_out(set.test.iter().filter(|s| good(s)))?,
-        pictures: read
-            .iter()
-            .zip(&bag.pictures)
-            .map(|(s, h)| Seen { name: s.name.clone(), sha256: h.clone() })
-            .collect(),
+        pictures: seen(&set.train, &missed, &bag),
         backbone: Backbone {
             name: model.name.into(),
             sha256: weights.sha256(),
@@ -98,6 +76,32 @@ pub fn run(session: &Session, args: &Fit) -> Result<()> {
     failed(&set.train, &missed)
 }
 
+/// Whether there are pictures to fit on, and not too many.
+fn check(args: &Fit, pictures: usize, geometry: Geometry) -> Result<()> {
+    let data = args.data.display();
+    let n = pictures.saturating_mul(geometry.places());
+    if pictures == 0 {
+        return Err(Error::Input(format!(
+            "{data}: no good picture is left to fit on; raise --test-split, or 0 to keep none aside"
+        )));
+    }
+    if n > MAX_ROWS {
+        let most = MAX_ROWS / geometry.places().max(1);
+        return Err(Error::Input(format!(
+            "{data}: {pictures} good pictures give {n} patch vectors, {MAX_ROWS} at most can be numbered: fit on {most} of \
+             them, or with a smaller --size"
+        )));
+    }
+    Ok(())
+}
+
+/// The training pictures that were read, in order.
+fn seen(train: &[Sample], missed: &Missed, bag: &Bag) -> Vec<Seen> {
+    let read = train.iter().enumerate().filter(|(i, _)| !missed.has(*i));
+    let one = |((_, s), hash): ((usize, &Sample), &String)| Seen { name: s.name.clone(), sha256: hash.clone() };
+    read.zip(&bag.pictures).map(one).collect()
+}
+
 /// Does a stage and tells, with `-v`, what it took.
 fn timed<T>(stage: &str, seconds: &mut f64, f: impl FnOnce() -> Result<T>) -> Result<T> {
     let start = Instant::now();
@@ -109,13 +113,13 @@ fn timed<T>(stage: &str, seconds: &mut f64, f: impl FnOnce() -> Result<T>) -> Re
     Ok(result)
 }
 
-fn config(args: &Fit) -> Config {
+fn config(args: &Fit) -> Result<Config> {
     let preset = match args.preset {
         Named::Official => Preset::Official,
         Named::Anomalib => Preset::Anomalib,
     };
     let usual = Config::new(preset);
-    Config {
+    let config = Config {
         layers: args.layers.clone().unwrap_or(usual.layers),
         ratio: args.ratio.unwrap_or(usual.ratio),
         seed: args.seed,
@@ -125,7 +129,13 @@ fn config(args: &Fit) -> Config {
         resize: args.resize.unwrap_or(usual.resize),
         crop: usual.crop && !args.no_crop,
         ..usual
+    };
+    config.check()?;
+    if args.resize.is_some() && !config.crop {
+        let what = "--resize has no meaning without a crop; --size is the edge of the whole picture";
+        return Err(Error::Usage(what.into()));
     }
+    Ok(config)
 }
 
 impl Work<'_> {
@@ -134,22 +144,13 @@ impl Work<'_> {
         let Work { session, args, gpu, config, geometry } = self;
         let n = train.len() * geometry.places();
         let projection = if config.ratio < 1.0 { random::projection(config, n, geometry.dim) } else { None };
-        let narrow = projection.as_ref().map_or(0, |p| p.shape.dim(0));
-        let sizes = Sizes { rows: geometry.places() * geometry.dim, projected: geometry.places() * narrow };
-        // The selection holds what it looks at twice, here and on the device, and the bank is held twice when it is written.
-        let others = 4 * (2 * n * narrow + 2 * config.bank_rows(n) * geometry.dim) as u64;
-        let room = session.limit_ram(args.work.limit_ram).saturating_sub(others);
-        let key =
-            json!([config.for_features(), weights.sha256(), narrow, describe(&gpu.info), env!("CARGO_PKG_VERSION")]);
-        let key = sha256(key.to_string().as_bytes());
-        let mut bag = Bag::open(&args.output, &key, sizes, train, room, args.fresh)?;
+        let mut bag = self.bag(train, projection.as_ref().map_or(0, |p| p.shape.dim(0)), &weights.sha256())?;
         session.left_by_interrupt(&bag.left());
-        let known = bag.pictures.len();
+        let (known, held) = (bag.pictures.len(), bag.describe(train.len()));
         session.say(&format!(
-            "fitting   {} good pictures, {n} patch vectors of {} values ({})",
+            "fitting   {} good pictures, {n} patch vectors of {} values ({held})",
             train.len(),
-            geometry.dim,
-            bag.describe(train.len())
+            geometry.dim
         ));
         if known > 0 {
             session.say(&format!("resuming  {known} pictures are there from an earlier fit; --fresh makes them again"));
@@ -170,6 +171,18 @@ impl Work<'_> {
             return Err(Error::Input(format!("{}: none of its pictures can be read", args.data.display())));
         }
         Ok((bag, missed))
+    }
+
+    /// The bag of an earlier fit of the same kind, or a new one; `narrow` is the number of projected values.
+    fn bag(&self, train: &[Sample], narrow: usize, weights: &str) -> Result<Bag> {
+        let Work { session, args, gpu, config, geometry } = self;
+        let n = train.len() * geometry.places();
+        let sizes = Sizes { rows: geometry.places() * geometry.dim, projected: geometry.places() * narrow };
+        // The selection holds what it looks at twice, here and on the device, and the bank is held twice when it is written.
+        let others = 4 * (2 * n * narrow + 2 * config.bank_rows(n) * geometry.dim) as u64;
+        let room = session.limit_ram(args.work.limit_ram).saturating_sub(others);
+        let key = json!([config.for_features(), weights, narrow, describe(&gpu.info), env!("CARGO_PKG_VERSION")]);
+        Bag::open(&args.output, &sha256(key.to_string().as_bytes()), sizes, train, room, args.fresh)
     }
 
     /// Rows of the bank, rising.
