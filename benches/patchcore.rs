@@ -6,7 +6,7 @@ use lupe::engine::plan::Timing;
 use lupe::engine::{Choice, Gpu, Graph, Options, Plan, Store, Var};
 use lupe::methods::patchcore::select::{Selector, parts, rows_per_part};
 use lupe::methods::patchcore::{Config, Preset};
-use lupe::ops::coreset::k_center;
+use lupe::ops::coreset::k_center_round;
 use lupe::ops::knn::Metric;
 use lupe::tensor::Tensor;
 use std::time::Instant;
@@ -75,17 +75,21 @@ fn coreset(gpu: &Gpu, n: usize, d: usize, picks: usize) {
     );
 }
 
-/// Two picks, dispatch by dispatch.
-fn steps(gpu: &Gpu, n: usize, d: usize) {
+/// A round of 128 picks among `kept` candidates, dispatch by dispatch.
+fn steps(gpu: &Gpu, n: usize, d: usize, kept: usize) {
     let (graph, all) = (Graph::new(), rows(n, d));
     let parts = weights(&graph, gpu, &all);
     let anchors: Vec<Var> = parts.iter().map(|p| graph.input("anchor", [p.dim(0)])).collect();
-    let state = k_center(&parts, &anchors, 2);
+    let (candidates, last) = (graph.input("candidates", [kept, 2]), graph.input("last", [1, 2]));
+    let state = k_center_round(&parts, &anchors, candidates, last, 128);
     let outputs = [state.picks, state.anchors].concat();
     let plan = pollster::block_on(Plan::new(gpu, &graph, &outputs, &Store::new(), Options::default())).expect("a plan");
-    let far: Vec<Tensor> = anchors.iter().map(|a| Tensor::from_fn(a.shape(), |i| 9.0 + (i % 97) as f32)).collect();
-    let inputs: Vec<&Tensor> = far.iter().collect();
+    let far = anchors.iter().map(|a| Tensor::from_fn(a.shape(), |_| 9.0));
+    let given = [Tensor::from_fn([kept, 2], |i| if i % 2 == 0 { 9.0 } else { (i / 2) as f32 }), Tensor::zeros([1, 2])];
+    let all: Vec<Tensor> = far.chain(given).collect();
+    let inputs: Vec<&Tensor> = all.iter().collect();
     pollster::block_on(plan.run(&inputs)).expect("a run");
+    println!("128 picks among {kept} of {n} x {d}");
     table(&pollster::block_on(plan.run_timed(&inputs)).expect("timestamps").1);
 }
 
@@ -95,7 +99,8 @@ fn main() {
     let gpu = pollster::block_on(Gpu::new(&Choice::Auto, None)).expect("an adapter");
     println!("{} ({} {})", gpu.info.title(), gpu.info.driver, gpu.info.driver_info);
     if wanted("steps") {
-        steps(&gpu, 160_000, 128);
+        steps(&gpu, 21_952, 128, 512);
+        steps(&gpu, 160_000, 128, 512);
     }
     if wanted("coreset") {
         coreset(&gpu, 21_952, 128, 2000);

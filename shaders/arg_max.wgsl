@@ -1,4 +1,5 @@
 // y[b] = (largest value of block b of x, its index); NaN is larger than all, ties go to the lowest index     LANES lanes per block; flat grid
+#import better
 #import grid
 
 const WG: u32 = 64u;
@@ -12,15 +13,6 @@ struct Params { n: u32, block: u32, blocks: u32, modulus: u32, offset: u32 }
 
 var<workgroup> values: array<f32, WG>;
 var<workgroup> indices: array<f32, WG>;
-
-fn nan(v: f32) -> bool {
-    return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
-}
-
-fn better(a: vec2f, b: vec2f) -> bool {
-    if nan(a.x) || nan(b.x) { return nan(a.x) && (!nan(b.x) || a.y < b.y); }
-    return a.x > b.x || (a.x == b.x && a.y < b.y);
-}
 
 fn load(i: u32) -> vec2f {
     if PAIRS { return vec2f(x[2u * i], x[2u * i + 1u]); }

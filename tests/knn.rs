@@ -7,8 +7,8 @@ use common::sweep::gpu;
 use lupe::engine::{Choice, Gpu, Graph, Options, Plan, Store, Var};
 use lupe::methods::patchcore::score::Scorer;
 use lupe::methods::patchcore::select::Selector;
-use lupe::methods::patchcore::{Config, Geometry, Preset};
-use lupe::ops::coreset::k_center;
+use lupe::methods::patchcore::{Config, Geometry, Preset, random};
+use lupe::ops::coreset::{k_center, lowered};
 use lupe::ops::knn::Metric;
 use lupe::tensor::Tensor;
 use std::sync::Arc;
@@ -228,4 +228,53 @@ fn selection_does_not_depend_on_parts() {
         assert!(t == 0 || anchor[i] >= (1.0 - 1e-5) * largest, "pick {t} is not the farthest row");
         anchor.iter_mut().enumerate().for_each(|(j, a)| *a = a.min(distance(row(i), row(j), Metric::L2)));
     }
+}
+
+/// The first row that `anomalib` starts from, then `steps` picks one at a time, all rows read for each.
+fn one_at_a_time(rows: &Tensor, steps: usize) -> Vec<usize> {
+    let (graph, n) = (Graph::new(), rows.shape.dim(0));
+    let start = random::rows(0, 1, n)[0];
+    let part = graph.weight("rows", rows.clone().into());
+    let far = graph.input("far", [n]);
+    let pick = graph.weight("pick", Tensor::new([1, 2], vec![0.0, start as f32]).into());
+    let picks = k_center(&[part], &lowered(&[part], &[far], pick), steps).picks;
+    let plan = pollster::block_on(Plan::new(gpu(), &graph, &picks, &Store::new(), Options::default())).unwrap();
+    let found = pollster::block_on(plan.run(&[&Tensor::new([n], vec![f32::INFINITY; n])])).unwrap();
+    let new = found.iter().take_while(|p| p.data[0] > 0.0).map(|p| p.data[1] as usize);
+    std::iter::once(start).chain(new).collect()
+}
+
+/// The same as the device is and within small limits, where rows of 100 are cut at 2,560.
+fn in_rounds(rows: &Tensor, wanted: usize) -> (Vec<usize>, bool) {
+    let select = |gpu: &Gpu| {
+        let mut selector = Selector::new(gpu, rows.clone(), wanted, None);
+        pollster::block_on(selector.run(gpu, &Config::new(Preset::Anomalib), &mut |_| true)).unwrap();
+        (selector.picks, selector.exhausted)
+    };
+    let (whole, cut) = (select(gpu()), select(&small()));
+    assert_eq!(whole, cut, "in parts: other picks");
+    whole
+}
+
+/// Rounds of many picks pick what single steps pick: without structure, in clusters, with ties and repetitions until nothing is left.
+#[test]
+fn rounds_pick_what_single_steps_pick() {
+    if no_gpu() {
+        return;
+    }
+    let noise = hash::tensor("rounds.noise", [6000, 100], 1.0, 0.0);
+    let middle = hash::tensor("rounds.middle", [40, 100], 5.0, 0.0);
+    let clusters = Tensor::from_fn([6000, 100], |i| middle.data[i / 100 % 40 * 100 + i % 100] + 0.1 * noise.data[i]);
+    for rows in [&noise, &clusters] {
+        let (picks, exhausted) = in_rounds(rows, 600);
+        assert_eq!(picks.len(), 600);
+        assert!(!exhausted);
+        assert_eq!(picks[..], one_at_a_time(rows, 599)[..]);
+    }
+    let ties = Tensor::from_fn([3000, 5], |i| (noise.data[i] * 1.5).round());
+    let (picks, exhausted) = in_rounds(&ties, 1000);
+    assert!(exhausted && (150..=243).contains(&picks.len()), "{} picks of at most 3^5", picks.len());
+    assert_eq!(picks, one_at_a_time(&ties, 300));
+    let few = Tensor::new([5, 100], noise.data[..500].to_vec());
+    assert_eq!(in_rounds(&few, 9), (one_at_a_time(&few, 8), true));
 }

@@ -20,7 +20,9 @@ macro_rules! snippets {
 snippets![
     "after",
     "after_none",
+    "apart",
     "best",
+    "better",
     "bias",
     "bias_none",
     "divide",
@@ -30,6 +32,7 @@ snippets![
     "four_scalars",
     "grid",
     "maximum",
+    "nearest",
     "nonfinite",
     "reduce",
     "reduce_alone",
