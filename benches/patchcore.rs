@@ -1,6 +1,6 @@
 //! Times PatchCore's two heavy parts on synthetic rows: `cargo bench --bench patchcore [-- knn|coreset|steps]`.
 //!
-//! The bytes counted are those that must be read: all rows once a pick, the bank once a search.
+//! The bytes counted are the bank once a search, and for a selection all rows once a pick, though a round reads them once for many.
 
 use lupe::engine::plan::Timing;
 use lupe::engine::{Choice, Gpu, Graph, Options, Plan, Store, Var};

@@ -1,8 +1,9 @@
 // |x[r, :] - c[j, :]| for rows and centres; `nearest` and `apart` say what becomes of it     software family: lanes run along rows,
-// TN of them a lane, packed centres are spread by shuffles; grid = (rows / (LANES * TN), centres / span); workgroup = one subgroup
+// TN of them a lane, packed centres are spread to all; grid = (rows / (LANES * TN), centres / span); workgroup = one subgroup
 #import divide
 #import maximum
 #import nearest
+#import spread
 
 alias T = f32;
 alias U = u32;
@@ -33,19 +34,19 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
         if left_out(tile) { break; }
         // One sum a row and centre, over the elements in their order, whatever the tile: the same bits in both uses.
         var acc: array<array<vec4f, TN>, TM / 4u>;
-        var e = tile * p.k4 + lane;
+        var e = tile * p.k4;
         for (var plane = 0u; plane < p.k4; plane++) {
             var v: array<vec4f, TN>;
             for (var j = 0u; j < TN; j++) { v[j] = textureLoad(x, src[j] + vec2u(0u, plane * p.in0_plane_h)); } // unroll
             var w: array<vec4f, TEXELS>;
-            for (var i = 0u; i < TEXELS; i++) { let t = e + i * LANES; w[i] = textureLoad(centres, vec2u(t % 1024u, t / 1024u)); } // unroll
-            e += TM;
+            for (var i = 0u; i < TEXELS; i++) { let t = e + i * LANES + lane; w[i] = textureLoad(centres, vec2u(t % 1024u, t / 1024u)); } // unroll
             for (var r = 0u; r < TM / 4u; r++) { // unroll
                 for (var c = 0u; c < 4u; c++) { // unroll
-                    let s = subgroupShuffle(w[(c * TM / 4u + r) / LANES], (c * TM / 4u + r) % LANES);
+                    let s = spread(w[(c * TM / 4u + r) / LANES], (c * TM / 4u + r) % LANES, e + c * TM / 4u + r);
                     for (var j = 0u; j < TN; j++) { let d = s - vec4f(v[j][c]); acc[r][j] = fma(d, d, acc[r][j]); } // unroll
                 }
             }
+            e += TM;
         }
         var squared: array<f32, TN>;
         for (var j = 0u; j < TN; j++) { squared[j] = acc[0][j][0]; } // unroll

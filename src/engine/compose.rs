@@ -48,6 +48,8 @@ snippets![
     "second_same",
     "skip",
     "skip_none",
+    "spread",
+    "spread_loads",
 ];
 
 /// The WGSL of `shader` with constants overwritten (`set`) and snippets swapped (`imports`).

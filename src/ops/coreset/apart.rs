@@ -35,18 +35,18 @@ fn kernels(x: &[Shape], caps: &Caps, span: usize) -> Vec<Kernel> {
     }
 }
 
-/// Images and shuffles: centres are packed as a convolution's weights are.
+/// Images: centres are packed as a convolution's weights are, and spread by shuffles where the adapter has them.
 fn software([n, p, d]: [usize; 3], inputs: usize, caps: &Caps, span: usize) -> Vec<Kernel> {
-    let Some(lanes @ (4 | 8 | 16)) = caps.subgroup else { return vec![] };
-    let lanes_of = lanes as usize;
-    let tm = if p <= lanes_of.max(8) { lanes_of.max(8) } else { GROUP };
+    let shuffles = caps.subgroup.filter(|l| [4, 8, 16].contains(l));
+    let lanes = shuffles.unwrap_or(8) as usize;
+    let tm = if p <= lanes.max(8) { lanes.max(8) } else { GROUP };
     let pack = PackSoftware { tm, transposed: false };
     if !pack.fits([p, d, 1], caps) {
         return vec![];
     }
     let image = Form::Image { pad: 0 };
     let kernel = |tn: usize| {
-        Kernel::new(shader!("k_center_software"), inputs, lanes)
+        Kernel::new(shader!("k_center_software"), inputs, lanes as u32)
             .set("LANES", format!("{lanes}u"))
             .set("TM", format!("{tm}u"))
             .set("TN", format!("{tn}u"))
@@ -57,12 +57,12 @@ fn software([n, p, d]: [usize; 3], inputs: usize, caps: &Caps, span: usize) -> V
             .param("rows", n)
             .param("centres", p)
             .param("span", span)
-            .groups(n.div_ceil(lanes_of * tn), p.div_ceil(span), 1)
+            .groups(n.div_ceil(lanes * tn), p.div_ceil(span), 1)
             .iterations(span.min(p).div_ceil(tm) * (1 + d.div_ceil(4)))
-            .subgroup(lanes)
     };
     // 160,000 x 128 against 128 centres: 3 rows a lane 96 ms, 4 rows 85 to 95, 2 rows 101 to 107; 21,952 rows: 12, 20, 15.
-    [3, 4, 2, 1].map(kernel).into()
+    let spread = shuffles.map_or(vec![], |l| [3, 4, 2, 1].map(|tn| kernel(tn).subgroup(l)).into());
+    [spread, vec![kernel(3).import("spread", "spread_loads")]].concat()
 }
 
 /// `lanes` lanes a row.
