@@ -20,9 +20,9 @@ test-full: ## As test, with every case at every width of the software driver
 	@.ci/setup
 	LUPE_FULL=1 $(CARGO) test --locked
 
-bench: ## Times whole networks on the device that is here
+bench: ## Times whole networks, selection and nearest neighbours on the device that is here
 	@.ci/setup
-	$(CARGO) bench --locked --bench models
+	$(CARGO) bench --locked --profile dev --bench models --bench patchcore
 
 lint: ## Formatting, clippy and documentation, warnings as errors
 	$(CARGO) fmt --check

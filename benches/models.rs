@@ -1,4 +1,4 @@
-//! Times whole networks: `cargo bench --bench models [-- NAME SIZE BATCH]`. Warm-up, then the median of 20 runs, and every dispatch.
+//! Times whole networks: `cargo bench --profile dev --bench models [-- NAME SIZE BATCH]`. Warm-up, then the median of 20 runs, and every dispatch.
 
 use lupe::engine::{Asked, Choice, Gpu, Graph, Named, Options, Plan, Scope, Store};
 use lupe::models::{self, resnet};

@@ -1,4 +1,4 @@
-//! Times PatchCore's two heavy parts on synthetic rows: `cargo bench --bench patchcore [-- knn|coreset|steps]`.
+//! Times PatchCore's two heavy parts on synthetic rows: `cargo bench --profile dev --bench patchcore [-- knn|coreset|steps]`.
 //!
 //! The bytes counted are the bank once a search, and for a selection all rows once a pick, though a round reads them once for many.
 
