@@ -307,3 +307,31 @@ fn one_good_picture_gives_scores_but_no_limit() {
     let run = fit(&flat, &b.path("flat.lupe")).args(["--ratio", "0.9"]).output().unwrap();
     assert!(run.status.success() && text(&run.stderr).contains("repetitions"), "{}", text(&run.stderr));
 }
+
+/// The ranges are those of independent computations with this backbone and ratio.
+#[test]
+fn real_pictures_from_folder_to_metrics() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/hazelnut");
+    if !data.exists() || no_gpu() {
+        return println!("{} is not here: skipped", data.display());
+    }
+    let b = Bench::new();
+    let official = [[0.9825, 0.9840], [0.605, 0.630], [0.915, 0.925]];
+    let anomalib = [[0.985, 0.9875], [0.62, 0.645], [0.930, 0.939]];
+    for (preset, ranges, pixels) in [("official", official, 34_001), ("anomalib", anomalib, 39_427)] {
+        let (model, out) = (b.path("h.lupe"), b.path(preset));
+        done(patchcore(&["fit", "--preset", preset]).arg(&data).arg("-o").arg(&model));
+        done(patchcore(&["eval", "--no-heatmaps"]).arg(&model).arg(&data).arg("-o").arg(&out));
+        let metrics = json(&out.join("metrics.json"));
+        assert_eq!(metrics["image"]["auroc"], 1.0);
+        for (name, [low, high]) in ["auroc", "ap", "aupro_30"].iter().zip(ranges) {
+            let value = metrics["pixel"][name].as_f64().unwrap();
+            assert!((low..=high).contains(&value), "{preset} {name}: {value}");
+        }
+        let count = |name: &str| metrics["counts"][name].as_u64().unwrap();
+        let names = ["train", "test_good", "test_defective", "defect_pixels", "regions", "skipped_seen"];
+        assert_eq!(names.map(count), [28, 6, 17, pixels, 54, 0]);
+        let verdicts = lines(&out.join("results.ndjson"));
+        assert!(verdicts.len() == 23 && verdicts.iter().all(|l| (l["label"] == "good") != (l["above"] == true)));
+    }
+}

@@ -43,6 +43,8 @@ pub struct Bag {
     room: usize,
     all_fit: bool,
     disk: Option<Disk>,
+    /// Whether the file was there for a fit of other choices, and was begun anew.
+    pub replaced: bool,
 }
 
 struct Disk {
@@ -61,7 +63,7 @@ impl Bag {
         let room = (limit / (4 * sizes.rows as u64).max(1)).min(samples.len() as u64) as usize;
         let (kept, projected) = (vec![], Vec::with_capacity(sizes.projected * samples.len()));
         let all_fit = room == samples.len();
-        let mut bag = Bag { sizes, pictures: vec![], kept, projected, room, all_fit, disk: None };
+        let mut bag = Bag { sizes, pictures: vec![], kept, projected, room, all_fit, disk: None, replaced: false };
         // A device or a pipe has nothing beside it.
         if output.metadata().is_ok_and(|m| !m.is_file()) {
             return if all_fit {
@@ -73,7 +75,8 @@ impl Bag {
                 )))
             };
         }
-        let mut disk = Disk::open(output, key, fresh)?;
+        let (mut disk, replaced) = Disk::open(output, key, fresh)?;
+        bag.replaced = replaced;
         bag.take_over(&mut disk, samples).map_err(|e| disk.failed(&e))?;
         bag.disk = Some(disk);
         Ok(bag)
@@ -189,7 +192,8 @@ impl Bag {
 }
 
 impl Disk {
-    fn open(output: &Path, key: &str, fresh: bool) -> Result<Disk> {
+    /// The file beside `output`, and whether it was of another key.
+    fn open(output: &Path, key: &str, fresh: bool) -> Result<(Disk, bool)> {
         let mut name = output.as_os_str().to_owned();
         name.push(".features");
         let path = PathBuf::from(name);
@@ -205,11 +209,13 @@ impl Disk {
         }
         let line = format!("lupe features 1 {key}\n");
         let mut found = vec![0; line.len()];
-        if fresh || file.read_exact(&mut found).is_err() || found != line.as_bytes() {
+        let whole = file.read_exact(&mut found).is_ok();
+        let same = whole && found == line.as_bytes();
+        if fresh || !same {
             file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(fail)?;
             file.write_all(line.as_bytes()).map_err(fail)?;
         }
-        Ok(Disk { path, file, start: line.len() as u64 })
+        Ok((Disk { path, file, start: line.len() as u64 }, whole && !same && !fresh))
     }
 
     fn append(&mut self, number: u64, picture: &str, rows: &[f32], projected: &[f32]) -> io::Result<()> {

@@ -152,6 +152,9 @@ impl Work<'_> {
             train.len(),
             geometry.dim
         ));
+        if bag.replaced {
+            session.say("note: an earlier fit of other choices was interrupted; its patch vectors are of no use here");
+        }
         if known > 0 {
             session.say(&format!("resuming  {known} pictures are there from an earlier fit; --fresh makes them again"));
         }
