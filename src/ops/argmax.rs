@@ -1,7 +1,7 @@
 //! Arg-max over the last axis: value and index.
 
 use crate::engine::{Caps, Family, Kernel, Op, Var};
-use crate::ops::{Case, Fill};
+use crate::ops::{Case, Fill, better};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
 
@@ -39,15 +39,6 @@ const MAX_INDEX: usize = 1 << 24;
 impl ArgMax {
     fn count(&self, x: Shape) -> usize {
         if self.pairs { x.len() / 2 } else { x.len() }
-    }
-}
-
-fn better(a: (f32, f32), b: (f32, f32)) -> bool {
-    match (a.0.is_nan(), b.0.is_nan()) {
-        (true, true) => a.1 < b.1,
-        (true, false) => true,
-        (false, true) => false,
-        _ => a.0 > b.0 || (a.0 == b.0 && a.1 < b.1),
     }
 }
 

@@ -17,6 +17,17 @@ macro_rules! ops {
 
 ops! { argmax, blur, conv, convert, coreset, knn, layout, map, matmul, norm, pack, patch, pool, reduce, resize, softmax }
 
+/// Whether `a` (value, index) comes before `b` where the largest is wanted: NaN is larger than all, ties go to the lower index.
+/// `shaders/lib/better.wgsl` on the device.
+pub fn better(a: (f32, f32), b: (f32, f32)) -> bool {
+    match (a.0.is_nan(), b.0.is_nan()) {
+        (true, true) => a.1 < b.1,
+        (true, false) => true,
+        (false, true) => false,
+        _ => a.0 > b.0 || (a.0 == b.0 && a.1 < b.1),
+    }
+}
+
 /// Rows and columns added around a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pad {

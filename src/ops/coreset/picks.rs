@@ -1,6 +1,7 @@
 //! The picks among candidates, from the distances between them: one workgroup, no dispatch between picks.
 
 use crate::engine::{Caps, Family, Kernel, Op};
+use crate::ops::better;
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
 
@@ -13,15 +14,6 @@ pub(super) struct Picks {
 
 /// Candidates whose anchors workgroup memory holds everywhere, beside what the search takes.
 const MOST: usize = 2048;
-
-fn better(a: (f32, f32), b: (f32, f32)) -> bool {
-    match (a.0.is_nan(), b.0.is_nan()) {
-        (true, true) => a.1 < b.1,
-        (true, false) => true,
-        (false, true) => false,
-        _ => a.0 > b.0 || (a.0 == b.0 && a.1 < b.1),
-    }
-}
 
 impl Picks {
     /// Anchors in the registers of one subgroup.
