@@ -85,9 +85,32 @@ fn element(name: &str) -> Option<Dtype> {
         "uint32" => Dtype::U32,
         "uint64" => Dtype::U64,
         "bool" => Dtype::BOOL,
+        "float8_e4m3fn" => Dtype::F8_E4M3,
+        "float8_e5m2" => Dtype::F8_E5M2,
         _ => return None,
     })
 }
+
+/// Python's own types.
+const BUILTINS: &[&str] = &[
+    "bool",
+    "bytearray",
+    "bytes",
+    "complex",
+    "dict",
+    "float",
+    "frozenset",
+    "int",
+    "list",
+    "long",
+    "object",
+    "range",
+    "set",
+    "slice",
+    "str",
+    "tuple",
+    "unicode",
+];
 
 /// What training programs put beside the weights: settings, dates, paths, numbers of numpy, classes of tensors as arguments.
 fn inert(module: &str, name: &str) -> bool {
@@ -95,25 +118,7 @@ fn inert(module: &str, name: &str) -> bool {
         "argparse" => &["Namespace"],
         "types" => &["SimpleNamespace"],
         "collections" => &["defaultdict", "Counter", "deque"],
-        "builtins" | "__builtin__" => &[
-            "bool",
-            "bytearray",
-            "bytes",
-            "complex",
-            "dict",
-            "float",
-            "frozenset",
-            "int",
-            "list",
-            "long",
-            "object",
-            "range",
-            "set",
-            "slice",
-            "str",
-            "tuple",
-            "unicode",
-        ],
+        "builtins" | "__builtin__" => BUILTINS,
         "copyreg" | "copy_reg" => &["_reconstructor"],
         "_codecs" => &["encode"],
         "datetime" => &["date", "datetime", "time", "timedelta", "timezone"],

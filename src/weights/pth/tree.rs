@@ -33,6 +33,21 @@ struct Place<'a> {
     depth: usize,
 }
 
+impl Place<'_> {
+    /// The name of what lies here.
+    fn path(&self) -> Result<String, String> {
+        if self.parent.len() + self.key.len() > MAX_NAME {
+            return Err(format!("a name has more than {MAX_NAME} bytes"));
+        }
+        Ok(match self.depth {
+            0 => "tensor".into(),
+            1 => self.key.into(),
+            MAX_DEPTH.. => return Err(format!("its maps are nested deeper than {MAX_DEPTH}")),
+            _ => format!("{}.{}", self.parent, self.key),
+        })
+    }
+}
+
 impl<'p, 'a> Tree<'p, 'a> {
     /// The tree of a pickle.
     pub fn new(pickle: &'p Pickle<'a>, tensor: &'p dyn Fn(Id) -> bool) -> Tree<'p, 'a> {
@@ -112,38 +127,23 @@ impl<'p, 'a> Tree<'p, 'a> {
         let mut open = vec![Place { id: root, parent: "".into(), key: "", depth: 0 }];
         while let Some(place) = open.pop() {
             self.visit(1)?;
-            let path = || match place.depth {
-                0 => "tensor".to_string(),
-                1 => place.key.to_string(),
-                _ => format!("{}.{}", place.parent, place.key),
-            };
-            if place.parent.len() + place.key.len() > MAX_NAME {
-                return Err(format!("a name has more than {MAX_NAME} bytes"));
-            }
             if (self.tensor)(place.id) {
-                let path = path();
+                let path = place.path()?;
                 budget.take(path.len() as u64 + 64, "the names of its tensors")?;
-                if found.contains_key(&path) {
+                if let Some(path) = found.insert(path.clone(), place.id).map(|_| path) {
                     return Err(format!("two tensors are called {}", path.escape_debug()));
                 }
-                found.insert(path, place.id);
             } else if let Node::Made(Kind::Opaque, _) = self.pickle.node(place.id) {
                 if self.hides(place.id)? {
-                    let name = self.pickle.name(place.id);
-                    return Err(format!("tensor {} lies behind {name}, which is not known", path().escape_debug()));
+                    let (path, name) = (place.path()?, self.pickle.name(place.id));
+                    return Err(format!("tensor {} lies behind {name}, which is not known", path.escape_debug()));
                 }
             } else {
-                if place.depth > MAX_DEPTH {
-                    return Err(format!("its maps are nested deeper than {MAX_DEPTH}"));
+                let children = self.children(place.id)?;
+                if !children.is_empty() {
+                    let (parent, depth): (Rc<str>, _) = (place.path()?.into(), place.depth + 1);
+                    open.extend(children.into_iter().map(|(key, id)| Place { id, parent: parent.clone(), key, depth }));
                 }
-                let parent: Rc<str> = if place.depth == 0 { "".into() } else { path().into() };
-                let children = self.children(place.id)?.into_iter();
-                open.extend(children.map(|(key, id)| Place {
-                    id,
-                    parent: parent.clone(),
-                    key,
-                    depth: place.depth + 1,
-                }));
             }
         }
         Ok(found)
