@@ -112,3 +112,24 @@ pub fn write(tensors: &BTreeMap<String, Raw>) -> Result<Vec<u8>> {
     }
     ::safetensors::serialize(views, None).map_err(wrong)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_are_rounded_once() {
+        // Just above the middle of 1 and the next half: f32 rounds it to the middle, whose tie goes down to 1.
+        let middle = 1.0 + 2f64.powi(-11);
+        assert_eq!(to_f16(middle).to_bits(), 0x3c00);
+        assert_eq!(to_f16(middle + 2f64.powi(-40)).to_bits(), 0x3c01);
+        assert_eq!(to_f16(-middle - 2f64.powi(-40)).to_bits(), 0xbc01);
+        assert_eq!(to_f16(middle - 2f64.powi(-40)).to_bits(), 0x3c00);
+        // The largest half, the middle to the next that would be, the smallest one, half of it and a little more.
+        assert_eq!(to_f16(65519.999999).to_bits(), 0x7bff);
+        assert!(to_f16(65520.0).is_infinite());
+        assert_eq!(to_f16(2f64.powi(-25)).to_bits(), 0);
+        assert_eq!(to_f16(2f64.powi(-25) + 2f64.powi(-60)).to_bits(), 1);
+        assert!(to_f16(f64::NAN).is_nan() && to_f16(1e300).is_infinite());
+    }
+}
