@@ -91,7 +91,7 @@ fn broken_weights_are_code_4_with_all_problems() {
         4,
         &["no valid safetensors", "cut.safetensors"],
     );
-    refused(&mut embed(&b.write("x.pth", b"PK\x03\x04rest"), "resnet50_thin"), 4, &["PyTorch"]);
+    refused(&mut embed(&b.write("x.pth", b"PK\x03\x04rest"), "resnet50_thin"), 4, &["PyTorch", "central directory"]);
     let thin = b.write("thin.safetensors", lupe::weights::EMBEDDED);
     refused(&mut embed(&thin, "resnet18"), 4, &["as resnet18", "conv3.weight is not part of this network"]);
     refused(lupe().args(["weights", "inspect"]).arg(b.write("t.safetensors", b"text")), 4, &["t.safetensors"]);

@@ -50,8 +50,10 @@ pub enum Command {
     /// Finds defects after seeing good pictures only: fit, predict, eval
     #[command(after_help = "Example:\n  lupe patchcore fit good_parts -o part.lupe")]
     Patchcore(PatchCore),
-    /// Looks into files of weights
-    #[command(after_help = "Example:\n  lupe weights inspect resnet18.safetensors")]
+    /// Looks into files of weights and converts them
+    #[command(
+        after_help = "Examples:\n  lupe weights inspect resnet18.safetensors\n  lupe weights convert resnet18.pth resnet18.safetensors"
+    )]
     Weights(Weights),
     /// Finds painted defects on photographs that ship with Lupe: fit, eval, heat maps
     #[command(after_help = "Examples:\n  lupe demo\n  lupe demo -o /tmp/demo --device 0")]
@@ -76,7 +78,7 @@ pub struct Embed {
     /// Network
     #[arg(long, default_value = "resnet50_thin", value_name = "NAME")]
     pub model: String,
-    /// Its weights, safetensors; only resnet50_thin has built-in ones
+    /// Its weights, safetensors or .pth; only resnet50_thin has built-in ones
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
     /// layer1, layer2, layer3, layer4 or pool; may be given several times
@@ -101,9 +103,47 @@ pub enum WeightsCommand {
     /// Lists the tensors of a file and the networks it fits
     #[command(after_help = "Example:\n  lupe weights inspect resnet18.safetensors --json")]
     Inspect {
-        /// A safetensors file
+        /// A file of PyTorch or safetensors
         file: PathBuf,
     },
+    /// Writes the tensors of a file of PyTorch as safetensors; nothing in it is executed
+    #[command(
+        after_help = "Examples:\n  lupe weights convert resnet18.pth resnet18.safetensors\n  lupe weights convert best.pth net.safetensors --unwrap --dtype f32"
+    )]
+    Convert(Convert),
+}
+
+#[derive(Debug, Args)]
+pub struct Convert {
+    /// A .pth, .pt, .bin or .safetensors file; its first bytes say what it is
+    #[arg(value_name = "IN")]
+    pub input: PathBuf,
+    /// The file to write
+    #[arg(value_name = "OUT.safetensors")]
+    pub output: PathBuf,
+    /// Type of floating-point tensors; others are kept in any case
+    #[arg(long, default_value = "keep", value_name = "TYPE")]
+    pub dtype: Kept,
+    /// Only the network: down into `state_dict`, `model`, ..., without prefixes such as `module.`
+    #[arg(long)]
+    pub unwrap: bool,
+    /// Leaves out what unknown names stand for; no tensor that is wanted may lie behind one
+    #[arg(long)]
+    pub skip_unknown: bool,
+    /// Bytes that the file may become at most, as in 2G; else 64M or four times the file
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub limit_ram: Option<u64>,
+}
+
+/// What becomes of floating-point tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kept {
+    /// As they are
+    Keep,
+    /// Single precision
+    F32,
+    /// Half precision
+    F16,
 }
 
 /// `512M`, `2G`, `1000000`.

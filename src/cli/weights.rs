@@ -1,20 +1,28 @@
-//! `lupe weights inspect`: tensors of a file, and the networks it fits.
+//! `lupe weights`: the tensors of a file and the networks it fits; a file of PyTorch as safetensors.
 
-use super::args::{Weights as Args, WeightsCommand};
-use super::output::print;
+use super::args::{Convert, Kept, Weights as Args, WeightsCommand};
+use super::output::{self, print};
 use super::session::Session;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::methods::embed::check;
 use crate::models;
 use crate::weights::Weights;
+use crate::weights::raw::{self, Options};
 use crate::weights::safetensors::{Entry, inspect, with_file};
 use comfy_table::{Table, presets};
+use safetensors::Dtype;
 use serde_json::json;
 use std::path::Path;
 
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
-    let WeightsCommand::Inspect { file } = &args.command;
+    match &args.command {
+        WeightsCommand::Inspect { file } => look(session, file),
+        WeightsCommand::Convert(args) => convert(session, args),
+    }
+}
+
+fn look(session: &Session, file: &Path) -> Result<()> {
     let entries = with_file(file, |bytes| inspect(bytes, &file.display().to_string()))?;
     let fits = networks(file)?;
     if session.json {
@@ -30,6 +38,30 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let total: usize = entries.iter().map(|e| e.bytes).sum();
     let fits = if fits.is_empty() { "no network that Lupe knows".into() } else { fits.join(", ") };
     print(&format!("{table}\n{} tensors, {total} bytes; fits {fits}", entries.len()))
+}
+
+fn convert(session: &Session, args: &Convert) -> Result<()> {
+    if args.output.extension().is_none_or(|e| e != "safetensors") {
+        return Err(Error::Usage(format!("{}: the file to write must end in .safetensors", args.output.display())));
+    }
+    let dtype = match args.dtype {
+        Kept::Keep => None,
+        Kept::F32 => Some(Dtype::F32),
+        Kept::F16 => Some(Dtype::F16),
+    };
+    let options = Options { unwrap: args.unwrap, skip_unknown: args.skip_unknown, limit: args.limit_ram, dtype };
+    let origin = args.input.display().to_string();
+    let (tensors, file) = with_file(&args.input, |bytes| {
+        let tensors = raw::read(bytes, &origin, &options)?;
+        let tensors = if let Some(dtype) = dtype { raw::cast(tensors, dtype, &origin)? } else { tensors };
+        Ok((tensors.len(), raw::write(&tensors)?))
+    })?;
+    output::write(&args.output, &file)?;
+    let (out, bytes) = (args.output.display().to_string(), file.len());
+    if session.json {
+        return print(&json!({"output": out, "tensors": tensors, "bytes": bytes}).to_string());
+    }
+    print(&format!("{out}: {tensors} tensors, {bytes} bytes"))
 }
 
 /// Networks that these weights are complete for.

@@ -3,6 +3,8 @@
 pub mod container;
 mod fold;
 pub mod names;
+pub mod pth;
+pub mod raw;
 pub mod safetensors;
 
 use crate::error::{Error, Result};
@@ -24,7 +26,7 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Reads a safetensors file; it is mapped, not read whole.
+    /// Reads a safetensors file or a checkpoint of PyTorch, told apart by their first bytes; it is mapped, not read whole.
     ///
     /// # Errors
     /// [`Error::Input`] if it cannot be opened, [`Error::Weights`] with every problem found in it.
@@ -32,7 +34,7 @@ impl Weights {
         safetensors::with_file(path, |bytes| Weights::from_bytes(bytes, &path.display().to_string()))
     }
 
-    /// Reads safetensors from memory; `origin` is what messages call it.
+    /// Reads safetensors or a checkpoint of PyTorch from memory; `origin` is what messages call it.
     ///
     /// # Errors
     /// [`Error::Weights`] with every problem found.

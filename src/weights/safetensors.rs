@@ -1,9 +1,10 @@
-//! Safetensors files: read with every name, shape and dtype checked, and written.
+//! Weights as f32: read with every name, shape and dtype checked, and written as safetensors.
 
+use super::raw::{self, Options, Raw};
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
+use ::safetensors::Dtype;
 use ::safetensors::tensor::TensorView;
-use ::safetensors::{Dtype, SafeTensors};
 use half::{bf16, f16};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -26,7 +27,7 @@ pub struct Entry {
 /// Calls `f` with the contents of a file, mapped into memory.
 ///
 /// # Errors
-/// [`Error::Weights`] for a file that cannot be opened, is no regular file or is no safetensors file by its first bytes.
+/// [`Error::Weights`] for a file that cannot be opened, or is no regular file.
 pub fn with_file<T>(path: &Path, f: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
     let fail = |what: String| Error::Weights(vec![format!("{}: {what}", path.display())]);
     let file = File::open(path).map_err(|e| fail(format!("cannot be opened: {e}")))?;
@@ -38,42 +39,32 @@ pub fn with_file<T>(path: &Path, f: impl FnOnce(&[u8]) -> Result<T>) -> Result<T
     // and cannot make it read anything else.
     #[allow(unsafe_code)]
     let map = unsafe { memmap2::Mmap::map(&file) }.map_err(|e| fail(format!("cannot be mapped: {e}")))?;
-    if map.starts_with(b"PK\x03\x04") || map.starts_with(b"\x80\x02\x8a\x0a") || map.get(257..262) == Some(b"ustar") {
-        return Err(fail("is a PyTorch file, which cannot be read yet; convert it to safetensors".into()));
-    }
     f(&map)
-}
-
-fn open<'a>(bytes: &'a [u8], origin: &str) -> Result<SafeTensors<'a>> {
-    SafeTensors::deserialize(bytes)
-        .map_err(|e| Error::Weights(vec![format!("{origin}: no valid safetensors file ({} bytes): {e}", bytes.len())]))
 }
 
 /// The tensors of a file, in the order of their names.
 ///
 /// # Errors
-/// [`Error::Weights`] if the bytes are no safetensors file.
+/// [`Error::Weights`] with what is wrong with the file.
 pub fn inspect(bytes: &[u8], origin: &str) -> Result<Vec<Entry>> {
-    let file = open(bytes, origin)?;
-    let entry = |(name, view): (String, TensorView)| Entry {
+    let entry = |(name, raw): (String, Raw)| Entry {
         name,
-        dtype: format!("{:?}", view.dtype()),
-        shape: view.shape().to_vec(),
-        bytes: view.data().len(),
+        dtype: format!("{:?}", raw.dtype),
+        shape: raw.shape,
+        bytes: raw.bytes.len(),
     };
-    let mut entries: Vec<Entry> = file.tensors().into_iter().map(entry).collect();
-    entries.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(entries)
+    Ok(raw::read(bytes, origin, &Options::default())?.into_iter().map(entry).collect())
 }
 
-/// All floating-point tensors of a file as f32; counters of batch norms (integers without axes) are left out.
+/// All floating-point tensors of a file, safetensors or PyTorch's, as f32; counters of batch norms (integers without axes) are left out.
 ///
 /// # Errors
 /// [`Error::Weights`] with every tensor of another dtype, of more than four axes, or with a number that is not finite.
 pub fn read(bytes: &[u8], origin: &str) -> Result<BTreeMap<String, Arc<Tensor>>> {
     let (mut named, mut problems) = (BTreeMap::new(), vec![]);
-    for (name, view) in open(bytes, origin)?.tensors() {
-        match convert(&view) {
+    let options = Options { unwrap: true, ..Options::default() };
+    for (name, raw) in raw::read(bytes, origin, &options)? {
+        match convert(&raw) {
             Ok(Some(tensor)) => drop(named.insert(name, Arc::new(tensor))),
             Ok(None) => {}
             Err(problem) => problems.push(format!("{origin}: {name} {problem}")),
@@ -83,23 +74,27 @@ pub fn read(bytes: &[u8], origin: &str) -> Result<BTreeMap<String, Arc<Tensor>>>
     if problems.is_empty() { Ok(named) } else { Err(Error::Weights(problems)) }
 }
 
-fn convert(view: &TensorView) -> std::result::Result<Option<Tensor>, String> {
-    let bytes = view.data();
+fn convert(raw: &Raw) -> std::result::Result<Option<Tensor>, String> {
+    let bytes = &*raw.bytes;
     let halves = |f: fn(u16) -> f32| bytes.as_chunks::<2>().0.iter().map(|b| f(u16::from_le_bytes(*b))).collect();
-    let data: Vec<f32> = match view.dtype() {
+    let data: Vec<f32> = match raw.dtype {
         Dtype::F32 => bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
         Dtype::F16 => halves(|b| f16::from_bits(b).to_f32()),
         Dtype::BF16 => halves(|b| bf16::from_bits(b).to_f32()),
-        Dtype::I64 | Dtype::I32 if view.shape().is_empty() => return Ok(None),
-        other => return Err(format!("is of type {other:?}; f32, f16 and bf16 can be read")),
+        Dtype::I64 | Dtype::I32 if raw.shape.is_empty() => return Ok(None),
+        other => {
+            return Err(format!(
+                "is of type {other:?}; f32, f16 and bf16 can be read, and `lupe weights convert --dtype f32` makes f64 one of them"
+            ));
+        }
     };
-    if view.shape().len() > 4 {
-        return Err(format!("has {} axes; at most four can be read", view.shape().len()));
+    if raw.shape.len() > 4 {
+        return Err(format!("has {} axes; at most four can be read", raw.shape.len()));
     }
     if let Some(at) = data.iter().position(|v| !v.is_finite()) {
         return Err(format!("holds a number that is not finite at element {at}"));
     }
-    Ok(Some(Tensor::new(Shape::new(view.shape()), data)))
+    Ok(Some(Tensor::new(Shape::new(&raw.shape), data)))
 }
 
 /// A safetensors file of these f32 tensors; the same tensors give the same bytes.

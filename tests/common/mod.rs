@@ -6,4 +6,5 @@ pub mod hash;
 pub mod parts;
 pub mod program;
 pub mod sweep;
+pub mod torch;
 pub mod vectors;

@@ -5,11 +5,12 @@ use lupe::tensor::{Shape, Tensor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The file of that name below `../shared/vectors`, or its copy.
+/// The file of that name below `../shared/vectors`, or its copy; those of `pth/` keep their folder.
 pub fn path(file: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let shared = root.join("../shared/vectors").join(file);
-    if shared.exists() { shared } else { root.join("tests/fixtures").join(Path::new(file).file_name().unwrap()) }
+    let copy = if file.starts_with("pth/") { Path::new(file) } else { Path::new(Path::new(file).file_name().unwrap()) };
+    if shared.exists() { shared } else { root.join("tests/fixtures").join(copy) }
 }
 
 /// A file of reference tensors.

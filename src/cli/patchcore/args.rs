@@ -48,7 +48,7 @@ pub struct Fit {
     /// Network
     #[arg(long, default_value = "resnet50_thin", value_name = "NAME")]
     pub backbone: String,
-    /// Its weights, safetensors; only resnet50_thin has built-in ones
+    /// Its weights, safetensors or .pth; only resnet50_thin has built-in ones
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
     /// Keep the backbone's name and hash in the model, not its weights

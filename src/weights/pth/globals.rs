@@ -1,0 +1,138 @@
+//! The names that a pickle may mention: a closed table. What is interpreted is interpreted by us; what is inert becomes a node that
+//! holds data and means nothing. No name is ever looked up in anything but this table.
+
+use ::safetensors::Dtype;
+
+/// What a name means here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An empty map, or one of pairs.
+    OrderedDict,
+    /// `_rebuild_tensor` and `_rebuild_tensor_v2`: the elements have the type of the storage.
+    Tensor,
+    /// `_rebuild_tensor_v3`: the type of the elements is an argument.
+    TypedTensor,
+    /// A tensor that is the first argument.
+    Parameter,
+    /// A rebuild function and its arguments, as arguments.
+    Subclass,
+    /// A storage of elements of this type.
+    Storage(Dtype),
+    /// A type of elements.
+    Element(Dtype),
+    /// A tuple of sizes.
+    Size,
+    /// Data without a meaning here.
+    Inert,
+    /// An object of TorchScript: its attributes are names.
+    Script,
+    /// A name outside the table, kept because the user asked for it.
+    Opaque,
+}
+
+/// The meaning of a name, if it is in the table.
+pub fn known(module: &str, name: &str) -> Option<Kind> {
+    let kind = match (module, name) {
+        ("collections", "OrderedDict") => Kind::OrderedDict,
+        ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Kind::Tensor,
+        ("torch._utils", "_rebuild_tensor_v3") => Kind::TypedTensor,
+        ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Kind::Parameter,
+        ("torch._tensor" | "torch.tensor", "_rebuild_from_type" | "_rebuild_from_type_v2") => Kind::Subclass,
+        ("torch", "Size") => Kind::Size,
+        ("torch" | "torch.cuda", _) if name.ends_with("Storage") => Kind::Storage(storage(name)?),
+        ("torch.storage", "UntypedStorage") => Kind::Storage(Dtype::U8),
+        ("torch", _) if element(name).is_some() => Kind::Element(element(name)?),
+        // Classes of tensors stand in tars, beside a storage that says the same.
+        ("torch" | "torch.cuda", _)
+            if name.strip_suffix("Tensor").is_some_and(|n| storage(&format!("{n}Storage")).is_some()) =>
+        {
+            Kind::Inert
+        }
+        _ if inert(module, name) => Kind::Inert,
+        _ => return None,
+    };
+    Some(kind)
+}
+
+fn storage(name: &str) -> Option<Dtype> {
+    Some(match name {
+        "FloatStorage" => Dtype::F32,
+        "HalfStorage" => Dtype::F16,
+        "BFloat16Storage" => Dtype::BF16,
+        "DoubleStorage" => Dtype::F64,
+        "LongStorage" => Dtype::I64,
+        "IntStorage" => Dtype::I32,
+        "ShortStorage" => Dtype::I16,
+        "CharStorage" => Dtype::I8,
+        "ByteStorage" | "UntypedStorage" => Dtype::U8,
+        "BoolStorage" => Dtype::BOOL,
+        _ => return None,
+    })
+}
+
+fn element(name: &str) -> Option<Dtype> {
+    Some(match name {
+        "float32" | "float" => Dtype::F32,
+        "float16" | "half" => Dtype::F16,
+        "bfloat16" => Dtype::BF16,
+        "float64" | "double" => Dtype::F64,
+        "int64" | "long" => Dtype::I64,
+        "int32" | "int" => Dtype::I32,
+        "int16" | "short" => Dtype::I16,
+        "int8" => Dtype::I8,
+        "uint8" => Dtype::U8,
+        "uint16" => Dtype::U16,
+        "uint32" => Dtype::U32,
+        "uint64" => Dtype::U64,
+        "bool" => Dtype::BOOL,
+        "float8_e4m3fn" => Dtype::F8_E4M3,
+        "float8_e5m2" => Dtype::F8_E5M2,
+        _ => return None,
+    })
+}
+
+/// Python's own types.
+const BUILTINS: &[&str] = &[
+    "bool",
+    "bytearray",
+    "bytes",
+    "complex",
+    "dict",
+    "float",
+    "frozenset",
+    "int",
+    "list",
+    "long",
+    "object",
+    "range",
+    "set",
+    "slice",
+    "str",
+    "tuple",
+    "unicode",
+];
+
+/// What training programs put beside the weights: settings, dates, paths, numbers of numpy, classes of tensors as arguments.
+fn inert(module: &str, name: &str) -> bool {
+    let names: &[&str] = match module {
+        "argparse" => &["Namespace"],
+        "types" => &["SimpleNamespace"],
+        "collections" => &["defaultdict", "Counter", "deque"],
+        "builtins" | "__builtin__" => BUILTINS,
+        "copyreg" | "copy_reg" => &["_reconstructor"],
+        "_codecs" => &["encode"],
+        "datetime" => &["date", "datetime", "time", "timedelta", "timezone"],
+        "pathlib" => &["Path", "PosixPath", "PurePath", "PurePosixPath", "PureWindowsPath", "WindowsPath"],
+        "numpy" => &["dtype", "ndarray"],
+        "numpy.core.multiarray" | "numpy._core.multiarray" => &["_reconstruct", "scalar"],
+        "numpy.dtypes" => &["BoolDType", "Float16DType", "Float32DType", "Float64DType", "Int32DType", "Int64DType"],
+        "torch" => &["Generator", "Tensor", "device", "strided"],
+        "torch.nn.parameter" => &["Parameter"],
+        "torch.serialization" => &["_get_layout"],
+        "torch.jit._pickle" => {
+            &["build_boollist", "build_doublelist", "build_intlist", "build_tensorlist", "restore_type_tag"]
+        }
+        _ => &[],
+    };
+    names.contains(&name)
+}

@@ -1,0 +1,200 @@
+//! Checkpoints that `torch.save` wrote, read without Python: archives, streams and tars. Nothing in them is executed or looked up;
+//! a file may be anybody's. What a name may mean is a closed table (`globals.rs`), and lengths are checked before memory is taken.
+
+mod budget;
+mod globals;
+mod legacy;
+mod node;
+mod opcodes;
+mod pickle;
+mod tar;
+mod tree;
+mod view;
+mod zip;
+
+use crate::error::{Error, Result};
+use crate::weights::raw::{Options, Raw};
+use budget::Budget;
+use node::{Id, Pickle};
+use pickle::Rules;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use tree::Tree;
+use view::{View, width};
+
+/// Containers of PyTorch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Container {
+    /// A zip archive, since version 1.6.
+    Zip,
+    /// A stream of pickles and storages.
+    Stream,
+    /// A tar, before 2018.
+    Tar,
+}
+
+/// The container that these bytes begin as.
+pub fn container(bytes: &[u8]) -> Option<Container> {
+    match bytes {
+        // A safetensors file whose header is 640 bytes long begins as a pickle does.
+        [_, _, _, _, _, _, _, _, b'{', ..] => None,
+        [b'P', b'K', 3 | 5, 4 | 6, ..] => Some(Container::Zip),
+        [0x80, 2..=5, ..] => Some(Container::Stream),
+        _ if bytes.get(257..262) == Some(b"ustar") => Some(Container::Tar),
+        _ => None,
+    }
+}
+
+/// The tensors of a checkpoint by name; `origin` is what messages call the file.
+///
+/// # Errors
+/// [`Error::Weights`] with what is wrong and where.
+pub fn read<'a>(
+    bytes: &'a [u8],
+    container: Container,
+    origin: &str,
+    options: &Options,
+) -> Result<BTreeMap<String, Raw<'a>>> {
+    let tensors = match container {
+        Container::Zip => read_zip(bytes, options),
+        Container::Stream => read_stream(bytes, options),
+        Container::Tar => read_tar(bytes, options),
+    };
+    tensors.map_err(|e| Error::Weights(vec![format!("{origin}: {e}")]))
+}
+
+type Found<T> = std::result::Result<T, String>;
+
+fn read_zip<'a>(bytes: &'a [u8], options: &Options) -> Found<BTreeMap<String, Raw<'a>>> {
+    let archive = zip::Archive::open(bytes)?;
+    let mut unpacked = Budget::new(bytes.len(), options.limit);
+    let root = root(&archive)?;
+    let big_endian = big_endian(&archive, root, &mut unpacked)?;
+    let has = |start: &str| archive.names().any(|n| n.strip_prefix(root).is_some_and(|n| n.starts_with(start)));
+    let rules = Rules { skip_unknown: options.skip_unknown, torchscript: has("code/") && has("constants.pkl") };
+    let text = archive.read(&format!("{root}data.pkl"), &mut unpacked)?;
+    let pickle = pickle::load(&text, rules).map_err(|e| format!("record data.pkl: {e}"))?;
+    // Before the budget is asked, so that a lie about a storage is called one.
+    let checked = |id| {
+        let view = view::view(&pickle, id)?;
+        if view.elements() > 0 { held(&archive, root, &view).map(|()| view) } else { Ok(view) }
+    };
+    let views = views(&pickle, bytes.len(), options, &|id| view::is_tensor(&pickle, id), &checked)?;
+    let mut storages = BTreeMap::new();
+    raws(views, |view| {
+        let name = format!("{root}data/{}", view.part.key);
+        let storage = match storages.entry(name.clone()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => free.insert(archive.read(&name, &mut unpacked)?),
+        };
+        gather(view, storage, big_endian)
+    })
+}
+
+/// What stands before the names of all records: the path of the object.
+fn root<'a>(archive: &zip::Archive<'a>) -> Found<&'a str> {
+    let mut objects = archive.names().filter(|n| *n == "data.pkl" || n.ends_with("/data.pkl"));
+    let object = objects.next().ok_or("is a zip archive, but no checkpoint: it has no record data.pkl")?;
+    match objects.next() {
+        Some(second) => Err(format!("holds two objects, {object} and {second}")),
+        None => Ok(object.strip_suffix("data.pkl").unwrap_or_default()),
+    }
+}
+
+/// Old archives do not say so and are little-endian.
+fn big_endian(archive: &zip::Archive, root: &str, budget: &mut Budget) -> Found<bool> {
+    let name = format!("{root}byteorder");
+    let order =
+        if archive.size(&name).is_some() { archive.read(&name, budget)? } else { Cow::Borrowed(&b"little"[..]) };
+    match order.trim_ascii() {
+        b"little" => Ok(false),
+        b"big" => Ok(true),
+        _ => Err("record byteorder is neither little nor big".into()),
+    }
+}
+
+/// A storage's record has as many bytes as the pickle says.
+fn held(archive: &zip::Archive, root: &str, view: &View) -> Found<()> {
+    let (name, whole) = (format!("data/{}", view.part.key), view.part.whole);
+    match archive.size(&format!("{root}{name}")) {
+        None => Err(format!("record {name} is missing")),
+        Some(size) if size != whole => Err(format!("record {name} has {size} bytes where {whole} are claimed")),
+        Some(_) => Ok(()),
+    }
+}
+
+fn read_stream<'a>(bytes: &'a [u8], options: &Options) -> Found<BTreeMap<String, Raw<'a>>> {
+    let rules = Rules { skip_unknown: options.skip_unknown, torchscript: false };
+    let (pickle, storages) = legacy::read(bytes, rules)?;
+    let views =
+        views(&pickle, bytes.len(), options, &|id| view::is_tensor(&pickle, id), &|id| view::view(&pickle, id))?;
+    raws(views, |view| stored(view, &storages))
+}
+
+fn read_tar<'a>(bytes: &'a [u8], options: &Options) -> Found<BTreeMap<String, Raw<'a>>> {
+    let rules = Rules { skip_unknown: options.skip_unknown, torchscript: false };
+    let contents = tar::read(bytes, rules)?;
+    let view = |id| tar::named(&contents, id).cloned().ok_or_else(|| "is missing".to_string());
+    let views = views(&contents.object, bytes.len(), options, &|id| tar::named(&contents, id).is_some(), &view)?;
+    raws(views, |view| stored(view, &contents.storages))
+}
+
+fn stored<'a>(view: &View, storages: &legacy::Storages<'a>) -> Found<Cow<'a, [u8]>> {
+    let key = &view.part.key;
+    let storage = storages.get(key).ok_or_else(|| format!("storage {key} is missing"))?;
+    gather(view, &Cow::Borrowed(*storage), false)
+}
+
+/// A tensor's bytes: a part of the file where that is possible, else a copy.
+fn gather<'a>(view: &View, storage: &Cow<'a, [u8]>, big_endian: bool) -> Found<Cow<'a, [u8]>> {
+    match storage {
+        Cow::Borrowed(bytes) => view.gather(bytes, big_endian),
+        Cow::Owned(bytes) => view.gather(bytes, big_endian).map(|b| Cow::Owned(b.into_owned())),
+    }
+}
+
+/// The tensors that are wanted by name, all of them checked and taken from the budget before the first is copied.
+fn views(
+    pickle: &Pickle,
+    file: usize,
+    options: &Options,
+    tensor: &dyn Fn(Id) -> bool,
+    view: &dyn Fn(Id) -> Found<View>,
+) -> Found<Vec<(String, View)>> {
+    let mut budget = Budget::new(file, options.limit);
+    let mut tree = Tree::new(pickle, tensor);
+    let root = if options.unwrap { tree.unwrapped(pickle.root)? } else { pickle.root };
+    let named = tree.named(root, &mut budget)?;
+    if named.is_empty() {
+        return Err("holds no tensors under names".into());
+    }
+    let mut views = vec![];
+    for (name, id) in named {
+        let shown = name.escape_debug().to_string();
+        let view = view(id).map_err(|e| format!("tensor {shown}: {e}"))?;
+        let size = options.dtype.map_or(0, width).max(width(view.dtype));
+        budget.take(view.elements().saturating_mul(size), &format!("tensor {shown}"))?;
+        views.push((name, view));
+    }
+    Ok(views)
+}
+
+fn raws<'a>(
+    views: Vec<(String, View)>,
+    mut load: impl FnMut(&View) -> Found<Cow<'a, [u8]>>,
+) -> Found<BTreeMap<String, Raw<'a>>> {
+    let mut found = BTreeMap::new();
+    for (name, view) in views {
+        let shown = name.escape_debug().to_string();
+        let bytes = if view.elements() == 0 { Ok(Cow::Borrowed(&[][..])) } else { load(&view) };
+        let bytes = bytes.map_err(|e| format!("tensor {shown}: {e}"))?;
+        let raw = Raw { dtype: view.dtype, shape: view.shape(), bytes };
+        let short = name.strip_prefix("state_dict.").map(str::to_string).unwrap_or(name);
+        if found.contains_key(&short) {
+            return Err(format!("two tensors are called {short}"));
+        }
+        found.insert(short, raw);
+    }
+    Ok(found)
+}

@@ -1,0 +1,140 @@
+//! The values that a pickle describes: a flat list of nodes that name each other by number. A value may be its own part.
+
+use super::globals::Kind;
+
+/// The number of a node.
+pub type Id = u32;
+
+/// A value.
+#[derive(Clone, Debug)]
+pub enum Node<'a> {
+    /// `None`, a truth value, a floating-point number, bytes: no name and no tensor is made of one.
+    Plain,
+    /// An integer of at most 64 bits.
+    Int(i64),
+    /// A longer one, two's complement, little-endian.
+    Long(&'a [u8]),
+    /// A string.
+    Text(&'a str),
+    /// A tuple or frozen set.
+    Tuple(Vec<Id>),
+    /// A list or set.
+    List(Vec<Id>),
+    /// A map, in the order it was filled.
+    Dict(Vec<(Id, Id)>),
+    /// A name of the table: what it means, and its place among the names.
+    Global(Kind, u32),
+    /// What a name was called with: the name, the arguments, then states and items.
+    Made(Kind, Vec<Id>),
+    /// A reference to something outside the pickle.
+    Persistent(Id),
+}
+
+/// A whole pickle.
+#[derive(Debug, Default)]
+pub struct Pickle<'a> {
+    nodes: Vec<Node<'a>>,
+    names: Vec<(&'a str, &'a str)>,
+    /// The value that it describes.
+    pub root: Id,
+    /// Bytes that it took.
+    pub length: usize,
+}
+
+impl<'a> Pickle<'a> {
+    /// A further node.
+    pub fn add(&mut self, node: Node<'a>) -> Id {
+        self.nodes.push(node);
+        (self.nodes.len() - 1) as Id // the machine's bound on steps is far below
+    }
+
+    /// The node of a name.
+    pub fn global(&mut self, kind: Kind, module: &'a str, name: &'a str) -> Node<'a> {
+        self.names.push((module, name));
+        Node::Global(kind, (self.names.len() - 1) as u32)
+    }
+
+    /// Number of nodes.
+    pub fn len(&self) -> Id {
+        self.nodes.len() as Id
+    }
+
+    /// The node of that number.
+    pub fn node(&self, id: Id) -> &Node<'a> {
+        self.nodes.get(id as usize).unwrap_or(&Node::Plain)
+    }
+
+    /// The same, to change it.
+    pub fn node_mut(&mut self, id: Id) -> Option<&mut Node<'a>> {
+        self.nodes.get_mut(id as usize)
+    }
+
+    /// What a name, or what was made by it, means.
+    pub fn kind(&self, id: Id) -> Option<Kind> {
+        match self.node(id) {
+            Node::Global(kind, _) => Some(*kind),
+            // What an unknown name gave may be called again; it stays unknown.
+            Node::Made(Kind::Opaque, _) => Some(Kind::Opaque),
+            _ => None,
+        }
+    }
+
+    /// `module.name` of a name or of what was made by it.
+    pub fn name(&self, id: Id) -> String {
+        let mut id = id;
+        for _ in 0..64 {
+            match self.node(id) {
+                Node::Global(_, n) => {
+                    let (module, name) = self.names.get(*n as usize).copied().unwrap_or_default();
+                    return format!("{module}.{name}");
+                }
+                Node::Made(_, parts) => id = parts.first().copied().unwrap_or(id),
+                _ => break,
+            }
+        }
+        "something unknown".into()
+    }
+
+    /// A string.
+    pub fn text(&self, id: Id) -> Option<&'a str> {
+        if let Node::Text(text) = self.node(id) { Some(text) } else { None }
+    }
+
+    /// Items of a tuple or list.
+    pub fn items(&self, id: Id) -> Option<&[Id]> {
+        if let Node::Tuple(items) | Node::List(items) = self.node(id) { Some(items) } else { None }
+    }
+
+    /// A number that is not negative.
+    pub fn number(&self, id: Id) -> Option<u64> {
+        if let Node::Int(n) = self.node(id) { u64::try_from(*n).ok() } else { None }
+    }
+
+    /// The key of a storage or tensor, which old files write as a number. None is long, whoever repeats it.
+    pub fn key(&self, id: Id) -> Option<String> {
+        match self.node(id) {
+            Node::Text(text) if text.len() <= 256 => Some((*text).to_string()),
+            Node::Int(n) => Some(n.to_string()),
+            _ => None,
+        }
+    }
+
+    /// The value of a map under a key.
+    pub fn get(&self, map: Id, key: &str) -> Option<Id> {
+        let Node::Dict(pairs) = self.node(map) else { return None };
+        pairs.iter().rev().find(|(k, _)| self.text(*k) == Some(key)).map(|p| p.1)
+    }
+
+    /// Every node that a node is made of.
+    pub fn parts(&self, id: Id, mut each: impl FnMut(Id)) {
+        match self.node(id) {
+            Node::Tuple(items) | Node::List(items) | Node::Made(_, items) => items.iter().copied().for_each(each),
+            Node::Dict(pairs) => pairs.iter().for_each(|&(k, v)| {
+                each(k);
+                each(v);
+            }),
+            Node::Persistent(inner) => each(*inner),
+            _ => {}
+        }
+    }
+}

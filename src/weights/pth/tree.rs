@@ -1,0 +1,151 @@
+//! Names of the tensors in a checkpoint: paths through maps with text keys and through the attributes of TorchScript's objects. Lists
+//! and maps with other keys (an optimizer's state) are no names.
+
+use super::budget::Budget;
+use super::globals::Kind;
+use super::node::{Id, Node, Pickle};
+use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
+
+/// Entries that are looked at: a map may come again in many places, and in itself.
+const MAX_VISITS: usize = 1 << 22;
+
+/// Maps inside of each other.
+const MAX_DEPTH: usize = 64;
+
+/// Longest name.
+const MAX_NAME: usize = 4096;
+
+/// What wrappers call the map with the network, in the order in which it is looked for.
+const WRAPPERS: [&str; 6] = ["state_dict", "model", "model_state_dict", "teacher", "student", "net"];
+
+/// A pickle, and what of it is a tensor.
+pub struct Tree<'p, 'a> {
+    pickle: &'p Pickle<'a>,
+    tensor: &'p dyn Fn(Id) -> bool,
+    visits: usize,
+}
+
+struct Place<'a> {
+    id: Id,
+    parent: Rc<str>,
+    key: &'a str,
+    depth: usize,
+}
+
+impl Place<'_> {
+    /// The name of what lies here.
+    fn path(&self) -> Result<String, String> {
+        if self.parent.len() + self.key.len() > MAX_NAME {
+            return Err(format!("a name has more than {MAX_NAME} bytes"));
+        }
+        Ok(match self.depth {
+            0 => "tensor".into(),
+            1 => self.key.into(),
+            MAX_DEPTH.. => return Err(format!("its maps are nested deeper than {MAX_DEPTH}")),
+            _ => format!("{}.{}", self.parent, self.key),
+        })
+    }
+}
+
+impl<'p, 'a> Tree<'p, 'a> {
+    /// The tree of a pickle.
+    pub fn new(pickle: &'p Pickle<'a>, tensor: &'p dyn Fn(Id) -> bool) -> Tree<'p, 'a> {
+        Tree { pickle, tensor, visits: 0 }
+    }
+
+    fn visit(&mut self, entries: usize) -> Result<(), String> {
+        self.visits = self.visits.saturating_add(entries);
+        if self.visits > MAX_VISITS { Err("its maps hold each other too often".into()) } else { Ok(()) }
+    }
+
+    /// What a node holds under names.
+    fn children(&mut self, id: Id) -> Result<Vec<(&'a str, Id)>, String> {
+        let pickle = self.pickle;
+        let named = |id| match pickle.node(id) {
+            Node::Dict(pairs) => pairs.as_slice(),
+            _ => &[],
+        };
+        let pairs = match pickle.node(id) {
+            Node::Made(Kind::Script, parts) => parts.get(2).map_or(&[][..], |&state| named(state)),
+            _ => named(id),
+        };
+        self.visit(pairs.len())?;
+        Ok(pairs.iter().filter_map(|&(k, v)| Some((pickle.text(k)?, v))).collect())
+    }
+
+    /// The map with the network: the first wrapper that holds named tensors, however deep they are wrapped.
+    pub fn unwrapped(&mut self, root: Id) -> Result<Id, String> {
+        let mut root = root;
+        for _ in 0..MAX_DEPTH {
+            let mut inner = None;
+            for (_, id) in WRAPPERS.iter().filter_map(|w| Some((w, self.pickle.get(root, w)?))) {
+                if !(self.tensor)(id) && self.holds_named(id)? {
+                    inner = Some(id);
+                    break;
+                }
+            }
+            match inner {
+                Some(id) => root = id,
+                None => return Ok(root),
+            }
+        }
+        Err(format!("its wrappers are nested deeper than {MAX_DEPTH}"))
+    }
+
+    fn holds_named(&mut self, id: Id) -> Result<bool, String> {
+        let (mut open, mut seen) = (vec![id], HashSet::new());
+        while let Some(id) = open.pop() {
+            if (self.tensor)(id) {
+                return Ok(true);
+            }
+            if seen.insert(id) {
+                open.extend(self.children(id)?.into_iter().map(|c| c.1));
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether anything behind an opaque node is a tensor.
+    fn hides(&mut self, id: Id) -> Result<bool, String> {
+        let (mut open, mut seen) = (vec![id], HashSet::new());
+        while let Some(id) = open.pop() {
+            self.visit(1)?;
+            if (self.tensor)(id) || matches!(self.pickle.node(id), Node::Persistent(_)) {
+                return Ok(true);
+            }
+            if seen.insert(id) {
+                self.pickle.parts(id, |part| open.push(part));
+            }
+        }
+        Ok(false)
+    }
+
+    /// All tensors below a node by name. Names are taken from the budget: there may be many.
+    pub fn named(&mut self, root: Id, budget: &mut Budget) -> Result<BTreeMap<String, Id>, String> {
+        let mut found = BTreeMap::new();
+        let mut open = vec![Place { id: root, parent: "".into(), key: "", depth: 0 }];
+        while let Some(place) = open.pop() {
+            self.visit(1)?;
+            if (self.tensor)(place.id) {
+                let path = place.path()?;
+                budget.take(path.len() as u64 + 64, "the names of its tensors")?;
+                if let Some(path) = found.insert(path.clone(), place.id).map(|_| path) {
+                    return Err(format!("two tensors are called {}", path.escape_debug()));
+                }
+            } else if let Node::Made(Kind::Opaque, _) = self.pickle.node(place.id) {
+                if self.hides(place.id)? {
+                    let (path, name) = (place.path()?, self.pickle.name(place.id));
+                    return Err(format!("tensor {} lies behind {name}, which is not known", path.escape_debug()));
+                }
+            } else {
+                let children = self.children(place.id)?;
+                if !children.is_empty() {
+                    let (parent, depth): (Rc<str>, _) = (place.path()?.into(), place.depth + 1);
+                    open.extend(children.into_iter().map(|(key, id)| Place { id, parent: parent.clone(), key, depth }));
+                }
+            }
+        }
+        Ok(found)
+    }
+}

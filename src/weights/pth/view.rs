@@ -1,0 +1,220 @@
+//! Tensors as pickles describe them: a window on a storage, checked before anything is allocated, and copied into rows.
+
+use super::globals::Kind;
+use super::node::{Id, Node, Pickle};
+use ::safetensors::Dtype;
+use std::borrow::Cow;
+
+/// Axes of a tensor at most.
+const MAX_AXES: usize = 32;
+
+/// A storage, or a part of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The storage.
+    pub key: String,
+    /// Type of its elements.
+    pub dtype: Dtype,
+    /// Bytes of the whole storage.
+    pub whole: u64,
+    /// Where the part begins, in bytes.
+    pub from: u64,
+    /// Bytes of the part.
+    pub bytes: u64,
+}
+
+/// A tensor: a window on a part of a storage.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// What it lies on.
+    pub part: Part,
+    /// Type of its elements.
+    pub dtype: Dtype,
+    /// Sizes of its axes.
+    pub sizes: Vec<u64>,
+    /// Elements from one place to the next along each axis; 0 where an axis has one place only.
+    pub strides: Vec<u64>,
+    /// Its first element.
+    pub offset: u64,
+}
+
+/// Bytes of an element.
+pub fn width(dtype: Dtype) -> u64 {
+    (dtype.bitsize() as u64).div_ceil(8).max(1)
+}
+
+/// What a persistent id says: `('storage', class, key, location, numel)`, in streams also `(view key, offset, size)`.
+pub fn part(pickle: &Pickle, id: Id) -> Result<Part, String> {
+    let Node::Persistent(inner) = pickle.node(id) else { return Err("its storage is no storage".into()) };
+    let items = pickle.items(*inner).ok_or("its storage is no tuple")?;
+    let (head, view) = match items {
+        [tag, head @ ..] if pickle.text(*tag) == Some("storage") => (head, head.get(4)),
+        [tag, ..] if pickle.text(*tag) == Some("module") => {
+            return Err("a whole module was saved, not its tensors".into());
+        }
+        _ => return Err("its storage is described in a way that is not known".into()),
+    };
+    let [class, key, _location, count, ..] = head else {
+        return Err("the description of its storage is cut off".into());
+    };
+    let Some(Kind::Storage(dtype)) = pickle.kind(*class) else { return Err("its storage has no type".into()) };
+    let (key, count) = (pickle.key(*key).ok_or("its storage has no key")?, pickle.number(*count));
+    let times = |n: Option<u64>| n.and_then(|n| n.checked_mul(width(dtype)));
+    let whole = times(count).ok_or_else(|| format!("storage {key} has no valid number of elements"))?;
+    let (from, bytes) = match view.map(|v| pickle.items(*v)) {
+        Some(Some(&[_, offset, size])) => (times(pickle.number(offset)), times(pickle.number(size))),
+        _ => (Some(0), Some(whole)),
+    };
+    match (from, bytes) {
+        (Some(from), Some(bytes)) if from.checked_add(bytes).is_some_and(|end| end <= whole) => {
+            Ok(Part { key, dtype, whole, from, bytes })
+        }
+        _ => Err(format!("a part of storage {key} lies outside of it")),
+    }
+}
+
+/// Whether a node is a tensor by the name that made it.
+pub fn is_tensor(pickle: &Pickle, id: Id) -> bool {
+    match pickle.node(id) {
+        Node::Made(Kind::Tensor | Kind::TypedTensor | Kind::Parameter, _) => true,
+        Node::Made(Kind::Subclass, parts) => subclass(pickle, parts).is_some(),
+        _ => false,
+    }
+}
+
+/// What a subclass of tensors is rebuilt by, and from.
+fn subclass(pickle: &Pickle, parts: &[Id]) -> Option<(Kind, Id)> {
+    let &[function, _class, args, ..] = pickle.items(*parts.get(1)?)? else { return None };
+    let kind = pickle.kind(function)?;
+    matches!(kind, Kind::Tensor | Kind::TypedTensor).then_some((kind, args))
+}
+
+/// The tensor of a node for which [`is_tensor`] holds.
+pub fn view(pickle: &Pickle, id: Id) -> Result<View, String> {
+    let mut id = id;
+    for _ in 0..4 {
+        let Node::Made(kind, parts) = pickle.node(id) else { return Err("is no tensor".into()) };
+        let (mut kind, mut args) = (*kind, *parts.get(1).ok_or("is a tensor made of nothing")?);
+        if kind == Kind::Subclass {
+            (kind, args) = subclass(pickle, parts).ok_or("is a tensor of a class that is not known")?;
+        }
+        let args = pickle.items(args).ok_or("is a tensor made of nothing")?;
+        match kind {
+            Kind::Parameter => id = *args.first().ok_or("is a parameter without a tensor")?,
+            Kind::Tensor => return window(pickle, args, None),
+            Kind::TypedTensor => match args.get(6).map(|t| pickle.node(*t)) {
+                Some(Node::Global(Kind::Element(dtype), _)) => return window(pickle, args, Some(*dtype)),
+                _ => return Err("has no type that is known".into()),
+            },
+            _ => return Err("is no tensor".into()),
+        }
+    }
+    Err("is a parameter of a parameter of a parameter".into())
+}
+
+fn window(pickle: &Pickle, args: &[Id], dtype: Option<Dtype>) -> Result<View, String> {
+    let &[storage, offset, sizes, strides, ..] = args else { return Err("has too few arguments".into()) };
+    let part = part(pickle, storage)?;
+    let list = |id: Id, what: &str| {
+        let items = pickle.items(id).filter(|i| i.len() <= MAX_AXES);
+        let items = items.ok_or_else(|| format!("has no {what}, or more than {MAX_AXES}"))?;
+        items
+            .iter()
+            .map(|i| pickle.number(*i))
+            .collect::<Option<Vec<u64>>>()
+            .ok_or(format!("has {what} that are no numbers"))
+    };
+    let offset = pickle.number(offset).ok_or("has an offset that is no number")?;
+    View::new(part, dtype, list(sizes, "sizes")?, list(strides, "strides")?, offset)
+}
+
+impl View {
+    /// A window whose every element lies in its part.
+    pub fn new(
+        part: Part,
+        dtype: Option<Dtype>,
+        sizes: Vec<u64>,
+        strides: Vec<u64>,
+        offset: u64,
+    ) -> Result<View, String> {
+        let dtype = dtype.unwrap_or(part.dtype);
+        if sizes.len() != strides.len() || sizes.len() > MAX_AXES {
+            return Err(format!("has {} sizes and {} strides", sizes.len(), strides.len()));
+        }
+        // Sizes multiply to a number even where one of them is 0, so that nobody's product overflows later.
+        let product = sizes.iter().try_fold(width(dtype), |p, &s| p.checked_mul(s.max(1)));
+        product.filter(|p| *p < 1 << 62).ok_or_else(|| format!("has sizes {sizes:?}, which nothing can hold"))?;
+        let strides: Vec<u64> = sizes.iter().zip(strides).map(|(n, s)| if *n > 1 { s } else { 0 }).collect();
+        let view = View { part, dtype, sizes, strides, offset };
+        let held = view.part.bytes / width(dtype);
+        if view.elements() > 0 {
+            let reach = |sum: u64, (n, s): (&u64, &u64)| sum.checked_add((n - 1).checked_mul(*s)?);
+            let last = view.sizes.iter().zip(&view.strides).try_fold(offset, reach);
+            if last.is_none_or(|last| last >= held) {
+                let last = last.map_or("a number beyond 64 bits".into(), |l| l.to_string());
+                return Err(format!("wants elements up to {last} of a storage of {held} ({:?})", view.sizes));
+            }
+        }
+        Ok(view)
+    }
+
+    /// Number of elements.
+    pub fn elements(&self) -> u64 {
+        self.sizes.iter().product()
+    }
+
+    /// Bytes of all elements.
+    pub fn bytes(&self) -> u64 {
+        self.elements() * width(self.dtype)
+    }
+
+    /// Sizes as the rest of the program counts.
+    pub fn shape(&self) -> Vec<usize> {
+        self.sizes.iter().map(|&s| s as usize).collect()
+    }
+
+    fn is_contiguous(&self) -> bool {
+        let mut want = 1;
+        self.sizes.iter().zip(&self.strides).rev().all(|(&size, &stride)| {
+            let fits = size == 1 || stride == want;
+            want *= size;
+            fits
+        })
+    }
+
+    /// The elements in rows, little-endian, from the storage's bytes; a part of them where they lie so already.
+    pub fn gather<'s>(&self, storage: &'s [u8], big_endian: bool) -> Result<Cow<'s, [u8]>, String> {
+        let outside = || "lies outside of its storage".to_string();
+        let span = |from: u64, n: u64| Some(usize::try_from(from).ok()?..usize::try_from(from.checked_add(n)?).ok()?);
+        let part = span(self.part.from, self.part.bytes).and_then(|s| storage.get(s)).ok_or_else(outside)?;
+        let step = width(self.dtype);
+        let swap = big_endian && step > 1;
+        if self.elements() == 0 {
+            return Ok(Cow::Borrowed(&[]));
+        }
+        if self.is_contiguous() && !swap {
+            let range = span(self.offset * step, self.bytes()).ok_or_else(outside)?;
+            return part.get(range).map(Cow::Borrowed).ok_or_else(outside);
+        }
+        let mut out = Vec::with_capacity(self.bytes() as usize);
+        let mut index = vec![0; self.sizes.len()];
+        let mut at = self.offset;
+        for _ in 0..self.elements() {
+            let start = (at * step) as usize;
+            out.extend_from_slice(part.get(start..start + step as usize).ok_or_else(outside)?);
+            for ((i, &size), &stride) in index.iter_mut().zip(&self.sizes).zip(&self.strides).rev() {
+                *i += 1;
+                at += stride;
+                if *i < size {
+                    break;
+                }
+                at -= stride * size;
+                *i = 0;
+            }
+        }
+        if swap {
+            out.chunks_exact_mut(step as usize).for_each(<[u8]>::reverse);
+        }
+        Ok(Cow::Owned(out))
+    }
+}
