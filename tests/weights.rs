@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::program::{Bench, done, lupe, refused};
 use common::vectors::{Vectors, close};
 use lupe::tensor::Tensor;
 use lupe::weights::safetensors::{write, write_f16};
@@ -134,4 +135,19 @@ fn flipped_bytes_never_panic() {
         }
         let _ = Weights::from_bytes(&whole[..i], "x");
     }
+}
+
+#[test]
+fn published_weights_are_listed_and_files_held_to_them() {
+    let b = Bench::new();
+    let list = done(lupe().args(["weights", "list"]));
+    assert!(list.contains("wide_resnet50_2-95faca4d.pth") && list.contains("232 to 224"), "{list}");
+    let json: serde_json::Value = serde_json::from_str(&done(lupe().args(["weights", "list", "--json"]))).unwrap();
+    assert!(json.as_array().unwrap().iter().all(|p| p["licence"].is_string() && p["address"].is_string()));
+    let fake = b.write("resnet18-f37072fd.pth", b"other bytes");
+    refused(lupe().args(["weights", "verify"]).arg(&fake), 4, &["resnet18-f37072fd.pth", "begins with f37072fd"]);
+    let said = done(lupe().args(["weights", "verify"]).arg(b.write("mine.pth", b"abc")));
+    // The SHA-256 of "abc", as FIPS 180 gives it.
+    assert!(said.contains("unverified") && said.contains("ba7816bf8f01cfea414140de5dae2223"), "{said}");
+    refused(lupe().args(["weights", "verify"]).arg(b.path("none.pth")), 4, &["none.pth", "cannot be read"]);
 }

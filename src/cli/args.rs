@@ -111,6 +111,15 @@ pub enum WeightsCommand {
         after_help = "Examples:\n  lupe weights convert resnet18.pth resnet18.safetensors\n  lupe weights convert best.pth net.safetensors --unwrap --dtype f32"
     )]
     Convert(Convert),
+    /// Lists published weights: their address, what pictures go through, how a file is known again
+    #[command(after_help = "Example:\n  lupe weights list --json")]
+    List,
+    /// Compares a file's SHA-256 with what publishers state: prefix matched, mismatch (exit code 4) or unverified
+    #[command(after_help = "Example:\n  lupe weights verify wide_resnet50_2-95faca4d.pth")]
+    Verify {
+        /// The file as it was got
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]

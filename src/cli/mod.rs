@@ -2,6 +2,7 @@
 
 mod args;
 mod background;
+mod catalog;
 mod demo;
 mod devices;
 mod embed;

@@ -1,6 +1,7 @@
 //! `lupe weights`: the tensors of a file and the networks it fits; a file of PyTorch as safetensors.
 
 use super::args::{Convert, Kept, Weights as Args, WeightsCommand};
+use super::catalog;
 use super::output::{self, print};
 use super::session::Session;
 use crate::error::{Error, Result};
@@ -19,6 +20,8 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     match &args.command {
         WeightsCommand::Inspect { file } => look(session, file),
         WeightsCommand::Convert(args) => convert(session, args),
+        WeightsCommand::List => catalog::list(session),
+        WeightsCommand::Verify { file } => catalog::verify(session, file),
     }
 }
 

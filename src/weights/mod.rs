@@ -1,5 +1,6 @@
 //! Weights of networks: named tensors in the checkpoint's own names and layout.
 
+pub mod catalog;
 pub mod container;
 mod fold;
 pub mod names;
