@@ -54,18 +54,18 @@ fn main() {
         .skip(2)
         .collect();
     times.sort_by(f64::total_cmp);
-    let (_, timings) = pollster::block_on(plan.run_timed(&[&x])).expect("timestamps");
-    for t in &timings {
+    let timed = pollster::block_on(plan.run_timed(&[&x])).expect("a run");
+    for (f, ns) in plan.facts().zip(&timed.ns) {
         println!(
             "{:>9.1} us {:>8.1} GFLOP/s {:>7.1} GB/s  {} | {}",
-            t.ns / 1e3,
-            t.flops as f64 / t.ns,
-            t.bytes as f64 / t.ns,
-            t.label,
-            t.kernel
+            ns / 1e3,
+            f.flops as f64 / ns,
+            f.bytes as f64 / ns,
+            f.label,
+            f.kernel
         );
     }
-    let flops: u64 = timings.iter().map(|t| t.flops).sum();
+    let flops: u64 = plan.facts().map(|f| f.flops).sum();
     let median = times[times.len() / 2];
     println!(
         "{name} {size}x{size} batch {batch}: median {median:.2} ms (min {:.2}, max {:.2}), {:.1} GFLOP/s, {} dispatches, {:.1} MB; planned in {:.0} ms, first run {:.0} ms",

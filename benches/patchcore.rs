@@ -2,7 +2,6 @@
 //!
 //! The bytes counted are the bank once a search, and for a selection all rows once a pick, though a round reads them once for many.
 
-use lupe::engine::plan::Timing;
 use lupe::engine::{Choice, Gpu, Graph, Options, Plan, Store, Var};
 use lupe::methods::patchcore::select::{Selector, parts, rows_per_part};
 use lupe::methods::patchcore::{Config, Preset};
@@ -25,10 +24,11 @@ fn weights<'g>(graph: &'g Graph, gpu: &Gpu, all: &Tensor) -> Vec<Var<'g>> {
     cut.into_iter().enumerate().map(|(i, p)| graph.weight(&format!("rows.{i}"), p)).collect()
 }
 
-fn table(timings: &[Timing]) {
-    for t in timings {
-        let rates = format!("{:>8.1} GFLOP/s {:>7.1} GB/s", t.flops as f64 / t.ns, t.bytes as f64 / t.ns);
-        println!("  {:>9.1} us {rates}  {} | {}", t.ns / 1e3, t.label, t.kernel);
+fn table(plan: &Plan, inputs: &[&Tensor]) {
+    let timed = pollster::block_on(plan.run_timed(inputs)).expect("a run");
+    for (f, ns) in plan.facts().zip(timed.ns) {
+        let rates = format!("{:>8.1} GFLOP/s {:>7.1} GB/s", f.flops as f64 / ns, f.bytes as f64 / ns);
+        println!("  {:>9.1} us {rates}  {} | {}", ns / 1e3, f.label, f.kernel);
     }
 }
 
@@ -51,7 +51,7 @@ fn knn(gpu: &Gpu, q: usize, m: usize, d: usize, k: usize) {
         times[6],
         flops / median / 1e6
     );
-    table(&pollster::block_on(plan.run_timed(&[&queries])).expect("timestamps").1);
+    table(&plan, &[&queries]);
 }
 
 fn coreset(gpu: &Gpu, n: usize, d: usize, picks: usize) {
@@ -90,7 +90,7 @@ fn steps(gpu: &Gpu, n: usize, d: usize, kept: usize) {
     let inputs: Vec<&Tensor> = all.iter().collect();
     pollster::block_on(plan.run(&inputs)).expect("a run");
     println!("128 picks among {kept} of {n} x {d}");
-    table(&pollster::block_on(plan.run_timed(&inputs)).expect("timestamps").1);
+    table(&plan, &inputs);
 }
 
 fn main() {

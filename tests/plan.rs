@@ -189,7 +189,7 @@ fn hold(recipe: &Recipe) -> Result<Lowered, TestCaseError> {
     let want = graph.eval(&outputs, &given).expect("recipes make no wrong shape");
     let ids: Vec<usize> = outputs.iter().map(Var::id).collect();
     let caps = caps::adapters()[recipe.adapter];
-    let pick = |op: &dyn Op, kernels: &[Kernel]| (recipe.pick.wrapping_mul(format!("{op:?}").len())) % kernels.len();
+    let pick = |op: &dyn Op, _: &[Shape], _: Shape, kernels: &[Kernel]| (recipe.pick.wrapping_mul(format!("{op:?}").len())) % kernels.len();
     let nodes = graph.nodes().expect("no error");
     let lowered = lower(nodes.clone(), &ids, &caps, &pick).expect("every op has a portable kernel");
     consistent(&lowered, &caps)?;
@@ -268,7 +268,7 @@ fn epilogues_are_fused_and_dead_nodes_dropped() {
         let (y, _dead) = ((bare + b + x).relu(), x.max_pool(2, 2, 0));
         let steps = |outputs: &[usize]| -> Vec<String> {
             let nodes = graph.nodes().expect("no error");
-            let lowered = lower(nodes, outputs, &caps, &|_, _| 0).expect("a portable kernel");
+            let lowered = lower(nodes, outputs, &caps, &|_, _, _, _| 0).expect("a portable kernel");
             let own = lowered.steps.iter().filter(|s| !helps(&*s.op));
             own.map(|s| format!("{:?}", s.op)).collect()
         };

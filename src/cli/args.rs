@@ -1,6 +1,7 @@
 //! What the command line accepts.
 
 use super::patchcore::args::PatchCore;
+use super::subject;
 use crate::methods::embed::Tap;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -55,6 +56,17 @@ pub enum Command {
         after_help = "Examples:\n  lupe weights inspect resnet18.safetensors\n  lupe weights convert resnet18.pth resnet18.safetensors"
     )]
     Weights(Weights),
+    /// Shows what a run of a network consists of: dispatches, forms, slots, FLOPs
+    #[command(after_help = "Examples:\n  lupe plan resnet18\n  lupe plan part.lupe --json")]
+    Plan(PlanArgs),
+    /// Compares every dispatch with its reference on the CPU; ends with code 7 at the first that differs
+    #[command(
+        after_help = "Examples:\n  lupe verify resnet50_thin part.png\n  lupe verify resnet18 --size 64 --device all\n  lupe verify resnet18 --candidate conv_direct"
+    )]
+    Verify(Verify),
+    /// Writes every kernel as plain WGSL
+    #[command(after_help = "Example:\n  lupe shaders --dump wgsl")]
+    Shaders(Shaders),
     /// Finds painted defects on photographs that ship with Lupe: fit, eval, heat maps
     #[command(after_help = "Examples:\n  lupe demo\n  lupe demo -o /tmp/demo --device 0")]
     Demo {
@@ -90,6 +102,30 @@ pub struct Embed {
     /// Output: .safetensors, .npy (one tap) or .json; without it a summary is printed
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub subject: subject::Named,
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    #[command(flatten)]
+    pub subject: subject::Named,
+    /// The picture to look at [default: noise]
+    pub picture: Option<PathBuf>,
+    /// Take the first candidate whose name contains this text wherever there is one
+    #[arg(long, value_name = "LABEL")]
+    pub candidate: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Shaders {
+    /// Folder for one .wgsl a kernel, and their list shaders.csv
+    #[arg(long, value_name = "DIR")]
+    pub dump: PathBuf,
 }
 
 #[derive(Debug, Args)]

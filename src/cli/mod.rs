@@ -11,8 +11,12 @@ mod help;
 mod network;
 mod output;
 mod patchcore;
+mod plan;
 mod progress;
 mod session;
+mod shaders;
+mod subject;
+mod verify;
 mod weights;
 
 pub use help::install_panic_hook;
@@ -52,6 +56,9 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Embed(args) => embed::run(&session, args),
         Command::Patchcore(args) => patchcore::run(&session, args),
         Command::Weights(args) => weights::run(&session, args),
+        Command::Plan(args) => plan::run(&session, args),
+        Command::Verify(args) => verify::run(&session, args),
+        Command::Shaders(args) => shaders::run(&session, args),
         Command::Demo { output } => demo::run(&session, output),
         Command::Help { topic } => help::run(topic),
     }

@@ -49,9 +49,19 @@ impl Session {
         pollster::block_on(adapters(super::env::backends().as_deref()))
     }
 
+    /// Whether every device is asked for, where a command can do that.
+    pub fn all_devices(&self) -> bool {
+        self.choice == Choice::Name("all".into())
+    }
+
     /// Opens the chosen device.
     pub fn gpu(&self) -> Result<Gpu> {
-        let gpu = pollster::block_on(Gpu::new(&self.choice, super::env::backends().as_deref()))?;
+        self.open(&self.choice)
+    }
+
+    /// Opens a device.
+    pub fn open(&self, choice: &Choice) -> Result<Gpu> {
+        let gpu = pollster::block_on(Gpu::new(choice, super::env::backends().as_deref()))?;
         if self.choice == Choice::Auto && gpu.info.backend == "gl" {
             self.say("note: only GL was found; a Vulkan driver would be faster and is better tested");
         }

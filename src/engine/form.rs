@@ -64,6 +64,40 @@ impl Caps {
     };
 }
 
+/// Adapters that stand for those there are: WebGPU's base limits, GPUs by vendor (tiles are ordered by it), and drivers that run on the
+/// processor at their three widths.
+pub fn typical() -> Vec<(&'static str, Caps)> {
+    let desktop = Caps {
+        subgroup: Some(32),
+        invocations: 1024,
+        shared_bytes: 48 << 10,
+        storage_buffers: 16,
+        storage_textures: 8,
+        binding_bytes: 2 << 30,
+        image_side: 16384,
+        ..Caps::BASE
+    };
+    let software = |lanes| Caps {
+        family: Family::Software,
+        subgroup: Some(lanes),
+        invocations: 1024,
+        shared_bytes: 32 << 10,
+        storage_buffers: 32,
+        storage_textures: 32,
+        image_side: 16384,
+        ..Caps::BASE
+    };
+    let intel = Caps { vendor: 0x8086, subgroup: None, ..desktop };
+    vec![
+        ("base", Caps::BASE),
+        ("desktop", desktop),
+        ("intel", intel),
+        ("software128", software(4)),
+        ("software256", software(8)),
+        ("software512", software(16)),
+    ]
+}
+
 /// Where the texels of a value lie in its image.
 ///
 /// A picture batch `[n, h, w, c]` is, for each picture, `ceil(c/4)` planes of `(h + 2 pad) x (w + 2 pad)` texels stacked

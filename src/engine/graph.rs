@@ -145,6 +145,11 @@ fn input_value(node: &Node, given: Option<&&Tensor>) -> Result<Tensor> {
     }
 }
 
+/// Name of an op, as in `conv2d` of `Conv2d { … }`.
+pub(crate) fn op_name(op: &dyn Op) -> String {
+    format!("{op:?}").split([' ', '(', '{']).next().unwrap_or("op").to_lowercase()
+}
+
 /// Which nodes any of `outputs` depends on.
 pub fn live(nodes: &[Node], outputs: &[usize]) -> Vec<bool> {
     let mut live = vec![false; nodes.len()];
@@ -204,7 +209,7 @@ impl Graph {
         let weight = inputs.iter().map(|v| &nodes[v.id]).find(|n| matches!(n.source, Source::Weight(_)));
         match weight.and_then(|n| n.label.rsplit_once('.')) {
             Some((path, _)) => path.to_string(),
-            None => format!("{op:?}").split([' ', '(', '{']).next().unwrap_or("op").to_lowercase(),
+            None => op_name(op),
         }
     }
 }

@@ -52,6 +52,8 @@ pub struct Step {
     pub label: String,
     /// Floating-point operations, by the shapes before packing.
     pub flops: u64,
+    /// Whether it packs or converts for another step and is no node of the graph.
+    pub helper: bool,
 }
 
 /// A graph made ready for planning.
@@ -91,12 +93,15 @@ fn images_fit(kernel: &Kernel, x: &[Shape], y: Shape, caps: &Caps) -> bool {
     })
 }
 
-/// Fuses, picks the candidate `pick(op, candidates)` of every live node and settles all forms.
+/// Which candidate an op gets for inputs and an output of these shapes: its number in the list.
+pub type Pick<'p> = &'p dyn Fn(&dyn Op, &[Shape], Shape, &[Kernel]) -> usize;
+
+/// Fuses, picks a candidate for every live node and settles all forms.
 pub fn lower(
     nodes: Vec<Node>,
     outputs: &[usize],
     caps: &Caps,
-    pick: &dyn Fn(&dyn Op, &[Kernel]) -> usize,
+    pick: Pick<'_>,
 ) -> Result<Lowered> {
     let nodes = fuse(nodes, outputs);
     let live = live(&nodes, outputs);
@@ -119,7 +124,7 @@ pub fn lower(
 
 struct Lowering<'a> {
     caps: &'a Caps,
-    pick: &'a dyn Fn(&dyn Op, &[Kernel]) -> usize,
+    pick: Pick<'a>,
     out: Lowered,
 }
 
@@ -145,7 +150,7 @@ impl Lowering<'_> {
     fn op(&mut self, op: Rc<dyn Op>, mut inputs: Vec<usize>, shape: Shape, label: &str) -> Result<usize> {
         let x: Vec<Shape> = inputs.iter().map(|&v| self.out.values[v].shape).collect();
         let mut kernels = candidates(&*op, &x, shape, self.caps)?;
-        let kernel = kernels.swap_remove((self.pick)(&*op, &kernels).min(kernels.len() - 1));
+        let kernel = kernels.swap_remove((self.pick)(&*op, &x, shape, &kernels).min(kernels.len() - 1));
         for (i, pack) in &kernel.packs {
             let from = inputs[*i];
             let packed = pack
@@ -153,12 +158,19 @@ impl Lowering<'_> {
                 .map_err(|m| Error::Shape(format!("{label}: packing input {i}: {m}")))?;
             inputs[*i] = match self.packed(pack, from) {
                 Some(v) => v,
-                None => self.op(pack.clone(), vec![from], packed, &format!("{label} pack"))?,
+                None => self.helper(pack.clone(), from, packed, &format!("{label} pack"))?,
             };
         }
         let flops = op.flops(&x, shape);
         let output = self.step(op, kernel, inputs, shape, label);
         self.out.steps.last_mut().into_iter().for_each(|s| s.flops = flops);
+        Ok(output)
+    }
+
+    /// A step that serves another one.
+    fn helper(&mut self, op: Rc<dyn Op>, from: usize, shape: Shape, label: &str) -> Result<usize> {
+        let output = self.op(op, vec![from], shape, label)?;
+        self.out.steps.last_mut().into_iter().for_each(|s| s.helper = true);
         Ok(output)
     }
 
@@ -172,7 +184,7 @@ impl Lowering<'_> {
         let names: Option<Vec<_>> = inputs.iter().map(|&v| self.out.values[v].constant.clone()).collect();
         let constant = names.map(|n| format!("{op:?} {} ({})", kernel.label(), n.join(", ")));
         let output = self.value(shape, kernel.writes, Origin::Step(self.out.steps.len()), constant);
-        self.out.steps.push(Step { op, kernel, inputs, output, label: label.into(), flops: 0 });
+        self.out.steps.push(Step { op, kernel, inputs, output, label: label.into(), flops: 0, helper: false });
         output
     }
 }
@@ -193,7 +205,7 @@ fn settle(from: Lowered, caps: &Caps) -> Result<Lowered> {
         }
     }
     let Lowered { values, steps, inputs, outputs } = from;
-    let mut lowering = Lowering { caps, pick: &|_, _| 0, out: Lowered { inputs, ..Lowered::default() } };
+    let mut lowering = Lowering { caps, pick: &|_, _, _, _| 0, out: Lowered { inputs, ..Lowered::default() } };
     let mut now = vec![[usize::MAX; 2]; values.len()]; // as a buffer, as an image
     let mut steps = steps.into_iter();
     for (v, value) in values.iter().enumerate() {
@@ -207,7 +219,7 @@ fn settle(from: Lowered, caps: &Caps) -> Result<Lowered> {
                     .map(|(&i, r)| now[i][usize::from(r.1 != Form::Buffer)])
                     .collect();
                 let made = lowering.step(step.op, step.kernel, step.inputs, value.shape, &step.label);
-                lowering.out.steps.last_mut().into_iter().for_each(|s| s.flops = step.flops);
+                lowering.out.steps.last_mut().into_iter().for_each(|s| (s.flops, s.helper) = (step.flops, step.helper));
                 widen(&mut lowering.out.values[made].form, image[v]);
                 made
             }
@@ -236,11 +248,11 @@ impl Lowering<'_> {
         };
         match (form, image) {
             (Form::Buffer, Some(pad)) => {
-                let converted = self.op(Rc::new(ToImage { pad }), vec![made], shape, &label)?;
+                let converted = self.helper(Rc::new(ToImage { pad }), made, shape, &label)?;
                 widen(&mut self.out.values[converted].form, image);
                 Ok([made, converted])
             }
-            (Form::Image { .. }, _) if buffer => Ok([self.op(Rc::new(ToBuffer), vec![made], shape, &label)?, made]),
+            (Form::Image { .. }, _) if buffer => Ok([self.helper(Rc::new(ToBuffer), made, shape, &label)?, made]),
             _ => Ok([made, made]),
         }
     }

@@ -1,5 +1,6 @@
 //! The spine: graph, kernels as data, planning, replay.
 
+pub mod choices;
 pub mod compose;
 pub mod form;
 pub mod fuse;
@@ -12,7 +13,9 @@ pub mod profile;
 pub mod scope;
 pub mod shader;
 pub mod slots;
+pub mod verify;
 
+pub use choices::Choices;
 pub use form::{Caps, Family, Form, Geometry};
 pub use gpu::{Choice, Gpu};
 pub use graph::{Epilogue, Graph, Op, Var};

@@ -50,7 +50,7 @@ pub fn probe(gpu: &Gpu, op: &Rc<dyn Op>, number: usize, inputs: &[&Tensor], chec
         }
     }
     let output = lowered.outputs[0];
-    let mut data = words(gpu, &memory[output])?;
+    let mut data = gpu.words(&memory[output])?;
     data.truncate(lowered.values[output].shape.len());
     Ok(Probed { output: Tensor::new(lowered.values[output].shape, data), trespasses })
 }
@@ -62,7 +62,7 @@ fn alone(gpu: &Gpu, op: &Rc<dyn Op>, number: usize, inputs: &[&Tensor]) -> Resul
     let mut nodes: Vec<_> = shapes.iter().map(|&s| node(Source::Input, vec![], s, "x")).collect();
     nodes.push(node(Source::Op(op.clone()), (0..shapes.len()).collect(), shape, "op"));
     let name = format!("{op:?}");
-    let pick = |asked: &dyn Op, _: &[super::Kernel]| if format!("{asked:?}") == name { number } else { 0 };
+    let pick = |asked: &dyn Op, _: &[Shape], _: Shape, _: &[super::Kernel]| if format!("{asked:?}") == name { number } else { 0 };
     lower(nodes, &[shapes.len()], &gpu.caps, &pick)
 }
 
@@ -78,7 +78,7 @@ fn fence(gpu: &Gpu, resource: &Resource, shape: Shape, tensor: Option<&Tensor>) 
 }
 
 fn inspect(gpu: &Gpu, resource: &Resource, shape: Shape, form: Form) -> Result<Option<String>> {
-    let words = words(gpu, resource)?;
+    let words = gpu.words(resource)?;
     let foreign = match form {
         Form::Buffer => words.iter().skip(shape.len()).position(|w| w.to_bits() != PATTERN),
         Form::Image { pad } => {
@@ -94,27 +94,4 @@ fn inspect(gpu: &Gpu, resource: &Resource, shape: Shape, form: Form) -> Result<O
             format!("component {at} of the image is in the ring or an unused channel and is not zero")
         }
     }))
-}
-
-/// All words of a value's memory; an image row by row.
-fn words(gpu: &Gpu, resource: &Resource) -> Result<Vec<f32>> {
-    let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    let (staging, row, stride) = match resource {
-        Resource::Buffer(buffer) => {
-            let staging = gpu.staging(buffer.size());
-            encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, buffer.size());
-            (staging, 1, 1)
-        }
-        Resource::Image { texture, geometry: g, .. } => {
-            let stride = (16 * g.width).next_multiple_of(wgpu::COPY_BYTES_PER_ROW_ALIGNMENT);
-            let staging = gpu.staging(u64::from(stride) * u64::from(g.height));
-            let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(stride), rows_per_image: None };
-            let to = wgpu::TexelCopyBufferInfo { buffer: &staging, layout };
-            encoder.copy_texture_to_buffer(texture.as_image_copy(), to, texture.size());
-            (staging, 4 * g.width as usize, stride as usize / 4)
-        }
-    };
-    gpu.queue.submit([encoder.finish()]);
-    let all = gpu.read(&staging)?;
-    Ok(all.chunks(stride).flat_map(|r| r.iter().take(row).copied()).collect())
 }

@@ -150,8 +150,8 @@ fn row(t: &Tensor, i: usize) -> Tensor {
     Tensor::new(Shape::new(&sizes), t.data[i * each..][..each].to_vec())
 }
 
-fn shaders(plan: &Plan) -> Vec<String> {
-    plan.steps().map(|(_, kernel)| kernel.split(' ').next().unwrap_or(kernel).to_string()).collect()
+fn shaders(plan: &Plan) -> Vec<&'static str> {
+    plan.facts().map(|f| f.shader).collect()
 }
 
 /// Whether the weights are this network's, its last layer aside; needs no device.
@@ -185,5 +185,5 @@ async fn plan<'g>(
     let (graph, asked) = (Graph::new(), Asked::default());
     let stages = model.net.features(graph.input("picture", shape), &Scope::new(&graph, named, &asked));
     let outputs = head(&graph, &stages);
-    Plan::new(gpu, &graph, &outputs, store, Options { limit_memory }).await
+    Plan::new(gpu, &graph, &outputs, store, Options { limit_memory, ..Options::default() }).await
 }

@@ -1,6 +1,7 @@
 //! The networks: functions that build graphs.
 
 pub mod resnet;
+pub mod stand_in;
 
 use crate::data::{ChannelOrder, Preprocess};
 use crate::ops::Pad;

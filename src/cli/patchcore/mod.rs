@@ -16,6 +16,7 @@ use crate::data::dataset::Sample;
 use crate::error::{Error, Result};
 use args::Command;
 use features::Missed;
+pub use predict::open as opened;
 pub use results::save;
 
 /// Runs the command.

@@ -1,6 +1,6 @@
 //! Memory on the device: buffers and images, upload and read-back.
 
-use super::super::form::{Form, Geometry};
+use super::super::form::{Form, Geometry, places};
 use super::Gpu;
 use crate::error::{Error, Result};
 use crate::tensor::Shape;
@@ -77,6 +77,39 @@ impl Gpu {
         drop(view);
         staging.unmap();
         Ok(data)
+    }
+
+    /// All words of a value's memory; an image row by row.
+    pub(crate) fn words(&self, resource: &Resource) -> Result<Vec<f32>> {
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let (staging, row, stride) = match resource {
+            Resource::Buffer(buffer) => {
+                let staging = self.staging(buffer.size());
+                encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, buffer.size());
+                (staging, 1, 1)
+            }
+            Resource::Image { texture, geometry: g, .. } => {
+                let stride = (16 * g.width).next_multiple_of(wgpu::COPY_BYTES_PER_ROW_ALIGNMENT);
+                let staging = self.staging(u64::from(stride) * u64::from(g.height));
+                let layout =
+                    wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(stride), rows_per_image: None };
+                let to = wgpu::TexelCopyBufferInfo { buffer: &staging, layout };
+                encoder.copy_texture_to_buffer(texture.as_image_copy(), to, texture.size());
+                (staging, 4 * g.width as usize, stride as usize / 4)
+            }
+        };
+        self.queue.submit([encoder.finish()]);
+        let all = self.read(&staging)?;
+        Ok(all.chunks(stride).flat_map(|r| r.iter().take(row).copied()).collect())
+    }
+
+    /// The elements of a value of `shape`, in row-major order.
+    pub(crate) fn values(&self, resource: &Resource, shape: Shape) -> Result<Vec<f32>> {
+        let words = self.words(resource)?;
+        Ok(match resource {
+            Resource::Buffer(_) => words.into_iter().take(shape.len()).collect(),
+            Resource::Image { geometry, .. } => places(shape, *geometry).map(|at| words[geometry.index(at)]).collect(),
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Options, Store};
 use crate::error::{Error, Result};
 
 /// Bytes the plan needs in all: slots, inputs, outputs read back, constants that are kept.
-pub(super) fn check(gpu: &Gpu, lowered: &Lowered, slots: u64, store: &Store, options: Options) -> Result<u64> {
+pub(super) fn check(gpu: &Gpu, lowered: &Lowered, slots: u64, store: &Store, options: &Options) -> Result<u64> {
     for value in &lowered.values {
         let need = bytes(gpu, value);
         let have = if value.form == Form::Buffer { gpu.caps.binding_bytes } else { gpu.info.buffer_bytes };

@@ -1,12 +1,15 @@
 //! A plan: a graph turned once into a list of dispatches over fixed memory, and replayed at every run.
 
 mod budget;
+mod fact;
 pub(crate) mod step;
 mod store;
 
+pub use fact::Fact;
 pub use store::Store;
 pub(crate) use store::dispatch;
 
+use super::choices::Choices;
 use super::form::{Form, Geometry};
 use super::gpu::{Gpu, Resource};
 use super::graph::{Graph, Op, Var};
@@ -18,10 +21,12 @@ use crate::tensor::{Shape, Tensor};
 use step::{Ready, WINDOW};
 
 /// How to plan.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Bytes of device memory that the plan and its weights may take.
     pub limit_memory: Option<u64>,
+    /// Which candidate a node gets.
+    pub choices: Choices,
 }
 
 /// A graph ready to run on a device.
@@ -31,22 +36,17 @@ pub struct Plan<'g> {
     steps: Vec<Ready>,
     inputs: Vec<(String, Shape, wgpu::Buffer)>,
     outputs: Vec<(Shape, Resource, wgpu::Buffer)>,
+    slots: Vec<(u64, Option<Geometry>)>,
     bytes: u64,
 }
 
-/// Time of one step in one run.
-#[derive(Clone, Debug)]
-pub struct Timing {
-    /// Path of the weights, or name of the op.
-    pub label: String,
-    /// Readable name of the kernel.
-    pub kernel: String,
-    /// Nanoseconds on the device.
-    pub ns: f64,
-    /// Floating-point operations.
-    pub flops: u64,
-    /// Bytes read and written at least.
-    pub bytes: u64,
+/// One run with its times.
+#[derive(Debug)]
+pub struct Timed {
+    /// Outputs, as of [`Plan::run`].
+    pub outputs: Vec<Tensor>,
+    /// Nanoseconds of every dispatch, in the order of [`Plan::facts`].
+    pub ns: Vec<f64>,
 }
 
 /// Which slot kind a value belongs to: buffers are shared by size, images only within one geometry.
@@ -66,14 +66,15 @@ impl<'g> Plan<'g> {
         options: Options,
     ) -> Result<Plan<'g>> {
         let ids: Vec<usize> = outputs.iter().map(Var::id).collect();
-        let first = |_: &dyn Op, _: &[Kernel]| 0;
-        let lowered = lower(graph.nodes()?, &ids, &gpu.caps, &first)?;
+        let choices = &options.choices;
+        let pick = |op: &dyn Op, x: &[Shape], y: Shape, kernels: &[Kernel]| choices.pick(op, x, y, kernels);
+        let lowered = lower(graph.nodes()?, &ids, &gpu.caps, &pick)?;
         let (slot_of, slots) = assign_slots(&lifetimes(gpu, &lowered));
         let slot_bytes: u64 = slots.iter().map(|s| s.0).sum();
-        let need = budget::check(gpu, &lowered, slot_bytes, store, options)?;
+        let need = budget::check(gpu, &lowered, slot_bytes, store, &options)?;
         store.prepare(gpu, &lowered)?;
         let memory: Vec<Resource> = slots.iter().map(|slot| slot_memory(gpu, slot)).collect();
-        let mut plan = Plan { gpu, steps: vec![], inputs: vec![], outputs: vec![], bytes: need };
+        let mut plan = Plan { gpu, steps: vec![], inputs: vec![], outputs: vec![], slots, bytes: need };
         for (name, shape) in &lowered.inputs {
             plan.inputs.push((name.clone(), *shape, gpu.buffer(name, 4 * shape.len() as u64)));
         }
@@ -116,7 +117,9 @@ impl<'g> Plan<'g> {
             let window = step::words(lowered, step, &pipeline, self.gpu.caps.image_side)?;
             words[WINDOW / 4 * k..][..window.len()].copy_from_slice(&window);
             let at = (&uniform, (WINDOW * k) as u64);
-            self.steps.push(step::ready(self.gpu, lowered, step, &pipeline, at, memory)?);
+            let mut ready = step::ready(self.gpu, lowered, step, &pipeline, at, memory)?;
+            ready.fact.slot = slot_of.get(k).copied();
+            self.steps.push(ready);
         }
         self.gpu.queue.write_buffer(&uniform, 0, bytemuck::cast_slice(&words));
         for &o in &lowered.outputs {
@@ -136,9 +139,14 @@ impl<'g> Plan<'g> {
         self.bytes
     }
 
-    /// Path and kernel of every dispatch.
-    pub fn steps(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.steps.iter().map(|s| (s.label.as_str(), s.kernel.as_str()))
+    /// Every dispatch, in order.
+    pub fn facts(&self) -> impl Iterator<Item = &Fact> {
+        self.steps.iter().map(|s| &s.fact)
+    }
+
+    /// Bytes of every slot and, of images, their geometry.
+    pub fn slots(&self) -> &[(u64, Option<Geometry>)] {
+        &self.slots
     }
 
     /// Runs once: inputs in the order declared, outputs in the order planned.
@@ -157,35 +165,59 @@ impl<'g> Plan<'g> {
         self.finish(encoder)
     }
 
-    /// Runs once with a pass and a pair of timestamps per step.
+    /// Runs once with a pass and a pair of timestamps per step; where the adapter has no timestamps, every pass is submitted and waited
+    /// for by itself, and the times are the host's.
     ///
     /// # Errors
-    /// As [`Plan::run`], and [`Error::Adapter`] where the adapter has no timestamps.
-    pub async fn run_timed(&self, inputs: &[&Tensor]) -> Result<(Vec<Tensor>, Vec<Timing>)> {
-        if !self.gpu.timestamps() {
-            return Err(Error::Adapter(format!("{} cannot time single kernels", self.gpu.info.title())));
-        }
+    /// As [`Plan::run`].
+    pub async fn run_timed(&self, inputs: &[&Tensor]) -> Result<Timed> {
         self.upload(inputs)?;
         let device = &self.gpu.device;
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        if !self.gpu.timestamps() {
+            let ns = self.steps.iter().map(|step| self.alone(step)).collect::<Result<Vec<f64>>>()?;
+            return Ok(Timed { outputs: self.finish(encoder)?, ns });
+        }
         let ticks = super::profile::Ticks::new(self.gpu, self.steps.len());
         for (k, step) in self.steps.iter().enumerate() {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                label: Some(&step.label),
+                label: Some(&step.fact.label),
                 timestamp_writes: Some(ticks.writes(k)),
             });
             step.record(&mut pass);
         }
         ticks.resolve(&mut encoder);
-        let outputs = self.finish(encoder)?;
-        let timings = self.steps.iter().zip(ticks.read(self.gpu)?).map(|(s, ns)| Timing {
-            label: s.label.clone(),
-            kernel: s.kernel.clone(),
-            ns,
-            flops: s.flops,
-            bytes: s.bytes,
-        });
-        Ok((outputs, timings.collect()))
+        Ok(Timed { outputs: self.finish(encoder)?, ns: ticks.read(self.gpu)? })
+    }
+
+    /// Runs step by step and gives `each` the number and the value of every dispatch, until it says no.
+    ///
+    /// # Errors
+    /// As [`Plan::run`].
+    pub(crate) fn run_watched(
+        &self,
+        inputs: &[&Tensor],
+        mut each: impl FnMut(usize, Tensor) -> Result<bool>,
+    ) -> Result<()> {
+        self.upload(inputs)?;
+        for (k, step) in self.steps.iter().enumerate() {
+            self.alone(step)?;
+            let shape = step.fact.shape;
+            if !each(k, Tensor::new(shape, self.gpu.values(&step.output, shape)?))? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// One dispatch in a submission of its own: the host's nanoseconds until it is done.
+    fn alone(&self, step: &Ready) -> Result<f64> {
+        let start = std::time::Instant::now();
+        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        step.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
+        self.gpu.queue.submit([encoder.finish()]);
+        self.gpu.wait()?;
+        Ok(start.elapsed().as_secs_f64() * 1e9)
     }
 
     fn upload(&self, inputs: &[&Tensor]) -> Result<()> {
@@ -216,7 +248,7 @@ impl<'g> Plan<'g> {
 }
 
 /// Steps that run at every run.
-fn runtime_steps(lowered: &Lowered) -> impl Iterator<Item = usize> {
+pub(crate) fn runtime_steps(lowered: &Lowered) -> impl Iterator<Item = usize> {
     (0..lowered.steps.len()).filter(|&s| lowered.values[lowered.steps[s].output].constant.is_none())
 }
 

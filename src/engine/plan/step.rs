@@ -4,6 +4,7 @@ use super::super::form::{Form, Geometry};
 use super::super::gpu::{Gpu, Pipeline, Resource};
 use super::super::lower::{Lowered, Step};
 use super::super::shader::Word;
+use super::fact::Fact;
 use crate::error::{Error, Result};
 
 /// A step that can be replayed.
@@ -12,12 +13,9 @@ pub(crate) struct Ready {
     pub pipeline: wgpu::ComputePipeline,
     pub group: wgpu::BindGroup,
     pub groups: [u32; 3],
-    /// Path of the weights, or name of the op.
-    pub label: String,
-    /// Readable name of the kernel.
-    pub kernel: String,
-    pub flops: u64,
-    pub bytes: u64,
+    pub fact: Fact,
+    /// What it writes to.
+    pub output: Resource,
 }
 
 /// Windows of the params of all steps in one uniform buffer: what devices ask for at most.
@@ -85,17 +83,12 @@ pub(crate) fn ready<'a>(
     let desc = wgpu::BindGroupDescriptor { label: Some(&step.label), layout: &pipeline.layout, entries: &entries };
     let group = gpu.device.create_bind_group(&desc);
     gpu.check().map_err(|e| Error::Shader { name: step.kernel.label(), message: e.to_string() })?;
-    let x: Vec<_> = step.inputs.iter().map(|&v| lowered.values[v].shape).collect();
-    let y = lowered.values[step.output].shape;
-    let elements = x.iter().map(|s| s.len()).sum::<usize>() + y.len();
     Ok(Ready {
         pipeline: pipeline.pipeline.clone(),
         group,
         groups: step.kernel.groups,
-        label: step.label.clone(),
-        kernel: step.kernel.label(),
-        flops: step.flops,
-        bytes: 4 * elements as u64,
+        fact: Fact::new(lowered, step, None),
+        output: memory(step.output)?.0.clone(),
     })
 }
 

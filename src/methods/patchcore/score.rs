@@ -48,7 +48,7 @@ impl<'g> Scorer<'g> {
         let store = Store::new();
         let chunks = parts(&bank, rows_per_part(gpu, geometry.dim));
         let rows = bank.shape.dim(0);
-        let options = Options { limit_memory };
+        let options = Options { limit_memory, ..Options::default() };
         let plan = {
             let graph = Graph::new();
             let queries = graph.input("queries", [geometry.places(), geometry.dim]);
@@ -57,7 +57,7 @@ impl<'g> Scorer<'g> {
             let nearest = queries.knn(&weights(&graph, &chunks), k, config.metric(), Some(skip));
             let scores = nearest.slice(2, 0, 1).reshape([geometry.places(), k]).mean();
             let map = config.map(scores, geometry.grid);
-            Plan::new(gpu, &graph, &[nearest, map], &store, options).await?
+            Plan::new(gpu, &graph, &[nearest, map], &store, options.clone()).await?
         };
         let neighbourhood = match config.reweight.min(rows) {
             1 => None,

@@ -122,7 +122,11 @@ impl Selector {
         let steps = steps(self.rows(), self.parts.first().map_or(1, |p| p.shape.last()));
         let state = k_center_round(&parts, &anchors, candidates, last, steps);
         let outputs: Vec<Var> = state.picks.into_iter().chain(state.anchors).collect();
-        Plan::new(gpu, &graph, &outputs, store, Options { limit_memory: self.limit_memory }).await
+        Plan::new(gpu, &graph, &outputs, store, self.options()).await
+    }
+
+    fn options(&self) -> Options {
+        Options { limit_memory: self.limit_memory, ..Options::default() }
     }
 
     fn take(&mut self, anchor: f32, row: f32) -> Result<()> {
@@ -154,7 +158,7 @@ impl Selector {
         let graph = Graph::new();
         let (parts, anchors) = self.vars(&graph);
         let distances = lowered(&parts, &anchors, graph.input("pick", [1, 2]));
-        let plan = Plan::new(gpu, &graph, &distances, store, Options { limit_memory: self.limit_memory }).await?;
+        let plan = Plan::new(gpu, &graph, &distances, store, self.options()).await?;
         let far = self.anchors.clone();
         let official = config.preset == Preset::Official;
         let starts = random::rows(config.seed, if official { STARTS } else { 1 }, self.rows());

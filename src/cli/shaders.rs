@@ -1,0 +1,87 @@
+//! `lupe shaders`: every kernel as plain WGSL, for other tools and for reading.
+
+use super::args::Shaders;
+use super::output::{folder, print, write};
+use super::session::Session;
+use crate::engine::form::typical;
+use crate::engine::{Caps, Kernel, Op};
+use crate::error::{Error, Result};
+use crate::ops;
+use crate::tensor::Shape;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// One composed source.
+struct Source {
+    op: &'static str,
+    kernel: Kernel,
+    text: String,
+    adapters: Vec<&'static str>,
+}
+
+/// Runs the command.
+pub fn run(session: &Session, args: &Shaders) -> Result<()> {
+    let sources = sources()?;
+    folder(&args.dump)?;
+    let mut list = csv::Writer::from_writer(vec![]);
+    let wrong = |e: csv::Error| Error::Output(format!("the list cannot be written: {e}"));
+    list.write_record(["file", "op", "adapters", "workgroup", "shared_bytes", "subgroup", "unchecked"]).map_err(wrong)?;
+    for (file, s) in &sources {
+        write(&args.dump.join(file), s.text.as_bytes())?;
+        let n = &s.kernel.needs;
+        let subgroup = n.subgroup.map_or(String::new(), |l| l.to_string());
+        let numbers = [n.invocations.to_string(), n.shared_bytes.to_string(), subgroup, s.kernel.unchecked.to_string()];
+        let words = [file.clone(), s.op.into(), s.adapters.join(" ")];
+        list.write_record(words.iter().chain(&numbers)).map_err(wrong)?;
+    }
+    let bytes = list.into_inner().map_err(|e| Error::Output(format!("the list cannot be written: {e}")))?;
+    write(&args.dump.join("shaders.csv"), &bytes)?;
+    let folder = args.dump.display().to_string();
+    if session.json {
+        return print(&json!({"folder": folder, "shaders": sources.len()}).to_string());
+    }
+    print(&format!("{folder}: {} shaders; shaders.csv lists op, adapters, workgroup and needs of each", sources.len()))
+}
+
+/// Every distinct source that any case asks for on a typical adapter, by file name.
+fn sources() -> Result<BTreeMap<String, Source>> {
+    let mut found = BTreeMap::new();
+    for (adapter, caps) in typical() {
+        for (name, cases) in ops::cases() {
+            for case in cases {
+                collect(name, &*case.op, &case.inputs, (adapter, &caps), &mut found)?;
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn collect(
+    name: &'static str,
+    op: &dyn Op,
+    x: &[Shape],
+    (adapter, caps): (&'static str, &Caps),
+    found: &mut BTreeMap<String, Source>,
+) -> Result<()> {
+    let y = op.infer(x).map_err(Error::Shape)?;
+    for kernel in op.kernels(x, y, caps) {
+        for (i, pack) in &kernel.packs {
+            collect(name, &**pack, &[x[*i]], (adapter, caps), found)?;
+        }
+        let text = kernel.source()?;
+        let file = file(&kernel.label(), &text, found);
+        let known = found.entry(file).or_insert_with(|| Source { op: name, kernel, text, adapters: vec![] });
+        if !known.adapters.contains(&adapter) {
+            known.adapters.push(adapter);
+        }
+    }
+    Ok(())
+}
+
+/// The label as a file name; a number behind it where another text has that name.
+fn file(label: &str, text: &str, found: &BTreeMap<String, Source>) -> String {
+    let stem: String = label.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
+    let names = std::iter::once(format!("{stem}.wgsl")).chain((2..).map(|i| format!("{stem}_{i}.wgsl")));
+    let free = |name: &String| found.get(name).is_none_or(|s| s.text == text);
+    names.into_iter().find(free).unwrap_or(stem)
+}
