@@ -100,10 +100,10 @@ pub struct Weights {
 
 #[derive(Debug, Subcommand)]
 pub enum WeightsCommand {
-    /// Lists the tensors of a file and the networks it fits
-    #[command(after_help = "Example:\n  lupe weights inspect resnet18.safetensors --json")]
+    /// Says what a file holds: tensors, the network that they are or nearly are, what they can be used for
+    #[command(after_help = "Examples:\n  lupe weights inspect resnet18.pth\n  lupe weights inspect part.lupe --json")]
     Inspect {
-        /// A file of PyTorch or safetensors
+        /// A file of PyTorch or safetensors, or a model that was fitted
         file: PathBuf,
     },
     /// Writes the tensors of a file of PyTorch as safetensors; nothing in it is executed

@@ -13,7 +13,7 @@ mod view;
 mod zip;
 
 use crate::error::{Error, Result};
-use crate::weights::raw::{Options, Raw};
+use crate::weights::raw::{Contents, Options, Raw};
 use budget::Budget;
 use node::{Id, Pickle};
 use pickle::Rules;
@@ -50,23 +50,18 @@ pub fn container(bytes: &[u8]) -> Option<Container> {
 ///
 /// # Errors
 /// [`Error::Weights`] with what is wrong and where.
-pub fn read<'a>(
-    bytes: &'a [u8],
-    container: Container,
-    origin: &str,
-    options: &Options,
-) -> Result<BTreeMap<String, Raw<'a>>> {
-    let tensors = match container {
+pub fn read<'a>(bytes: &'a [u8], container: Container, origin: &str, options: &Options) -> Result<Contents<'a>> {
+    let contents = match container {
         Container::Zip => read_zip(bytes, options),
         Container::Stream => read_stream(bytes, options),
         Container::Tar => read_tar(bytes, options),
     };
-    tensors.map_err(|e| Error::Weights(vec![format!("{origin}: {e}")]))
+    contents.map_err(|e| Error::Weights(vec![format!("{origin}: {e}")]))
 }
 
 type Found<T> = std::result::Result<T, String>;
 
-fn read_zip<'a>(bytes: &'a [u8], options: &Options) -> Found<BTreeMap<String, Raw<'a>>> {
+fn read_zip<'a>(bytes: &'a [u8], options: &Options) -> Found<Contents<'a>> {
     let archive = zip::Archive::open(bytes)?;
     let mut unpacked = Budget::new(bytes.len(), options.limit);
     let root = root(&archive)?;
@@ -124,7 +119,7 @@ fn held(archive: &zip::Archive, root: &str, view: &View) -> Found<()> {
     }
 }
 
-fn read_stream<'a>(bytes: &'a [u8], options: &Options) -> Found<BTreeMap<String, Raw<'a>>> {
+fn read_stream<'a>(bytes: &'a [u8], options: &Options) -> Found<Contents<'a>> {
     let rules = Rules { skip_unknown: options.skip_unknown, torchscript: false };
     let (pickle, storages) = legacy::read(bytes, rules)?;
     let views =
@@ -132,7 +127,7 @@ fn read_stream<'a>(bytes: &'a [u8], options: &Options) -> Found<BTreeMap<String,
     raws(views, |view| stored(view, &storages))
 }
 
-fn read_tar<'a>(bytes: &'a [u8], options: &Options) -> Found<BTreeMap<String, Raw<'a>>> {
+fn read_tar<'a>(bytes: &'a [u8], options: &Options) -> Found<Contents<'a>> {
     let rules = Rules { skip_unknown: options.skip_unknown, torchscript: false };
     let contents = tar::read(bytes, rules)?;
     let view = |id| tar::named(&contents, id).cloned().ok_or_else(|| "is missing".to_string());
@@ -154,17 +149,23 @@ fn gather<'a>(view: &View, storage: &Cow<'a, [u8]>, big_endian: bool) -> Found<C
     }
 }
 
-/// The tensors that are wanted by name, all of them checked and taken from the budget before the first is copied.
+/// Tensors by name, and the path to where they were found.
+struct Views {
+    wrappers: String,
+    views: Vec<(String, View)>,
+}
+
+/// The tensors that are wanted by name, and what stood before their names, all of them checked and taken from the budget before the first is copied.
 fn views(
     pickle: &Pickle,
     file: usize,
     options: &Options,
     tensor: &dyn Fn(Id) -> bool,
     view: &dyn Fn(Id) -> Found<View>,
-) -> Found<Vec<(String, View)>> {
+) -> Found<Views> {
     let mut budget = Budget::new(file, options.limit);
     let mut tree = Tree::new(pickle, tensor);
-    let root = if options.unwrap { tree.unwrapped(pickle.root)? } else { pickle.root };
+    let (root, wrappers) = if options.unwrap { tree.unwrapped(pickle.root)? } else { (pickle.root, String::new()) };
     let named = tree.named(root, &mut budget)?;
     if named.is_empty() {
         return Err("holds no tensors under names".into());
@@ -177,13 +178,11 @@ fn views(
         budget.take(view.elements().saturating_mul(size), &format!("tensor {shown}"))?;
         views.push((name, view));
     }
-    Ok(views)
+    Ok(Views { wrappers, views })
 }
 
-fn raws<'a>(
-    views: Vec<(String, View)>,
-    mut load: impl FnMut(&View) -> Found<Cow<'a, [u8]>>,
-) -> Found<BTreeMap<String, Raw<'a>>> {
+fn raws<'a>(found: Views, mut load: impl FnMut(&View) -> Found<Cow<'a, [u8]>>) -> Found<Contents<'a>> {
+    let Views { wrappers, views } = found;
     let mut found = BTreeMap::new();
     for (name, view) in views {
         let shown = name.escape_debug().to_string();
@@ -196,5 +195,5 @@ fn raws<'a>(
         }
         found.insert(short, raw);
     }
-    Ok(found)
+    Ok(Contents { taken_off: wrappers, tensors: found })
 }
