@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod container;
+pub mod faiss;
 mod fold;
 pub mod names;
 pub mod pth;

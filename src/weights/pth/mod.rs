@@ -9,6 +9,7 @@ mod opcodes;
 mod pickle;
 mod tar;
 mod tree;
+pub mod values;
 mod view;
 mod zip;
 
@@ -73,7 +74,7 @@ fn read_zip<'a>(bytes: &'a [u8], options: &Options) -> Found<BTreeMap<String, Ra
     let big_endian = big_endian(&archive, root, &mut unpacked)?;
     let has = |start: &str| archive.names().any(|n| n.strip_prefix(root).is_some_and(|n| n.starts_with(start)));
     let rules = Rules { skip_unknown: options.skip_unknown, torchscript: has("code/") && has("constants.pkl") };
-    let text = archive.read(&format!("{root}data.pkl"), &mut unpacked)?;
+    let text = record(&archive, "data.pkl", &mut unpacked)?;
     let pickle = pickle::load(&text, rules).map_err(|e| format!("record data.pkl: {e}"))?;
     // Before the budget is asked, so that a lie about a storage is called one.
     let checked = |id| {
@@ -100,6 +101,11 @@ fn root<'a>(archive: &zip::Archive<'a>) -> Found<&'a str> {
         Some(second) => Err(format!("holds two objects, {object} and {second}")),
         None => Ok(object.strip_suffix("data.pkl").unwrap_or_default()),
     }
+}
+
+/// A record of the object, unpacked.
+fn record<'a>(archive: &zip::Archive<'a>, name: &str, budget: &mut Budget) -> Found<Cow<'a, [u8]>> {
+    archive.read(&format!("{}{name}", root(archive)?), budget)
 }
 
 /// Old archives do not say so and are little-endian.

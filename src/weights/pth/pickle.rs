@@ -93,14 +93,15 @@ impl<'a> Machine<'a> {
 
     fn literal(&mut self, op: u8) -> Result<Node<'a>, String> {
         Ok(match op {
-            b'N' | 0x88 | 0x89 => Node::Plain,
+            b'N' => Node::Plain,
+            0x88 | 0x89 => Node::Bool(op == 0x88),
             b']' | 0x8f => Node::List(vec![]),
             b')' => Node::Tuple(vec![]),
             b'}' => Node::Dict(vec![]),
             b'J' => Node::Int(i64::from(self.u32()? as i32)),
             b'K' => Node::Int(i64::from(self.byte()?)),
             b'M' => Node::Int(i64::from(self.byte()?) | i64::from(self.byte()?) << 8),
-            b'G' => self.take(8).map(|_| Node::Plain)?,
+            b'G' => Node::Float(f64::from_be_bytes(self.take(8)?.first_chunk().copied().unwrap_or_default())),
             0x8a | 0x8b => {
                 let length = self.length(op, 0x8a, 0x8b)?;
                 integer(self.take(length)?)
