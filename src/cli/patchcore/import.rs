@@ -29,6 +29,7 @@ pub fn run(session: &Session, args: &Import) -> Result<()> {
         reweight: args.reweight,
     };
     let found = if args.source.is_dir() { folder(args, &asked)? } else { checkpoint(args, &asked)? };
+    found.notes.iter().for_each(|n| session.say(&format!("note: {n}")));
     let thresholds = found.thresholds;
     let (net, weights) = network(&found.backbone, args.weights.as_deref())?;
     let model = found.model(net, weights, !args.no_embed_backbone)?;
@@ -97,13 +98,6 @@ fn report(session: &Session, args: &Import, model: &Model, thresholds: [Option<f
     let (config, file, origin) = (&model.config, args.output.display(), model.origin.as_deref().unwrap_or_default());
     let [image, pixel] = thresholds;
     let rows = model.bank.shape.dim(0);
-    if config.neighbors > 1 && args.neighbors.is_none() {
-        let k = config.neighbors;
-        session.say(&format!(
-            "note: the model says {k} neighbours, as it was evaluated after its fit; the official program, reading it again, \
-             takes 1: --neighbors 1 gives those scores"
-        ));
-    }
     if session.json {
         return print(
             &json!({

@@ -73,7 +73,8 @@ fn read_zip<'a>(bytes: &'a [u8], options: &Options) -> Found<BTreeMap<String, Ra
     let root = root(&archive)?;
     let big_endian = big_endian(&archive, root, &mut unpacked)?;
     let has = |start: &str| archive.names().any(|n| n.strip_prefix(root).is_some_and(|n| n.starts_with(start)));
-    let rules = Rules { skip_unknown: options.skip_unknown, torchscript: has("code/") && has("constants.pkl") };
+    let rules =
+        Rules { skip_unknown: options.skip_unknown, torchscript: has("code/") && has("constants.pkl"), bare: false };
     let text = record(&archive, "data.pkl", &mut unpacked)?;
     let pickle = pickle::load(&text, rules).map_err(|e| format!("record data.pkl: {e}"))?;
     // Before the budget is asked, so that a lie about a storage is called one.
@@ -131,7 +132,7 @@ fn held(archive: &zip::Archive, root: &str, view: &View) -> Found<()> {
 }
 
 fn read_stream<'a>(bytes: &'a [u8], options: &Options) -> Found<BTreeMap<String, Raw<'a>>> {
-    let rules = Rules { skip_unknown: options.skip_unknown, torchscript: false };
+    let rules = Rules { skip_unknown: options.skip_unknown, ..Rules::default() };
     let (pickle, storages) = legacy::read(bytes, rules)?;
     let views =
         views(&pickle, bytes.len(), options, &|id| view::is_tensor(&pickle, id), &|id| view::view(&pickle, id))?;
@@ -139,7 +140,7 @@ fn read_stream<'a>(bytes: &'a [u8], options: &Options) -> Found<BTreeMap<String,
 }
 
 fn read_tar<'a>(bytes: &'a [u8], options: &Options) -> Found<BTreeMap<String, Raw<'a>>> {
-    let rules = Rules { skip_unknown: options.skip_unknown, torchscript: false };
+    let rules = Rules { skip_unknown: options.skip_unknown, ..Rules::default() };
     let contents = tar::read(bytes, rules)?;
     let view = |id| tar::named(&contents, id).cloned().ok_or_else(|| "is missing".to_string());
     let views = views(&contents.object, bytes.len(), options, &|id| tar::named(&contents, id).is_some(), &view)?;

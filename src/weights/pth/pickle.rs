@@ -20,6 +20,8 @@ pub struct Rules {
     pub skip_unknown: bool,
     /// Names under `__torch__.` are objects of TorchScript.
     pub torchscript: bool,
+    /// The pickle is no checkpoint: advice on converting one is of no use.
+    pub bare: bool,
 }
 
 /// Reads one pickle from the beginning of `bytes`.
@@ -167,7 +169,7 @@ impl<'a> Machine<'a> {
             Some(kind) => kind,
             None if script => Kind::Script,
             None if self.rules.skip_unknown => Kind::Opaque,
-            None => return Err(refusal(module, name)),
+            None => return Err(refusal(module, name, self.rules.bare)),
         };
         let node = self.pickle.global(kind, module, name);
         self.push(node);
@@ -330,8 +332,10 @@ fn integer(bytes: &[u8]) -> Node<'_> {
     Node::Int(i64::from_le_bytes(all))
 }
 
-fn refusal(module: &str, name: &str) -> String {
-    let why = if module.starts_with("torch.nn.") {
+fn refusal(module: &str, name: &str, bare: bool) -> String {
+    let why = if bare {
+        "it is none of the names that plain values need"
+    } else if module.starts_with("torch.nn.") {
         "a whole module was saved; save its state_dict() instead"
     } else {
         "it is none of the names that checkpoints need; --skip-unknown of `lupe weights convert` leaves out what uses it"

@@ -71,7 +71,7 @@ impl Value {
 /// [`Error::Weights`] for a name outside the table, more than 65,536 values, more than 16 of them inside of each other, bytes behind it.
 pub fn pickled(bytes: &[u8], origin: &str) -> Result<Value> {
     let value = || {
-        let pickle = pickle::load(bytes, Rules::default())?;
+        let pickle = pickle::load(bytes, Rules { bare: true, ..Rules::default() })?;
         match bytes.len() - pickle.length.min(bytes.len()) {
             0 => value(&pickle, pickle.root),
             more => Err(format!("has {more} bytes behind its pickle")),
@@ -86,7 +86,7 @@ pub fn pickled(bytes: &[u8], origin: &str) -> Result<Value> {
 /// # Errors
 /// [`Error::Weights`] for what is damaged, and for more values than [`pickled`] allows.
 pub fn beside(bytes: &[u8], paths: &[&[&str]], origin: &str) -> Result<Vec<Option<Value>>> {
-    let rules = Rules { skip_unknown: true, torchscript: false };
+    let rules = Rules { skip_unknown: true, ..Rules::default() };
     let found = || match container(bytes) {
         Some(Container::Zip) => {
             let archive = zip::Archive::open(bytes)?;

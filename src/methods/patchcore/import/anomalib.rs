@@ -1,6 +1,6 @@
 //! anomalib's checkpoint: Lightning's archive with the bank, the network as far as it is needed, and hyper-parameters.
 
-use super::{Asked, Foreign, agreed, checked, network, stages};
+use super::{Asked, Foreign, UNCHECKED, agreed, checked, network, stages};
 use crate::data::{ChannelOrder, Preprocess};
 use crate::error::{Error, Result};
 use crate::methods::patchcore::{Config, Preset};
@@ -30,32 +30,17 @@ const DEFAULT: &str = "wide_resnet50_2";
 /// [`Error::Weights`] for what is no checkpoint of anomalib's PatchCore, [`Error::Usage`] where a flag is needed or contradicts.
 pub fn anomalib(bytes: &[u8], source: &str, origin: String, asked: &Asked) -> Result<Foreign> {
     let fail = |what: String| Error::Weights(vec![format!("{source}: {what}")]);
-    let stated = beside(bytes, &PATHS, source)?;
-    let [backbone, layers, neighbors, object, transform] = [0, 1, 2, 3, 4].map(|i| stated.get(i).cloned().flatten());
     let mut tensors = tensors(bytes, source)?;
     let bank = tensors.remove("memory_bank");
     let bank = bank.ok_or_else(|| fail("holds no memory_bank: is it a checkpoint of anomalib's PatchCore?".into()))?;
     if bank.shape.rank() != 2 || bank.shape.is_empty() {
         return Err(fail(format!("its memory_bank is {}: it was saved before the fit was over", bank.shape)));
     }
-    let name = name(source, backbone.as_ref(), asked)?;
-    let usual = Config::new(Preset::Anomalib);
-    let plain = |what: &str| fail(format!("its hyper-parameter {what} has no meaning here"));
-    let layers = layers.map(|v| stages(&v).ok_or_else(|| plain("layers"))).transpose()?;
-    let neighbors = neighbors.map(|v| v.number().ok_or_else(|| plain("num_neighbors"))).transpose()?;
-    let size = edge(source, transform.as_ref(), object.as_ref(), &name, asked)?;
-    let config = Config {
-        layers: agreed("--layers", asked.layers.clone(), layers)?.unwrap_or(usual.layers),
-        reweight: agreed("--reweight", asked.reweight, neighbors)?.unwrap_or(usual.reweight),
-        size: size.unwrap_or(usual.size),
-        ratio: 1.0,
-        ..Config::new(Preset::Anomalib)
-    };
-    if asked.resize.is_some() {
-        let what = "--resize has no meaning here: anomalib's banks are of whole pictures, --size is their edge";
-        return Err(Error::Usage(what.into()));
-    }
-    let config = checked(source, config)?;
+    let stated = beside(bytes, &PATHS, source)?;
+    let [backbone, layers, neighbors, object, transform] = [0, 1, 2, 3, 4].map(|i| stated.get(i).cloned().flatten());
+    let network = name(source, backbone.as_ref(), asked)?;
+    let size = edge(source, transform.as_ref(), object.as_ref(), &network, asked)?;
+    let (config, mut notes) = choices(source, layers.as_ref(), neighbors.as_ref(), size, asked)?;
     let threshold = |kind: &str| {
         let t = tensors.get(&format!("post_processor._{kind}_threshold"))?;
         t.data.first().map(|v| f64::from(*v)).filter(|v| v.is_finite())
@@ -63,7 +48,46 @@ pub fn anomalib(bytes: &[u8], source: &str, origin: String, asked: &Asked) -> Re
     let thresholds = [threshold("image"), threshold("pixel")];
     let part = tensors.into_iter().filter_map(|(k, t)| Some((k.strip_prefix("feature_extractor.")?.to_string(), t)));
     let (part, source) = (Weights::from_tensors(part), source.to_string());
-    Ok(Foreign { config, backbone: name, thresholds, source, origin, bank, part })
+    if part.tensors().is_empty() {
+        notes.push(UNCHECKED.into());
+    }
+    Ok(Foreign { config, backbone: network, thresholds, notes, source, origin, bank, part })
+}
+
+/// The configuration, and what of it is only taken for granted.
+fn choices(
+    source: &str,
+    layers: Option<&Value>,
+    neighbors: Option<&Value>,
+    size: Option<usize>,
+    asked: &Asked,
+) -> Result<(Config, Vec<String>)> {
+    if asked.resize.is_some() {
+        let what = "--resize has no meaning here: anomalib's banks are of whole pictures, --size is their edge";
+        return Err(Error::Usage(what.into()));
+    }
+    let plain = |what: &str| Error::Weights(vec![format!("{source}: its hyper-parameter {what} has no meaning here")]);
+    let layers = layers.map(|v| stages(v).ok_or_else(|| plain("layers"))).transpose()?;
+    let neighbors = neighbors.map(|v| v.number().ok_or_else(|| plain("num_neighbors"))).transpose()?;
+    let layers = agreed("--layers", asked.layers.clone(), layers)?;
+    let reweight = agreed("--reweight", asked.reweight, neighbors)?;
+    let missing = [
+        ("the layers (--layers)", layers.is_none()),
+        ("num_neighbors (--reweight)", reweight.is_none()),
+        ("how pictures were prepared (--size; since anomalib 2.1 without a crop)", size.is_none()),
+    ];
+    let missing: Vec<&str> = missing.iter().filter(|m| m.1).map(|m| m.0).collect();
+    let usual = Config::new(Preset::Anomalib);
+    let config = Config {
+        layers: layers.unwrap_or(usual.layers),
+        reweight: reweight.unwrap_or(usual.reweight),
+        size: size.unwrap_or(usual.size),
+        ratio: 1.0,
+        ..Config::new(Preset::Anomalib)
+    };
+    let note = format!("it does not say {}: anomalib's defaults are taken", missing.join(", "));
+    let notes = if missing.is_empty() { vec![] } else { vec![note] };
+    Ok((checked(source, config, asked)?, notes))
 }
 
 /// The tensors that are of use, as f32: `memory_bank`, `feature_extractor.*` in the network's own names, thresholds.

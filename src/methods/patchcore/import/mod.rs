@@ -19,6 +19,10 @@ use std::sync::Arc;
 /// Neighbours that a source may ask for.
 const MAX_NEIGHBORS: usize = 1000;
 
+/// Said where a source holds no weights.
+const UNCHECKED: &str =
+    "nothing of the network is saved there: that the weights are those of the fit could not be checked";
+
 /// How far weights may lie from those that the source holds, as a share of a tensor's largest: rounding, no more.
 const SAME: f32 = 1e-6;
 
@@ -48,6 +52,8 @@ pub struct Foreign {
     pub backbone: String,
     /// Thresholds that the source states for pictures and for pixels.
     pub thresholds: [Option<f64>; 2],
+    /// What the user should know: what was taken for granted, what could not be checked.
+    pub notes: Vec<String>,
     /// What messages call the source.
     source: String,
     /// What the model says about where it is from.
@@ -162,10 +168,11 @@ fn agreed<T: PartialEq + std::fmt::Debug>(flag: &str, asked: Option<T>, stated: 
     }
 }
 
-/// A configuration whose numbers come from a file.
-fn checked(source: &str, config: Config) -> Result<Config> {
+/// A configuration whose numbers come from a file; where flags gave some of them, it is these that are wrong.
+fn checked(source: &str, config: Config, asked: &Asked) -> Result<Config> {
     let fail = |what: String| Error::Weights(vec![format!("{source}: {what}")]);
-    config.check().map_err(|e| fail(e.to_string()))?;
+    let flags = asked.layers.is_some() || asked.size.is_some() || asked.reweight.is_some();
+    config.check().map_err(|e| if flags { e } else { fail(e.to_string()) })?;
     match [config.neighbors, config.reweight].into_iter().find(|n| *n > MAX_NEIGHBORS) {
         Some(n) => Err(fail(format!("asks for {n} neighbours, {MAX_NEIGHBORS} at most can be had"))),
         None => Ok(config),

@@ -1,6 +1,6 @@
 //! Pieces of amazon-science/patchcore-inspection: the dictionary `patchcore_params.pkl` and the rows of `nnscorer_search_index.faiss`.
 
-use super::{Asked, Foreign, agreed, checked, network, stages};
+use super::{Asked, Foreign, UNCHECKED, agreed, checked, network, stages};
 use crate::error::{Error, Result};
 use crate::methods::patchcore::{Config, Preset};
 use crate::tensor::Tensor;
@@ -35,47 +35,63 @@ impl Params<'_> {
 /// [`Error::Weights`] for an entry that is missing or of no meaning here, [`Error::Usage`] where a flag is needed or contradicts.
 pub fn official(params: &Value, file: &str, bank: Tensor, origin: String, asked: &Asked) -> Result<Foreign> {
     let p = Params { value: params, file };
+    let config = choices(&p)?;
+    let name = p.get("backbone.name", "a text", Value::text)?;
+    let backbone = asked.backbone.clone().map_or_else(|| network(file, name), Ok)?;
+    agreed("--layers", asked.layers.as_ref(), Some(&config.layers))?;
+    agreed("--size", asked.size, Some(config.size))?;
+    if asked.reweight.is_some() {
+        let what = "--reweight: the official implementation does not re-weight; leave the flag out";
+        return Err(Error::Usage(what.into()));
+    }
+    let mut notes = vec![UNCHECKED.to_string()];
+    if config.neighbors > 1 && asked.neighbors.is_none() {
+        notes.push(format!(
+            "the model says {} neighbours, as it was evaluated after its fit; the official program, reading it again, takes 1: \
+             --neighbors 1 gives those scores",
+            config.neighbors
+        ));
+    }
+    let resize = resize(file, config.size, asked)?;
+    let config = Config { resize, neighbors: asked.neighbors.unwrap_or(config.neighbors), ..config };
+    config.check()?;
+    let (source, part) = (file.to_string(), Weights::default());
+    Ok(Foreign { config, backbone, thresholds: [None; 2], notes, source, origin, bank, part })
+}
+
+/// What the dictionary says, with any edge before the crop: that is not in it.
+fn choices(p: &Params) -> Result<Config> {
     let square = |v: &Value| match v.items()?.iter().map(Value::number).collect::<Option<Vec<_>>>()?.as_slice() {
         [3, h, w] if h == w => Some(*h),
         _ => None,
     };
     let size = p.get("input_shape", "a square of three channels, (3, s, s)", square)?;
     let what = "a list of layer1 to layer4: no others can be read here";
-    let layers = p.get("layers_to_extract_from", what, stages)?;
     if p.number("patchstride")? != 1 {
         return Err(p.fail("patchstride is not 1: banks of every n-th place cannot be used"));
     }
-    let stated = p.get("backbone.name", "a text", Value::text)?;
-    let backbone = asked.backbone.clone().map_or_else(|| network(file, stated), Ok)?;
     let config = Config {
-        layers: agreed("--layers", asked.layers.clone(), Some(layers.clone()))?.unwrap_or(layers),
+        layers: p.get("layers_to_extract_from", what, stages)?,
         patch: p.number("patchsize")?,
         pretrain_dim: p.number("pretrain_embed_dimension")?,
         target_dim: p.number("target_embed_dimension")?,
         neighbors: p.number("anomaly_scorer_num_nn")?,
-        size: agreed("--size", asked.size, Some(size))?.unwrap_or(size),
-        resize: size, // any that is valid; the right one follows
+        size,
+        resize: size,
         ratio: 1.0,
         ..Config::new(Preset::Official)
     };
-    let config = checked(file, config)?;
-    let resize = match (asked.resize, size) {
-        (Some(resize), _) => resize,
-        (None, 224) => 256,
-        (None, 320) => 366,
-        (None, _) => {
-            return Err(Error::Usage(format!(
-                "{file}: the crop is {size} and the edge before it is not stated: give --resize, as it was when the bank was fitted"
-            )));
-        }
-    };
-    if asked.reweight.is_some() {
-        return Err(Error::Usage(
-            "--reweight: the official implementation does not re-weight; leave the flag out".into(),
-        ));
+    checked(p.file, config, &Asked::default())
+}
+
+/// The edge before the crop: as asked, else as the official program's examples have it.
+fn resize(file: &str, size: usize, asked: &Asked) -> Result<usize> {
+    match (asked.resize, size) {
+        (Some(resize), _) => Ok(resize),
+        (None, 224) => Ok(256),
+        (None, 320) => Ok(366),
+        (None, _) => Err(Error::Usage(format!(
+            "{file}: the crop is {size} and the edge before it is not stated: give --resize, as it was when the bank was fitted"
+        ))),
     }
-    let config = Config { resize, neighbors: asked.neighbors.unwrap_or(config.neighbors), ..config };
-    config.check()?;
-    let (source, part) = (file.to_string(), Weights::default());
-    Ok(Foreign { config, backbone, thresholds: [None; 2], source, origin, bank, part })
 }
