@@ -228,6 +228,7 @@ fn model(weights: bool) -> Model {
         scores: vec![1.5, 2.25, 0.75, 1.0],
         peaks: vec![1.25, 2.0, 0.5, 0.5],
         held_out: vec![seen(9)],
+        origin: None,
     }
 }
 
@@ -250,6 +251,11 @@ fn a_fitted_model_says_what_it_is() {
     assert_eq!((&m["bank_rows"], &m["pictures"], &m["backbone_embedded"]), (&json!(5), &json!(4), &json!(true)));
     let path = b.write("bare.lupe", &model(false).to_bytes().unwrap());
     says(&text(&path), &["its weights are not in the file", "-o results --weights WEIGHTS_OF_RESNET18"]);
+    let (sources, pictures, scores, peaks, held_out) = Default::default();
+    let import = Model { sources, pictures, scores, peaks, held_out, origin: Some("elsewhere".into()), ..model(true) };
+    let path = b.write("import.lupe", &import.to_bytes().unwrap());
+    says(&text(&path), &["imported from", "elsewhere", "5 rows of 6", "none: its source has none"]);
+    assert_eq!((&json(&path)["model"]["origin"], &json(&path)["model"]["bank_rows"]), (&json!("elsewhere"), &json!(5)));
     // One byte of the bank: the table is there all the same.
     let mut damaged = bytes;
     let last = damaged.len() - 1;

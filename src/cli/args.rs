@@ -47,7 +47,7 @@ pub enum Command {
         after_help = "Examples:\n  lupe embed part.png\n  lupe embed *.jpg --tap layer2 --tap layer3 -o features.safetensors\n  lupe embed part.png --model resnet18 --weights resnet18.safetensors --tap pool -o feature.npy"
     )]
     Embed(Embed),
-    /// Finds defects after seeing good pictures only: fit, predict, eval
+    /// Finds defects after seeing good pictures only: fit, predict, eval; import of models that others fitted
     #[command(after_help = "Example:\n  lupe patchcore fit good_parts -o part.lupe")]
     Patchcore(PatchCore),
     /// Looks into files of weights and converts them

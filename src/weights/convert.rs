@@ -115,6 +115,12 @@ fn unfit(raw: &Raw, to: Dtype) -> Option<f64> {
     raw.bytes.chunks(PIECE).find_map(|piece| wide(piece).into_iter().find(|v| v.is_finite() && !fits(v)))
 }
 
+/// The elements as f32, each rounded once; none of a type that is no floating-point one, or where f32 cannot hold a number.
+pub fn singles(raw: &Raw) -> Option<Vec<f32>> {
+    let wide = wide(raw.dtype).filter(|_| unfit(raw, Dtype::F32).is_none())?;
+    Some(raw.bytes.chunks(PIECE).flat_map(wide).map(|v| v as f32).collect())
+}
+
 fn narrow(values: Vec<f64>, to: Dtype) -> Vec<u8> {
     match to {
         Dtype::F16 => values.into_iter().flat_map(|v| to_f16(v).to_le_bytes()).collect(),

@@ -3,6 +3,7 @@
 pub mod catalog;
 pub mod container;
 pub mod convert;
+pub mod faiss;
 mod fold;
 pub mod names;
 pub mod pth;

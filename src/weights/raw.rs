@@ -34,7 +34,7 @@ pub struct Options {
 
 /// How files begin that are given in place of weights by mistake.
 const OTHERS: [(&[u8], &str); 10] = [
-    (b"Ix", "an index of FAISS"),
+    (b"Ix", "an index of FAISS; `lupe patchcore import` takes the folder of a bank"),
     (b"version https://git-lfs", "a pointer of Git LFS; fetch the file itself with `git lfs pull`"),
     (b"<!DOCTYPE", "a web page; download the file itself"),
     (b"<!doctype", "a web page; download the file itself"),

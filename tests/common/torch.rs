@@ -64,6 +64,7 @@ pub fn zip(records: &[Record]) -> Vec<u8> {
 }
 
 /// A pickle of protocol 2 to which opcodes are put.
+#[derive(Clone)]
 pub struct Pickle(pub Vec<u8>);
 
 impl Pickle {

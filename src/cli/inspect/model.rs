@@ -38,6 +38,7 @@ fn lines(m: &Model) -> Vec<(&'static str, String)> {
         Preset::Official => "official (amazon-science/patchcore-inspection)",
         Preset::Anomalib => "anomalib",
     };
+    let no_limit = if m.origin.is_some() { "none: its source has none" } else { "none: one picture only" };
     let inside =
         if m.backbone.weights.is_some() { "its weights are in the file" } else { "its weights are not in the file" };
     let look = match c.crop {
@@ -48,10 +49,20 @@ fn lines(m: &Model) -> Vec<(&'static str, String)> {
         ("preset", whose.into()),
         ("backbone", format!("{}, stages {}; {inside}", m.backbone.name, layers.join(", "))),
         ("pictures", format!("{look}; {h}x{w} places")),
-        ("bank", format!("{} rows of {}, ratio {}, seed {}", m.sources.len(), m.geometry.dim, c.ratio, c.seed)),
-        ("fitted on", format!("{} pictures; {} kept aside", m.pictures.len(), m.held_out.len())),
-        ("limit", m.limit().map_or("none: one picture only".into(), |l| format!("{l}"))),
+        bank(m),
+        match &m.origin {
+            Some(origin) => ("imported from", origin.clone()),
+            None => ("fitted on", format!("{} pictures; {} kept aside", m.pictures.len(), m.held_out.len())),
+        },
+        ("limit", m.limit().map_or(no_limit.into(), |l| format!("{l}"))),
     ]
+}
+
+/// Ratio and seed mean nothing in an import.
+fn bank(m: &Model) -> (&'static str, String) {
+    let rows = format!("{} rows of {}", m.bank.shape.dim(0), m.geometry.dim);
+    let drawn = format!(", ratio {}, seed {}", m.config.ratio, m.config.seed);
+    ("bank", if m.origin.is_some() { rows } else { rows + &drawn })
 }
 
 fn commands(file: &Path, m: &Model) -> Vec<String> {
@@ -70,6 +81,6 @@ fn as_json(m: &Model) -> Value {
     json!({
         "method": "patchcore", "config": m.config, "geometry": m.geometry, "backbone": m.backbone.name,
         "backbone_sha256": m.backbone.sha256, "backbone_embedded": m.backbone.weights.is_some(),
-        "bank_rows": m.sources.len(), "pictures": m.pictures.len(), "held_out": m.held_out.len(), "limit": m.limit(),
+        "bank_rows": m.bank.shape.dim(0), "origin": m.origin, "pictures": m.pictures.len(), "held_out": m.held_out.len(), "limit": m.limit(),
     })
 }

@@ -9,6 +9,7 @@ mod opcodes;
 mod pickle;
 mod tar;
 mod tree;
+pub mod values;
 mod view;
 mod zip;
 
@@ -67,8 +68,9 @@ fn read_zip<'a>(bytes: &'a [u8], options: &Options) -> Found<Contents<'a>> {
     let root = root(&archive)?;
     let big_endian = big_endian(&archive, root, &mut unpacked)?;
     let has = |start: &str| archive.names().any(|n| n.strip_prefix(root).is_some_and(|n| n.starts_with(start)));
-    let rules = Rules { skip_unknown: options.skip_unknown, torchscript: has("code/") && has("constants.pkl") };
-    let text = archive.read(&format!("{root}data.pkl"), &mut unpacked)?;
+    let rules =
+        Rules { skip_unknown: options.skip_unknown, torchscript: has("code/") && has("constants.pkl"), bare: false };
+    let text = record(&archive, "data.pkl", &mut unpacked)?;
     let pickle = pickle::load(&text, rules).map_err(|e| format!("record data.pkl: {e}"))?;
     // Before the budget is asked, so that a lie about a storage is called one.
     let checked = |id| {
@@ -97,6 +99,11 @@ fn root<'a>(archive: &zip::Archive<'a>) -> Found<&'a str> {
     }
 }
 
+/// A record of the object, unpacked.
+fn record<'a>(archive: &zip::Archive<'a>, name: &str, budget: &mut Budget) -> Found<Cow<'a, [u8]>> {
+    archive.read(&format!("{}{name}", root(archive)?), budget)
+}
+
 /// Old archives do not say so and are little-endian.
 fn big_endian(archive: &zip::Archive, root: &str, budget: &mut Budget) -> Found<bool> {
     let name = format!("{root}byteorder");
@@ -120,7 +127,7 @@ fn held(archive: &zip::Archive, root: &str, view: &View) -> Found<()> {
 }
 
 fn read_stream<'a>(bytes: &'a [u8], options: &Options) -> Found<Contents<'a>> {
-    let rules = Rules { skip_unknown: options.skip_unknown, torchscript: false };
+    let rules = Rules { skip_unknown: options.skip_unknown, ..Rules::default() };
     let (pickle, storages) = legacy::read(bytes, rules)?;
     let views =
         views(&pickle, bytes.len(), options, &|id| view::is_tensor(&pickle, id), &|id| view::view(&pickle, id))?;
@@ -128,7 +135,7 @@ fn read_stream<'a>(bytes: &'a [u8], options: &Options) -> Found<Contents<'a>> {
 }
 
 fn read_tar<'a>(bytes: &'a [u8], options: &Options) -> Found<Contents<'a>> {
-    let rules = Rules { skip_unknown: options.skip_unknown, torchscript: false };
+    let rules = Rules { skip_unknown: options.skip_unknown, ..Rules::default() };
     let contents = tar::read(bytes, rules)?;
     let view = |id| tar::named(&contents, id).cloned().ok_or_else(|| "is missing".to_string());
     let views = views(&contents.object, bytes.len(), options, &|id| tar::named(&contents, id).is_some(), &view)?;
