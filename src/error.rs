@@ -100,10 +100,15 @@ impl Error {
     }
 }
 
+/// A line a problem. Names in them come from files that may be anybody's: what would move the cursor is written out.
 fn list(problems: &[String]) -> String {
+    let one = |problem: &String| -> String {
+        let shown = |c: char| if c.is_control() { c.escape_default().collect() } else { String::from(c) };
+        problem.chars().map(shown).collect()
+    };
     match problems {
-        [one] => one.clone(),
-        many => format!("{} problems:\n  {}", many.len(), many.join("\n  ")),
+        [problem] => one(problem),
+        many => format!("{} problems:\n  {}", many.len(), many.iter().map(one).collect::<Vec<_>>().join("\n  ")),
     }
 }
 
@@ -134,6 +139,12 @@ mod tests {
         for e in errors {
             assert!(EXIT_CODES.iter().any(|&(c, _)| c == e.exit_code()), "{e:?}");
         }
+    }
+
+    #[test]
+    fn names_from_files_cannot_steer_a_terminal() {
+        let text = Error::Weights(vec!["a\u{1b}[2J\n\0ü".into(), "b".into()]).to_string();
+        assert_eq!(text, "2 problems:\n  a\\u{1b}[2J\\n\\u{0}ü\n  b");
     }
 
     #[test]

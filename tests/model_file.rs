@@ -26,15 +26,31 @@ fn model() -> Model {
         scores: vec![1.5, 2.25, 0.75, 1.0],
         peaks: vec![1.25, 2.0, f64::INFINITY, 0.5],
         held_out: vec![seen(9)],
+        origin: None,
     }
+}
+
+/// The same bank, from elsewhere.
+fn imported() -> Model {
+    let (sources, pictures, scores, peaks, held_out) = (vec![], vec![], vec![], vec![], vec![]);
+    Model { sources, pictures, scores, peaks, held_out, origin: Some("somebody else's".into()), ..model() }
 }
 
 /// Everything of a model, comparable.
 fn content(m: &Model) -> String {
     let weights = m.backbone.weights.as_ref().map(|w| w.tensors().clone());
     format!(
-        "{:?} {:?} {:?} {weights:?} {:?} {:?} {:?} {:?} {:?} {:?}",
-        m.config, m.geometry, m.backbone.sha256, m.bank.data, m.sources, m.pictures, m.scores, m.peaks, m.held_out
+        "{:?} {:?} {:?} {weights:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        m.config,
+        m.geometry,
+        m.backbone.sha256,
+        m.bank.data,
+        m.sources,
+        m.pictures,
+        m.scores,
+        m.peaks,
+        m.held_out,
+        m.origin
     )
 }
 
@@ -64,6 +80,18 @@ fn there_and_back() {
     bare.backbone.weights = None;
     let back = Model::from_bytes(&bare.to_bytes().unwrap(), "m.lupe").unwrap();
     assert!(back.backbone.weights.is_none());
+}
+
+#[test]
+fn an_imported_model_there_and_back() {
+    let (m, bytes) = (imported(), imported().to_bytes().unwrap());
+    let back = Model::from_bytes(&bytes, "m.lupe").unwrap();
+    assert_eq!(content(&back), content(&m));
+    assert_eq!(back.to_bytes().unwrap(), bytes);
+    assert_eq!((back.limit(), back.map_limit(), back.origin.as_deref()), (None, None, Some("somebody else's")));
+    assert!(back.spread() > 0.0 && back.spread().is_finite());
+    // The file of a fit does not change by there being others.
+    assert!(!String::from_utf8_lossy(&model().to_bytes().unwrap()).contains("origin"));
 }
 
 #[test]
@@ -116,6 +144,25 @@ fn what_does_not_fit_itself_is_refused() {
     broken(&|m| m.peaks.truncate(1), "1 scores");
     broken(&|m| m.config.ratio = 2.0, "ratio 2");
     broken(&|m| m.backbone.sha256 = "0".repeat(64), "not the one it names");
+}
+
+#[test]
+fn an_imported_model_knows_nothing_of_pictures_and_a_fitted_one_does() {
+    let broken = |mut m: Model, change: &dyn Fn(&mut Model), by: &str| {
+        change(&mut m);
+        refused(&m.to_bytes().unwrap(), by);
+    };
+    broken(model(), &|m| m.sources.clear(), "0 rows of 6 are listed");
+    broken(model(), &|m| m.origin = Some("x".into()), "imported, and yet lists pictures");
+    broken(imported(), &|m| m.origin = None, "0 rows of 6 are listed");
+    broken(imported(), &|m| m.pictures = model().pictures, "imported, and yet lists pictures");
+    broken(imported(), &|m| m.sources = model().sources, "imported, and yet lists pictures");
+    broken(imported(), &|m| m.held_out = model().held_out, "imported, and yet lists pictures");
+    broken(imported(), &|m| m.scores = vec![1.0], "imported, and yet lists pictures");
+    broken(imported(), &|m| m.peaks = vec![1.0], "imported, and yet lists pictures");
+    broken(imported(), &|m| m.bank = Arc::new(hash::tensor("bank", [5, 5], 1.0, 0.0)), "bank is [5,5]");
+    broken(imported(), &|m| m.bank = Arc::new(Tensor::new([30], vec![0.5; 30])), "bank is [30]");
+    broken(imported(), &|m| m.bank = Arc::new(Tensor::zeros([0, 6])), "bank is [0,6]");
 }
 
 #[test]

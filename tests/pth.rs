@@ -3,7 +3,7 @@
 mod common;
 
 use common::program::{Bench, done, lupe, refused};
-use common::torch::{Pickle, archive, deflated, record, zip};
+use common::torch::{Entry, Pickle, archive, deflated, put, record, zip};
 use common::vectors::path;
 use lupe::weights::raw::{Options, Raw, read};
 use lupe::weights::{EMBEDDED, Weights};
@@ -185,12 +185,9 @@ fn checkpoints_are_weights() {
     let (mut pickle, mut records) =
         (Pickle::new().op(b"}").text("epoch").op(b"K\x01s").text("state_dict").op(b"}"), vec![]);
     for (n, (name, raw)) in thin.iter().enumerate() {
-        let sizes: Vec<u64> = raw.shape.iter().map(|&s| s as u64).collect();
-        let strides: Vec<u64> = (0..sizes.len()).map(|i| sizes[i + 1..].iter().product()).collect();
-        let (key, numel) = (n.to_string(), sizes.iter().product());
-        let made = pickle.text(&format!("module.{name}")).global("torch._utils", "_rebuild_tensor_v2");
-        pickle = made.arguments("HalfStorage", &key, numel, &sizes, &strides).op(b"Rs");
-        records.push(record(&format!("thin/data/{key}"), &raw.bytes));
+        let entry = Entry::new(&format!("module.{name}"), &raw.shape, "HalfStorage", &n.to_string());
+        records.push(record(&format!("thin/data/{}", entry.key), &raw.bytes));
+        pickle = put(pickle, &[entry]);
     }
     records.push(record("thin/data.pkl", &pickle.op(b"s").done()));
     let (file, out) = (b.write("thin.pth", &zip(&records)), b.path("thin.safetensors"));

@@ -2,11 +2,9 @@
 
 mod common;
 
-use common::torch::{Pickle, archive, record, zip};
+use common::torch::{MAGIC, Pickle, archive, record, stream, zip};
 use lupe::weights::raw::{Options, read};
 use std::collections::BTreeMap;
-
-const MAGIC: &[u8] = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
 
 /// Name, type, shape and bytes of every tensor, or the message.
 type Found = Result<BTreeMap<String, (String, Vec<usize>, Vec<u8>)>, String>;
@@ -23,21 +21,6 @@ fn floats(values: &[f32]) -> Vec<u8> {
 fn holds(bytes: &[u8], name: &str, dtype: &str, shape: &[usize], data: &[u8]) {
     let found = tensors(bytes).unwrap();
     assert_eq!(found[name], (dtype.to_string(), shape.to_vec(), data.to_vec()), "{name}");
-}
-
-/// A stream of this object and storages, its pickles of protocol 2.
-fn stream(object: &[u8], storages: &[(&str, u64, &[u8])]) -> Vec<u8> {
-    let info = Pickle::new().op(b"}").text("little_endian").op(b"\x88s").done();
-    let mut keys = Pickle::new().op(b"](");
-    for (key, ..) in storages {
-        keys = keys.text(key);
-    }
-    let mut all = [MAGIC, b"\x80\x02M\xe9\x03.", &info, object, &keys.op(b"e").done()].concat();
-    for (_, count, data) in storages {
-        all.extend(count.to_le_bytes());
-        all.extend(*data);
-    }
-    all
 }
 
 /// `{"w": tensor}` on a persistent id whose last item is `view`.

@@ -48,7 +48,7 @@ pub enum Command {
         after_help = "Examples:\n  lupe embed part.png\n  lupe embed *.jpg --tap layer2 --tap layer3 -o features.safetensors\n  lupe embed part.png --model resnet18 --weights resnet18.safetensors --tap pool -o feature.npy"
     )]
     Embed(Embed),
-    /// Finds defects after seeing good pictures only: fit, predict, eval
+    /// Finds defects after seeing good pictures only: fit, predict, eval; import of models that others fitted
     #[command(after_help = "Example:\n  lupe patchcore fit good_parts -o part.lupe")]
     Patchcore(PatchCore),
     /// Looks into files of weights and converts them
@@ -136,10 +136,10 @@ pub struct Weights {
 
 #[derive(Debug, Subcommand)]
 pub enum WeightsCommand {
-    /// Lists the tensors of a file and the networks it fits
-    #[command(after_help = "Example:\n  lupe weights inspect resnet18.safetensors --json")]
+    /// Says what a file holds: tensors, the network that they are or nearly are, what they can be used for
+    #[command(after_help = "Examples:\n  lupe weights inspect resnet18.pth\n  lupe weights inspect part.lupe --json")]
     Inspect {
-        /// A file of PyTorch or safetensors
+        /// A file of PyTorch or safetensors, or a model that was fitted
         file: PathBuf,
     },
     /// Writes the tensors of a file of PyTorch as safetensors; nothing in it is executed

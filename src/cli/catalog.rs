@@ -42,11 +42,7 @@ pub fn verify(session: &Session, file: &Path) -> Result<()> {
     let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let sha256 = hash(file)?;
     let found = verdict(&name, &sha256)?;
-    let (word, known) = match &found {
-        Verdict::Matched(p) => ("prefix matched", Some(p)),
-        Verdict::Mismatch(p) => ("mismatch", Some(p)),
-        Verdict::Unverified => ("unverified", None),
-    };
+    let (word, known) = (found.word(), found.published());
     if session.json {
         print(&json!({"file": file, "sha256": sha256, "verdict": word, "published": known}).to_string())?;
     } else {

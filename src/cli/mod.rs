@@ -8,6 +8,7 @@ mod devices;
 mod embed;
 mod env;
 mod help;
+mod inspect;
 mod network;
 mod output;
 mod patchcore;

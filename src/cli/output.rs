@@ -54,13 +54,24 @@ pub fn note(text: &str) {
 /// # Errors
 /// [`Error::Output`] with the path and the system's reason; nothing half-written is left.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_by(path, &|file| file.write_all(bytes))
+}
+
+/// What writes a file's content.
+type Content<'c> = dyn Fn(&mut dyn Write) -> io::Result<()> + 'c;
+
+/// As [`write()`], for content that is made while it is written.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_by(path: &Path, content: &Content) -> Result<()> {
     let fail = |e: io::Error| Error::Output(format!("{} cannot be written: {e}", path.display()));
     match fs::metadata(path) {
         Ok(m) if m.is_dir() => Err(fail(io::Error::other("it is a folder; name a file"))),
-        Ok(m) if !m.is_file() => in_place(path, bytes).map_err(fail),
+        Ok(m) if !m.is_file() => in_place(path, content).map_err(fail),
         // A link to a file keeps being one.
-        Ok(_) => fs::canonicalize(path).and_then(|target| replace(&target, bytes)).map_err(fail),
-        Err(_) => replace(path, bytes).map_err(fail),
+        Ok(_) => fs::canonicalize(path).and_then(|target| replace(&target, content)).map_err(fail),
+        Err(_) => replace(path, content).map_err(fail),
     }
 }
 
@@ -75,17 +86,17 @@ pub fn folder(path: &Path) -> Result<()> {
     builder().tempfile_in(path).map(drop).map_err(fail)
 }
 
-fn in_place(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn in_place(path: &Path, content: &Content) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).open(path)?;
-    file.write_all(bytes)?;
+    content(&mut file)?;
     file.flush()
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn replace(path: &Path, content: &Content) -> io::Result<()> {
     let _writing = writing();
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut temporary = builder().tempfile_in(folder)?;
-    temporary.write_all(bytes)?;
+    content(temporary.as_file_mut())?;
     temporary.as_file().sync_all()?;
     temporary.persist(path).map_err(|e| e.error)?;
     if let Ok(folder) = File::open(folder) {

@@ -16,6 +16,14 @@ pub enum Filter {
 }
 
 impl Filter {
+    /// Its name in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Filter::Bilinear => "bilinear",
+            Filter::Bicubic => "bicubic",
+        }
+    }
+
     fn support(self) -> f64 {
         match self {
             Filter::Bilinear => 1.0,

@@ -20,5 +20,5 @@ pub use form::{Caps, Family, Form, Geometry};
 pub use gpu::{Choice, Gpu};
 pub use graph::{Epilogue, Graph, Op, Var};
 pub use plan::{Options, Plan, Store};
-pub use scope::{Asked, Named, Scope};
+pub use scope::{Asked, Named, Problem, Scope};
 pub use shader::{Kernel, Shader};

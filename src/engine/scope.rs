@@ -5,16 +5,55 @@ use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 /// Named tensors in the checkpoint's own layout.
 pub type Named = BTreeMap<String, Arc<Tensor>>;
 
+/// Where weights and a network disagree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// The network wants a weight that is not there.
+    Missing {
+        /// Its name.
+        name: String,
+        /// The shape that is wanted.
+        wanted: Shape,
+    },
+    /// A weight has another shape than the network wants.
+    Misshapen {
+        /// Its name.
+        name: String,
+        /// Its shape.
+        shape: Shape,
+        /// The shape that is wanted.
+        wanted: Shape,
+    },
+    /// The network has no use for a weight.
+    Foreign {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Problem::Missing { name, wanted } => write!(f, "{name} {wanted} is missing"),
+            Problem::Misshapen { name, shape, wanted } => {
+                write!(f, "{name} has shape {shape}, this network wants {wanted}")
+            }
+            Problem::Foreign { name } => write!(f, "{name} is not part of this network"),
+        }
+    }
+}
+
 /// What was asked of a set of weights so far.
 #[derive(Debug, Default)]
 pub struct Asked {
     used: RefCell<BTreeSet<String>>,
-    problems: RefCell<Vec<String>>,
+    problems: RefCell<Vec<Problem>>,
 }
 
 /// A place among named weights.
@@ -59,8 +98,8 @@ impl<'g> Scope<'g> {
                 self.asked.used.borrow_mut().insert(key.clone());
                 return self.graph.weight(&key, t.clone());
             }
-            Some(t) => format!("{key} has shape {}, this network wants {shape}", t.shape),
-            None => format!("{key} {shape} is missing"),
+            Some(t) => Problem::Misshapen { name: key.clone(), shape: t.shape, wanted: shape },
+            None => Problem::Missing { name: key.clone(), wanted: shape },
         };
         self.asked.used.borrow_mut().insert(key.clone());
         self.asked.problems.borrow_mut().push(problem);
@@ -69,13 +108,26 @@ impl<'g> Scope<'g> {
 }
 
 impl Asked {
-    /// All problems at once: missing and misshapen weights, and those of `named` that nobody asked for and that do not
-    /// begin with one of `ignore`.
-    pub fn check(&self, origin: &str, named: &Named, ignore: &[&str]) -> Result<()> {
-        let mut problems: Vec<String> = self.problems.borrow().clone();
+    /// Number of different weights that were asked for.
+    pub fn count(&self) -> usize {
+        self.used.borrow().len()
+    }
+
+    /// All problems: missing and misshapen weights in the order in which they were asked for, then those of `named` that nobody asked
+    /// for and that do not begin with one of `ignore`.
+    pub fn problems(&self, named: &Named, ignore: &[&str]) -> Vec<Problem> {
         let used = self.used.borrow();
         let unused = named.keys().filter(|k| !used.contains(*k) && !ignore.iter().any(|i| k.starts_with(i)));
-        problems.extend(unused.map(|k| format!("{k} is not part of this network")));
+        let foreign = unused.map(|k| Problem::Foreign { name: k.clone() });
+        self.problems.borrow().iter().cloned().chain(foreign).collect()
+    }
+
+    /// Whether there are no [`Asked::problems`].
+    ///
+    /// # Errors
+    /// [`Error::Weights`] with all of them at once.
+    pub fn check(&self, origin: &str, named: &Named, ignore: &[&str]) -> Result<()> {
+        let problems = self.problems(named, ignore);
         if problems.is_empty() {
             return Ok(());
         }

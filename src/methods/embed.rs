@@ -1,9 +1,9 @@
 //! Features of pictures: any stage of a network, in batches as large as the device takes.
 
-use crate::engine::{Asked, Gpu, Graph, Named, Options, Plan, Scope, Store, Var};
+use crate::engine::{Asked, Gpu, Graph, Named, Options, Plan, Problem, Scope, Store, Var};
 use crate::error::{Error, Result};
-use crate::models::Model;
 use crate::models::resnet::Stages;
+use crate::models::{self, Model};
 use crate::tensor::{Shape, Tensor};
 use crate::weights::Weights;
 use std::fmt;
@@ -154,15 +154,53 @@ fn shaders(plan: &Plan) -> Vec<&'static str> {
     plan.facts().map(|f| f.shader).collect()
 }
 
+/// What no feature needs: the classification layer.
+const IGNORED: [&str; 1] = ["fc."];
+
 /// Whether the weights are this network's, its last layer aside; needs no device.
 ///
 /// # Errors
 /// [`Error::Weights`] listing everything missing, misshapen or foreign.
 pub fn check(model: &Model, weights: &Weights) -> Result<()> {
+    asked(model, weights).check(&format!("{} as {}", weights.origin(), model.name), weights.tensors(), &IGNORED)
+}
+
+fn asked(model: &Model, weights: &Weights) -> Asked {
     let (graph, asked) = (Graph::new(), Asked::default());
     let root = Scope::new(&graph, weights.tensors(), &asked);
     model.net.features(graph.input("picture", [1, 64, 64, 3]), &root);
-    asked.check(&format!("{} as {}", weights.origin(), model.name), weights.tensors(), &["fc."])
+    asked
+}
+
+/// How weights and a network compare, its last layer aside.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// The network.
+    pub model: &'static Model,
+    /// Weights that it asks for.
+    pub wanted: usize,
+    /// Everything missing, misshapen or foreign.
+    pub problems: Vec<Problem>,
+}
+
+impl Comparison {
+    /// Weights that are as the network wants them.
+    pub fn right(&self) -> usize {
+        let foreign = self.problems.iter().filter(|p| matches!(p, Problem::Foreign { .. })).count();
+        self.wanted.saturating_sub(self.problems.len() - foreign)
+    }
+}
+
+/// The network with the fewest problems, if these weights are anything like one: at least half of what it asks for is there in the
+/// right shape, and that is at least half of what there is. Only names and shapes are looked at.
+pub fn nearest(weights: &Weights) -> Option<Comparison> {
+    let compare = |model: &'static Model| {
+        let asked = asked(model, weights);
+        Comparison { model, wanted: asked.count(), problems: asked.problems(weights.tensors(), &IGNORED) }
+    };
+    let there = weights.tensors().keys().filter(|k| !IGNORED.iter().any(|i| k.starts_with(i))).count();
+    let like = |c: &Comparison| 2 * c.right() >= c.wanted && 2 * c.right() >= there;
+    models::ALL.iter().map(compare).filter(like).min_by_key(|c| c.problems.len())
 }
 
 fn taps<'a>(stages: &Stages<'a>, taps: &[Tap]) -> Vec<Var<'a>> {

@@ -36,8 +36,27 @@ pub enum Verdict {
     Matched(Published),
     /// It has a published file's name and another hash.
     Mismatch(Published),
-    /// Nothing is known of it.
-    Unverified,
+    /// Nothing is known of the hash; the entry with the file's name, if there is one.
+    Unverified(Option<Published>),
+}
+
+impl Verdict {
+    /// The verdict in words.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Verdict::Matched(_) => "prefix matched",
+            Verdict::Mismatch(_) => "mismatch",
+            Verdict::Unverified(_) => "unverified",
+        }
+    }
+
+    /// The entry that it is about.
+    pub fn published(&self) -> Option<&Published> {
+        match self {
+            Verdict::Matched(p) | Verdict::Mismatch(p) => Some(p),
+            Verdict::Unverified(p) => p.as_ref(),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -63,13 +82,13 @@ pub fn published() -> Result<Vec<Published>> {
 pub fn verdict(file: &str, sha256: &str) -> Result<Verdict> {
     let all = published()?;
     let stated = |p: &&Published| p.sha256.as_ref().is_some_and(|s| sha256.starts_with(s.as_str()));
-    let named = |p: &&Published| p.sha256.is_some() && p.file.as_deref() == Some(file);
+    let named = |p: &&Published| p.file.as_deref() == Some(file);
     // A publisher's name with another hash is a mismatch, even if it is another known file.
     Ok(match (all.iter().find(named), all.iter().find(stated)) {
         (Some(name), _) if stated(&name) => Verdict::Matched(name.clone()),
-        (Some(name), _) => Verdict::Mismatch(name.clone()),
-        (None, Some(hash)) => Verdict::Matched(hash.clone()),
-        (None, None) => Verdict::Unverified,
+        (Some(name), _) if name.sha256.is_some() => Verdict::Mismatch(name.clone()),
+        (_, Some(hash)) => Verdict::Matched(hash.clone()),
+        (name, None) => Verdict::Unverified(name.cloned()),
     })
 }
 
@@ -99,7 +118,9 @@ mod tests {
         assert!(matches!(of("resnet18-f37072fd.pth", "f37072fd"), Verdict::Matched(p) if p.network == "resnet18"));
         assert!(matches!(of("renamed.pth", "32ee1156"), Verdict::Matched(p) if p.network == "wide_resnet101_2"));
         assert!(matches!(of("resnet18-f37072fd.pth", "32ee1156"), Verdict::Mismatch(p) if p.name == "resnet18.tv_v1"));
-        assert!(matches!(of("dino_resnet50_pretrain.pth", "12345678"), Verdict::Unverified));
-        assert!(matches!(of("mine.pth", "12345678"), Verdict::Unverified));
+        assert!(
+            matches!(of("dino_resnet50_pretrain.pth", "12345678"), Verdict::Unverified(Some(p)) if p.name == "resnet50.dino")
+        );
+        assert!(matches!(of("mine.pth", "12345678"), Verdict::Unverified(None)));
     }
 }

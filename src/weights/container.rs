@@ -49,6 +49,12 @@ pub fn write(facts: Map<String, Value>, tensors: &BTreeMap<String, Stored>) -> R
     ::safetensors::serialize(views, Some(meta)).map_err(wrong)
 }
 
+/// Whether these bytes begin as one of Lupe's own files.
+pub fn is_own(bytes: &[u8]) -> bool {
+    let head = SafeTensors::read_metadata(bytes).ok();
+    head.is_some_and(|(_, head)| head.metadata().as_ref().is_some_and(|m| m.contains_key(KEY)))
+}
+
 /// Facts and tensors of a file; `origin` is what messages call it.
 ///
 /// # Errors

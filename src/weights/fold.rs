@@ -38,6 +38,12 @@ fn partner(norm: &str) -> Option<String> {
     Some(if path.is_empty() { conv } else { format!("{path}.{conv}") })
 }
 
+/// Names of the biases that convolutions have beside their batch norms.
+pub fn absorbed(named: &Named) -> Vec<String> {
+    let convs = named.keys().filter_map(|k| partner(k.strip_suffix(".running_var")?));
+    convs.map(|conv| format!("{conv}.bias")).filter(|bias| named.contains_key(bias)).collect()
+}
+
 fn folded(named: &Named, norm: &str) -> Result<(String, Tensor, Tensor), String> {
     let conv = partner(norm).ok_or(format!("{norm} is a batch norm after no convolution that is known"))?;
     let weight = named.get(&format!("{conv}.weight")).ok_or(format!("{norm} wants {conv}.weight, which is missing"))?;

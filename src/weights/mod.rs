@@ -2,6 +2,8 @@
 
 pub mod catalog;
 pub mod container;
+pub mod convert;
+pub mod faiss;
 mod fold;
 pub mod names;
 pub mod pth;
@@ -40,8 +42,22 @@ impl Weights {
     /// # Errors
     /// [`Error::Weights`] with every problem found.
     pub fn from_bytes(bytes: &[u8], origin: &str) -> Result<Weights> {
-        let tensors = names::stripped(safetensors::read(bytes, origin)?);
+        let (_, tensors) = names::stripped(safetensors::read(bytes, origin)?);
         Ok(Weights { tensors, origin: origin.into() })
+    }
+
+    /// What [`Weights::from_bytes`] would give, every value zero: for what depends on names and shapes alone, in files whose values
+    /// cannot be used, too. Biases that folding would take in are left out. With it what was taken off the names, as in `module.`.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] for a file that cannot be read at all.
+    pub fn outline(bytes: &[u8], origin: &str) -> Result<(Weights, String)> {
+        let (wrappers, tensors) = safetensors::outline(bytes, origin)?;
+        let (prefixes, mut tensors) = names::stripped(tensors);
+        for bias in fold::absorbed(&tensors) {
+            tensors.remove(&bias);
+        }
+        Ok((Weights { tensors, origin: origin.into() }, wrappers + &prefixes))
     }
 
     /// Weights that are at hand.

@@ -74,6 +74,24 @@ pub fn read(bytes: &[u8], origin: &str) -> Result<BTreeMap<String, Arc<Tensor>>>
     if problems.is_empty() { Ok(named) } else { Err(Error::Weights(problems)) }
 }
 
+/// Zeros in the shapes of the tensors that [`read`] would give, whatever their types and values are, as far as they have four axes at
+/// most; before them what was taken off their names.
+///
+/// # Errors
+/// [`Error::Weights`] for a file that cannot be read at all.
+pub fn outline(bytes: &[u8], origin: &str) -> Result<(String, BTreeMap<String, Arc<Tensor>>)> {
+    let found = raw::contents(bytes, origin, &Options { unwrap: true, ..Options::default() })?;
+    let wanted = |raw: &Raw| raw.shape.len() <= 4 && !is_counter(raw);
+    let zeros = |raw: &Raw| Arc::new(Tensor::zeros(Shape::new(&raw.shape)));
+    let tensors = found.tensors.iter().filter(|(_, raw)| wanted(raw)).map(|(k, raw)| (k.clone(), zeros(raw)));
+    Ok((found.taken_off, tensors.collect()))
+}
+
+/// Batch norms count their steps, which nobody needs.
+fn is_counter(raw: &Raw) -> bool {
+    matches!(raw.dtype, Dtype::I64 | Dtype::I32) && raw.shape.is_empty()
+}
+
 fn convert(raw: &Raw) -> std::result::Result<Option<Tensor>, String> {
     let bytes = &*raw.bytes;
     let halves = |f: fn(u16) -> f32| bytes.as_chunks::<2>().0.iter().map(|b| f(u16::from_le_bytes(*b))).collect();
@@ -81,7 +99,7 @@ fn convert(raw: &Raw) -> std::result::Result<Option<Tensor>, String> {
         Dtype::F32 => bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
         Dtype::F16 => halves(|b| f16::from_bits(b).to_f32()),
         Dtype::BF16 => halves(|b| bf16::from_bits(b).to_f32()),
-        Dtype::I64 | Dtype::I32 if raw.shape.is_empty() => return Ok(None),
+        _ if is_counter(raw) => return Ok(None),
         other => {
             return Err(format!(
                 "is of type {other:?}; f32, f16 and bf16 can be read, and `lupe weights convert --dtype f32` makes f64 one of them"

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod faults;
+pub mod foreign;
 pub mod hash;
 pub mod parts;
 pub mod program;

@@ -64,6 +64,7 @@ pub fn zip(records: &[Record]) -> Vec<u8> {
 }
 
 /// A pickle of protocol 2 to which opcodes are put.
+#[derive(Clone)]
 pub struct Pickle(pub Vec<u8>);
 
 impl Pickle {
@@ -118,4 +119,54 @@ impl Pickle {
 /// An archive of a pickle and the storage `0`.
 pub fn archive(pickle: &[u8], storage: &[u8]) -> Vec<u8> {
     zip(&[record("a/data.pkl", pickle), record("a/byteorder", b"little"), record("a/data/0", storage)])
+}
+
+/// The pickle that a stream begins with.
+pub const MAGIC: &[u8] = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
+
+/// A stream of this object and storages, its pickles of protocol 2.
+pub fn stream(object: &[u8], storages: &[(&str, u64, &[u8])]) -> Vec<u8> {
+    let info = Pickle::new().op(b"}").text("little_endian").op(b"\x88s").done();
+    let mut keys = Pickle::new().op(b"](");
+    for (key, ..) in storages {
+        keys = keys.text(key);
+    }
+    let mut all = [MAGIC, b"\x80\x02M\xe9\x03.", &info, object, &keys.op(b"e").done()].concat();
+    for (_, count, data) in storages {
+        all.extend(count.to_le_bytes());
+        all.extend(*data);
+    }
+    all
+}
+
+/// A tensor of a checkpoint, in rows at the beginning of its storage.
+pub struct Entry {
+    pub name: String,
+    pub sizes: Vec<u64>,
+    pub class: &'static str,
+    pub key: String,
+    /// Elements of the storage.
+    pub numel: u64,
+}
+
+impl Entry {
+    pub fn new(name: &str, sizes: &[usize], class: &'static str, key: &str) -> Entry {
+        let sizes: Vec<u64> = sizes.iter().map(|&s| s as u64).collect();
+        Entry { name: name.into(), numel: sizes.iter().product(), sizes, class, key: key.into() }
+    }
+}
+
+/// Puts tensors into the map on top of the stack.
+pub fn put(mut pickle: Pickle, entries: &[Entry]) -> Pickle {
+    for Entry { name, sizes, class, key, numel } in entries {
+        let strides: Vec<u64> = (0..sizes.len()).map(|i| sizes[i + 1..].iter().product()).collect();
+        let made = pickle.text(name).global("torch._utils", "_rebuild_tensor_v2");
+        pickle = made.arguments(class, key, *numel, sizes, &strides).op(b"Rs");
+    }
+    pickle
+}
+
+/// The pickle of a map of tensors.
+pub fn state_dict(entries: &[Entry]) -> Vec<u8> {
+    put(Pickle::new().global("collections", "OrderedDict").op(b")R"), entries).done()
 }

@@ -24,6 +24,11 @@ pub enum Command {
     /// Measures a model on labelled pictures
     #[command(after_help = "Example:\n  lupe patchcore eval hazelnut.lupe hazelnut -o results")]
     Eval(Eval),
+    /// Makes a model of what the official implementation or anomalib saved; nothing in their files is executed
+    #[command(
+        after_help = "Examples:\n  lupe patchcore import models/mvtec_bottle -o bottle.lupe --weights wide_resnet50_2-95faca4d.pth\n  lupe patchcore import model.ckpt -o part.lupe --weights wide_resnet50_2.racm_in1k.safetensors\n\nScores are those of the implementation that fitted the bank. Where the source says how it was fitted, that counts; flags fill in what it does not say."
+    )]
+    Import(Box<Import>),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -86,6 +91,43 @@ pub struct Fit {
     pub fresh: bool,
     #[command(flatten)]
     pub work: Work,
+}
+
+#[derive(Debug, Args)]
+pub struct Import {
+    /// A folder with nnscorer_search_index.faiss and patchcore_params.pkl, or a checkpoint of anomalib
+    #[arg(value_name = "DIR|CKPT")]
+    pub source: PathBuf,
+    /// The model file to write
+    #[arg(short, long, value_name = "FILE.lupe")]
+    pub output: PathBuf,
+    /// Weights of the network that the bank was fitted with, safetensors or .pth
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// Network, in place of the one that the source names
+    #[arg(long, value_name = "NAME")]
+    pub backbone: Option<String>,
+    /// Keep the backbone's name and hash in the model, not its weights
+    #[arg(long)]
+    pub no_embed_backbone: bool,
+    /// Shorter edge before the crop, which the official implementation does not save [default: 256 for 224, 366 for 320]
+    #[arg(long)]
+    pub resize: Option<usize>,
+    /// Nearest rows whose mean distance scores a place [default: as the official model says]
+    #[arg(long, value_name = "K")]
+    pub neighbors: Option<usize>,
+    /// Stages, where a checkpoint does not state them [default: 2,3]
+    #[arg(long, value_delimiter = ',', value_name = "N,…")]
+    pub layers: Option<Vec<usize>>,
+    /// Edge of the network's input, where a checkpoint does not state it [default: 256]
+    #[arg(long)]
+    pub size: Option<usize>,
+    /// anomalib's num_neighbors, where a checkpoint does not state it [default: 9]
+    #[arg(long, value_name = "B")]
+    pub reweight: Option<usize>,
+    /// Which model of a saved ensemble, from 1
+    #[arg(long, value_name = "N")]
+    pub member: Option<usize>,
 }
 
 #[derive(Debug, Args)]

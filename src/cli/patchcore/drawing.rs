@@ -40,15 +40,16 @@ impl Full<'_> {
 impl Drawing {
     /// As the flags say, into `out`.
     pub fn new(opened: &Opened, common: &Common, out: &Path) -> Drawing {
+        let limit = opened.model.map_limit().map(|l| l as f32);
         Drawing {
             out: out.into(),
             heatmaps: !common.no_heatmaps,
             maps: common.maps,
-            masks: common.masks,
+            masks: common.masks && limit.is_some(), // an empty mask would be a verdict
             features: common.dump_features,
             preprocess: opened.preprocess,
             scale: opened.scale,
-            limit: opened.model.map_limit().map(|l| l as f32),
+            limit,
         }
     }
 

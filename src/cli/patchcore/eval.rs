@@ -5,7 +5,7 @@ use super::failed;
 use super::features::Missed;
 use super::load::Loading;
 use super::metrics::{Sums, table};
-use super::predict::{log_peak, open, score};
+use super::predict::{log_peak, open, say_without_limit, score};
 use super::results::{Results, save};
 use crate::cli::output::print;
 use crate::cli::session::Session;
@@ -24,9 +24,12 @@ pub fn run(session: &Session, args: &Eval) -> Result<()> {
     let mut loading = Loading::of(work);
     if args.allow_seen {
         session.say("warning: pictures that the model was fitted on are counted too; the metrics flatter it");
+    } else if opened.model.origin.is_some() {
+        session.say("note: which pictures this model was fitted on is not known, so none is left out; keep them out of the test");
     } else {
         loading.leave_out = opened.model.pictures.iter().map(|p| p.sha256.clone()).collect();
     }
+    say_without_limit(session, &opened, common);
     let mut results = Results::new(&opened, common, &samples, &args.output)?;
     let mut sums = Sums::new(samples.iter().any(|s| s.mask.is_some()), session.limit_ram(work.limit_ram));
     let (missed, device) =
@@ -64,10 +67,14 @@ fn counts(model: &Model, missed: &Missed) -> Map<String, Value> {
 }
 
 fn model(model: &Model) -> Value {
-    json!({
+    let mut facts = json!({
         "backbone": model.backbone.name, "backbone_sha256": model.backbone.sha256, "config": model.config,
         "limit": model.limit(), "train": model.pictures.len(),
-    })
+    });
+    if let (Some(facts), Some(origin)) = (facts.as_object_mut(), &model.origin) {
+        facts.insert("origin".into(), json!(origin));
+    }
+    facts
 }
 
 /// Test pictures; where the set has no good ones, those that the fit kept aside.

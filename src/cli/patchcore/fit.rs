@@ -68,6 +68,7 @@ pub fn run(session: &Session, args: &Fit) -> Result<()> {
             weights: (!args.no_embed_backbone).then_some(weights),
         },
         config: config.clone(),
+        origin: None,
     };
     (fitted.scores, fitted.peaks) = timed("scoring", &mut times.scoring, || work.scores(&fitted, &bag))?;
     write(&args.output, &fitted.to_bytes()?)?;

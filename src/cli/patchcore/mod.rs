@@ -1,4 +1,4 @@
-//! `lupe patchcore`: fit on good pictures, score new ones, measure.
+//! `lupe patchcore`: fit on good pictures, score new ones, measure; models that others fitted.
 
 pub mod args;
 mod bag;
@@ -6,6 +6,7 @@ mod drawing;
 mod eval;
 mod features;
 mod fit;
+mod import;
 mod load;
 mod metrics;
 mod predict;
@@ -25,6 +26,7 @@ pub fn run(session: &Session, args: &args::PatchCore) -> Result<()> {
         Command::Fit(fit) => fit::run(session, fit),
         Command::Predict(predict) => predict::run(session, predict),
         Command::Eval(eval) => eval::run(session, eval),
+        Command::Import(import) => import::run(session, import),
     }
 }
 

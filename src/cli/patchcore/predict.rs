@@ -1,6 +1,6 @@
 //! `lupe patchcore predict`: scores, verdicts and heat maps of new pictures.
 
-use super::args::{Predict, Work};
+use super::args::{Common, Predict, Work};
 use super::failed;
 use super::features::{Extractor, Looked, Missed};
 use super::load::Loading;
@@ -60,6 +60,13 @@ pub fn open(path: &Path, weights: Option<&Path>) -> Result<Opened> {
     // Twice what a good picture reaches: a place that is barely above the limit is told from one that is far above.
     let scale = [0.0, model.map_limit().map_or_else(|| model.spread(), |l| 2.0 * l) as f32];
     Ok(Opened { model, net, weights, preprocess, scale })
+}
+
+/// Says what a model without a limit cannot give: scores are there, verdicts are not.
+pub fn say_without_limit(session: &Session, opened: &Opened, common: &Common) {
+    if opened.model.map_limit().is_none() && common.masks {
+        session.say("note: this model has no limit, so no masks are written");
+    }
 }
 
 /// Scores `samples` into `results`, and calls `each` with every one.
@@ -122,6 +129,11 @@ pub fn run(session: &Session, args: &Predict) -> Result<()> {
     distinct(&samples)?;
     let (common, work) = (&args.common, &args.common.work);
     let opened = open(&args.model, common.weights.as_deref())?;
+    if args.exit_code && opened.model.limit().is_none() {
+        let model = args.model.display();
+        return Err(Error::Usage(format!("{model}: has no limit, so --exit-code could never tell a reject")));
+    }
+    say_without_limit(session, &opened, common);
     let mut results = Results::new(&opened, common, &samples, &args.output)?;
     let loading = Loading::of(work);
     let (missed, _) = score(session, &opened, &samples, &loading, &mut results, work, |_, _, _| Ok(()))?;
@@ -131,11 +143,12 @@ pub fn run(session: &Session, args: &Predict) -> Result<()> {
     if session.json {
         print(ndjson(&lines)?.trim_end())?;
     } else {
-        let limit = opened.model.limit().map_or("no limit is known".into(), |l| {
-            format!("limit {l:.4}, the largest score among {} good pictures", opened.model.pictures.len())
-        });
         let (looked, out) = (samples.len() - missed.failed.len(), args.output.display());
-        print(&format!("{above} of {looked} pictures are above the limit ({limit})\nresults   {out}"))?;
+        let verdict = opened.model.limit().map_or(format!("{looked} pictures scored; no limit is known"), |l| {
+            let n = opened.model.pictures.len();
+            format!("{above} of {looked} pictures are above the limit (limit {l:.4}, the largest score among {n} good pictures)")
+        });
+        print(&format!("{verdict}\nresults   {out}"))?;
     }
     failed(&samples, &missed)?;
     if above > 0 && args.exit_code {

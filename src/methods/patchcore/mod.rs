@@ -1,6 +1,7 @@
 //! PatchCore (Roth et al. 2022, arXiv 2106.08265): patch vectors of good pictures, thinned by greedy k-centre selection into a memory
 //! bank; the score of a place is its distance to the nearest vector there. In the two ways that people compare against.
 
+pub mod import;
 pub mod model;
 pub mod random;
 pub mod score;

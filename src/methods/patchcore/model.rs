@@ -53,6 +53,8 @@ pub struct Model {
     pub peaks: Vec<f64>,
     /// Good pictures kept aside for testing.
     pub held_out: Vec<Seen>,
+    /// Where the bank is from if it was fitted elsewhere: then nothing is known of its pictures, and there are no scores of them.
+    pub origin: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -67,6 +69,8 @@ struct Facts {
     backbone_embedded: bool,
     pictures: Vec<Seen>,
     held_out: Vec<Seen>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    origin: Option<String>,
     format_version: u64,
 }
 
@@ -128,6 +132,7 @@ impl Model {
             backbone_embedded: self.backbone.weights.is_some(),
             pictures: self.pictures.clone(),
             held_out: self.held_out.clone(),
+            origin: self.origin.clone(),
             format_version: container::FORMAT,
         });
         let Value::Object(facts) = facts else { return Err(Error::Output("the facts are no object".into())) };
@@ -178,6 +183,7 @@ impl Model {
             peaks: peak,
             pictures: facts.pictures,
             held_out: facts.held_out,
+            origin: facts.origin,
         };
         model.check().map_err(fail)?;
         Ok(model)
@@ -189,9 +195,13 @@ impl Model {
         let Geometry { grid: [h, w], dim } = self.geometry;
         let places =
             h.checked_mul(w).filter(|p| (1..=1 << 20).contains(p)).ok_or("its grid of places is impossible")?;
-        let rows = self.sources.len();
+        let rows = if self.origin.is_some() { self.bank.shape.dim(0) } else { self.sources.len() };
         if rows == 0 || dim == 0 || self.bank.shape != Shape::from([rows, dim]) {
             return Err(format!("its bank is {}, {rows} rows of {dim} are listed", self.bank.shape));
+        }
+        let lists = [self.sources.len(), self.pictures.len(), self.held_out.len(), self.scores.len(), self.peaks.len()];
+        if self.origin.is_some() && lists != [0; 5] {
+            return Err("was imported, and yet lists pictures: nothing is known of them then".into());
         }
         let known = |s: &[u32; 2]| (s[0] as usize) < self.pictures.len() && (s[1] as usize) < places;
         if !self.sources.is_sorted_by(|a, b| a < b) || !self.sources.iter().all(known) {

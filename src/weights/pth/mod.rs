@@ -9,11 +9,12 @@ mod opcodes;
 mod pickle;
 mod tar;
 mod tree;
+pub mod values;
 mod view;
 mod zip;
 
 use crate::error::{Error, Result};
-use crate::weights::raw::{Options, Raw};
+use crate::weights::raw::{Contents, Options, Raw};
 use budget::Budget;
 use node::{Id, Pickle};
 use pickle::Rules;
@@ -50,30 +51,26 @@ pub fn container(bytes: &[u8]) -> Option<Container> {
 ///
 /// # Errors
 /// [`Error::Weights`] with what is wrong and where.
-pub fn read<'a>(
-    bytes: &'a [u8],
-    container: Container,
-    origin: &str,
-    options: &Options,
-) -> Result<BTreeMap<String, Raw<'a>>> {
-    let tensors = match container {
+pub fn read<'a>(bytes: &'a [u8], container: Container, origin: &str, options: &Options) -> Result<Contents<'a>> {
+    let contents = match container {
         Container::Zip => read_zip(bytes, options),
         Container::Stream => read_stream(bytes, options),
         Container::Tar => read_tar(bytes, options),
     };
-    tensors.map_err(|e| Error::Weights(vec![format!("{origin}: {e}")]))
+    contents.map_err(|e| Error::Weights(vec![format!("{origin}: {e}")]))
 }
 
 type Found<T> = std::result::Result<T, String>;
 
-fn read_zip<'a>(bytes: &'a [u8], options: &Options) -> Found<BTreeMap<String, Raw<'a>>> {
+fn read_zip<'a>(bytes: &'a [u8], options: &Options) -> Found<Contents<'a>> {
     let archive = zip::Archive::open(bytes)?;
     let mut unpacked = Budget::new(bytes.len(), options.limit);
     let root = root(&archive)?;
     let big_endian = big_endian(&archive, root, &mut unpacked)?;
     let has = |start: &str| archive.names().any(|n| n.strip_prefix(root).is_some_and(|n| n.starts_with(start)));
-    let rules = Rules { skip_unknown: options.skip_unknown, torchscript: has("code/") && has("constants.pkl") };
-    let text = archive.read(&format!("{root}data.pkl"), &mut unpacked)?;
+    let rules =
+        Rules { skip_unknown: options.skip_unknown, torchscript: has("code/") && has("constants.pkl"), bare: false };
+    let text = record(&archive, "data.pkl", &mut unpacked)?;
     let pickle = pickle::load(&text, rules).map_err(|e| format!("record data.pkl: {e}"))?;
     // Before the budget is asked, so that a lie about a storage is called one.
     let checked = |id| {
@@ -102,6 +99,11 @@ fn root<'a>(archive: &zip::Archive<'a>) -> Found<&'a str> {
     }
 }
 
+/// A record of the object, unpacked.
+fn record<'a>(archive: &zip::Archive<'a>, name: &str, budget: &mut Budget) -> Found<Cow<'a, [u8]>> {
+    archive.read(&format!("{}{name}", root(archive)?), budget)
+}
+
 /// Old archives do not say so and are little-endian.
 fn big_endian(archive: &zip::Archive, root: &str, budget: &mut Budget) -> Found<bool> {
     let name = format!("{root}byteorder");
@@ -124,16 +126,16 @@ fn held(archive: &zip::Archive, root: &str, view: &View) -> Found<()> {
     }
 }
 
-fn read_stream<'a>(bytes: &'a [u8], options: &Options) -> Found<BTreeMap<String, Raw<'a>>> {
-    let rules = Rules { skip_unknown: options.skip_unknown, torchscript: false };
+fn read_stream<'a>(bytes: &'a [u8], options: &Options) -> Found<Contents<'a>> {
+    let rules = Rules { skip_unknown: options.skip_unknown, ..Rules::default() };
     let (pickle, storages) = legacy::read(bytes, rules)?;
     let views =
         views(&pickle, bytes.len(), options, &|id| view::is_tensor(&pickle, id), &|id| view::view(&pickle, id))?;
     raws(views, |view| stored(view, &storages))
 }
 
-fn read_tar<'a>(bytes: &'a [u8], options: &Options) -> Found<BTreeMap<String, Raw<'a>>> {
-    let rules = Rules { skip_unknown: options.skip_unknown, torchscript: false };
+fn read_tar<'a>(bytes: &'a [u8], options: &Options) -> Found<Contents<'a>> {
+    let rules = Rules { skip_unknown: options.skip_unknown, ..Rules::default() };
     let contents = tar::read(bytes, rules)?;
     let view = |id| tar::named(&contents, id).cloned().ok_or_else(|| "is missing".to_string());
     let views = views(&contents.object, bytes.len(), options, &|id| tar::named(&contents, id).is_some(), &view)?;
@@ -154,17 +156,23 @@ fn gather<'a>(view: &View, storage: &Cow<'a, [u8]>, big_endian: bool) -> Found<C
     }
 }
 
-/// The tensors that are wanted by name, all of them checked and taken from the budget before the first is copied.
+/// Tensors by name, and the path to where they were found.
+struct Views {
+    wrappers: String,
+    views: Vec<(String, View)>,
+}
+
+/// The tensors that are wanted by name, and what stood before their names, all of them checked and taken from the budget before the first is copied.
 fn views(
     pickle: &Pickle,
     file: usize,
     options: &Options,
     tensor: &dyn Fn(Id) -> bool,
     view: &dyn Fn(Id) -> Found<View>,
-) -> Found<Vec<(String, View)>> {
+) -> Found<Views> {
     let mut budget = Budget::new(file, options.limit);
     let mut tree = Tree::new(pickle, tensor);
-    let root = if options.unwrap { tree.unwrapped(pickle.root)? } else { pickle.root };
+    let (root, wrappers) = if options.unwrap { tree.unwrapped(pickle.root)? } else { (pickle.root, String::new()) };
     let named = tree.named(root, &mut budget)?;
     if named.is_empty() {
         return Err("holds no tensors under names".into());
@@ -177,13 +185,11 @@ fn views(
         budget.take(view.elements().saturating_mul(size), &format!("tensor {shown}"))?;
         views.push((name, view));
     }
-    Ok(views)
+    Ok(Views { wrappers, views })
 }
 
-fn raws<'a>(
-    views: Vec<(String, View)>,
-    mut load: impl FnMut(&View) -> Found<Cow<'a, [u8]>>,
-) -> Found<BTreeMap<String, Raw<'a>>> {
+fn raws<'a>(found: Views, mut load: impl FnMut(&View) -> Found<Cow<'a, [u8]>>) -> Found<Contents<'a>> {
+    let Views { wrappers, views } = found;
     let mut found = BTreeMap::new();
     for (name, view) in views {
         let shown = name.escape_debug().to_string();
@@ -196,5 +202,5 @@ fn raws<'a>(
         }
         found.insert(short, raw);
     }
-    Ok(found)
+    Ok(Contents { taken_off: wrappers, tensors: found })
 }

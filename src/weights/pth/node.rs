@@ -8,8 +8,12 @@ pub type Id = u32;
 /// A value.
 #[derive(Clone, Debug)]
 pub enum Node<'a> {
-    /// `None`, a truth value, a floating-point number, bytes: no name and no tensor is made of one.
+    /// `None`, bytes: no name and no tensor is made of one.
     Plain,
+    /// A truth value.
+    Bool(bool),
+    /// A floating-point number.
+    Float(f64),
     /// An integer of at most 64 bits.
     Int(i64),
     /// A longer one, two's complement, little-endian.

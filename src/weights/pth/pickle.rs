@@ -20,6 +20,8 @@ pub struct Rules {
     pub skip_unknown: bool,
     /// Names under `__torch__.` are objects of TorchScript.
     pub torchscript: bool,
+    /// The pickle is no checkpoint: advice on converting one is of no use.
+    pub bare: bool,
 }
 
 /// Reads one pickle from the beginning of `bytes`.
@@ -93,14 +95,15 @@ impl<'a> Machine<'a> {
 
     fn literal(&mut self, op: u8) -> Result<Node<'a>, String> {
         Ok(match op {
-            b'N' | 0x88 | 0x89 => Node::Plain,
+            b'N' => Node::Plain,
+            0x88 | 0x89 => Node::Bool(op == 0x88),
             b']' | 0x8f => Node::List(vec![]),
             b')' => Node::Tuple(vec![]),
             b'}' => Node::Dict(vec![]),
             b'J' => Node::Int(i64::from(self.u32()? as i32)),
             b'K' => Node::Int(i64::from(self.byte()?)),
             b'M' => Node::Int(i64::from(self.byte()?) | i64::from(self.byte()?) << 8),
-            b'G' => self.take(8).map(|_| Node::Plain)?,
+            b'G' => Node::Float(f64::from_be_bytes(self.take(8)?.first_chunk().copied().unwrap_or_default())),
             0x8a | 0x8b => {
                 let length = self.length(op, 0x8a, 0x8b)?;
                 integer(self.take(length)?)
@@ -166,7 +169,7 @@ impl<'a> Machine<'a> {
             Some(kind) => kind,
             None if script => Kind::Script,
             None if self.rules.skip_unknown => Kind::Opaque,
-            None => return Err(refusal(module, name)),
+            None => return Err(refusal(module, name, self.rules.bare)),
         };
         let node = self.pickle.global(kind, module, name);
         self.push(node);
@@ -329,8 +332,10 @@ fn integer(bytes: &[u8]) -> Node<'_> {
     Node::Int(i64::from_le_bytes(all))
 }
 
-fn refusal(module: &str, name: &str) -> String {
-    let why = if module.starts_with("torch.nn.") {
+fn refusal(module: &str, name: &str, bare: bool) -> String {
+    let why = if bare {
+        "it is none of the names that plain values need"
+    } else if module.starts_with("torch.nn.") {
         "a whole module was saved; save its state_dict() instead"
     } else {
         "it is none of the names that checkpoints need; --skip-unknown of `lupe weights convert` leaves out what uses it"

@@ -74,20 +74,20 @@ impl<'p, 'a> Tree<'p, 'a> {
         Ok(pairs.iter().filter_map(|&(k, v)| Some((pickle.text(k)?, v))).collect())
     }
 
-    /// The map with the network: the first wrapper that holds named tensors, however deep they are wrapped.
-    pub fn unwrapped(&mut self, root: Id) -> Result<Id, String> {
-        let mut root = root;
+    /// The map with the network, and the path to it: the first wrapper that holds named tensors, however deep they are wrapped.
+    pub fn unwrapped(&mut self, root: Id) -> Result<(Id, String), String> {
+        let (mut root, mut path) = (root, String::new());
         for _ in 0..MAX_DEPTH {
             let mut inner = None;
-            for (_, id) in WRAPPERS.iter().filter_map(|w| Some((w, self.pickle.get(root, w)?))) {
+            for (name, id) in WRAPPERS.iter().filter_map(|w| Some((w, self.pickle.get(root, w)?))) {
                 if !(self.tensor)(id) && self.holds_named(id)? {
-                    inner = Some(id);
+                    inner = Some((name, id));
                     break;
                 }
             }
             match inner {
-                Some(id) => root = id,
-                None => return Ok(root),
+                Some((name, id)) => (root, path) = (id, format!("{path}{name}.")),
+                None => return Ok((root, path)),
             }
         }
         Err(format!("its wrappers are nested deeper than {MAX_DEPTH}"))

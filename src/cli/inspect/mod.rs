@@ -1,0 +1,128 @@
+//! `lupe weights inspect`: the tensors of a file, the network that they are, what keeps them from being used, what they can be used for.
+
+mod model;
+mod network;
+mod pictures;
+
+use super::output::print;
+use super::session::Session;
+use crate::error::{Error, Result};
+use crate::weights::container;
+use crate::weights::safetensors::{Entry, inspect, with_file};
+use comfy_table::{Table, presets};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Of each kind of problem this many are named in text; JSON has all.
+const NAMED: usize = 10;
+
+/// What was found out about a file: for people, and for programs.
+struct Report {
+    /// Ends the line that counts tensors.
+    summary: String,
+    /// Facts by what they are about, in the order in which they are printed.
+    lines: Vec<(&'static str, String)>,
+    /// The same and more.
+    json: Map<String, Value>,
+}
+
+/// Runs the command.
+pub fn run(session: &Session, file: &Path) -> Result<()> {
+    let (entries, report) = with_file(file, |bytes| {
+        let entries = inspect(bytes, &file.display().to_string())?;
+        let look = if container::is_own(bytes) { model::look } else { network::look };
+        let report = look(file, bytes)?;
+        Ok((entries, report))
+    })?;
+    if session.json {
+        return print(&as_json(&entries, report).to_string());
+    }
+    print(&as_text(&entries, &report))
+}
+
+fn as_json(entries: &[Entry], report: Report) -> Value {
+    let tensor = |e: &Entry| json!({"name": e.name, "dtype": e.dtype, "shape": e.shape, "bytes": e.bytes});
+    let mut all = report.json;
+    all.insert("tensors".into(), entries.iter().map(tensor).collect());
+    let kind =
+        |(dtype, (tensors, bytes)): (&str, (usize, usize))| (dtype.into(), json!({"tensors": tensors, "bytes": bytes}));
+    all.insert("dtypes".into(), Value::Object(dtypes(entries).into_iter().map(kind).collect()));
+    Value::Object(all)
+}
+
+fn as_text(entries: &[Entry], report: &Report) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["tensor", "type", "shape", "bytes"]);
+    for e in entries {
+        table.add_row([plain(&e.name), e.dtype.clone(), format!("{:?}", e.shape), e.bytes.to_string()]);
+    }
+    let total: usize = entries.iter().map(|e| e.bytes).sum();
+    let kinds =
+        dtypes(entries).into_iter().map(|(dtype, (tensors, bytes))| format!("{tensors} {dtype} ({bytes} bytes)"));
+    let kinds = ("types", kinds.collect::<Vec<_>>().join(", "));
+    let mut text = format!("{table}\n{} tensors, {total} bytes; {}\n", entries.len(), report.summary);
+    for (what, fact) in std::iter::once(&kinds).chain(&report.lines) {
+        text += &format!("\n{what:<13}{}", fact.replace('\n', &format!("\n{:13}", "")));
+    }
+    text
+}
+
+/// Tensors and bytes of each type of elements.
+fn dtypes(entries: &[Entry]) -> BTreeMap<&str, (usize, usize)> {
+    let mut kinds = BTreeMap::new();
+    for e in entries {
+        let (tensors, bytes) = kinds.entry(e.dtype.as_str()).or_insert((0, 0));
+        *tensors += 1;
+        *bytes += e.bytes;
+    }
+    kinds
+}
+
+/// A name from a file that may be anybody's: nothing in it moves the cursor.
+fn plain(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+/// The problems of an error, one a line.
+fn problems(error: Error) -> Vec<String> {
+    match error {
+        Error::Weights(problems) => problems,
+        other => vec![other.to_string()],
+    }
+}
+
+/// Up to [`NAMED`] of them, one a line, and how many more there are.
+fn some(all: &[String]) -> String {
+    let named = all.iter().take(NAMED).map(|p| plain(p)).collect::<Vec<_>>().join("\n");
+    if all.len() > NAMED { format!("{named}\nand {} more", all.len() - NAMED) } else { named }
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let text = if text.starts_with('-') { format!("./{text}") } else { text.into_owned() };
+    let safe = |c: char| c.is_alphanumeric() || "._/-+=:@%,".contains(c) || (cfg!(windows) && c == '\\');
+    if text.chars().all(safe) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_can_be_pasted() {
+        let quoted = |path: &str| quoted(Path::new(path));
+        assert_eq!(quoted("a/b-1.pth"), "a/b-1.pth");
+        assert_eq!(quoted("my weights.pth"), "'my weights.pth'");
+        assert_eq!(quoted("it's.pth"), r"'it'\''s.pth'");
+        assert_eq!(quoted("-x.pth"), "./-x.pth");
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let all: Vec<String> = (0..12).map(|i| format!("p{i}\u{1b}")).collect();
+        assert!(some(&all).ends_with("p9\\u{1b}\nand 2 more"), "{}", some(&all));
+        assert_eq!(some(&all[..2]), "p0\\u{1b}\np1\\u{1b}");
+    }
+}

@@ -1,0 +1,190 @@
+//! anomalib's checkpoint: Lightning's archive with the bank, the network as far as it is needed, and hyper-parameters.
+
+use super::{Asked, Foreign, UNCHECKED, agreed, checked, network, stages};
+use crate::data::{ChannelOrder, Preprocess};
+use crate::error::{Error, Result};
+use crate::methods::patchcore::{Config, Preset};
+use crate::models;
+use crate::tensor::{Shape, Tensor};
+use crate::weights::Weights;
+use crate::weights::convert::singles;
+use crate::weights::pth::values::{Value, beside};
+use crate::weights::raw::{self, Options, Raw};
+use std::collections::BTreeMap;
+
+/// Where a checkpoint says how it was fitted; the last one since anomalib 2.7.
+const PATHS: [&[&str]; 5] = [
+    &["hyper_parameters", "backbone"],
+    &["hyper_parameters", "layers"],
+    &["hyper_parameters", "num_neighbors"],
+    &["hyper_parameters", "pre_processor"],
+    &["anomalib_pre_processor_config", "transform"],
+];
+
+const DEFAULT: &str = "wide_resnet50_2";
+
+/// The bank of a checkpoint with its choices; `source` is what messages call the file, `origin` is kept in the model. Objects beside the
+/// tensors have no meaning here, and nothing in the file is executed.
+///
+/// # Errors
+/// [`Error::Weights`] for what is no checkpoint of anomalib's PatchCore, [`Error::Usage`] where a flag is needed or contradicts.
+pub fn anomalib(bytes: &[u8], source: &str, origin: String, asked: &Asked) -> Result<Foreign> {
+    let fail = |what: String| Error::Weights(vec![format!("{source}: {what}")]);
+    let mut tensors = tensors(bytes, source)?;
+    let bank = tensors.remove("memory_bank");
+    let bank = bank.ok_or_else(|| fail("holds no memory_bank: is it a checkpoint of anomalib's PatchCore?".into()))?;
+    if bank.shape.rank() != 2 || bank.shape.is_empty() {
+        return Err(fail(format!("its memory_bank is {}: it was saved before the fit was over", bank.shape)));
+    }
+    let stated = beside(bytes, &PATHS, source)?;
+    let [backbone, layers, neighbors, object, transform] = [0, 1, 2, 3, 4].map(|i| stated.get(i).cloned().flatten());
+    let network = name(source, backbone.as_ref(), asked)?;
+    let size = edge(source, transform.as_ref(), object.as_ref(), &network, asked)?;
+    let (config, mut notes) = choices(source, layers.as_ref(), neighbors.as_ref(), size, asked)?;
+    let threshold = |kind: &str| {
+        let t = tensors.get(&format!("post_processor._{kind}_threshold"))?;
+        t.data.first().map(|v| f64::from(*v)).filter(|v| v.is_finite())
+    };
+    let thresholds = [threshold("image"), threshold("pixel")];
+    let part = tensors.into_iter().filter_map(|(k, t)| Some((k.strip_prefix("feature_extractor.")?.to_string(), t)));
+    let (part, source) = (Weights::from_tensors(part), source.to_string());
+    if part.tensors().is_empty() {
+        notes.push(UNCHECKED.into());
+    }
+    Ok(Foreign { config, backbone: network, thresholds, notes, source, origin, bank, part })
+}
+
+/// The configuration, and what of it is only taken for granted.
+fn choices(
+    source: &str,
+    layers: Option<&Value>,
+    neighbors: Option<&Value>,
+    size: Option<usize>,
+    asked: &Asked,
+) -> Result<(Config, Vec<String>)> {
+    if asked.resize.is_some() {
+        let what = "--resize has no meaning here: anomalib's banks are of whole pictures, --size is their edge";
+        return Err(Error::Usage(what.into()));
+    }
+    let plain = |what: &str| Error::Weights(vec![format!("{source}: its hyper-parameter {what} has no meaning here")]);
+    let layers = layers.map(|v| stages(v).ok_or_else(|| plain("layers"))).transpose()?;
+    let neighbors = neighbors.map(|v| v.number().ok_or_else(|| plain("num_neighbors"))).transpose()?;
+    let layers = agreed("--layers", asked.layers.clone(), layers)?;
+    let reweight = agreed("--reweight", asked.reweight, neighbors)?;
+    let missing = [
+        ("the layers (--layers)", layers.is_none()),
+        ("num_neighbors (--reweight)", reweight.is_none()),
+        ("how pictures were prepared (--size; since anomalib 2.1 without a crop)", size.is_none()),
+    ];
+    let missing: Vec<&str> = missing.iter().filter(|m| m.1).map(|m| m.0).collect();
+    let usual = Config::new(Preset::Anomalib);
+    let config = Config {
+        layers: layers.unwrap_or(usual.layers),
+        reweight: reweight.unwrap_or(usual.reweight),
+        size: size.unwrap_or(usual.size),
+        ratio: 1.0,
+        ..Config::new(Preset::Anomalib)
+    };
+    let note = format!("it does not say {}: anomalib's defaults are taken", missing.join(", "));
+    let notes = if missing.is_empty() { vec![] } else { vec![note] };
+    Ok((checked(source, config, asked)?, notes))
+}
+
+/// The tensors that are of use, as f32: `memory_bank`, `feature_extractor.*` in the network's own names, thresholds.
+fn tensors(bytes: &[u8], source: &str) -> Result<BTreeMap<String, Tensor>> {
+    let options = Options { unwrap: true, skip_unknown: true, ..Options::default() };
+    let mut wanted = BTreeMap::new();
+    for (name, raw) in raw::read(bytes, source, &options)? {
+        let short = name.strip_prefix("model.").unwrap_or(&name);
+        let inner = short.strip_prefix("feature_extractor.");
+        let short = inner.map_or(short.to_string(), |n| {
+            format!("feature_extractor.{}", n.strip_prefix("feature_extractor.").unwrap_or(n))
+        });
+        let known = short == "memory_bank" || inner.is_some() || short.ends_with("_threshold");
+        if known && !short.ends_with("num_batches_tracked") {
+            wanted.insert(short, raw);
+        }
+    }
+    let tensor = |(name, raw): (String, Raw)| {
+        let what = format!("{source}: {name} is {:?} of {:?}, which has no meaning here", raw.dtype, raw.shape);
+        floats(&raw).map(|t| (name, t)).ok_or(Error::Weights(vec![what]))
+    };
+    wanted.into_iter().map(tensor).collect()
+}
+
+fn floats(raw: &Raw) -> Option<Tensor> {
+    let sizes = if raw.shape.is_empty() { &[1][..] } else { &raw.shape };
+    singles(raw).filter(|_| sizes.len() <= 4).map(|data| Tensor::new(Shape::new(sizes), data))
+}
+
+/// Edge of the network's input, where it is not anomalib's usual one.
+fn edge(
+    source: &str,
+    transform: Option<&Value>,
+    object: Option<&Value>,
+    network: &str,
+    asked: &Asked,
+) -> Result<Option<usize>> {
+    if let Some(described @ Value::Map(_)) = transform {
+        return agreed("--size", asked.size, Some(size(source, described, network)?));
+    }
+    let unknown = transform.is_some() || matches!(object, Some(Value::Object(_)));
+    if unknown && asked.size.is_none() {
+        return Err(Error::Usage(format!(
+            "{source}: was fitted with a pre-processor that it does not describe: give --size, the edge of the square to which \
+             pictures were resized; if more was done to them, the bank is of no use here"
+        )));
+    }
+    Ok(asked.size)
+}
+
+/// The network: what the user says, else what is stated, else anomalib's default.
+fn name(source: &str, stated: Option<&Value>, asked: &Asked) -> Result<String> {
+    match (&asked.backbone, stated) {
+        (Some(name), _) => Ok(name.clone()),
+        (None, Some(Value::Text(name))) => network(source, name),
+        (None, None) => Ok(DEFAULT.into()),
+        (None, Some(_)) => {
+            Err(Error::Usage(format!("{source}: was fitted with a network that it does not name: give --backbone")))
+        }
+    }
+}
+
+/// Edge of the square that pictures become, where that and the network's usual means are all that happens to them.
+fn size(source: &str, transform: &Value, network: &str) -> Result<usize> {
+    let fail = |what: String| Error::Weights(vec![format!("{source}: its pictures {what}")]);
+    let steps = argument(transform, "transforms").and_then(Value::items).unwrap_or(std::slice::from_ref(transform));
+    let classes: Vec<&str> = steps.iter().map(class).collect();
+    let ([resize, normalize], ["Resize", "Normalize"]) = (steps, classes.as_slice()) else {
+        let all = classes.join(", ");
+        return Err(fail(format!("went through {}: Resize and Normalize alone can be done here", all.escape_debug())));
+    };
+    let usual = models::find(network).map(|m| m.preprocess);
+    let near = |key: &str, own: [f32; 3]| {
+        let stated = argument(normalize, key).and_then(Value::items).unwrap_or_default();
+        let close = |(v, own): (&Value, f32)| v.float().is_some_and(|v| (v - f64::from(own)).abs() < 1e-4);
+        stated.len() == own.len() && stated.iter().zip(own).all(close)
+    };
+    let rgb = |p: &Preprocess| p.order == ChannelOrder::Rgb && p.divisor == 255.0;
+    if !usual.is_none_or(|p| rgb(&p) && near("mean", p.mean) && near("std", p.std)) {
+        return Err(fail(format!("had other means and deviations than those that {network} has here")));
+    }
+    let smooth = argument(resize, "antialias") == Some(&Value::Bool(true))
+        && argument(resize, "interpolation").and_then(Value::text) == Some("bilinear");
+    let sizes = argument(resize, "size").and_then(Value::items).unwrap_or_default();
+    match sizes.iter().map(Value::number).collect::<Option<Vec<_>>>().as_deref() {
+        Some([h, w]) if h == w && smooth => Ok(*h),
+        _ => Err(fail("were not resized to a square, bilinear and antialiased: nothing else can be done here".into())),
+    }
+}
+
+/// An argument of a described transform.
+fn argument<'v>(transform: &'v Value, name: &str) -> Option<&'v Value> {
+    transform.get("init_args")?.get(name)
+}
+
+/// Its class, without the module.
+fn class(transform: &Value) -> &str {
+    let path = transform.get("class_path").and_then(Value::text).unwrap_or("something unknown");
+    path.rsplit('.').next().unwrap_or(path)
+}

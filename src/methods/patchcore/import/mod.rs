@@ -1,0 +1,180 @@
+//! Models that were fitted elsewhere: pieces of the official implementation or of anomalib become a [`Model`]. What they do not say is
+//! asked for, what they say otherwise than the user is refused: a bank scores well only what its own choices made.
+
+mod anomalib;
+mod official;
+
+pub use anomalib::anomalib;
+pub use official::official;
+
+use super::model::{Backbone, Model};
+use super::{Config, MAX_ROWS};
+use crate::error::{Error, Result};
+use crate::models;
+use crate::tensor::Tensor;
+use crate::weights::Weights;
+use crate::weights::pth::values::Value;
+use std::sync::Arc;
+
+/// Neighbours that a source may ask for.
+const MAX_NEIGHBORS: usize = 1000;
+
+/// Said where a source holds no weights.
+const UNCHECKED: &str =
+    "nothing of the network is saved there: that the weights are those of the fit could not be checked";
+
+/// How far weights may lie from those that the source holds, as a share of a tensor's largest: rounding, no more.
+const SAME: f32 = 1e-6;
+
+/// What the user says beside the source.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// The network, in place of the one that the source names.
+    pub backbone: Option<String>,
+    /// Stages of the network.
+    pub layers: Option<Vec<usize>>,
+    /// Edge of the network's input.
+    pub size: Option<usize>,
+    /// Shorter edge before the crop.
+    pub resize: Option<usize>,
+    /// Nearest rows whose mean distance scores a place, in place of what an official model says.
+    pub neighbors: Option<usize>,
+    /// Rows of the neighbourhood that re-weights a picture's score.
+    pub reweight: Option<usize>,
+}
+
+/// A bank from elsewhere, and how its rows were made.
+#[derive(Clone, Debug)]
+pub struct Foreign {
+    /// Every choice.
+    pub config: Config,
+    /// Name of the network.
+    pub backbone: String,
+    /// Thresholds that the source states for pictures and for pixels.
+    pub thresholds: [Option<f64>; 2],
+    /// What the user should know: what was taken for granted, what could not be checked.
+    pub notes: Vec<String>,
+    /// What messages call the source.
+    source: String,
+    /// What the model says about where it is from.
+    origin: String,
+    /// `[m, d]`.
+    bank: Tensor,
+    /// Weights of the network, as far as the source holds them.
+    part: Weights,
+}
+
+impl Foreign {
+    /// The model with this network and its weights, batch norms folded; they go into its file where `embed` says so.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if rows or weights are not those of this network, [`Error::Numeric`] for a row that is not finite.
+    pub fn model(self, net: &models::Model, weights: Weights, embed: bool) -> Result<Model> {
+        let fail = |what: String| Error::Weights(vec![format!("{}: {what}", self.source)]);
+        let [rows, d] = [self.bank.shape.dim(0), self.bank.shape.last()];
+        if rows > MAX_ROWS {
+            return Err(fail(format!("its bank has {rows} rows, {MAX_ROWS} at most can be numbered")));
+        }
+        if let Some(at) = self.bank.data.iter().position(|v| !v.is_finite()) {
+            let row = at / d.max(1);
+            return Err(Error::Numeric(format!(
+                "{}: row {row} of its bank holds a number that is not finite; it has to be fitted again where it was made",
+                self.source
+            )));
+        }
+        let part = self.part.clone().fold_batch_norm()?;
+        same(&part, &weights)
+            .map_err(|what| fail(format!("{what}; --weights has to name the file that it was fitted with")))?;
+        let geometry = self.config.geometry(net, &weights).map_err(|e| fail(e.to_string()))?;
+        if geometry.dim != d {
+            let (layers, name) = (&self.config.layers, net.name);
+            return Err(fail(format!(
+                "its bank has rows of {d} values, layers {layers:?} of {name} give {}; is it another network (--backbone)?",
+                geometry.dim
+            )));
+        }
+        let backbone = Backbone { name: net.name.into(), sha256: weights.sha256(), weights: embed.then_some(weights) };
+        Ok(Model {
+            config: self.config,
+            geometry,
+            backbone,
+            bank: Arc::new(self.bank),
+            sources: vec![],
+            pictures: vec![],
+            scores: vec![],
+            peaks: vec![],
+            held_out: vec![],
+            origin: Some(self.origin),
+        })
+    }
+}
+
+/// Whether weights hold what is in `part`.
+fn same(part: &Weights, weights: &Weights) -> std::result::Result<(), String> {
+    for (name, own) in part.tensors() {
+        let Some(given) = weights.tensors().get(name) else {
+            return Err(format!("its network has {name}, {} has not", weights.origin()));
+        };
+        if own.shape != given.shape {
+            return Err(format!("its {name} is {}, that of {} is {}", own.shape, weights.origin(), given.shape));
+        }
+        let largest = own.data.iter().fold(0f32, |m, v| m.max(v.abs()));
+        let off = own.data.iter().zip(&given.data).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
+        // Not the other way round: a number that is none is no number that is near.
+        if !(off <= SAME * largest && own.data.iter().all(|v| v.is_finite())) {
+            return Err(format!("its {name} is another than that of {}, by up to {off}", weights.origin()));
+        }
+    }
+    Ok(())
+}
+
+/// The numbers of stages by their names, `layer1` to `layer4`.
+fn stages(value: &Value) -> Option<Vec<usize>> {
+    let stage = |v: &Value| v.text()?.strip_prefix("layer")?.parse().ok();
+    value.items()?.iter().map(stage).collect()
+}
+
+/// The network that a source calls `name`.
+///
+/// # Errors
+/// [`Error::Weights`] with the names that are known.
+fn network(source: &str, name: &str) -> Result<String> {
+    let ours = match name {
+        "wideresnet50" => "wide_resnet50_2",
+        "wideresnet101" => "wide_resnet101_2",
+        tagged => tagged.split('.').next().unwrap_or(tagged),
+    };
+    if models::find(ours).is_some() {
+        return Ok(ours.into());
+    }
+    let names: Vec<&str> = models::ALL.iter().map(|m| m.name).collect();
+    Err(Error::Weights(vec![format!(
+        "{source}: was fitted with {}, which Lupe does not have; it has {}",
+        name.escape_debug(),
+        names.join(", ")
+    )]))
+}
+
+/// What the source says and what the user says, which may not contradict each other.
+///
+/// # Errors
+/// [`Error::Usage`] if they do.
+fn agreed<T: PartialEq + std::fmt::Debug>(flag: &str, asked: Option<T>, stated: Option<T>) -> Result<Option<T>> {
+    match (asked, stated) {
+        (Some(a), Some(s)) if a != s => {
+            Err(Error::Usage(format!("{flag} {a:?}: the bank was fitted with {s:?}; leave the flag out")))
+        }
+        (asked, stated) => Ok(stated.or(asked)),
+    }
+}
+
+/// A configuration whose numbers come from a file; where flags gave some of them, it is these that are wrong.
+fn checked(source: &str, config: Config, asked: &Asked) -> Result<Config> {
+    let fail = |what: String| Error::Weights(vec![format!("{source}: {what}")]);
+    let flags = asked.layers.is_some() || asked.size.is_some() || asked.reweight.is_some();
+    config.check().map_err(|e| if flags { e } else { fail(e.to_string()) })?;
+    match [config.neighbors, config.reweight].into_iter().find(|n| *n > MAX_NEIGHBORS) {
+        Some(n) => Err(fail(format!("asks for {n} neighbours, {MAX_NEIGHBORS} at most can be had"))),
+        None => Ok(config),
+    }
+}

@@ -1,0 +1,97 @@
+//! Pieces of amazon-science/patchcore-inspection: the dictionary `patchcore_params.pkl` and the rows of `nnscorer_search_index.faiss`.
+
+use super::{Asked, Foreign, UNCHECKED, agreed, checked, network, stages};
+use crate::error::{Error, Result};
+use crate::methods::patchcore::{Config, Preset};
+use crate::tensor::Tensor;
+use crate::weights::Weights;
+use crate::weights::pth::values::Value;
+
+/// The dictionary, and what messages call its file.
+struct Params<'a> {
+    value: &'a Value,
+    file: &'a str,
+}
+
+impl Params<'_> {
+    fn fail(&self, what: &str) -> Error {
+        Error::Weights(vec![format!("{}: {what}", self.file)])
+    }
+
+    /// The entry of that name, as `read` sees it; `what` is wanted.
+    fn get<'v, T>(&'v self, name: &str, what: &str, read: impl Fn(&'v Value) -> Option<T>) -> Result<T> {
+        let value = self.value.get(name).ok_or_else(|| self.fail(&format!("{name} is missing")))?;
+        read(value).ok_or_else(|| self.fail(&format!("{name} is not {what}")))
+    }
+
+    fn number(&self, name: &str) -> Result<usize> {
+        self.get(name, "a whole number", Value::number)
+    }
+}
+
+/// The bank `[m, d]` of an index with the choices in `params`, the dictionary of `file`; `origin` is kept in the model.
+///
+/// # Errors
+/// [`Error::Weights`] for an entry that is missing or of no meaning here, [`Error::Usage`] where a flag is needed or contradicts.
+pub fn official(params: &Value, file: &str, bank: Tensor, origin: String, asked: &Asked) -> Result<Foreign> {
+    let p = Params { value: params, file };
+    let config = choices(&p)?;
+    let name = p.get("backbone.name", "a text", Value::text)?;
+    let backbone = asked.backbone.clone().map_or_else(|| network(file, name), Ok)?;
+    agreed("--layers", asked.layers.as_ref(), Some(&config.layers))?;
+    agreed("--size", asked.size, Some(config.size))?;
+    if asked.reweight.is_some() {
+        let what = "--reweight: the official implementation does not re-weight; leave the flag out";
+        return Err(Error::Usage(what.into()));
+    }
+    let mut notes = vec![UNCHECKED.to_string()];
+    if config.neighbors > 1 && asked.neighbors.is_none() {
+        notes.push(format!(
+            "the model says {} neighbours, as it was evaluated after its fit; the official program, reading it again, takes 1: \
+             --neighbors 1 gives those scores",
+            config.neighbors
+        ));
+    }
+    let resize = resize(file, config.size, asked)?;
+    let config = Config { resize, neighbors: asked.neighbors.unwrap_or(config.neighbors), ..config };
+    config.check()?;
+    let (source, part) = (file.to_string(), Weights::default());
+    Ok(Foreign { config, backbone, thresholds: [None; 2], notes, source, origin, bank, part })
+}
+
+/// What the dictionary says, with any edge before the crop: that is not in it.
+fn choices(p: &Params) -> Result<Config> {
+    let square = |v: &Value| match v.items()?.iter().map(Value::number).collect::<Option<Vec<_>>>()?.as_slice() {
+        [3, h, w] if h == w => Some(*h),
+        _ => None,
+    };
+    let size = p.get("input_shape", "a square of three channels, (3, s, s)", square)?;
+    let what = "a list of layer1 to layer4: no others can be read here";
+    if p.number("patchstride")? != 1 {
+        return Err(p.fail("patchstride is not 1: banks of every n-th place cannot be used"));
+    }
+    let config = Config {
+        layers: p.get("layers_to_extract_from", what, stages)?,
+        patch: p.number("patchsize")?,
+        pretrain_dim: p.number("pretrain_embed_dimension")?,
+        target_dim: p.number("target_embed_dimension")?,
+        neighbors: p.number("anomaly_scorer_num_nn")?,
+        size,
+        resize: size,
+        ratio: 1.0,
+        ..Config::new(Preset::Official)
+    };
+    checked(p.file, config, &Asked::default())
+}
+
+/// The edge before the crop: as asked, else as the official program's examples have it.
+fn resize(file: &str, size: usize, asked: &Asked) -> Result<usize> {
+    match (asked.resize, size) {
+        (Some(resize), _) => Ok(resize),
+        (None, 224) => Ok(256),
+        (None, 320) => Ok(366),
+        (None, _) => Err(Error::Usage(format!(
+            "{file}: the crop is {size} and the edge before it is not stated: give --resize, as it was when the bank was fitted"
+        ))),
+    }
+}

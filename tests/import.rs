@@ -1,0 +1,223 @@
+//! `lupe patchcore import`: a bank that was fitted here scores the same after a way through the others' files, and files of the real
+//! packages give what those packages give.
+
+mod common;
+
+use common::foreign::{V, checkpoint, fixture, folder, index, layers, params, pickled};
+use common::hash;
+use common::parts::{data_set, patchcore, spoiled};
+use common::program::{Bench, done, no_gpu, refused, text};
+use common::vectors::close;
+use lupe::methods::patchcore::model::Model;
+use lupe::models;
+use lupe::tensor::Tensor;
+use lupe::weights::{faiss, safetensors};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn import(source: &Path, model: &Path) -> Command {
+    let mut command = patchcore(&["import"]);
+    command.arg(source).arg("-o").arg(model);
+    command
+}
+
+fn read(model: &Path) -> Model {
+    Model::from_bytes(&fs::read(model).unwrap(), "").unwrap()
+}
+
+/// Results of a run, and what it says on stderr.
+fn run(command: &str, model: &Path, data: &Path, out: &Path, more: &[&str]) -> (Vec<Value>, String) {
+    let mut run = patchcore(&[command]);
+    let run = run.arg(model).arg(data).arg("-o").arg(out).arg("--maps=npy").args(more).output().unwrap();
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let lines = fs::read_to_string(out.join("results.ndjson")).unwrap();
+    (lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect(), text(&run.stderr))
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// The weights of resnet18 by the hash rule, as a file.
+fn hashed_resnet18(b: &Bench) -> PathBuf {
+    let named = hash::full(&models::find("resnet18").unwrap().net);
+    let tensors: Vec<(String, &Tensor)> = named.iter().map(|(k, t)| (k.clone(), &**t)).collect();
+    b.write("resnet18.safetensors", &safetensors::write(&tensors).unwrap())
+}
+
+/// Scores, places and maps of both models are the same bits; the imported one has no limit and gives no verdict.
+fn agree(b: &Bench, fitted: &Path, imported: &Path, data: &Path) {
+    let (own, theirs) = (read(fitted), read(imported));
+    assert!(own.bank == theirs.bank && own.geometry == theirs.geometry);
+    assert!(theirs.pictures.is_empty() && theirs.sources.is_empty() && theirs.limit().is_none());
+    for command in ["predict", "eval"] {
+        let data = if command == "predict" { data.join("test") } else { data.to_path_buf() };
+        let (first, second) = (b.path("first"), b.path("second"));
+        let (one, _) = run(command, fitted, &data, &first, &[]);
+        let (two, said) = run(command, imported, &data, &second, &["--masks"]);
+        assert_eq!(one.len(), 5);
+        for (a, b) in one.iter().zip(&two) {
+            assert!(a["score"].is_f64() && a["above"].is_boolean(), "{a}");
+            assert!(["path", "score", "peak", "crop"].iter().all(|k| a[k] == b[k]), "{a} and {b}");
+            assert!(b["limit"].is_null() && b["above"].is_null(), "{b}");
+            let map = format!("maps/{}.npy", a["path"].as_str().unwrap().trim_end_matches(".png"));
+            assert!(fs::read(first.join(&map)).unwrap() == fs::read(second.join(&map)).unwrap(), "{map}");
+        }
+        assert!(said.contains("no limit, so no masks are written") && !second.join("masks").exists(), "{said}");
+        assert!(said.contains("is not known, so none is left out") == (command == "eval"), "{said}");
+    }
+    let metrics = ["first", "second"].map(|f| json(&b.path(f).join("metrics.json")));
+    for part in ["image", "pixel", "pixel_full", "by_defect"] {
+        assert!(metrics[0][part] == metrics[1][part] && !metrics[0][part].is_null(), "{part}");
+    }
+    assert!(metrics[0]["model"].get("origin").is_none() && metrics[1]["model"]["limit"].is_null());
+    assert_eq!(metrics[1]["model"]["origin"].as_str(), theirs.origin.as_deref());
+    assert_eq!(metrics[1]["counts"]["train"], 0);
+}
+
+#[test]
+fn an_official_model_scores_as_the_fit_it_was_taken_from() {
+    if no_gpu() {
+        return;
+    }
+    let b = Bench::new();
+    let (data, fitted, source, imported) = (b.path("data"), b.path("m.lupe"), b.path("saved"), b.path("i.lupe"));
+    data_set(&data, 6, 72, 72);
+    let words = ["fit", "--size", "64", "--resize", "72", "--neighbors", "2"];
+    done(patchcore(&words).arg(&data).arg("-o").arg(&fitted));
+    let bank = read(&fitted).bank;
+    let params = common::foreign::with(params(64), "anomaly_scorer_num_nn", V::Int(2));
+    folder(&source, "", &pickled(&params), &index(&bank.data, 1024));
+    let words = ["--backbone", "resnet50_thin", "--resize", "72"];
+    let said = done(import(&source, &imported).args(words));
+    for want in ["official implementation's nnscorer", "shorter edge 72, centre crop 64", "limit     none"] {
+        assert!(said.contains(want), "{want}: {said}");
+    }
+    agree(&b, &fitted, &imported, &data);
+    // Twice the same bytes, no path of this machine in them, and without the backbone a third of them.
+    let (again, bare) = (b.path("again.lupe"), b.path("bare.lupe"));
+    let facts = done(import(&source, &again).args(words).arg("--json"));
+    let facts: Value = serde_json::from_str(&facts).unwrap();
+    assert_eq!(
+        (&facts["bank"], &facts["limit"], &facts["config"]["neighbors"]),
+        (&bank.shape.dim(0).into(), &Value::Null, &2.into())
+    );
+    let bytes = fs::read(&imported).unwrap();
+    assert!(fs::read(&again).unwrap() == bytes);
+    assert!(!String::from_utf8_lossy(&bytes).contains(b.dir.path().to_str().unwrap()), "an absolute path in the model");
+    done(import(&source, &bare).args(words).arg("--no-embed-backbone"));
+    assert!(fs::metadata(&bare).unwrap().len() * 3 < bytes.len() as u64);
+    run("predict", &bare, &data.join("test/good"), &b.path("out"), &[]);
+    // No limit: nothing can be rejected, and that is said before the work.
+    let mut strict = patchcore(&["predict", "--exit-code"]);
+    refused(strict.arg(&imported).arg(&data).arg("-o").arg(b.path("out")), 2, &["has no limit", "--exit-code"]);
+    let words = ["--format", "csv", "--no-heatmaps"];
+    let said =
+        done(patchcore(&["predict"]).arg(&imported).arg(data.join("test")).arg("-o").arg(b.path("csv")).args(words));
+    assert!(said.contains("5 pictures scored; no limit is known"), "{said}");
+    let mut table = csv::Reader::from_path(b.path("csv/results.csv")).unwrap();
+    let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
+    assert!(rows.len() == 5 && rows.iter().all(|r| !r[2].is_empty() && r[3].is_empty() && r[4].is_empty()), "{rows:?}");
+}
+
+#[test]
+fn an_anomalib_bank_scores_as_the_fit_it_was_taken_from() {
+    if no_gpu() {
+        return;
+    }
+    let b = Bench::new();
+    let (data, fitted, imported) = (b.path("data"), b.path("m.lupe"), b.path("i.lupe"));
+    data_set(&data, 6, 72, 72);
+    let words = ["fit", "--preset", "anomalib", "--size", "64", "--layers", "1,3", "--reweight", "4"];
+    done(patchcore(&words).arg(&data).arg("-o").arg(&fitted));
+    let bank = read(&fitted).bank;
+    let stated = [("backbone", V::Text("wide_resnet50_2")), ("layers", layers(&[1, 3])), ("num_neighbors", V::Int(4))];
+    let source = b.write("model.ckpt", &checkpoint(&bank.data, bank.shape.dim(1), &stated));
+    let said = done(import(&source, &imported).args(["--backbone", "resnet50_thin", "--size", "64"]));
+    assert!(said.contains("anomalib's model.ckpt") && said.contains("whole, resized to 64x64"), "{said}");
+    agree(&b, &fitted, &imported, &data);
+    // What the checkpoint does not state is asked for.
+    let source = b.write("bare.ckpt", &checkpoint(&bank.data, bank.shape.dim(1), &[]));
+    let words = ["--backbone", "resnet50_thin", "--size", "64", "--layers", "1,3", "--reweight", "4"];
+    done(import(&source, &b.path("j.lupe")).args(words));
+    assert_eq!(read(&b.path("j.lupe")).config, read(&imported).config);
+}
+
+#[test]
+fn files_that_faiss_and_pickle_wrote() {
+    let b = Bench::new();
+    let rows = hash::tensor("import.bank", [24, 16], 1.0, 0.0);
+    let written = fs::read(fixture("official/nnscorer_search_index.faiss")).unwrap();
+    assert_eq!(written, index(&rows.data, 16), "the layout that is written here is FAISS's");
+    assert_eq!(faiss::read(&written, "").unwrap(), rows);
+    let model = b.path("m.lupe");
+    let words = ["--backbone", "resnet50_thin"];
+    let facts: Value =
+        serde_json::from_str(&done(import(&fixture("official"), &model).args(words).arg("--json"))).unwrap();
+    let imported = read(&model);
+    assert_eq!(*imported.bank, rows);
+    let mut want = json!(imported.config);
+    for (key, value) in [("resize", 256), ("size", 224), ("pretrain_dim", 32), ("target_dim", 16), ("neighbors", 1)] {
+        want[key] = json!(value);
+    }
+    assert_eq!((&facts["config"], &facts["config"]["layers"], &facts["bank"]), (&want, &json!([2, 3]), &json!(24)));
+    if no_gpu() {
+        return;
+    }
+    spoiled(1, 300, 260).0.save(b.path("x.png")).unwrap();
+    let (lines, _) = run("predict", &model, &b.path("x.png"), &b.path("out"), &[]);
+    assert!(lines[0]["score"].as_f64().is_some_and(|s| s.is_finite() && s > 0.0), "{lines:?}");
+}
+
+/// The network's weights go by the hash rule on both sides; the bank is what anomalib's own fit chose.
+#[test]
+fn a_checkpoint_of_anomalib_scores_as_anomalib_does() {
+    if no_gpu() {
+        return;
+    }
+    let b = Bench::new();
+    let (weights, model, out) = (hashed_resnet18(&b), b.path("m.lupe"), b.path("out"));
+    let said = done(import(&fixture("anomalib.ckpt"), &model).arg("--weights").arg(&weights));
+    for want in
+        ["38 rows of 320 values, layers [1, 3] of resnet18", "resized to 64x64", "thresholds 47.4", "not taken over"]
+    {
+        assert!(said.contains(want), "{want}: {said}");
+    }
+    assert_eq!(read(&model).config.reweight, 5);
+    for (n, h, w) in [("e", 72, 80), ("f", 64, 64)] {
+        let chw = hash::image(&format!("import.{n}"), h, w).data;
+        let pixel = |x: u32, y: u32| image::Rgb([0, 1, 2].map(|c| chw[(c * h + y as usize) * w + x as usize] as u8));
+        image::RgbImage::from_fn(w as u32, h as u32, pixel).save(b.path(&format!("{n}.png"))).unwrap();
+        let (lines, _) = run("predict", &model, &b.path(&format!("{n}.png")), &out, &[]);
+        let got = lines[0]["score"].as_f64().unwrap() as f32;
+        close(&format!("score of {n}"), &[got], &expected(&format!("score_{n}")), 1e-4);
+    }
+    let file = fs::read(out.join("maps/f.npy")).unwrap();
+    let map: Vec<f32> = npyz::NpyFile::new(&file[..]).unwrap().into_vec().unwrap();
+    close("map of f", &map, &expected("map_f"), 1e-4);
+}
+
+fn expected(name: &str) -> Vec<f32> {
+    let file = fs::read(fixture("anomalib.expected.safetensors")).unwrap();
+    let file = ::safetensors::SafeTensors::deserialize(&file).unwrap();
+    bytemuck::pod_collect_to_vec(file.tensor(name).unwrap().data())
+}
+
+/// Versions before 2.7 put objects among the hyper-parameters, with tensors in them.
+#[test]
+fn objects_beside_the_bank_have_no_meaning_and_do_no_harm() {
+    let b = Bench::new();
+    let (weights, model, source) = (hashed_resnet18(&b), b.path("m.lupe"), fixture("anomalib_objects.ckpt"));
+    let given = |more: &[&str]| {
+        let mut command = import(&source, &model);
+        command.arg("--weights").arg(&weights).args(more);
+        command
+    };
+    refused(&mut given(&[]), 2, &["anomalib_objects.ckpt", "a pre-processor that it does not describe", "--size"]);
+    done(&mut given(&["--size", "64"]));
+    let imported = read(&model);
+    assert_eq!(*imported.bank, hash::tensor("import.objects", [8, 64], 1.0, 0.0));
+    assert_eq!((imported.config.layers.as_slice(), imported.config.reweight, imported.config.size), (&[1][..], 9, 64));
+}
