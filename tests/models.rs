@@ -87,7 +87,12 @@ fn resnet18_at_224_takes_at_most_25_dispatches() {
     let stages = models::find("resnet18").unwrap().net.features(graph.input("x", [1, 224, 224, 3]), &root);
     let logits = classifier(stages.feature, &root);
     let plan = pollster::block_on(Plan::new(gpu(), &graph, &[logits], &Store::new(), Options::default())).unwrap();
-    assert!(plan.dispatches() <= 25, "{} dispatches: {:#?}", plan.dispatches(), plan.facts().map(|f| &f.kernel).collect::<Vec<_>>());
+    assert!(
+        plan.dispatches() <= 25,
+        "{} dispatches: {:#?}",
+        plan.dispatches(),
+        plan.facts().map(|f| &f.kernel).collect::<Vec<_>>()
+    );
     println!("{} dispatches, {} bytes", plan.dispatches(), plan.bytes());
 }
 

@@ -189,7 +189,9 @@ fn hold(recipe: &Recipe) -> Result<Lowered, TestCaseError> {
     let want = graph.eval(&outputs, &given).expect("recipes make no wrong shape");
     let ids: Vec<usize> = outputs.iter().map(Var::id).collect();
     let caps = caps::adapters()[recipe.adapter];
-    let pick = |op: &dyn Op, _: &[Shape], _: Shape, kernels: &[Kernel]| (recipe.pick.wrapping_mul(format!("{op:?}").len())) % kernels.len();
+    let pick = |op: &dyn Op, _: &[Shape], _: Shape, kernels: &[Kernel]| {
+        (recipe.pick.wrapping_mul(format!("{op:?}").len())) % kernels.len()
+    };
     let nodes = graph.nodes().expect("no error");
     let lowered = lower(nodes.clone(), &ids, &caps, &pick).expect("every op has a portable kernel");
     consistent(&lowered, &caps)?;

@@ -44,12 +44,12 @@ fn gpu() -> Gpu {
 /// Convolution, pooling, the planted op, convolution; what `verify` finds there, and how many dispatches it compared.
 fn looked(wrong: bool, choices: Choices) -> (Option<lupe::engine::verify::Difference>, usize) {
     let graph = Graph::new();
-    let noise = |shape: [usize; 4], seed: usize| Tensor::from_fn(shape, |i| ((i * 7919 + seed) % 97) as f32 / 48.0 - 1.0);
-    let window = lupe::ops::conv::Window { stride: [1, 1], pad: 1.into(), dilation: [1, 1], groups: 1 };
+    let noise =
+        |shape: [usize; 4], seed: usize| Tensor::from_fn(shape, |i| ((i * 7919 + seed) % 97) as f32 / 48.0 - 1.0);
     let weight = |name: &str, seed| graph.weight(name, noise([8, 8, 3, 3], seed).into());
     let x = graph.input("x", [1, 9, 9, 8]);
-    let y = x.conv2d(weight("first.weight", 1), window).avg_pool(3, 1, 1, true);
-    let y = y.apply(Planted { wrong }, &[y]).conv2d(weight("last.weight", 5), window);
+    let y = x.conv2d(weight("first.weight", 1), 1, 1).avg_pool(3, 1, 1, true);
+    let y = y.apply(Planted { wrong }, &[y]).conv2d(weight("last.weight", 5), 1, 1);
     let mut compared = 0;
     let options = Options { choices, ..Options::default() };
     let input = noise([1, 9, 9, 8], 3);
@@ -143,9 +143,11 @@ fn shaders_are_written_whole() {
     assert!(named == files - 1 && named > 200, "{named} of {files}");
     assert_eq!(ops.len(), lupe::ops::cases().len(), "every op: {ops:?}");
     for start in ["matmul_gemm_wx16", "conv_software_lanes8u", "knn_scan_"] {
-        assert!(fs::read_dir(bench.path("wgsl")).unwrap().any(|f| {
-            f.unwrap().file_name().to_str().unwrap().starts_with(start)
-        }));
+        assert!(
+            fs::read_dir(bench.path("wgsl"))
+                .unwrap()
+                .any(|f| { f.unwrap().file_name().to_str().unwrap().starts_with(start) })
+        );
     }
 }
 

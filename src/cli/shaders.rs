@@ -25,7 +25,8 @@ pub fn run(session: &Session, args: &Shaders) -> Result<()> {
     folder(&args.dump)?;
     let mut list = csv::Writer::from_writer(vec![]);
     let wrong = |e: csv::Error| Error::Output(format!("the list cannot be written: {e}"));
-    list.write_record(["file", "op", "adapters", "workgroup", "shared_bytes", "subgroup", "unchecked"]).map_err(wrong)?;
+    list.write_record(["file", "op", "adapters", "workgroup", "shared_bytes", "subgroup", "unchecked"])
+        .map_err(wrong)?;
     for (file, s) in &sources {
         write(&args.dump.join(file), s.text.as_bytes())?;
         let n = &s.kernel.needs;
@@ -66,7 +67,8 @@ fn collect(
     let y = op.infer(x).map_err(Error::Shape)?;
     for kernel in op.kernels(x, y, caps) {
         for (i, pack) in &kernel.packs {
-            collect(name, &**pack, &[x[*i]], (adapter, caps), found)?;
+            let packed = x.get(*i..=*i).unwrap_or_default();
+            collect(name, &**pack, packed, (adapter, caps), found)?;
         }
         let text = kernel.source()?;
         let file = file(&kernel.label(), &text, found);

@@ -97,12 +97,7 @@ fn images_fit(kernel: &Kernel, x: &[Shape], y: Shape, caps: &Caps) -> bool {
 pub type Pick<'p> = &'p dyn Fn(&dyn Op, &[Shape], Shape, &[Kernel]) -> usize;
 
 /// Fuses, picks a candidate for every live node and settles all forms.
-pub fn lower(
-    nodes: Vec<Node>,
-    outputs: &[usize],
-    caps: &Caps,
-    pick: Pick<'_>,
-) -> Result<Lowered> {
+pub fn lower(nodes: Vec<Node>, outputs: &[usize], caps: &Caps, pick: Pick<'_>) -> Result<Lowered> {
     let nodes = fuse(nodes, outputs);
     let live = live(&nodes, outputs);
     let mut lowering = Lowering { caps, pick, out: Lowered::default() };

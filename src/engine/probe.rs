@@ -62,7 +62,9 @@ fn alone(gpu: &Gpu, op: &Rc<dyn Op>, number: usize, inputs: &[&Tensor]) -> Resul
     let mut nodes: Vec<_> = shapes.iter().map(|&s| node(Source::Input, vec![], s, "x")).collect();
     nodes.push(node(Source::Op(op.clone()), (0..shapes.len()).collect(), shape, "op"));
     let name = format!("{op:?}");
-    let pick = |asked: &dyn Op, _: &[Shape], _: Shape, _: &[super::Kernel]| if format!("{asked:?}") == name { number } else { 0 };
+    let pick = |asked: &dyn Op, _: &[Shape], _: Shape, _: &[super::Kernel]| {
+        if format!("{asked:?}") == name { number } else { 0 }
+    };
     lower(nodes, &[shapes.len()], &gpu.caps, &pick)
 }
 

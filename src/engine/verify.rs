@@ -1,7 +1,7 @@
 //! A plan and the references side by side: the first dispatch that differs.
 
-use super::graph::{Graph, Op, Var};
 use super::gpu::Gpu;
+use super::graph::{Graph, Op, Var};
 use super::lower::{Lowered, Origin, lower};
 use super::plan::{Fact, Options, Plan, Store, runtime_steps};
 use super::shader::Kernel;
