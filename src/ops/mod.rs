@@ -15,7 +15,7 @@ macro_rules! ops {
     };
 }
 
-ops! { argmax, blur, conv, convert, coreset, knn, layout, map, matmul, norm, pack, patch, pool, reduce, resize, softmax }
+ops! { argmax, blur, ceiling, conv, convert, coreset, knn, layout, map, matmul, norm, pack, patch, pool, reduce, resize, softmax }
 
 /// Whether `a` (value, index) comes before `b` where the largest is wanted: NaN is larger than all, ties go to the lower index.
 /// `shaders/lib/better.wgsl` on the device.
