@@ -44,6 +44,13 @@ pub struct Row {
     pub shared: u32,
 }
 
+/// Spills, fills included, and threads in `…, 1 threads, 2 loops, 0:0 spills:fills`.
+fn mali(line: &str) -> Option<(u64, u64)> {
+    let before = |word: &str| line.split_once(word)?.0.rsplit(", ").next().map(str::trim);
+    let (spills, fills) = before("spills:fills")?.split_once(':')?;
+    Some((spills.parse::<u64>().ok()? + fills.parse::<u64>().ok()?, before("threads")?.parse().ok()?))
+}
+
 impl Row {
     /// The figures of `told`; `aside` is what the driver wrote to stderr meanwhile.
     ///
@@ -72,16 +79,9 @@ impl Row {
                 (Some(registers), figure("SLM Size")?, Some(warps.min(12)))
             }
             Vendor::Arm => {
-                let before = |word: &str| {
-                    let (text, _) = aside.split_once(word)?;
-                    text.rsplit(", ").next().map(str::trim)
-                };
-                let spills = before("spills:fills").and_then(|s| s.split_once(':'));
-                let number = |s: &str| s.parse::<u64>().ok();
-                let spills = spills.and_then(|(s, f)| Some(number(s)? + number(f)?));
-                let threads = before("threads").and_then(number);
                 let unknown = || format!("{}: no spills and threads in what the driver wrote: {aside}", told.kernel);
-                (None, spills.ok_or_else(unknown)?, Some(threads.ok_or_else(unknown)?))
+                let (spills, threads) = mali(aside).ok_or_else(unknown)?;
+                (None, spills, Some(threads))
             }
         };
         let density = told.density.map(|d| (d * 1000.0).round() / 1000.0);

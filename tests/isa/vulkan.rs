@@ -203,38 +203,58 @@ impl Device {
     }
 }
 
-/// The device, whether it is robust, and whether subgroups vary: the features that wgpu turns on and that change code.
+/// Features that wgpu turns on and that change code, as far as a device has them.
+struct Features {
+    robust: vk::Bool32,
+    robust2: Option<vk::PhysicalDeviceRobustness2FeaturesEXT<'static>>,
+    vulkan13: Option<vk::PhysicalDeviceVulkan13Features<'static>>,
+}
+
+unsafe fn features(instance: &ash::Instance, physical: vk::PhysicalDevice, robust2: bool, vulkan13: bool) -> Features {
+    let mut has_robust2 = vk::PhysicalDeviceRobustness2FeaturesEXT::default();
+    let mut has13 = vk::PhysicalDeviceVulkan13Features::default();
+    let mut has = vk::PhysicalDeviceFeatures2::default();
+    if robust2 {
+        has = has.push_next(&mut has_robust2);
+    }
+    if vulkan13 {
+        has = has.push_next(&mut has13);
+    }
+    unsafe { instance.get_physical_device_features2(physical, &mut has) };
+    let robust = has.features.robust_buffer_access;
+    let wanted = vk::PhysicalDeviceRobustness2FeaturesEXT {
+        robust_buffer_access2: has_robust2.robust_buffer_access2,
+        robust_image_access2: has_robust2.robust_image_access2,
+        ..Default::default()
+    };
+    let wanted13 = vk::PhysicalDeviceVulkan13Features {
+        robust_image_access: has13.robust_image_access,
+        subgroup_size_control: has13.subgroup_size_control,
+        ..Default::default()
+    };
+    Features { robust, robust2: robust2.then_some(wanted), vulkan13: vulkan13.then_some(wanted13) }
+}
+
+/// The device, whether it is robust, and whether subgroups vary.
 unsafe fn create(
     instance: &ash::Instance,
     physical: vk::PhysicalDevice,
     api: u32,
 ) -> Result<(ash::Device, bool, bool), String> {
+    const TELLS: &CStr = ash::khr::pipeline_executable_properties::NAME;
+    const ROBUST: &CStr = ash::ext::robustness2::NAME;
     let fault = |e: vk::Result| format!("the device does not open: {e}");
     unsafe {
         let offered = instance.enumerate_device_extension_properties(physical).map_err(fault)?;
-        let offers = |name: &CStr| offered.iter().any(|e| e.extension_name_as_c_str() == Ok(name));
-        if !offers(ash::khr::pipeline_executable_properties::NAME) {
+        let offers = |name: &&CStr| offered.iter().any(|e| e.extension_name_as_c_str() == Ok(*name));
+        if !offers(&TELLS) {
             return Err("the driver does not tell what it makes of shaders".into());
         }
-        let mut names = vec![ash::khr::pipeline_executable_properties::NAME.as_ptr()];
-        let (mut has_robust, mut has13) = (vk::PhysicalDeviceRobustness2FeaturesEXT::default(), Default::default());
-        let mut has = vk::PhysicalDeviceFeatures2::default();
-        if offers(ash::ext::robustness2::NAME) {
-            names.push(ash::ext::robustness2::NAME.as_ptr());
-            has = has.push_next(&mut has_robust);
-        }
-        if api >= vk::API_VERSION_1_3 {
-            has = has.push_next(&mut has13);
-        }
-        instance.get_physical_device_features2(physical, &mut has);
-        let core = vk::PhysicalDeviceFeatures::default().robust_buffer_access(has.features.robust_buffer_access == 1);
-        let has13: vk::PhysicalDeviceVulkan13Features = has13;
-        let mut robust = vk::PhysicalDeviceRobustness2FeaturesEXT::default()
-            .robust_buffer_access2(has_robust.robust_buffer_access2 == 1)
-            .robust_image_access2(has_robust.robust_image_access2 == 1);
-        let mut vulkan13 = vk::PhysicalDeviceVulkan13Features::default()
-            .robust_image_access(has13.robust_image_access == 1)
-            .subgroup_size_control(has13.subgroup_size_control == 1);
+        let names: Vec<_> = [TELLS, ROBUST].into_iter().filter(offers).map(CStr::as_ptr).collect();
+        let mut features = features(instance, physical, offers(&ROBUST), api >= vk::API_VERSION_1_3);
+        let robust = features.robust2.is_some_and(|f| f.robust_buffer_access2 == 1);
+        let varying = features.vulkan13.is_some_and(|f| f.subgroup_size_control == 1);
+        let core = vk::PhysicalDeviceFeatures { robust_buffer_access: features.robust, ..Default::default() };
         let mut told =
             vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR::default().pipeline_executable_info(true);
         let queues = [vk::DeviceQueueCreateInfo::default().queue_family_index(0).queue_priorities(&[1.0])];
@@ -243,13 +263,13 @@ unsafe fn create(
             .enabled_extension_names(&names)
             .enabled_features(&core)
             .push_next(&mut told);
-        if names.len() > 1 {
-            info = info.push_next(&mut robust);
+        if let Some(robust2) = &mut features.robust2 {
+            info = info.push_next(robust2);
         }
-        if api >= vk::API_VERSION_1_3 {
-            info = info.push_next(&mut vulkan13);
+        if let Some(vulkan13) = &mut features.vulkan13 {
+            info = info.push_next(vulkan13);
         }
         let device = instance.create_device(physical, &info, None).map_err(fault)?;
-        Ok((device, has_robust.robust_buffer_access2 == 1, has13.subgroup_size_control == 1))
+        Ok((device, robust, varying))
     }
 }
