@@ -1,7 +1,6 @@
 //! The networks: functions that build graphs.
 
 pub mod resnet;
-pub mod stand_in;
 
 use crate::data::{ChannelOrder, Preprocess};
 use crate::ops::Pad;

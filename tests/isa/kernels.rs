@@ -4,7 +4,7 @@
 use lupe::engine::lower::lower;
 use lupe::engine::{Caps, Graph, Kernel, Var};
 use lupe::ops::knn::Metric;
-use lupe::tensor::Tensor;
+use lupe::tensor::{Shape, Tensor};
 use std::sync::Arc;
 
 /// One candidate; the same text stands once, however many lists it is in.
@@ -109,7 +109,7 @@ fn offered(caps: &Caps, build: Build) -> Vec<(&'static str, Vec<Kernel>)> {
     let graph = Graph::new();
     let output = build(&graph).id();
     let found = std::cell::RefCell::new(vec![]);
-    let keep = |op: &dyn lupe::engine::Op, kernels: &[Kernel]| {
+    let keep = |op: &dyn lupe::engine::Op, _: &[Shape], _: Shape, kernels: &[Kernel]| {
         let debug = format!("{op:?}");
         if let Some((_, op)) = OPS.iter().find(|(start, _)| debug.starts_with(start)) {
             found.borrow_mut().push((*op, kernels.to_vec()));

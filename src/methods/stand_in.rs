@@ -1,9 +1,9 @@
 //! Weights that stand in where a network is measured or checked and none are given: times do not depend on values, and references
 //! take any.
 
-use super::resnet::{self, ResNet};
 use crate::engine::graph::{Node, Source};
 use crate::engine::{Asked, Graph, Named, Scope};
+use crate::models::resnet::{self, ResNet};
 use crate::tensor::Tensor;
 use crate::weights::Weights;
 
