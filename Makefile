@@ -30,10 +30,13 @@ isa: ## What real GPUs' compilers make of the kernels, printed and put into benc
 isa-record: ## As isa, and records the figures that later runs are held to
 	$(CARGO) test --locked --test isa -- --write --record
 
+fuzz: ## Fuzzes what reads files, MINUTES (20) for each container; needs cargo-fuzz
+	tests/fuzz/run.sh $(or $(MINUTES),20)
+
 lint: ## Formatting, clippy and documentation, warnings as errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 
-.PHONY: help demo test test-full bench isa isa-record lint
+.PHONY: help demo test test-full bench isa isa-record lint fuzz
 .DEFAULT_GOAL := help
