@@ -72,7 +72,7 @@ fn aurocs(weights: &Weights) -> [f64; 2] {
     let config = Config { crop: false, ..Config::new(Preset::Official) };
     let (geometry, preprocess) = (config.geometry(EMBEDDED, weights).unwrap(), config.preprocess(EMBEDDED));
     let projection = Arc::new(random::projection(&config, 8 * geometry.places(), geometry.dim).unwrap());
-    let options = EmbedOptions { taps: vec![], batch: 4, limit_memory: None };
+    let options = EmbedOptions { taps: vec![], batch: 4, ..EmbedOptions::default() };
     let network = (EMBEDDED, weights);
     let embedder = pollster::block_on(extractor(gpu, network, &config, Some(projection), &options)).unwrap();
     let inputs: Vec<Tensor> = parts.iter().map(|p| preprocess.apply(&p.picture).unwrap()).collect();

@@ -12,7 +12,7 @@ use lupe::tensor::Tensor;
 use lupe::weights::Weights;
 
 fn options(batch: usize) -> EmbedOptions {
-    EmbedOptions { taps: vec![Tap::Layer(2), Tap::Pool], batch, limit_memory: None }
+    EmbedOptions { taps: vec![Tap::Layer(2), Tap::Pool], batch, ..EmbedOptions::default() }
 }
 
 fn embedder<'g>(gpu: &'g Gpu, options: &EmbedOptions) -> Result<Embedder<'g>, Error> {

@@ -138,7 +138,7 @@ fn patch_vectors(vectors: &Vectors, model: &models::Model, weights: &Named, x: &
     let weights = Weights::from_tensors(weights.iter().map(|(k, t)| (k.clone(), (**t).clone())));
     for (preset, tag) in [(Preset::Official, "official_1024"), (Preset::Anomalib, "anomalib")] {
         let config = Config { size: 64, ..Config::new(preset) };
-        let options = EmbedOptions { taps: vec![], batch: 1, limit_memory: None };
+        let options = EmbedOptions { taps: vec![], batch: 1, ..EmbedOptions::default() };
         let embedder = pollster::block_on(extractor(gpu(), (model, &weights), &config, None, &options)).unwrap();
         let rows = pollster::block_on(embedder.run(std::slice::from_ref(x))).unwrap().remove(0).remove(0);
         let ninth: Vec<f32> = rows.data.chunks(rows.shape.last()).step_by(9).flatten().copied().collect();

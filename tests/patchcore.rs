@@ -81,7 +81,7 @@ fn hazelnut(preset: Preset) -> Option<Fitted> {
     let test = [files(&root.join("test/good")), files(&root.join("test/colour"))].concat();
     let n = train.len() * geometry.places();
     let projection = random::projection(&config, n, geometry.dim).map(Arc::new);
-    let options = EmbedOptions { taps: vec![], batch: 4, limit_memory: None };
+    let options = EmbedOptions { taps: vec![], batch: 4, ..EmbedOptions::default() };
     let embedder = pollster::block_on(extractor(gpu(), (model, &weights), &config, projection, &options)).unwrap();
     let prep = config.preprocess(model);
     let rows = |path: &PathBuf| {

@@ -33,6 +33,9 @@ pub struct Global {
     /// More about what happens; twice for details
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// The default kernels, whatever `lupe tune` wrote
+    #[arg(long, global = true)]
+    pub deterministic: bool,
     /// Device memory to use at most, as in 512M or 2G
     #[arg(long, global = true, value_name = "SIZE", value_parser = bytes)]
     pub limit_memory: Option<u64>,
@@ -61,6 +64,11 @@ pub enum Command {
         after_help = "Examples:\n  lupe profile resnet18\n  lupe profile part.lupe part.png --html profile.html --trace trace.json\n  lupe profile resnet50_thin --by op --device 0"
     )]
     Profile(Profile),
+    /// Times the candidates of every node on this adapter and keeps the fastest for later runs
+    #[command(
+        after_help = "Examples:\n  lupe tune resnet18\n  lupe tune part.lupe --repeats 50\n\nScores stay the same to the bit: only kernels that add up in the default's order are taken, unless --fast."
+    )]
+    Tune(Tune),
     /// Shows what a run of a network consists of: dispatches, forms, slots, FLOPs
     #[command(after_help = "Examples:\n  lupe plan resnet18\n  lupe plan part.lupe --json")]
     Plan(PlanArgs),
@@ -127,6 +135,18 @@ pub struct Profile {
     /// The last run as a trace for Perfetto or Chrome
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Tune {
+    #[command(flatten)]
+    pub subject: subject::Named,
+    /// Runs of every candidate, after one to warm up
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub repeats: u16,
+    /// Also kernels that add up in another order: results may differ in the last bits, and say so
+    #[arg(long)]
+    pub fast: bool,
 }
 
 /// What a row of a profile is.

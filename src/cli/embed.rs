@@ -47,6 +47,7 @@ fn features(session: &Session, args: &Embed, model: &Model, weights: &Weights) -
         taps: args.tap.clone(),
         batch: usize::from(args.batch).min(args.pictures.len()),
         limit_memory: session.limit_memory(&gpu),
+        choices: session.choices(&gpu),
     };
     let size = [first.shape.dim(1), first.shape.dim(2)];
     let embedder = pollster::block_on(Embedder::new(&gpu, model, weights, size, &options))?;

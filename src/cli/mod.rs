@@ -18,6 +18,8 @@ mod progress;
 mod session;
 mod shaders;
 mod subject;
+mod tune;
+mod tuning;
 mod verify;
 mod weights;
 
@@ -59,6 +61,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Patchcore(args) => patchcore::run(&session, args),
         Command::Weights(args) => weights::run(&session, args),
         Command::Profile(args) => profile::run(&session, args),
+        Command::Tune(args) => tune::run(&session, args),
         Command::Plan(args) => plan::run(&session, args),
         Command::Verify(args) => verify::run(&session, args),
         Command::Shaders(args) => shaders::run(&session, args),

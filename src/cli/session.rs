@@ -3,8 +3,9 @@
 use super::args::Global;
 use super::output;
 use super::progress::Progress;
+use super::tuning;
 use crate::engine::gpu::{AdapterInfo, Kind, adapters};
-use crate::engine::{Choice, Family, Gpu};
+use crate::engine::{Choice, Choices, Family, Gpu};
 use crate::error::{Error, Result};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use log::{LevelFilter, Log, Metadata, Record};
@@ -18,6 +19,7 @@ pub struct Session {
     /// Results as JSON.
     pub json: bool,
     quiet: bool,
+    deterministic: bool,
     stop: Arc<AtomicBool>,
     watched: AtomicBool,
     left: Arc<Mutex<String>>,
@@ -37,6 +39,7 @@ impl Session {
             limit_memory: global.limit_memory,
             json: global.json,
             quiet: global.quiet,
+            deterministic: global.deterministic,
             stop: Arc::default(),
             watched: AtomicBool::default(),
             left: Arc::new(Mutex::new("nothing was written".into())),
@@ -71,6 +74,11 @@ impl Session {
     /// Device memory to use at most: what was asked for, else on drivers that run on the processor what the system has free.
     pub fn limit_memory(&self, gpu: &Gpu) -> Option<u64> {
         self.limit_memory.or_else(|| if gpu.info.kind == Kind::Cpu { free_memory() } else { None })
+    }
+
+    /// Which candidates plans take: what `lupe tune` wrote for this adapter and driver, unless `--deterministic`.
+    pub fn choices(&self, gpu: &Gpu) -> Choices {
+        if self.deterministic { Choices::First } else { tuning::choices(self, gpu) }
     }
 
     /// From here on an interrupt is an answer that [`Session::go_on`] gives. Where the work is too busy to ask within

@@ -1,5 +1,6 @@
 //! From graph nodes to steps: a candidate for every node, packing nodes and convert nodes put in, forms settled. No GPU call here.
 
+use super::choices::key;
 use super::form::{Caps, Form, Geometry};
 use super::fuse::fuse;
 use super::graph::{Node, Op, Source, live};
@@ -52,6 +53,8 @@ pub struct Step {
     pub label: String,
     /// Floating-point operations, by the shapes before packing.
     pub flops: u64,
+    /// What it is, its batch aside.
+    pub key: String,
     /// Whether it packs or converts for another step and is no node of the graph.
     pub helper: bool,
 }
@@ -156,9 +159,9 @@ impl Lowering<'_> {
                 None => self.helper(pack.clone(), from, packed, &format!("{label} pack"))?,
             };
         }
-        let flops = op.flops(&x, shape);
+        let (flops, key) = (op.flops(&x, shape), key(&*op, &x, shape));
         let output = self.step(op, kernel, inputs, shape, label);
-        self.out.steps.last_mut().into_iter().for_each(|s| s.flops = flops);
+        self.out.steps.last_mut().into_iter().for_each(|s| (s.flops, s.key) = (flops, key.clone()));
         Ok(output)
     }
 
@@ -179,7 +182,16 @@ impl Lowering<'_> {
         let names: Option<Vec<_>> = inputs.iter().map(|&v| self.out.values[v].constant.clone()).collect();
         let constant = names.map(|n| format!("{op:?} {} ({})", kernel.label(), n.join(", ")));
         let output = self.value(shape, kernel.writes, Origin::Step(self.out.steps.len()), constant);
-        self.out.steps.push(Step { op, kernel, inputs, output, label: label.into(), flops: 0, helper: false });
+        self.out.steps.push(Step {
+            op,
+            kernel,
+            inputs,
+            output,
+            label: label.into(),
+            flops: 0,
+            key: String::new(),
+            helper: false,
+        });
         output
     }
 }
@@ -214,7 +226,9 @@ fn settle(from: Lowered, caps: &Caps) -> Result<Lowered> {
                     .map(|(&i, r)| now[i][usize::from(r.1 != Form::Buffer)])
                     .collect();
                 let made = lowering.step(step.op, step.kernel, step.inputs, value.shape, &step.label);
-                lowering.out.steps.last_mut().into_iter().for_each(|s| (s.flops, s.helper) = (step.flops, step.helper));
+                lowering.out.steps.last_mut().into_iter().for_each(|s| {
+                    (s.flops, s.helper, s.key) = (step.flops, step.helper, step.key.clone());
+                });
                 widen(&mut lowering.out.values[made].form, image[v]);
                 made
             }

@@ -90,6 +90,8 @@ pub struct Kernel {
     pub groups: [u32; 3],
     /// What it needs of the adapter.
     pub needs: Needs,
+    /// Name of the order in which it adds up, where several kernels share one.
+    pub order: Option<&'static str>,
 }
 
 impl Kernel {
@@ -107,6 +109,7 @@ impl Kernel {
             params: vec![],
             groups: [1; 3],
             needs: Needs { invocations, ..Needs::default() },
+            order: None,
         }
     }
 
@@ -180,6 +183,17 @@ impl Kernel {
     pub fn unchecked(mut self) -> Kernel {
         self.unchecked = true;
         self
+    }
+
+    /// Adds up in the order of that name: all candidates of an op that say the same give the same bits.
+    pub fn ordered(mut self, name: &'static str) -> Kernel {
+        self.order = Some(name);
+        self
+    }
+
+    /// The order in which it adds up: one of its own unless it says otherwise.
+    pub fn order(&self) -> String {
+        self.order.map_or_else(|| self.label(), str::to_string)
     }
 
     /// The composed WGSL.

@@ -6,3 +6,4 @@ pub mod profile;
 pub mod roofline;
 pub mod stats;
 pub mod trace;
+pub mod tune;

@@ -1,6 +1,6 @@
 //! Features of pictures: any stage of a network, in batches as large as the device takes.
 
-use crate::engine::{Asked, Gpu, Graph, Named, Options, Plan, Problem, Scope, Store, Var};
+use crate::engine::{Asked, Choices, Gpu, Graph, Named, Options, Plan, Problem, Scope, Store, Var};
 use crate::error::{Error, Result};
 use crate::models::resnet::Stages;
 use crate::models::{self, Model};
@@ -43,7 +43,7 @@ impl fmt::Display for Tap {
 }
 
 /// What to extract, and how much at a time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct EmbedOptions {
     /// Places in the network.
     pub taps: Vec<Tap>,
@@ -51,6 +51,8 @@ pub struct EmbedOptions {
     pub batch: usize,
     /// Bytes of device memory that may be used.
     pub limit_memory: Option<u64>,
+    /// Which candidate a node gets.
+    pub choices: Choices,
 }
 
 /// A network ready to turn pictures of one size into features.
@@ -94,8 +96,8 @@ impl<'g> Embedder<'g> {
     ) -> Result<Embedder<'g>> {
         check(model, weights)?;
         let store = Store::new();
-        let limit = options.limit_memory;
-        let plan = async |n: usize| plan(gpu, model, weights.tensors(), [n, h, w, 3], limit, &store, head).await;
+        let planning = Options { limit_memory: options.limit_memory, choices: options.choices.clone() };
+        let plan = async |n: usize| plan(gpu, model, weights.tensors(), [n, h, w, 3], &planning, &store, head).await;
         let one = plan(1).await?;
         let mut batch = options.batch.max(1);
         while batch > 1 {
@@ -216,12 +218,12 @@ async fn plan<'g>(
     model: &Model,
     named: &Named,
     shape: [usize; 4],
-    limit_memory: Option<u64>,
+    options: &Options,
     store: &Store,
     head: &Head<'_>,
 ) -> Result<Plan<'g>> {
     let (graph, asked) = (Graph::new(), Asked::default());
     let stages = model.net.features(graph.input("picture", shape), &Scope::new(&graph, named, &asked));
     let outputs = head(&graph, &stages);
-    Plan::new(gpu, &graph, &outputs, store, Options { limit_memory, ..Options::default() }).await
+    Plan::new(gpu, &graph, &outputs, store, options.clone()).await
 }

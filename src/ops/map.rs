@@ -88,7 +88,7 @@ const WG: usize = 256;
 fn kernel(op: &'static str, inputs: usize, len: usize, width: usize) -> Kernel {
     let kernel = Kernel::new(shader!("map"), inputs, WG as u32).set("OP", op).param("len", len / width);
     let kernel = if width == 4 { fours(kernel) } else { kernel };
-    kernel.flat_groups((len / width).div_ceil(WG))
+    kernel.ordered("element").flat_groups((len / width).div_ceil(WG))
 }
 
 impl Unary {

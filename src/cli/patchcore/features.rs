@@ -65,7 +65,8 @@ impl<'g> Extractor<'g> {
         projection: Option<Arc<Tensor>>,
         batch: u16,
     ) -> Result<Extractor<'g>> {
-        let options = EmbedOptions { taps: vec![], batch: batch.into(), limit_memory: session.limit_memory(gpu) };
+        let (limit_memory, choices) = (session.limit_memory(gpu), session.choices(gpu));
+        let options = EmbedOptions { taps: vec![], batch: batch.into(), limit_memory, choices };
         let embedder = pollster::block_on(extractor(gpu, network, config, projection, &options))?;
         Ok(Extractor { embedder, preprocess: config.preprocess(network.0) })
     }

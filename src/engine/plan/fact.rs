@@ -10,6 +10,8 @@ use crate::tensor::Shape;
 pub struct Fact {
     /// Path of the weights, or name of the op.
     pub label: String,
+    /// What it is, its batch aside: op and shapes.
+    pub key: String,
     /// Name of the op, as in `conv2d`.
     pub op: String,
     /// File of the shader, without extension.
@@ -39,6 +41,7 @@ impl Fact {
         let elements = inputs.iter().map(Shape::len).sum::<usize>() + value.shape.len();
         Fact {
             label: step.label.clone(),
+            key: step.key.clone(),
             op: op_name(&*step.op),
             shader: step.kernel.shader.name,
             kernel: step.kernel.label(),

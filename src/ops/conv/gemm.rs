@@ -39,6 +39,7 @@ fn kernel(conv: &Conv2d, s: &Sizes, tile: Tile) -> Kernel {
         .groups(s.co.div_ceil(wx * tn), pixels.div_ceil(wy * tm), 1)
         .iterations(s.kh * s.kw * (1 + ci4.div_ceil(tk / 4) * (1 + tk / tu)))
         .shared((4 * tk * (wy * tm + wx * tn)) as u32)
+        .ordered("gemm")
         .unchecked();
     conv.epilogue(conv.window_params(kernel, s), Form::Buffer, ["residual4", "residual4_none"])
 }

@@ -39,6 +39,7 @@ fn kernel(conv: &Conv2d, s: &Sizes, lanes: u32, tm: usize, tn: usize, pack: Pack
         .param("pixels", pixels)
         .groups(pixels.div_ceil(lanes as usize * tn), s.co.div_ceil(tm), 1)
         .iterations(s.kh * s.kw * s.ci.div_ceil(4))
+        .ordered("software")
         .subgroup(lanes);
     let form = Form::Image { pad: 0 };
     conv.epilogue(conv.window_params(kernel, s), form, ["residual_image", "residual_image_none"])

@@ -86,6 +86,7 @@ impl Scan {
                 .groups(q.div_ceil(lanes_of * tn), m.div_ceil(split), 1)
                 .iterations(split / 32 * (d.div_ceil(4) + 33))
                 .shared(4 * 32 * tn as u32 * lanes)
+                .ordered("software")
                 .subgroup(lanes);
             self.common(kernel, sizes)
         };
@@ -110,6 +111,7 @@ impl Scan {
                 .groups(m.div_ceil(split), q.div_ceil(wy * tm), 1)
                 .iterations(split.div_ceil(columns) * (1 + k4.div_ceil(tk / 4) * (1 + tk / tu) + columns))
                 .shared((4 * (tk * (wy * tm + wx * tn) + 4 * wx * wy * tm)) as u32)
+                .ordered("gemm")
                 .unchecked(); // multiply-adds are 0.80 of the inner loop with checks on navi21, 0.93 without
             self.common(kernel, sizes)
         };

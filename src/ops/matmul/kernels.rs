@@ -32,6 +32,7 @@ pub fn software(op: &Matmul, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
             .param("n", s.n)
             .groups(rows.div_ceil(lanes as usize * tn), s.n.div_ceil(tm), 1)
             .iterations(s.k.div_ceil(4))
+            .ordered("software")
             .subgroup(lanes);
         epilogue(kernel, [op.bias, op.add, op.relu], image, ["residual_image", "residual_image_none"])
     };
@@ -66,6 +67,7 @@ fn tile(op: &Matmul, s: &Sizes, tile: Tile) -> Kernel {
         .groups(s.n.div_ceil(wx * tn), s.m.div_ceil(wy * tm), s.batch)
         .iterations(k4.div_ceil(tk / 4) * (1 + tk / tu))
         .shared((4 * tk * (wy * tm + wx * tn)) as u32)
+        .ordered("gemm")
         .unchecked();
     epilogue(kernel, [op.bias, op.add, op.relu], Form::Buffer, ["residual4", "residual4_none"])
 }
