@@ -3,3 +3,4 @@
 pub mod embed;
 pub mod metrics;
 pub mod patchcore;
+pub mod self_test;
