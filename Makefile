@@ -24,10 +24,16 @@ bench: ## Times whole networks, selection and nearest neighbours on the device t
 	@.ci/setup
 	$(CARGO) bench --locked --profile dev --bench models --bench patchcore
 
+isa: ## What real GPUs' compilers make of the kernels, printed and put into benches/RESULTS.md
+	$(CARGO) test --locked --test isa -- --write
+
+isa-record: ## As isa, and records the figures that later runs are held to
+	$(CARGO) test --locked --test isa -- --write --record
+
 lint: ## Formatting, clippy and documentation, warnings as errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 
-.PHONY: help demo test test-full bench lint
+.PHONY: help demo test test-full bench isa isa-record lint
 .DEFAULT_GOAL := help

@@ -26,6 +26,7 @@ pub mod cli;
 pub mod data;
 pub mod engine;
 pub mod error;
+pub mod measure;
 pub mod methods;
 pub mod models;
 pub mod ops;

@@ -59,6 +59,11 @@ pub enum Command {
         after_help = "Examples:\n  lupe weights inspect resnet18.safetensors\n  lupe weights convert resnet18.pth resnet18.safetensors"
     )]
     Weights(Weights),
+    /// Times every dispatch of a network or a fitted model, against what the adapter can do
+    #[command(
+        after_help = "Examples:\n  lupe profile resnet18\n  lupe profile part.lupe part.png --html profile.html --trace trace.json\n  lupe profile resnet50_thin --by op --device 0"
+    )]
+    Profile(Profile),
     /// Shows what a run of a network consists of: dispatches, forms, slots, FLOPs
     #[command(after_help = "Examples:\n  lupe plan resnet18\n  lupe plan part.lupe --json")]
     Plan(PlanArgs),
@@ -125,6 +130,37 @@ pub struct Embed {
     /// Output: .safetensors, .npy (one tap) or .json; without it a summary is printed
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Profile {
+    #[command(flatten)]
+    pub subject: subject::Named,
+    /// The picture to look at [default: noise, and no decoding]
+    pub picture: Option<PathBuf>,
+    /// Runs that are timed, after one to warm up
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub repeats: u16,
+    /// Rows of the table
+    #[arg(long, value_enum, default_value = "node")]
+    pub by: By,
+    /// All of it as one page with a roofline and sortable tables
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// The last run as a trace for Perfetto or Chrome
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+}
+
+/// What a row of a profile is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum By {
+    /// A dispatch
+    Node,
+    /// All dispatches of an op
+    Op,
+    /// All dispatches of a shader
+    Shader,
 }
 
 #[derive(Debug, Args)]

@@ -13,6 +13,7 @@ mod network;
 mod output;
 mod patchcore;
 mod plan;
+mod profile;
 mod progress;
 mod session;
 mod shaders;
@@ -62,6 +63,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Embed(args) => embed::run(&session, args),
         Command::Patchcore(args) => patchcore::run(&session, args),
         Command::Weights(args) => weights::run(&session, args),
+        Command::Profile(args) => profile::run(&session, args),
         Command::Plan(args) => plan::run(&session, args),
         Command::Verify(args) => verify::run(&session, args),
         Command::Shaders(args) => shaders::run(&session, args),

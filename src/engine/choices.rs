@@ -12,7 +12,7 @@ pub enum Choices {
     /// The first of every list.
     #[default]
     First,
-    /// The first whose label contains this text, else the first.
+    /// The one of this label, else the first whose label contains this text, else the first.
     Named(String),
     /// Labels by node key ([`key`]); a node that is not listed, or whose label is gone, gets the first.
     Table(Arc<BTreeMap<String, String>>),
@@ -23,7 +23,10 @@ impl Choices {
     pub fn pick(&self, op: &dyn Op, x: &[Shape], y: Shape, kernels: &[Kernel]) -> usize {
         let at = match self {
             Choices::First => None,
-            Choices::Named(text) => kernels.iter().position(|k| k.label().contains(text.as_str())),
+            Choices::Named(text) => {
+                let exact = kernels.iter().position(|k| k.label() == *text);
+                exact.or_else(|| kernels.iter().position(|k| k.label().contains(text.as_str())))
+            }
             Choices::Table(labels) => {
                 labels.get(&key(op, x, y)).and_then(|label| kernels.iter().position(|k| k.label() == *label))
             }

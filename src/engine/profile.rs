@@ -1,4 +1,4 @@
-//! Timestamps around every step of a run.
+//! Clocks: timestamps around every step of a run, and the host's where the adapter has none.
 
 use super::gpu::Gpu;
 use crate::error::Result;
@@ -9,6 +9,20 @@ pub(crate) struct Ticks {
     resolved: wgpu::Buffer,
     staging: wgpu::Buffer,
     steps: usize,
+}
+
+/// The host's clock.
+pub(crate) struct Stopwatch(std::time::Instant);
+
+impl Stopwatch {
+    pub(crate) fn start() -> Stopwatch {
+        Stopwatch(std::time::Instant::now())
+    }
+
+    /// Nanoseconds since the start.
+    pub(crate) fn ns(&self) -> f64 {
+        self.0.elapsed().as_secs_f64() * 1e9
+    }
 }
 
 /// Steps per query set: 4,096 queries are what WebGPU promises.
@@ -54,12 +68,13 @@ impl Ticks {
         encoder.copy_buffer_to_buffer(&self.resolved, 0, &self.staging, 0, self.staging.size());
     }
 
-    /// Nanoseconds of every step.
-    pub(crate) fn read(&self, gpu: &Gpu) -> Result<Vec<f64>> {
+    /// Begin, since the first step's, and duration of every step in nanoseconds.
+    pub(crate) fn read(&self, gpu: &Gpu) -> Result<Vec<[f64; 2]>> {
         let words = gpu.read(&self.staging)?;
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(bytemuck::cast_slice::<f32, u8>(&words));
         let period = f64::from(gpu.queue.get_timestamp_period());
-        let ns = |pair: &[u64]| pair[1].saturating_sub(pair[0]) as f64 * period;
+        let first = ticks.first().copied().unwrap_or(0);
+        let ns = |t: &[u64]| [t[0].saturating_sub(first), t[1].saturating_sub(t[0])].map(|t| t as f64 * period);
         Ok(ticks.chunks_exact(2).take(self.steps).map(ns).collect())
     }
 }

@@ -17,7 +17,7 @@ macro_rules! ops {
     };
 }
 
-ops! { argmax, blur, conv, convert, coreset, knn, layout, map, matmul, norm, pack, patch, pool, reduce, resize, softmax }
+ops! { argmax, blur, ceiling, conv, convert, coreset, knn, layout, map, matmul, norm, pack, patch, pool, reduce, resize, softmax }
 
 /// Whether `a` (value, index) comes before `b` where the largest is wanted: NaN is larger than all, ties go to the lower index.
 /// `shaders/lib/better.wgsl` on the device.
@@ -190,22 +190,28 @@ pub(crate) fn row_kernels(shader: &'static Shader, x: Shape, passes: usize, caps
     lanes.map(kernel).into()
 }
 
-/// Workgroup (x, y), outputs per invocation (rows, columns), k per step.
-pub(crate) type Tile = [usize; 5];
+/// Workgroup (x, y), outputs per invocation (rows, columns), k per step, steps of k that are written out.
+pub(crate) type Tile = [usize; 6];
 
 /// Tiles of the shared-memory kernels, best guess first, for products of so many outputs a picture.
 ///
-/// Share of multiply-adds in the inner loop of matmul, by the vendors' compilers (Mesa 25.0.7; convolution is within 0.07):
-/// 8x8, step 16: navi21 0.93, Ampere 0.88, Adreno 740 0.90, but Intel dg2 0.33 with 101 spills and Mali G610 0.22, spilled;
-/// 4x8, step 8: navi21 0.79, Ampere 0.70, Adreno 0.75, dg2 0.67 and Mali 0.55, without a spill on dg2.
+/// What compilers make of each on eight chips stands in benches/RESULTS.md, and tests/isa holds it: 8x8 is densest wherever its 64
+/// sums fit in registers. Intel has 128 of them, so few that four steps of k at once spill. Arm has 64, where 4x4 does not spill.
 pub(crate) fn gemm_tiles(caps: &Caps, outputs: usize) -> Vec<Tile> {
     const INTEL: u32 = 0x8086;
     const ARM: u32 = 0x13b5;
-    let mut tiles = vec![[16, 16, 8, 8, 16], [8, 8, 8, 8, 8], [8, 8, 8, 4, 8], [8, 8, 4, 8, 8]];
-    if matches!(caps.vendor, INTEL | ARM) {
+    let steps = if caps.vendor == INTEL { 1 } else { 4 };
+    let mut tiles = vec![[16, 16, 8, 8, 16, steps], [8, 8, 8, 8, 16, 1], [8, 8, 8, 4, 16, 4], [8, 8, 4, 4, 16, 4]];
+    if caps.vendor == ARM {
         tiles.reverse();
     } else if outputs < 512 * 512 {
         tiles.rotate_left(2); // small products want more workgroups
     }
     tiles
+}
+
+/// The kernel with the constants that a tile overwrites.
+pub(crate) fn tiled(kernel: Kernel, tile: Tile) -> Kernel {
+    let names = ["WX", "WY", "TM", "TN", "TK", "TU"];
+    names.into_iter().zip(tile).fold(kernel, |kernel, (name, value)| kernel.set(name, format!("{value}u")))
 }

@@ -16,6 +16,7 @@ use super::form::{Form, Geometry};
 use super::gpu::{Gpu, Pipeline, Resource};
 use super::graph::{Graph, Op, Var};
 use super::lower::{Lowered, Origin, lower};
+use super::profile::{Stopwatch, Ticks};
 use super::shader::Kernel;
 use super::slots::{Lifetime, assign_slots};
 use crate::error::{Error, Result};
@@ -51,6 +52,21 @@ pub struct Timed {
     pub outputs: Vec<Tensor>,
     /// Nanoseconds of every dispatch, in the order of [`Plan::facts`].
     pub ns: Vec<f64>,
+    /// When each began, since the first did.
+    pub begins: Vec<f64>,
+}
+
+/// One run as it always is, with what its parts take, in nanoseconds of the host's clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts {
+    /// Inputs to the device.
+    pub upload: f64,
+    /// All dispatches in one pass, submitted and waited for.
+    pub compute: f64,
+    /// Outputs to the host.
+    pub read_back: f64,
+    /// The pass alone by the device's clock, where it has one.
+    pub pass: Option<f64>,
 }
 
 /// Which slot kind a value belongs to: buffers are shared by size, images only within one geometry.
@@ -197,10 +213,15 @@ impl<'g> Plan<'g> {
         let device = &self.gpu.device;
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         if !self.gpu.timestamps() {
-            let ns = self.steps.iter().map(|step| self.alone(step)).collect::<Result<Vec<f64>>>()?;
-            return Ok(Timed { outputs: self.finish(encoder)?, ns });
+            let (watch, mut begins, mut ns) = (Stopwatch::start(), vec![], vec![]);
+            for step in &self.steps {
+                begins.push(watch.ns());
+                self.alone(step)?;
+                ns.push(watch.ns() - begins.last().copied().unwrap_or(0.0));
+            }
+            return Ok(Timed { outputs: self.finish(encoder)?, ns, begins });
         }
-        let ticks = super::profile::Ticks::new(self.gpu, self.steps.len());
+        let ticks = Ticks::new(self.gpu, self.steps.len());
         for (k, step) in self.steps.iter().enumerate() {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: Some(&step.fact.label),
@@ -209,7 +230,9 @@ impl<'g> Plan<'g> {
             step.record(&mut pass);
         }
         ticks.resolve(&mut encoder);
-        Ok(Timed { outputs: self.finish(encoder)?, ns: ticks.read(self.gpu)? })
+        let outputs = self.finish(encoder)?;
+        let (begins, ns) = ticks.read(self.gpu)?.into_iter().map(|[begin, ns]| (begin, ns)).unzip();
+        Ok(Timed { outputs, ns, begins })
     }
 
     /// Runs step by step and gives `each` the number and the value of every dispatch, until it says no.
@@ -232,14 +255,47 @@ impl<'g> Plan<'g> {
         Ok(())
     }
 
-    /// One dispatch in a submission of its own: the host's nanoseconds until it is done.
-    fn alone(&self, step: &Ready) -> Result<f64> {
-        let start = std::time::Instant::now();
+    /// Runs once part by part, each waited for.
+    ///
+    /// # Errors
+    /// As [`Plan::run`].
+    pub async fn run_in_parts(&self, inputs: &[&Tensor]) -> Result<(Vec<Tensor>, Parts)> {
+        let device = &self.gpu.device;
+        let ticks = self.gpu.timestamps().then(|| Ticks::new(self.gpu, 1));
+        let watch = Stopwatch::start();
+        self.upload(inputs)?;
+        self.gpu.queue.submit([]);
+        self.gpu.wait()?;
+        let upload = watch.ns();
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        {
+            let timestamp_writes = ticks.as_ref().map(|t| t.writes(0));
+            let mut pass =
+                encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("run"), timestamp_writes });
+            self.steps.iter().for_each(|step| step.record(&mut pass));
+        }
+        self.gpu.queue.submit([encoder.finish()]);
+        self.gpu.wait()?;
+        let compute = watch.ns() - upload;
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        if let Some(ticks) = &ticks {
+            ticks.resolve(&mut encoder);
+        }
+        let outputs = self.finish(encoder)?;
+        let read_back = watch.ns() - upload - compute;
+        let pass = match &ticks {
+            Some(ticks) => ticks.read(self.gpu)?.first().map(|t| t[1]),
+            None => None,
+        };
+        Ok((outputs, Parts { upload, compute, read_back, pass }))
+    }
+
+    /// One dispatch in a submission of its own, waited for.
+    fn alone(&self, step: &Ready) -> Result<()> {
         let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         step.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
         self.gpu.queue.submit([encoder.finish()]);
-        self.gpu.wait()?;
-        Ok(start.elapsed().as_secs_f64() * 1e9)
+        self.gpu.wait()
     }
 
     fn upload(&self, inputs: &[&Tensor]) -> Result<()> {

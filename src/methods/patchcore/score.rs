@@ -99,6 +99,16 @@ impl<'g> Scorer<'g> {
         Ok(Scored { score, nearest, map: map.reshape([h, w]) })
     }
 
+    /// The plan that scores the places of a picture.
+    pub fn plan(&self) -> &Plan<'g> {
+        &self.plan
+    }
+
+    /// Inputs of [`Scorer::plan`] for patch vectors `[places, d]`, no row of the bank left out.
+    pub fn inputs(&self, queries: &Tensor) -> Vec<Tensor> {
+        vec![queries.clone(), Tensor::zeros([queries.shape.dim(0), 2])]
+    }
+
     fn row(&self, i: usize) -> Tensor {
         let d = self.bank.shape.last();
         Tensor::new([1, d], self.bank.data[i * d..][..d].to_vec())

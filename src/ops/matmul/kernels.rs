@@ -2,7 +2,7 @@
 
 use super::{Matmul, Sizes};
 use crate::engine::{Caps, Form, Kernel};
-use crate::ops::{Tile, epilogue, gemm_tiles};
+use crate::ops::{Tile, epilogue, gemm_tiles, tiled};
 use crate::ops::pack::{PackMatrix, PackSoftware};
 use crate::shader;
 
@@ -47,11 +47,9 @@ pub fn gemm(op: &Matmul, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     tiles.into_iter().map(|t| tile(op, s, t)).collect()
 }
 
-fn tile(op: &Matmul, s: &Sizes, [wx, wy, tm, tn, tk]: Tile) -> Kernel {
-    let mut kernel = Kernel::new(shader!("matmul_gemm"), 2, (wx * wy) as u32);
-    for (name, value) in ["WX", "WY", "TM", "TN", "TK"].into_iter().zip([wx, wy, tm, tn, tk]) {
-        kernel = kernel.set(name, format!("{value}u"));
-    }
+fn tile(op: &Matmul, s: &Sizes, tile: Tile) -> Kernel {
+    let [wx, wy, tm, tn, tk, tu] = tile;
+    let mut kernel = tiled(Kernel::new(shader!("matmul_gemm"), 2, (wx * wy) as u32), tile);
     if op.transpose_a || !s.k.is_multiple_of(4) {
         kernel = kernel.pack(0, PackMatrix { transposed: op.transpose_a });
     }
@@ -64,10 +62,9 @@ fn tile(op: &Matmul, s: &Sizes, [wx, wy, tm, tn, tk]: Tile) -> Kernel {
         .param("n4", s.n / 4)
         .param("k", s.k)
         .param("k4", k4)
-        .param("a_batch4", s.m * k4)
         .param("b_batch4", if s.b_batched { s.k * s.n / 4 } else { 0 })
         .groups(s.n.div_ceil(wx * tn), s.m.div_ceil(wy * tm), s.batch)
-        .iterations(k4.div_ceil(tk / 4) * (1 + tk / 4))
+        .iterations(k4.div_ceil(tk / 4) * (1 + tk / tu))
         .shared((4 * tk * (wy * tm + wx * tn)) as u32)
         .unchecked();
     epilogue(kernel, [op.bias, op.add, op.relu], Form::Buffer, ["residual4", "residual4_none"])

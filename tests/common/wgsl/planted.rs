@@ -116,6 +116,7 @@ fn loops_that_nothing_bounds_are_told() {
         "for (var i = 0u; i < p.len; i += p.len) {",
         "for (var i = 9u; i > p.len; i++) {",
         "for (var i = 0u; i != p.len; i++) {",
+        "for (var i = p.len; i >= 3u; i -= 4u) {",
         "var n = p.len; for (var i = 0u; i < n; i++) { n += 1u;",
         "var i = 0u; while s[i] < 1.0 { i++;",
         "var i = 0u; loop { if i > p.len { break; }",
@@ -123,6 +124,11 @@ fn loops_that_nothing_bounds_are_told() {
         has(&edited("for (var i = 0u; i < p.len; i++) {", wrong), "is not bounded");
     }
     has(&edited("i < p.len; i++) {", "i < p.len; i++) { // unroll"), "not a constant expression: p.len");
+}
+
+#[test]
+fn loops_that_count_down_without_wrapping_are_right() {
+    assert_eq!(edited("for (var i = 0u; i < p.len; i++) {", "for (var i = p.len; i >= 4u; i -= 4u) {"), "");
 }
 
 #[test]

@@ -124,6 +124,10 @@ impl Counted<'_> {
                 Some(constant(self.module, self.function, bound).is_none_or(|trips| trips > 32))
             }
             (BinaryOperator::Greater, BinaryOperator::Divide) if by > 1 => Some(false),
+            // A step of no more than the bound never goes below zero, which would be a huge number.
+            (BinaryOperator::GreaterEqual, BinaryOperator::Subtract) if by > 0 => {
+                constant(self.module, self.function, bound).filter(|&bound| bound >= by).map(|_| true)
+            }
             _ => None,
         }
     }

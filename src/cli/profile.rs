@@ -1,0 +1,219 @@
+//! `lupe profile`: what every dispatch takes, against what the adapter can do.
+
+use super::args::Profile as Args;
+use super::output::{print, write};
+use super::session::{Session, describe};
+use super::subject::Subject;
+use crate::engine::gpu::Gpu;
+use crate::engine::{Asked, Graph, Options, Plan, Store};
+use crate::error::Result;
+use crate::measure::ceilings::{self, Ceiling, Ceilings};
+use crate::measure::html::{Head, page};
+use crate::measure::profile::{Profile, Row, Stage, profile, together};
+use crate::measure::stats::percentile;
+use crate::measure::{roofline, trace};
+use crate::methods::patchcore::score::Scorer;
+use crate::tensor::Tensor;
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::{Value, json};
+use std::time::Instant;
+
+/// All that is shown.
+struct Measured {
+    profile: Profile,
+    ceilings: Ceilings,
+    head: Head,
+    decode: Vec<f64>,
+    clock: &'static str,
+}
+
+/// Runs the command.
+pub fn run(session: &Session, args: &Args) -> Result<()> {
+    let subject = Subject::open(session, &args.subject)?;
+    let (decode, input) = decode(&subject, args)?;
+    session.watch_for_interrupts()?;
+    let gpu = session.gpu()?;
+    let limit = session.limit_memory(&gpu);
+    session.say(&format!("device    {}", describe(&gpu.info)));
+    let ceilings = pollster::block_on(ceilings::measure(&gpu, limit))?;
+    let (graph, asked, store) = (Graph::new(), Asked::default(), Store::new());
+    let start = Instant::now();
+    let outputs = subject.graph(&graph, &asked);
+    let options = Options { limit_memory: limit, ..Options::default() };
+    let plan = pollster::block_on(Plan::new(&gpu, &graph, &outputs, &store, options))?;
+    let planned = start.elapsed();
+    let first = Instant::now();
+    let values = pollster::block_on(plan.run(&[&input]))?;
+    log::info!("planned in {planned:.1?}, first run {:.1?}", first.elapsed());
+    let scorer = scorer(&subject, &gpu, limit)?;
+    let mut stages = vec![Stage { name: "network", plan: &plan, inputs: vec![input] }];
+    if let (Some(scorer), Some(rows)) = (&scorer, values.into_iter().next()) {
+        let [_, places, d] = [rows.shape.dim(0), rows.shape.dim(1), rows.shape.dim(2)];
+        let queries = Tensor::new([places, d], rows.data.into_iter().take(places * d).collect());
+        stages.push(Stage { name: "scoring", plan: scorer.plan(), inputs: scorer.inputs(&queries) });
+    }
+    let bar = session.progress(args.repeats.into(), "profiling");
+    let mut progress = |done| {
+        bar.at(done);
+        session.go_on()
+    };
+    let found = pollster::block_on(profile(&stages, args.repeats.into(), &ceilings, &mut progress));
+    bar.done();
+    let measured = measured(found?, ceilings, decode, &gpu, &subject);
+    show(session, args, &measured, &gpu)
+}
+
+/// Milliseconds of decoding and preprocessing, as often as asked for, and the input; without a picture noise and no times.
+fn decode(subject: &Subject, args: &Args) -> Result<(Vec<f64>, Tensor)> {
+    let Some(picture) = args.picture.as_deref() else { return Ok((vec![], subject.input(None)?)) };
+    let mut times = vec![];
+    let mut input = subject.input(Some(picture))?;
+    for _ in 0..args.repeats {
+        let start = Instant::now();
+        input = subject.input(Some(picture))?;
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok((times, input))
+}
+
+fn scorer<'g>(subject: &Subject, gpu: &'g Gpu, limit: Option<u64>) -> Result<Option<Scorer<'g>>> {
+    let Some(m) = &subject.fitted else { return Ok(None) };
+    pollster::block_on(Scorer::new(gpu, &m.config, &m.geometry, m.bank.clone(), limit)).map(Some)
+}
+
+fn measured(profile: Profile, ceilings: Ceilings, decode: Vec<f64>, gpu: &Gpu, subject: &Subject) -> Measured {
+    let part =
+        |f: fn(&crate::engine::plan::Parts) -> f64| -> Vec<f64> { profile.parts.iter().map(|p| f(p) / 1e6).collect() };
+    let points = |ms: &[f64]| [0.5, 0.95, 0.99].map(|share| percentile(ms, share));
+    let mut latency = vec![
+        ("upload".to_string(), points(&part(|p| p.upload))),
+        ("compute".into(), points(&part(|p| p.compute))),
+        ("read-back".into(), points(&part(|p| p.read_back))),
+        ("in all".into(), points(&part(|p| p.upload + p.compute + p.read_back))),
+    ];
+    if !decode.is_empty() {
+        latency.insert(0, ("decode".into(), points(&decode)));
+    }
+    let clock = if gpu.timestamps() { "device" } else { "host" };
+    let middle = (!decode.is_empty()).then(|| percentile(&decode, 0.5));
+    let input = subject.input.map(|d| d.to_string()).join("x");
+    let mut lines = vec![
+        describe(&gpu.info),
+        format!("input {input}; {} runs after one to warm up; Lupe {}", profile.runs, env!("CARGO_PKG_VERSION")),
+        told("copy", "GB/s", &ceilings.copy),
+        told("arithmetic", "GFLOP/s", &ceilings.arithmetic),
+        format!(
+            "dispatches by themselves {:.0} us, all in one pass {:.0} us ({:.0} %)",
+            profile.sum(),
+            profile.pass(),
+            100.0 * profile.sum() / profile.pass().max(1e-9)
+        ),
+    ];
+    if clock == "host" {
+        lines.push(
+            "this adapter has no timestamps: times are the host's, a submission and its end around every pass".into(),
+        );
+    }
+    let sentence = profile.sentence(middle, &ceilings);
+    let head = Head { title: format!("lupe profile {}", subject.name), lines, sentence, latency };
+    Measured { profile, ceilings, head, decode, clock }
+}
+
+fn told(name: &str, unit: &str, c: &Ceiling) -> String {
+    let noisy = if c.noisy { ", noisy: the machine is busy" } else { "" };
+    format!(
+        "{name} ceiling {:.1} {unit} (median of {} runs, spread {:.0} %{noisy}; {})",
+        c.rate,
+        ceilings::REPEATS,
+        100.0 * c.spread,
+        c.kernel
+    )
+}
+
+fn show(session: &Session, args: &Args, m: &Measured, gpu: &Gpu) -> Result<()> {
+    if let Some(path) = &args.html {
+        write(path, page(&m.profile, &m.ceilings, &m.head).as_bytes())?;
+    }
+    if let Some(path) = &args.trace {
+        write(path, trace::trace(&m.profile, &host(m), &gpu.info.title()).to_string().as_bytes())?;
+    }
+    if session.json {
+        return print(&as_json(m, gpu).to_string());
+    }
+    let by = |name: fn(&Row) -> &str| table(&together(&m.profile.rows, &m.ceilings, name), false);
+    let rows = match args.by {
+        super::args::By::Node => table(&m.profile.rows, true),
+        super::args::By::Op => by(|r| &r.op),
+        super::args::By::Shader => by(|r| &r.shader),
+    };
+    let mut latency = Table::new();
+    latency.load_style(presets::NOTHING).set_header(["ms a run", "p50", "p95", "p99"]);
+    for (name, p) in &m.head.latency {
+        latency.add_row([vec![name.clone()], p.map(|v| format!("{v:.3}")).to_vec()].concat());
+    }
+    print(&format!(
+        "{rows}\n\n{}\n\n{latency}\n\n{}\n{}\n\n{}",
+        roofline::text(&m.profile.rows, &m.ceilings),
+        m.head.title,
+        m.head.lines.join("\n"),
+        m.head.sentence
+    ))
+}
+
+fn table(rows: &[Row], nodes: bool) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let mut header = vec!["", "calls", "us", "p95", "share", "GFLOP/s", "GB/s", "of ceiling", ""];
+    header.extend(if nodes { &["shape", "kernel"][..] } else { &[] });
+    table.set_header(header);
+    for r in rows {
+        let shape: Vec<String> = r.shape.iter().map(usize::to_string).collect();
+        let mut cells = vec![
+            r.node.clone(),
+            r.calls.to_string(),
+            format!("{:.1}", r.us),
+            format!("{:.1}", r.us_p95),
+            format!("{:.1} %", 100.0 * r.share),
+            format!("{:.1}", r.gflops),
+            format!("{:.1}", r.gbs),
+            format!("{:.0} %", 100.0 * r.of_ceiling),
+            r.bound.into(),
+        ];
+        cells.extend(if nodes { vec![shape.join("x"), r.kernel.clone()] } else { vec![] });
+        table.add_row(cells);
+    }
+    for column in table.column_iter_mut().skip(1).take(7) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// The host's parts of the last run, one after the other.
+fn host(m: &Measured) -> Vec<trace::Span> {
+    let Some(p) = m.profile.parts.last() else { return vec![] };
+    let spans = [("upload", p.upload), ("compute", p.compute), ("read-back", p.read_back)];
+    let mut at = -p.upload / 1e3;
+    let span = |(name, ns): (&'static str, f64)| {
+        let begin = at;
+        at += ns / 1e3;
+        (name, begin, ns / 1e3)
+    };
+    let mut all: Vec<trace::Span> = spans.into_iter().map(span).collect();
+    if let Some(ms) = m.decode.last() {
+        all.insert(0, ("decode", -p.upload / 1e3 - ms * 1e3, ms * 1e3));
+    }
+    all
+}
+
+fn as_json(m: &Measured, gpu: &Gpu) -> Value {
+    let by = |name: fn(&Row) -> &str| together(&m.profile.rows, &m.ceilings, name);
+    let latency: serde_json::Map<String, Value> = (m.head.latency.iter())
+        .map(|(name, p)| (name.clone(), json!({"p50": p[0], "p95": p[1], "p99": p[2]})))
+        .collect();
+    json!({
+        "title": m.head.title, "device": gpu.info.title(), "driver": gpu.info.driver, "driver_info": gpu.info.driver_info,
+        "lupe_version": env!("CARGO_PKG_VERSION"), "clock": m.clock, "runs": m.profile.runs, "ceilings": m.ceilings,
+        "rows": m.profile.rows, "by_op": by(|r| &r.op), "by_shader": by(|r| &r.shader), "latency_ms": latency,
+        "sum_us": m.profile.sum(), "pass_us": m.profile.pass(), "sentence": m.head.sentence,
+    })
+}

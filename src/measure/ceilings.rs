@@ -1,0 +1,102 @@
+//! The adapter's ceilings: a copy and multiply-adds, each by the kernel that is fastest here.
+
+use super::stats::{median, spread};
+use crate::engine::{Choices, Family, Gpu, Graph, Options, Plan, Store, Var, probe};
+use crate::error::Result;
+use crate::tensor::{Shape, Tensor};
+use serde::Serialize;
+
+/// Runs that a ceiling comes from.
+pub const REPEATS: usize = 5;
+
+/// Runs that lie further apart than this share of their median make a ceiling noisy.
+pub const NOISY: f64 = 0.15;
+
+/// What is reached at most.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Ceiling {
+    /// Median of the runs, in units a nanosecond: GB/s or GFLOP/s.
+    pub rate: f64,
+    /// How far they lie apart, as a share of the median.
+    pub spread: f64,
+    /// Whether that is too far to rely on.
+    pub noisy: bool,
+    /// The kernel that reached it.
+    pub kernel: String,
+}
+
+/// Both of an adapter.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Ceilings {
+    /// Bytes read and written by a copy, GB/s.
+    pub copy: Ceiling,
+    /// Multiply-adds, counted as two, GFLOP/s.
+    pub arithmetic: Ceiling,
+}
+
+/// The ceiling that these runs of a kernel show.
+pub fn ceiling(kernel: &str, rates: &[f64]) -> Ceiling {
+    let spread = spread(rates);
+    Ceiling { rate: median(rates), spread, noisy: spread > NOISY, kernel: kernel.into() }
+}
+
+/// Measures both, every candidate [`REPEATS`] times after one run to warm up; the best median counts.
+///
+/// # Errors
+/// As [`Plan::new`] and [`Plan::run`].
+pub async fn measure(gpu: &Gpu, limit_memory: Option<u64>) -> Result<Ceilings> {
+    // Larger than caches, and an image of base limits; a processor needs less arithmetic to show what it can.
+    let software = gpu.caps.family == Family::Software;
+    let (height, rounds) = if software { (1024, 128) } else { (2048, 4096) };
+    let copy = best(gpu, limit_memory, Shape::from([1, height, 1024, 16]), &|x| x.copied()).await?;
+    let arithmetic = best(gpu, limit_memory, Shape::from([1 << 18, 4]), &|x| x.burnt(rounds)).await?;
+    Ok(Ceilings { copy, arithmetic })
+}
+
+async fn best(
+    gpu: &Gpu,
+    limit_memory: Option<u64>,
+    shape: Shape,
+    work: &dyn for<'a> Fn(Var<'a>) -> Var<'a>,
+) -> Result<Ceiling> {
+    let graph = Graph::new();
+    let y = work(graph.input("x", shape));
+    let mut found: Option<Ceiling> = None;
+    for label in labels(gpu, &graph, y)? {
+        let options = Options { limit_memory, choices: Choices::Named(label.clone()) };
+        let plan = Plan::new(gpu, &graph, &[y], &Store::new(), options).await?;
+        let x = Tensor::from_fn(shape, |i| (i % 255) as f32 / 256.0);
+        let mut rates = vec![];
+        for _ in 0..=REPEATS {
+            let timed = plan.run_timed(&[&x]).await?;
+            let step = plan.facts().zip(timed.ns).find(|(f, _)| f.kernel == label);
+            rates.extend(step.map(|(f, ns)| if f.flops > 0 { f.flops as f64 / ns } else { f.bytes as f64 / ns }));
+        }
+        let seen = ceiling(&label, rates.get(1..).unwrap_or_default());
+        if found.as_ref().is_none_or(|best| seen.rate > best.rate) {
+            found = Some(seen);
+        }
+    }
+    Ok(found.unwrap_or_else(|| ceiling("none", &[])))
+}
+
+fn labels(gpu: &Gpu, graph: &Graph, y: Var) -> Result<Vec<String>> {
+    use crate::engine::graph::Source;
+    let nodes = graph.nodes()?;
+    let Some(Source::Op(op)) = nodes.get(y.id()).map(|n| n.source.clone()) else { return Ok(vec![]) };
+    probe::labels(gpu, &*op, &[y.shape()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_that_lie_apart_are_called_noisy() {
+        let calm = ceiling("k", &[100.0, 104.0, 98.0, 101.0, 99.0]);
+        assert_eq!((calm.rate, calm.noisy), (100.0, false));
+        assert!(!ceiling("k", &[100.0, 115.0, 101.0, 100.0, 100.0]).noisy);
+        let noisy = ceiling("k", &[100.0, 116.0, 101.0, 100.0, 100.0]);
+        assert!(noisy.noisy && (noisy.spread - 0.16).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,8 @@
+//! Measuring: what an adapter does at most, what every dispatch of a plan takes, and how that is shown.
+
+pub mod ceilings;
+pub mod html;
+pub mod profile;
+pub mod roofline;
+pub mod stats;
+pub mod trace;

@@ -1,0 +1,139 @@
+//! What is compiled: every candidate of the real GPUs' family, of matrix products, convolutions and nearest neighbours, in the order
+//! in which production tries them on the chip.
+
+use lupe::engine::lower::lower;
+use lupe::engine::{Caps, Graph, Kernel, Var};
+use lupe::ops::knn::Metric;
+use lupe::tensor::Tensor;
+use std::sync::Arc;
+
+/// One candidate; the same text stands once, however many lists it is in.
+pub struct Unit {
+    /// Op, and what makes this candidate.
+    pub name: String,
+    pub kernel: Kernel,
+    pub source: String,
+    /// Lists that it is the first of.
+    pub first_of: Vec<&'static str>,
+    /// Whether its figures are recorded: the long run compiles more.
+    pub recorded: bool,
+}
+
+impl Unit {
+    /// Sums that an invocation keeps; 1 where it has no tile.
+    pub fn sums(&self) -> u32 {
+        let constant = |name: &str| self.kernel.set.iter().find(|s| s.0 == name)?.1.trim_end_matches('u').parse().ok();
+        constant("TM").zip(constant("TN")).map_or(1, |(tm, tn): (u32, u32)| tm * tn)
+    }
+}
+
+/// A graph whose nodes' candidates are wanted.
+type Build = fn(&Graph) -> Var<'_>;
+
+/// Lists by name. `large` fills a card; `small` is what a small network's later layers are.
+const LISTS: &[(&str, bool, Build)] = &[
+    ("matmul", true, |g| (input(g, [1024, 1024]).matmul(weight(g, "w", [1024, 1024])) + weight(g, "b", [1024])).relu()),
+    ("matmul small", true, |g| {
+        (input(g, [196, 256]).matmul(weight(g, "w", [256, 512])) + weight(g, "b", [512])).relu()
+    }),
+    ("conv", true, |g| {
+        let x = input(g, [1, 56, 56, 128]);
+        (conv(g, x, [128, 128, 3, 3], 1) + x).relu()
+    }),
+    ("conv small", true, |g| {
+        let x = input(g, [1, 14, 14, 256]);
+        (conv(g, x, [256, 256, 3, 3], 1) + x).relu()
+    }),
+    ("conv first", true, |g| conv(g, input(g, [1, 224, 224, 3]), [64, 3, 7, 7], 2).relu()),
+    ("knn", true, |g| input(g, [784, 384]).knn(&[weight(g, "bank", [16384, 384])], 9, Metric::L2, None)),
+    ("matmul plain", false, |g| input(g, [1024, 1024]).matmul(weight(g, "w", [1024, 1024]))),
+    ("matmul residual", false, |g| {
+        let x = input(g, [1024, 1024]);
+        (x.matmul_t(weight(g, "w", [1024, 1024])) + weight(g, "b", [1024]) + x).relu()
+    }),
+    ("conv plain", false, |g| input(g, [1, 56, 56, 128]).conv2d(weight(g, "w", [128, 128, 1, 1]), 1, 0)),
+    ("conv relu", false, |g| conv(g, input(g, [1, 56, 56, 128]), [128, 128, 3, 3], 1).relu()),
+    ("knn many", false, |g| {
+        let skip = weight(g, "skip", [784, 2]);
+        input(g, [784, 384]).knn(&[weight(g, "bank", [16384, 384])], 30, Metric::Cosine, Some(skip))
+    }),
+];
+
+fn input<const N: usize>(g: &Graph, shape: [usize; N]) -> Var<'_> {
+    g.input("x", shape)
+}
+
+fn weight<'g, const N: usize>(g: &'g Graph, name: &str, shape: [usize; N]) -> Var<'g> {
+    g.weight(name, Arc::new(Tensor::zeros(shape)))
+}
+
+fn conv<'g>(g: &'g Graph, x: Var<'g>, [co, ci, kh, kw]: [usize; 4], stride: usize) -> Var<'g> {
+    x.conv2d(weight(g, "w", [co, ci, kh, kw]), stride, kh / 2) + weight(g, "b", [co])
+}
+
+/// The ops whose candidates are looked at, as `{:?}` begins, and what tables call them.
+const OPS: &[(&str, &str)] = &[
+    ("Matmul", "matmul"),
+    ("Conv2d", "conv"),
+    ("Scan", "knn scan"),
+    ("Merge", "knn merge"),
+    ("Refine", "knn refine"),
+    ("Rank", "knn rank"),
+];
+
+/// The distinct candidates for an adapter, `full`: at every epilogue.
+pub fn units(caps: &Caps, full: bool) -> Vec<Unit> {
+    let mut units: Vec<Unit> = vec![];
+    for &(list, recorded, build) in LISTS.iter().filter(|l| full || l.1) {
+        for (op, kernels) in offered(caps, build) {
+            for (place, kernel) in kernels.into_iter().enumerate() {
+                let source = kernel.source().expect("it composes");
+                let known = units.iter_mut().position(|u| u.source == source && u.kernel.unchecked == kernel.unchecked);
+                let at = known.unwrap_or_else(|| {
+                    let name = if recorded { name(list, op, &kernel) } else { format!("{list}: {}", kernel.label()) };
+                    assert!(units.iter().all(|u| u.name != name), "two candidates are called {name}");
+                    units.push(Unit { name, kernel, source, first_of: vec![], recorded });
+                    units.len() - 1
+                });
+                if place == 0 {
+                    units[at].first_of.push(list);
+                }
+            }
+        }
+    }
+    units
+}
+
+/// Ops of a graph and the candidates that lowering offers for each.
+fn offered(caps: &Caps, build: Build) -> Vec<(&'static str, Vec<Kernel>)> {
+    let graph = Graph::new();
+    let output = build(&graph).id();
+    let found = std::cell::RefCell::new(vec![]);
+    let keep = |op: &dyn lupe::engine::Op, kernels: &[Kernel]| {
+        let debug = format!("{op:?}");
+        if let Some((_, op)) = OPS.iter().find(|(start, _)| debug.starts_with(start)) {
+            found.borrow_mut().push((*op, kernels.to_vec()));
+        }
+        0
+    };
+    lower(graph.nodes().expect("a graph without errors"), &[output], caps, &keep).expect("every op runs");
+    found.into_inner()
+}
+
+/// `conv 8x8 k16 256`: outputs per invocation, step, invocations; other kernels by their shader and the snippets swapped in.
+fn name(list: &str, op: &str, kernel: &Kernel) -> String {
+    let constant = |name: &str| {
+        let value = kernel.set.iter().find(|s| s.0 == name)?;
+        Some(value.1.trim_end_matches('u').to_string())
+    };
+    let extra = if list.starts_with(op) { list } else { op };
+    match (constant("TM"), constant("TN"), constant("TK")) {
+        (Some(tm), Some(tn), Some(tk)) => format!("{extra} {tm}x{tn} k{tk} {}", kernel.needs.invocations),
+        _ => {
+            let swapped = kernel.imports.iter().map(|i| i.1).filter(|i| !i.ends_with("_none"));
+            let size = constant("WG").into_iter().chain(constant("KEEP"));
+            let parts = swapped.map(str::to_string).chain(size);
+            parts.fold(format!("{extra} {}", kernel.shader.name), |name, part| format!("{name} {part}"))
+        }
+    }
+}
