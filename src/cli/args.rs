@@ -1,6 +1,6 @@
 //! What the command line accepts.
 
-use super::patchcore::args::PatchCore;
+use super::patchcore::{self, args::PatchCore};
 use super::subject;
 use crate::methods::embed::Tap;
 use clap::{Args, Parser, Subcommand};
@@ -39,13 +39,16 @@ pub struct Global {
     /// Device memory to use at most, as in 512M or 2G
     #[arg(long, global = true, value_name = "SIZE", value_parser = bytes)]
     pub limit_memory: Option<u64>,
+    /// Keeps the software driver at its own vector width (as LUPE_NO_REEXEC does); never changes a result
+    #[arg(long, global = true)]
+    pub no_reexec: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Lists the adapters and which kernels each will run
-    #[command(after_help = "Example:\n  lupe devices --json")]
-    Devices,
+    #[command(after_help = "Examples:\n  lupe devices --json\n  lupe devices --self-test --device 0")]
+    Devices(Devices),
     /// Turns pictures into features of a network's stages
     #[command(
         after_help = "Examples:\n  lupe embed part.png\n  lupe embed *.jpg --tap layer2 --tap layer3 -o features.safetensors\n  lupe embed part.png --model resnet18 --weights resnet18.safetensors --tap pool -o feature.npy"
@@ -93,6 +96,26 @@ pub enum Command {
         /// A command, or `exit-codes`
         topic: Vec<String>,
     },
+}
+
+impl Command {
+    /// Whether the command opens a device, or tells of them.
+    pub fn needs_device(&self) -> bool {
+        match self {
+            Command::Patchcore(args) => !matches!(args.command, patchcore::args::Command::Import(_)),
+            Command::Weights(_) | Command::Shaders(_) | Command::Help { .. } => false,
+            Command::Devices(_) | Command::Embed(_) | Command::Plan(_) | Command::Verify(_) | Command::Demo { .. } => {
+                true
+            }
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct Devices {
+    /// Compares the kernels of the chosen device with their references instead; ends with code 7 at the first that differs
+    #[arg(long)]
+    pub self_test: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,26 +1,32 @@
 //! `lupe devices`: adapters, and which kernels each will run.
 
+use super::args::Devices;
 use super::output::print;
-use super::session::Session;
+use super::session::{Session, describe};
+use super::width;
 use crate::engine::Family;
 use crate::engine::gpu::AdapterInfo;
 use crate::error::{Error, Result};
+use crate::methods::self_test;
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
 /// Runs the command.
-pub fn run(session: &Session) -> Result<()> {
+pub fn run(session: &Session, args: &Devices) -> Result<()> {
+    if args.self_test {
+        return tested(session);
+    }
     let all = session.adapters();
     if all.is_empty() {
         return Err(Error::Adapter(crate::engine::gpu::NO_ADAPTER.into()));
     }
     if session.json {
-        return print(&Value::from(all.iter().map(as_json).collect::<Vec<_>>()).to_string());
+        return print(&Value::from(all.iter().map(|a| as_json(session, a)).collect::<Vec<_>>()).to_string());
     }
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
-        .set_header(["", "adapter", "kind", "driver", "subgroup", "binding", "image", "shared", "kernels"]);
+        .set_header(["", "adapter", "kind", "driver", "subgroup", "binding", "image", "shared", "kernels", "width"]);
     for a in &all {
         table.add_row([
             a.index.to_string(),
@@ -32,16 +38,31 @@ pub fn run(session: &Session) -> Result<()> {
             a.caps.image_side.to_string(),
             format!("{} KiB", a.caps.shared_bytes >> 10),
             family(a).into(),
+            width(session, a),
         ]);
     }
     print(&table.to_string())
+}
+
+/// Compares the kernels of the chosen device with their references.
+fn tested(session: &Session) -> Result<()> {
+    let gpu = session.gpu()?;
+    let kernels = self_test::run(&gpu, &self_test::cases())?;
+    if session.json {
+        return print(&json!({"name": gpu.info.title(), "width": gpu.info.width, "kernels": kernels}).to_string());
+    }
+    print(&format!("all {kernels} kernels are as their references\ndevice  {}", describe(&gpu.info)))
+}
+
+fn width(session: &Session, a: &AdapterInfo) -> String {
+    a.width.map_or("-".into(), |bits| format!("{bits} bits: {}", width::why(session, a)))
 }
 
 fn family(a: &AdapterInfo) -> &'static str {
     if a.caps.family == Family::Software { "software" } else { "GPU" }
 }
 
-fn as_json(a: &AdapterInfo) -> Value {
+fn as_json(session: &Session, a: &AdapterInfo) -> Value {
     json!({
         "index": a.index,
         "name": a.title(),
@@ -57,5 +78,7 @@ fn as_json(a: &AdapterInfo) -> Value {
         "shared_bytes": a.caps.shared_bytes,
         "invocations": a.caps.invocations,
         "kernels": family(a),
+        "width": a.width,
+        "width_why": a.width.map(|_| width::why(session, a)),
     })
 }

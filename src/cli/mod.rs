@@ -22,6 +22,7 @@ mod tune;
 mod tuning;
 mod verify;
 mod weights;
+mod width;
 
 pub use help::install_panic_hook;
 
@@ -55,8 +56,12 @@ pub fn main() -> u8 {
 
 fn run(cli: &Cli) -> Result<()> {
     let session = Session::new(&cli.global)?;
+    width::settle(&session, &cli.command);
+    if cli.command.needs_device() {
+        output::make_cache();
+    }
     match &cli.command {
-        Command::Devices => devices::run(&session),
+        Command::Devices(args) => devices::run(&session, args),
         Command::Embed(args) => embed::run(&session, args),
         Command::Patchcore(args) => patchcore::run(&session, args),
         Command::Weights(args) => weights::run(&session, args),

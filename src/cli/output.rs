@@ -86,6 +86,14 @@ pub fn folder(path: &Path) -> Result<()> {
     builder().tempfile_in(path).map(drop).map_err(fail)
 }
 
+/// Makes Lupe's cache folder. Where that fails, what would lie there is made again at every start.
+pub fn make_cache() {
+    let made = super::env::cache().map(|path| (fs::create_dir_all(&path), path));
+    if let Some((Err(e), path)) = made {
+        log::debug!("{}: nothing is kept there: {e}", path.display());
+    }
+}
+
 fn in_place(path: &Path, content: &Content) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).open(path)?;
     content(&mut file)?;

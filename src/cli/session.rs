@@ -14,7 +14,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Flags of every command, ready to use.
 pub struct Session {
-    choice: Choice,
+    /// Which device is wanted.
+    pub choice: Choice,
+    /// Whether the program stays as it was started.
+    pub no_reexec: bool,
     limit_memory: Option<u64>,
     /// Results as JSON.
     pub json: bool,
@@ -36,6 +39,7 @@ impl Session {
         let choice = global.device.parse().map_err(|e| Error::Usage(format!("--device: {e:?}")))?;
         Ok(Session {
             choice,
+            no_reexec: global.no_reexec,
             limit_memory: global.limit_memory,
             json: global.json,
             quiet: global.quiet,
@@ -50,6 +54,11 @@ impl Session {
     /// All adapters.
     pub fn adapters(&self) -> Vec<AdapterInfo> {
         pollster::block_on(adapters(super::env::backends().as_deref()))
+    }
+
+    /// The adapters of these backends.
+    pub fn adapters_of(&self, backends: &str) -> Vec<AdapterInfo> {
+        pollster::block_on(adapters(Some(backends)))
     }
 
     /// Whether every device is asked for, where a command can do that.

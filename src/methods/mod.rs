@@ -3,4 +3,5 @@
 pub mod embed;
 pub mod metrics;
 pub mod patchcore;
+pub mod self_test;
 pub mod stand_in;

@@ -4,6 +4,8 @@ use crate::engine::{Caps, Family, Form, Kernel, Op, Shader};
 use crate::tensor::{Shape, Tensor};
 use std::rc::Rc;
 
+mod compare;
+
 macro_rules! ops {
     ($($name:ident),* $(,)?) => {
         $(pub mod $name;)*

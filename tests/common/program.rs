@@ -39,8 +39,24 @@ impl Bench {
     }
 }
 
+/// The binary at the driver's own width, with a cache folder in the build folder. The driver's compiled kernels stay where it keeps
+/// them by itself: tests that call the library share them.
 pub fn lupe() -> Command {
+    let mut command = reexecuting();
+    command.env("LUPE_NO_REEXEC", "1");
+    command
+}
+
+/// As [`lupe`], but free to start itself again.
+pub fn reexecuting() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lupe"));
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"));
+    if let Some(caches) = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home) {
+        if std::env::var_os("MESA_SHADER_CACHE_DIR").is_none() {
+            command.env("MESA_SHADER_CACHE_DIR", caches);
+        }
+    }
+    command.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
     command.env_remove("NODEVICE_SELECT").env_remove("XDG_RUNTIME_DIR");
     command
 }

@@ -2,7 +2,7 @@
 
 use lupe::engine::probe::probe;
 use lupe::engine::{Choice, Gpu};
-use lupe::ops::{Case, Fill};
+use lupe::ops::Case;
 use lupe::tensor::Tensor;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -46,37 +46,10 @@ pub fn check(case: &Case, number: usize, modes: &[bool]) -> Result<(), String> {
         if let Some(first) = got.trespasses.first() {
             return Err(format!("{mode}: {first}"));
         }
-        compare(&got.output, &want, case).map_err(|e| format!("{mode}: {e}"))?;
+        case.compare(&got.output, &want).map_err(|e| format!("{mode}: {e}"))?;
         seen.push(got.output.data.iter().map(|v| if v.is_nan() { u32::MAX } else { v.to_bits() }).collect());
     }
     if seen.windows(2).any(|w| w[0] != w[1]) { Err("production and checked modules disagree".into()) } else { Ok(()) }
-}
-
-/// Normalised mean square error within the case's bound, per row too where outliers are planted; non-finite numbers never lost.
-pub fn compare(got: &Tensor, want: &Tensor, case: &Case) -> Result<(), String> {
-    for (i, (g, w)) in got.data.iter().zip(&want.data).enumerate() {
-        if !w.is_finite() && g.is_finite() {
-            return Err(format!("element {i} is {g}, the reference {w}: a non-finite number was lost"));
-        }
-        if w.is_finite() && !g.is_finite() && case.fill != Fill::NonFinite {
-            return Err(format!("element {i} is {g}, the reference {w}"));
-        }
-    }
-    let rows = if case.fill == Fill::Outliers { want.shape.last().max(1) } else { want.data.len().max(1) };
-    for (row, (g, w)) in got.data.chunks(rows).zip(want.data.chunks(rows)).enumerate() {
-        let error = nmse(g, w);
-        if error > case.bound {
-            return Err(format!("row {row}: normalised error {error:.2e}, allowed {:.0e}", case.bound));
-        }
-    }
-    Ok(())
-}
-
-fn nmse(got: &[f32], want: &[f32]) -> f64 {
-    let finite = || got.iter().zip(want).filter(|(g, w)| g.is_finite() && w.is_finite());
-    let error: f64 = finite().map(|(&g, &w)| (f64::from(g) - f64::from(w)).powi(2)).sum();
-    let power: f64 = finite().map(|(_, &w)| f64::from(w).powi(2)).sum();
-    if error == 0.0 { 0.0 } else { error / power }
 }
 
 /// Which candidates a run of the sweep looks at; the runs that re-execute the binary look at a part.

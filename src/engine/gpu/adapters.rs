@@ -34,6 +34,8 @@ pub struct AdapterInfo {
     pub driver: String,
     /// Version of the driver.
     pub driver_info: String,
+    /// Bits of the vectors that a driver on the processor computes with, where its name says so.
+    pub width: Option<u32>,
     /// Smallest and largest subgroup.
     pub subgroup: (u32, u32),
     /// Bytes of the largest buffer.
@@ -87,20 +89,26 @@ pub async fn adapters(backends: Option<&str>) -> Vec<AdapterInfo> {
     list(backends).await.into_iter().map(|a| a.1).collect()
 }
 
+/// Which of all adapters, numbered as they come, a choice means.
+pub fn choose_of<'a>(choice: &Choice, all: &'a [AdapterInfo]) -> Option<&'a AdapterInfo> {
+    match choice {
+        Choice::Auto => all.iter().min_by_key(|a| (a.backend == "gl", a.kind, a.index)),
+        Choice::Index(i) => all.get(*i),
+        Choice::Name(name) => {
+            let name = name.to_lowercase();
+            all.iter().find(|a| a.title().to_lowercase().contains(&name))
+        }
+    }
+}
+
 pub(super) async fn choose(choice: &Choice, backends: Option<&str>) -> Result<(wgpu::Adapter, AdapterInfo)> {
     let all = list(backends).await;
     if all.is_empty() {
         return Err(Error::Adapter(NO_ADAPTER.into()));
     }
     let names: Vec<String> = all.iter().map(|a| format!("{} {}", a.1.index, a.1.title())).collect();
-    let found = match choice {
-        Choice::Auto => all.into_iter().min_by_key(|a| (a.1.backend == "gl", a.1.kind, a.1.index)),
-        Choice::Index(i) => all.into_iter().nth(*i),
-        Choice::Name(name) => {
-            let name = name.to_lowercase();
-            all.into_iter().find(|a| a.1.title().to_lowercase().contains(&name))
-        }
-    };
+    let infos: Vec<AdapterInfo> = all.iter().map(|a| a.1.clone()).collect();
+    let found = choose_of(choice, &infos).and_then(|wanted| all.into_iter().nth(wanted.index));
     found.ok_or_else(|| Error::Adapter(format!("there is no adapter {choice:?}; there are: {}", names.join(", "))))
 }
 
@@ -149,6 +157,7 @@ fn info(adapter: &wgpu::Adapter, index: usize) -> AdapterInfo {
     AdapterInfo {
         index,
         backend: backend(adapter),
+        width: width(&i.name),
         name: i.name,
         kind,
         driver: i.driver,
@@ -158,5 +167,24 @@ fn info(adapter: &wgpu::Adapter, index: usize) -> AdapterInfo {
         timestamps: f.contains(wgpu::Features::TIMESTAMP_QUERY),
         f16: f.contains(wgpu::Features::SHADER_F16),
         caps,
+    }
+}
+
+/// 256 of `llvmpipe (LLVM 15.0.6, 256 bits)`.
+fn width(name: &str) -> Option<u32> {
+    name.strip_suffix(" bits)")?.rsplit(' ').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::width;
+
+    #[test]
+    fn widths_are_read_from_names() {
+        assert_eq!(width("llvmpipe (LLVM 15.0.6, 256 bits)"), Some(256));
+        assert_eq!(width("llvmpipe (LLVM 19.1.7, 512 bits)"), Some(512));
+        for none in ["NVIDIA H100", "llvmpipe (LLVM 15.0.6)", "x (some bits)", " bits)", ""] {
+            assert_eq!(width(none), None, "{none}");
+        }
     }
 }

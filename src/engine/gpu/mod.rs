@@ -3,7 +3,7 @@
 mod adapters;
 mod memory;
 
-pub use adapters::{AdapterInfo, Choice, Kind, NO_ADAPTER, adapters};
+pub use adapters::{AdapterInfo, Choice, Kind, NO_ADAPTER, adapters, choose_of};
 pub(crate) use memory::Resource;
 
 use super::compose;

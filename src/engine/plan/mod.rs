@@ -4,14 +4,16 @@ mod budget;
 mod fact;
 pub(crate) mod step;
 mod store;
+mod timeline;
 
 pub use fact::Fact;
 pub use store::Store;
 pub(crate) use store::dispatch;
+pub use timeline::Timeline;
 
 use super::choices::Choices;
 use super::form::{Form, Geometry};
-use super::gpu::{Gpu, Resource};
+use super::gpu::{Gpu, Pipeline, Resource};
 use super::graph::{Graph, Op, Var};
 use super::lower::{Lowered, Origin, lower};
 use super::profile::{Stopwatch, Ticks};
@@ -20,6 +22,7 @@ use super::slots::{Lifetime, assign_slots};
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
 use step::{Ready, WINDOW};
+use timeline::Laps;
 
 /// How to plan.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +42,7 @@ pub struct Plan<'g> {
     outputs: Vec<(Shape, Resource, wgpu::Buffer)>,
     slots: Vec<(u64, Option<Geometry>)>,
     bytes: u64,
+    timeline: Timeline,
 }
 
 /// One run with its times.
@@ -81,6 +85,7 @@ impl<'g> Plan<'g> {
         store: &Store,
         options: Options,
     ) -> Result<Plan<'g>> {
+        let mut laps = Laps::start();
         let ids: Vec<usize> = outputs.iter().map(Var::id).collect();
         let choices = &options.choices;
         let pick = |op: &dyn Op, x: &[Shape], y: Shape, kernels: &[Kernel]| choices.pick(op, x, y, kernels);
@@ -88,20 +93,33 @@ impl<'g> Plan<'g> {
         let (slot_of, slots) = assign_slots(&lifetimes(gpu, &lowered));
         let slot_bytes: u64 = slots.iter().map(|s| s.0).sum();
         let need = budget::check(gpu, &lowered, slot_bytes, store, &options)?;
+        let mut timeline = Timeline { lower: laps.lap(), ..Timeline::default() };
         store.prepare(gpu, &lowered)?;
+        timeline.weights = laps.lap();
+        let compiled = runtime_steps(&lowered).map(|s| gpu.pipeline(&lowered.steps[s].kernel, false));
+        let pipelines = compiled.collect::<Result<Vec<Pipeline>>>()?;
+        timeline.pipelines = laps.lap();
         let memory: Vec<Resource> = slots.iter().map(|slot| slot_memory(gpu, slot)).collect();
-        let mut plan = Plan { gpu, steps: vec![], inputs: vec![], outputs: vec![], slots, bytes: need };
+        let mut plan = Plan { gpu, steps: vec![], inputs: vec![], outputs: vec![], slots, bytes: need, timeline };
         for (name, shape) in &lowered.inputs {
             plan.inputs.push((name.clone(), *shape, gpu.buffer(name, 4 * shape.len() as u64)));
         }
-        plan.bind(&lowered, store, &slot_of, &memory)?;
-        log::debug!("{} dispatches, slots {slot_bytes} bytes, {need} bytes in all", plan.steps.len());
+        plan.bind(&lowered, store, (&slot_of, &memory), &pipelines)?;
         gpu.check()?;
+        plan.timeline.bind = laps.lap();
+        let (n, timeline) = (plan.steps.len(), plan.timeline);
+        log::debug!("{n} dispatches, slots {slot_bytes} bytes, {need} bytes in all; {timeline:.1?}");
         Ok(plan)
     }
 
     /// Makes the runtime steps and finds the outputs.
-    fn bind(&mut self, lowered: &Lowered, store: &Store, slot_of: &[usize], memory: &[Resource]) -> Result<()> {
+    fn bind(
+        &mut self,
+        lowered: &Lowered,
+        store: &Store,
+        (slot_of, memory): (&[usize], &[Resource]),
+        pipelines: &[Pipeline],
+    ) -> Result<()> {
         let inputs: Vec<Resource> = self.inputs.iter().map(|i| Resource::Buffer(i.2.clone())).collect();
         let steps: Vec<usize> = runtime_steps(lowered).collect();
         let slot_at = |s: usize| steps.iter().position(|&k| k == s).and_then(|k| slot_of.get(k)).map(|&k| &memory[k]);
@@ -127,13 +145,12 @@ impl<'g> Plan<'g> {
             Err(e) => Err(Error::Gpu(e.to_string())),
         };
         let mut words = vec![0u32; WINDOW / 4 * steps.len().max(1)];
-        for (k, &s) in steps.iter().enumerate() {
+        for (k, (&s, pipeline)) in steps.iter().zip(pipelines).enumerate() {
             let step = &lowered.steps[s];
-            let pipeline = self.gpu.pipeline(&step.kernel, false)?;
-            let window = step::words(lowered, step, &pipeline, self.gpu.caps.image_side)?;
+            let window = step::words(lowered, step, pipeline, self.gpu.caps.image_side)?;
             words[WINDOW / 4 * k..][..window.len()].copy_from_slice(&window);
             let at = (&uniform, (WINDOW * k) as u64);
-            let mut ready = step::ready(self.gpu, lowered, step, &pipeline, at, memory)?;
+            let mut ready = step::ready(self.gpu, lowered, step, pipeline, at, memory)?;
             ready.fact.slot = slot_of.get(k).copied();
             self.steps.push(ready);
         }
@@ -158,6 +175,11 @@ impl<'g> Plan<'g> {
     /// Every dispatch, in order.
     pub fn facts(&self) -> impl Iterator<Item = &Fact> {
         self.steps.iter().map(|s| &s.fact)
+    }
+
+    /// How long it took to make.
+    pub fn timeline(&self) -> Timeline {
+        self.timeline
     }
 
     /// Bytes of every slot and, of images, their geometry.

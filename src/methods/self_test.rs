@@ -1,0 +1,58 @@
+//! Whether a device computes rightly: a few cases of every kind of kernel that networks and methods lean on, beside their references.
+
+use crate::engine::Gpu;
+use crate::engine::probe::{labels, probe};
+use crate::error::{Error, Result};
+use crate::ops::{self, Case, Fill};
+use crate::tensor::Tensor;
+use std::collections::BTreeMap;
+
+/// Ops whose kernels are looked at.
+const OPS: [&str; 7] = ["conv", "convert", "coreset", "knn", "matmul", "patch", "pool"];
+
+/// Floating-point operations of the largest case that is looked at.
+const LARGEST: u64 = 4_000_000;
+
+/// The cases that [`run`] is meant for.
+pub fn cases() -> Vec<Case> {
+    ops::cases().into_iter().filter(|c| OPS.contains(&c.0)).flat_map(|c| c.1).collect()
+}
+
+/// Runs each kind of kernel that comes first for one of `cases`, at its largest case, and compares it with its reference: how many
+/// there are. A kind is a shader and a window: the driver compiles each for seconds in all, and tiles and epilogues differ little.
+///
+/// # Errors
+/// [`Error::Numeric`] says which kernel differs first, and where; others as of [`probe`].
+pub fn run(gpu: &Gpu, cases: &[Case]) -> Result<usize> {
+    let mut largest: BTreeMap<String, (u64, &Case)> = BTreeMap::new();
+    let window = |word: &&str| word.starts_with("kh") || word.starts_with("kw");
+    for case in cases.iter().filter(|c| c.fill != Fill::NonFinite) {
+        let flops = case.op.flops(&case.inputs, case.output().map_err(Error::Shape)?);
+        let first = labels(gpu, &*case.op, &case.inputs)?.into_iter().next().filter(|_| flops <= LARGEST);
+        let Some(label) = first else { continue };
+        let words: Vec<&str> =
+            label.split(' ').enumerate().filter(|(i, w)| *i == 0 || window(w)).map(|w| w.1).collect();
+        let known = largest.entry(words.join(" ")).or_insert((flops, case));
+        if flops > known.0 {
+            *known = (flops, case);
+        }
+    }
+    for (label, (_, case)) in &largest {
+        one(gpu, case).map_err(|e| match e {
+            Error::Numeric(what) => Error::Numeric(format!("{label}: {what}")),
+            other => other,
+        })?;
+    }
+    Ok(largest.len())
+}
+
+fn one(gpu: &Gpu, case: &Case) -> Result<()> {
+    let inputs = case.tensors();
+    let inputs: Vec<&Tensor> = inputs.iter().collect();
+    let want = case.op.reference(&inputs, case.output().map_err(Error::Shape)?);
+    let seen = probe(gpu, &case.op, 0, &inputs, false)?;
+    match seen.trespasses.into_iter().next() {
+        Some(trespass) => Err(Error::Numeric(trespass)),
+        None => case.compare(&seen.output, &want).map_err(Error::Numeric),
+    }
+}
