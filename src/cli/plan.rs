@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 pub fn run(session: &Session, args: &PlanArgs) -> Result<()> {
     let subject = Subject::open(session, &args.subject)?;
     let gpu = session.gpu()?;
-    let options = Options { limit_memory: session.limit_memory(&gpu), ..Options::default() };
+    let options = Options { limit_memory: session.limit_memory(&gpu), choices: session.choices(&gpu) };
     let (graph, asked) = (Graph::new(), Asked::default());
     let outputs = subject.graph(&graph, &asked);
     let plan = pollster::block_on(Plan::new(&gpu, &graph, &outputs, &Store::new(), options))?;

@@ -39,7 +39,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let (graph, asked, store) = (Graph::new(), Asked::default(), Store::new());
     let start = Instant::now();
     let outputs = subject.graph(&graph, &asked);
-    let options = Options { limit_memory: limit, ..Options::default() };
+    let options = Options { limit_memory: limit, choices: session.choices(&gpu) };
     let plan = pollster::block_on(Plan::new(&gpu, &graph, &outputs, &store, options))?;
     let planned = start.elapsed();
     let first = Instant::now();

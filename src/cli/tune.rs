@@ -35,7 +35,7 @@ pub fn run(session: &Session, args: &Tune) -> Result<()> {
     let nodes = nodes?;
     // What other models were tuned for stays, unless it was chosen under other rules.
     let known = Tuned::read(session, &gpu).filter(|t| t.fast == args.fast);
-    let mut table = known.unwrap_or(Tuned { fast: args.fast, ..Tuned::of(&gpu) });
+    let mut table = known.unwrap_or_else(|| Tuned::of(&gpu, args.fast));
     table.labels.extend(labels(&nodes, |n| n.chosen));
     let path = table.write()?;
     if session.json {

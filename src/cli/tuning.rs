@@ -26,13 +26,13 @@ pub struct Table {
 
 impl Table {
     /// An empty one for this adapter, its driver and this Lupe.
-    pub fn of(gpu: &Gpu) -> Table {
+    pub fn of(gpu: &Gpu, fast: bool) -> Table {
         let i = &gpu.info;
         Table {
             lupe_version: env!("CARGO_PKG_VERSION").into(),
             adapter: i.title(),
             driver: format!("{} {}", i.driver, i.driver_info),
-            fast: false,
+            fast,
             labels: BTreeMap::new(),
         }
     }
@@ -75,7 +75,7 @@ impl Table {
 
     /// The table of this adapter, if there is one; a note if there is one that cannot be used.
     pub fn read(session: &Session, gpu: &Gpu) -> Option<Table> {
-        let here = Table::of(gpu);
+        let here = Table::of(gpu, false);
         let path = here.file()?;
         let bytes = std::fs::read(&path).ok()?;
         let read = serde_json::from_slice::<Table>(&bytes).map_err(|e| format!("it cannot be read: {e}"));

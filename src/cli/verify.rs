@@ -25,7 +25,7 @@ pub fn run(session: &Session, args: &Verify) -> Result<()> {
 }
 
 fn one(session: &Session, args: &Verify, subject: &Subject, input: &Tensor, gpu: &Gpu) -> Result<()> {
-    let choices = args.candidate.clone().map_or(Choices::First, Choices::Named);
+    let choices = args.candidate.clone().map_or_else(|| session.choices(gpu), Choices::Named);
     let options = Options { limit_memory: session.limit_memory(gpu), choices };
     let (graph, asked) = (Graph::new(), Asked::default());
     let outputs = subject.graph(&graph, &asked);
