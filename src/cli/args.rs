@@ -96,9 +96,8 @@ impl Command {
         match self {
             Command::Patchcore(args) => !matches!(args.command, patchcore::args::Command::Import(_)),
             Command::Weights(_) | Command::Shaders(_) | Command::Help { .. } => false,
-            Command::Devices(_) | Command::Embed(_) | Command::Plan(_) | Command::Verify(_) | Command::Demo { .. } => {
-                true
-            }
+            Command::Devices(_) | Command::Embed(_) | Command::Profile(_) => true,
+            Command::Plan(_) | Command::Verify(_) | Command::Demo { .. } => true,
         }
     }
 }
