@@ -221,7 +221,11 @@ fn outputs_that_cannot_be_written_are_code_10_and_leave_nothing() {
         old.display()
     );
     refused(
-        Command::new("bash").args(["-c", &limited]).env("MESA_SHADER_CACHE_DISABLE", "1"),
+        Command::new("bash")
+            .args(["-c", &limited])
+            .env("MESA_SHADER_CACHE_DISABLE", "1")
+            .env("LUPE_NO_REEXEC", "1")
+            .env("XDG_CACHE_HOME", b.path("cache")),
         10,
         &["old.npy", "cannot be written"],
     );

@@ -85,7 +85,8 @@ fn habits(name: &str, text: &str) -> Vec<String> {
     rule(name == "cli/env.rs" || !(any("env::var") || any("env::set_var")), "it reads the environment");
     rule(!any("pollster::") || name.starts_with("cli/"), "pollster outside the command line");
     let clock = name.starts_with("cli/") || name == "engine/profile.rs";
-    rule(!(any("std::thread") || any("std::time")) || clock, "threads or clocks in the library");
+    let thread = name.starts_with("cli/") || name == "engine/gpu/compile.rs";
+    rule((!any("std::thread") || thread) && (!any("std::time") || clock), "threads or clocks in the library");
     rule(!(text.contains("TODO") || text.contains("FIXME") || any("todo!(") || any("unimplemented!(")), "unfinished");
     bad
 }

@@ -51,10 +51,9 @@ pub fn lupe() -> Command {
 pub fn reexecuting() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lupe"));
     let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"));
-    if let Some(caches) = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home) {
-        if std::env::var_os("MESA_SHADER_CACHE_DIR").is_none() {
-            command.env("MESA_SHADER_CACHE_DIR", caches);
-        }
+    let caches = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
+    if let (Some(caches), None) = (caches, std::env::var_os("MESA_SHADER_CACHE_DIR")) {
+        command.env("MESA_SHADER_CACHE_DIR", caches);
     }
     command.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
     command.env_remove("NODEVICE_SELECT").env_remove("XDG_RUNTIME_DIR");

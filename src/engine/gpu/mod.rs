@@ -1,15 +1,16 @@
 //! The adapter: what there is, what it can do, and the open device with its pipelines.
 
 mod adapters;
+mod compile;
 mod memory;
 
 pub use adapters::{AdapterInfo, Choice, Kind, NO_ADAPTER, adapters, choose_of};
+pub(crate) use compile::Pipeline;
 pub(crate) use memory::Resource;
 
-use super::compose;
-use super::form::{Caps, Form};
-use super::shader::Kernel;
+use super::form::Caps;
 use crate::error::{Error, Result};
+use compile::Key;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,16 +24,7 @@ pub struct Gpu {
     /// What kernels may count on.
     pub caps: Caps,
     fault: Arc<Mutex<Option<Error>>>,
-    pipelines: Mutex<HashMap<(String, bool), Pipeline>>,
-}
-
-/// A compiled kernel.
-#[derive(Clone, Debug)]
-pub(crate) struct Pipeline {
-    pub pipeline: wgpu::ComputePipeline,
-    pub layout: wgpu::BindGroupLayout,
-    /// Names and types of the params, in order.
-    pub params: Arc<Vec<(String, String)>>,
+    pipelines: Mutex<HashMap<Key, Pipeline>>,
 }
 
 impl Gpu {
@@ -76,52 +68,6 @@ impl Gpu {
     pub fn timestamps(&self) -> bool {
         self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
     }
-
-    /// The pipeline of a kernel; `checked` keeps bounds checks and loop bounding whatever the kernel says.
-    pub(crate) fn pipeline(&self, kernel: &Kernel, checked: bool) -> Result<Pipeline> {
-        let source = kernel.source()?;
-        let key = (source, checked);
-        if let Some(known) = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return Ok(known.clone());
-        }
-        let made = self.compile(kernel, &key.0, checked)?;
-        self.pipelines.lock().unwrap_or_else(PoisonError::into_inner).insert(key, made.clone());
-        Ok(made)
-    }
-
-    fn compile(&self, kernel: &Kernel, source: &str, checked: bool) -> Result<Pipeline> {
-        let label = kernel.label();
-        let mut checks = wgpu::ShaderRuntimeChecks::checked();
-        checks.force_loop_bounding = checked;
-        checks.bounds_checks = checked || !kernel.unchecked;
-        let desc =
-            wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(source.into()) };
-        // SAFETY: every loop of our shaders is bounded by a param or a constant (tests/shaders.rs), so loop bounding adds nothing;
-        // kernels that drop bounds checks guard their accesses by sizes in params, and sweeps run them against checked modules.
-        #[allow(unsafe_code)]
-        let module = unsafe { self.device.create_shader_module_trusted(desc, checks) };
-        let entries: Vec<_> = layout_entries(kernel).collect();
-        let desc = wgpu::BindGroupLayoutDescriptor { label: Some(&label), entries: &entries };
-        let layout = self.device.create_bind_group_layout(&desc);
-        let whole = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(&label),
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
-        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(&label),
-            layout: Some(&whole),
-            module: &module,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                zero_initialize_workgroup_memory: false,
-                ..Default::default()
-            },
-            cache: None,
-        });
-        self.check().map_err(|e| Error::Shader { name: label, message: e.to_string() })?;
-        Ok(Pipeline { pipeline, layout, params: Arc::new(compose::params(source)) })
-    }
 }
 
 /// Keeps the first error and a lost device where `check` finds them.
@@ -142,37 +88,6 @@ fn watch(device: &wgpu::Device, fault: &Arc<Mutex<Option<Error>>>) {
     device.set_device_lost_callback(move |_, message| {
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Error::DeviceLost(message));
     });
-}
-
-fn layout_entries(kernel: &Kernel) -> impl Iterator<Item = wgpu::BindGroupLayoutEntry> + '_ {
-    let uniform = wgpu::BindingType::Buffer {
-        ty: wgpu::BufferBindingType::Uniform,
-        has_dynamic_offset: false,
-        min_binding_size: None,
-    };
-    let entry = |(binding, ty)| wgpu::BindGroupLayoutEntry {
-        binding,
-        visibility: wgpu::ShaderStages::COMPUTE,
-        ty,
-        count: None,
-    };
-    let inputs = kernel.reads.iter().map(|&(binding, form)| (binding, binding_type(form, true)));
-    [(0, uniform), (1, binding_type(kernel.writes, false))].into_iter().chain(inputs).map(entry)
-}
-
-fn binding_type(form: Form, read: bool) -> wgpu::BindingType {
-    match form {
-        Form::Buffer => wgpu::BindingType::Buffer {
-            ty: wgpu::BufferBindingType::Storage { read_only: read },
-            has_dynamic_offset: false,
-            min_binding_size: None,
-        },
-        Form::Image { .. } => wgpu::BindingType::StorageTexture {
-            access: if read { wgpu::StorageTextureAccess::ReadOnly } else { wgpu::StorageTextureAccess::WriteOnly },
-            format: wgpu::TextureFormat::Rgba32Float,
-            view_dimension: wgpu::TextureViewDimension::D2,
-        },
-    }
 }
 
 #[cfg(test)]

@@ -22,7 +22,6 @@ use super::slots::{Lifetime, assign_slots};
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
 use step::{Ready, WINDOW};
-use timeline::Laps;
 
 /// How to plan.
 #[derive(Clone, Debug, Default)]
@@ -85,7 +84,7 @@ impl<'g> Plan<'g> {
         store: &Store,
         options: Options,
     ) -> Result<Plan<'g>> {
-        let mut laps = Laps::start();
+        let watch = Stopwatch::start();
         let ids: Vec<usize> = outputs.iter().map(Var::id).collect();
         let choices = &options.choices;
         let pick = |op: &dyn Op, x: &[Shape], y: Shape, kernels: &[Kernel]| choices.pick(op, x, y, kernels);
@@ -93,22 +92,22 @@ impl<'g> Plan<'g> {
         let (slot_of, slots) = assign_slots(&lifetimes(gpu, &lowered));
         let slot_bytes: u64 = slots.iter().map(|s| s.0).sum();
         let need = budget::check(gpu, &lowered, slot_bytes, store, &options)?;
-        let mut timeline = Timeline { lower: laps.lap(), ..Timeline::default() };
-        store.prepare(gpu, &lowered)?;
-        timeline.weights = laps.lap();
-        let compiled = runtime_steps(&lowered).map(|s| gpu.pipeline(&lowered.steps[s].kernel, false));
-        let pipelines = compiled.collect::<Result<Vec<Pipeline>>>()?;
-        timeline.pipelines = laps.lap();
+        let lowering = watch.ns();
+        let kernels = || runtime_steps(&lowered).map(|s| &lowered.steps[s].kernel);
+        let prepare = || store.prepare(gpu, &lowered).map(|()| watch.ns());
+        let prepared = gpu.pipelines_beside(kernels(), prepare).await?;
+        let pipelines = kernels().map(|k| gpu.pipeline(k, false)).collect::<Result<Vec<Pipeline>>>()?;
+        let compiled = watch.ns();
         let memory: Vec<Resource> = slots.iter().map(|slot| slot_memory(gpu, slot)).collect();
-        let mut plan = Plan { gpu, steps: vec![], inputs: vec![], outputs: vec![], slots, bytes: need, timeline };
-        for (name, shape) in &lowered.inputs {
-            plan.inputs.push((name.clone(), *shape, gpu.buffer(name, 4 * shape.len() as u64)));
-        }
+        let input = |(name, shape): &(String, Shape)| (name.clone(), *shape, gpu.buffer(name, 4 * shape.len() as u64));
+        let inputs = lowered.inputs.iter().map(input).collect();
+        let timeline = Timeline::default();
+        let mut plan = Plan { gpu, steps: vec![], inputs, outputs: vec![], slots, bytes: need, timeline };
         plan.bind(&lowered, store, (&slot_of, &memory), &pipelines)?;
         gpu.check()?;
-        plan.timeline.bind = laps.lap();
+        plan.timeline = Timeline::of([lowering, prepared, compiled, watch.ns()]);
         let (n, timeline) = (plan.steps.len(), plan.timeline);
-        log::debug!("{n} dispatches, slots {slot_bytes} bytes, {need} bytes in all; {timeline:.1?}");
+        log::debug!("{n} dispatches, slots {slot_bytes} bytes, {need} bytes in all; {timeline:.0?}");
         Ok(plan)
     }
 

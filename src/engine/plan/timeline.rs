@@ -1,30 +1,21 @@
 //! Where the time goes while a plan is made.
 
-use std::time::{Duration, Instant};
-
-/// How long the parts of making a plan took, in their order.
+/// What the parts of making a plan took, in their order, in nanoseconds of the host's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Timeline {
     /// From the graph to steps and slots.
-    pub lower: Duration,
-    /// Upload and packing of weights that were not there yet, compilation of what packs them included.
-    pub weights: Duration,
-    /// Compilation of the run's kernels, as far as the driver does not leave it to the first run.
-    pub pipelines: Duration,
+    pub lower: f64,
+    /// Upload and packing of weights that were not there yet; the run's kernels are compiled meanwhile.
+    pub weights: f64,
+    /// What was left of compiling the run's kernels then, as far as the driver does not leave that to the first run.
+    pub pipelines: f64,
     /// Memory and bindings.
-    pub bind: Duration,
+    pub bind: f64,
 }
 
-/// Gives the time since it was asked last.
-pub(super) struct Laps(Instant);
-
-impl Laps {
-    pub(super) fn start() -> Laps {
-        Laps(Instant::now())
-    }
-
-    pub(super) fn lap(&mut self) -> Duration {
-        let before = std::mem::replace(&mut self.0, Instant::now());
-        self.0 - before
+impl Timeline {
+    /// From the moments at which the parts ended.
+    pub(super) fn of([lower, weights, pipelines, bind]: [f64; 4]) -> Timeline {
+        Timeline { lower, weights: weights - lower, pipelines: pipelines - weights, bind: bind - pipelines }
     }
 }
