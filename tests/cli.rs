@@ -220,12 +220,13 @@ fn outputs_that_cannot_be_written_are_code_10_and_leave_nothing() {
         picture.display(),
         old.display()
     );
+    let caches = Bench::new();
     refused(
         Command::new("bash")
             .args(["-c", &limited])
             .env("MESA_SHADER_CACHE_DISABLE", "1")
             .env("LUPE_NO_REEXEC", "1")
-            .env("XDG_CACHE_HOME", b.path("cache")),
+            .env("XDG_CACHE_HOME", caches.path("cache")),
         10,
         &["old.npy", "cannot be written"],
     );

@@ -86,7 +86,10 @@ fn watch(device: &wgpu::Device, fault: &Arc<Mutex<Option<Error>>>) {
     let slot = fault.clone();
     // A loss outranks what was reported before it. It is told of a device that is dropped, too, when nobody listens any more.
     device.set_device_lost_callback(move |_, message| {
-        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Error::DeviceLost(message));
+        // wgpu gives a device up when memory runs out in a submission, and says why in words alone.
+        let memory = message.to_lowercase().contains("out of memory");
+        let error = if memory { Error::OutOfMemory(message) } else { Error::DeviceLost(message) };
+        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     });
 }
 

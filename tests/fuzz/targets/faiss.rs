@@ -1,3 +1,5 @@
+//! Any bytes as `checks::faiss` takes them.
+
 #![no_main]
 
 #[path = "../checks.rs"]

@@ -1,3 +1,5 @@
+//! Any bytes as `checks::zip` takes them.
+
 #![no_main]
 
 #[path = "../checks.rs"]
