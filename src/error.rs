@@ -100,15 +100,17 @@ impl Error {
     }
 }
 
-/// A line a problem. Names in them come from files that may be anybody's: what would move the cursor is written out.
+/// Text from a file that may be anybody's: what would move the cursor is written out.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { c.escape_default().collect() } else { String::from(c) }).collect()
+}
+
+/// A line a problem; there are names from files in them.
 fn list(problems: &[String]) -> String {
-    let one = |problem: &String| -> String {
-        let shown = |c: char| if c.is_control() { c.escape_default().collect() } else { String::from(c) };
-        problem.chars().map(shown).collect()
-    };
-    match problems {
-        [problem] => one(problem),
-        many => format!("{} problems:\n  {}", many.len(), many.iter().map(one).collect::<Vec<_>>().join("\n  ")),
+    let lines: Vec<String> = problems.iter().map(|p| plain(p)).collect();
+    match lines.as_slice() {
+        [one] => one.clone(),
+        many => format!("{} problems:\n  {}", many.len(), many.join("\n  ")),
     }
 }
 

@@ -13,6 +13,7 @@
 //! - `LP_NATIVE_VECTOR_WIDTH` and `LUPE_REEXECUTED`: for the program that takes this one's place (`cli/width`), and for the self-test
 //!   before.
 
+use crate::weights::container::sha256;
 use std::env;
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -61,6 +62,12 @@ pub fn cache() -> Option<PathBuf> {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let caches = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
     Some(caches.join("lupe"))
+}
+
+/// A file of Lupe's cache folder for what is known about `key`: `kind` and the start of the key's hash.
+pub fn cached(kind: &str, key: &str) -> Option<PathBuf> {
+    let hash = sha256(key.as_bytes());
+    Some(cache()?.join(format!("{kind}{}.json", hash.get(..16).unwrap_or(&hash))))
 }
 
 /// Whether the software driver's width is somebody's choice already.

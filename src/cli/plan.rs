@@ -18,9 +18,8 @@ pub fn run(session: &Session, args: &PlanArgs) -> Result<()> {
     let (graph, asked) = (Graph::new(), Asked::default());
     let outputs = subject.graph(&graph, &asked);
     let plan = pollster::block_on(Plan::new(&gpu, &graph, &outputs, &Store::new(), options))?;
-    let slots: u64 = plan.slots().iter().map(|s| s.0).sum();
-    let flops: u64 = plan.facts().map(|f| f.flops).sum();
-    let traffic: u64 = plan.facts().map(|f| f.bytes).sum();
+    let sum = |f: fn(&Fact) -> u64| plan.facts().map(f).sum::<u64>();
+    let (flops, traffic) = (sum(|f| f.flops), sum(|f| f.bytes));
     if session.json {
         let dispatches: Vec<Value> = plan.facts().map(as_json).collect();
         return print(
@@ -32,6 +31,22 @@ pub fn run(session: &Session, args: &PlanArgs) -> Result<()> {
             .to_string(),
         );
     }
+    let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
+    print(&format!(
+        "{}\n\n{} on {}\n{} dispatches, {:.2} GFLOP, {} read and written at least\n{} slots of {}, {} of device memory in all",
+        table(&plan),
+        subject.name,
+        describe(&gpu.info),
+        plan.dispatches(),
+        flops as f64 / 1e9,
+        megabytes(traffic),
+        plan.slots().len(),
+        megabytes(plan.slots().iter().map(|s| s.0).sum()),
+        megabytes(plan.bytes())
+    ))
+}
+
+fn table(plan: &Plan) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["", "node", "kernel", "writes", "form", "slot", "workgroups", "MFLOP", "MB"]);
@@ -48,17 +63,7 @@ pub fn run(session: &Session, args: &PlanArgs) -> Result<()> {
             format!("{:.2}", f.bytes as f64 / 1e6),
         ]);
     }
-    print(&format!(
-        "{table}\n\n{} on {}\n{} dispatches, {:.2} GFLOP, {:.1} MB read and written at least\n{} slots of {:.1} MB, {:.1} MB of device memory in all",
-        subject.name,
-        describe(&gpu.info),
-        plan.dispatches(),
-        flops as f64 / 1e9,
-        traffic as f64 / 1e6,
-        plan.slots().len(),
-        slots as f64 / 1e6,
-        plan.bytes() as f64 / 1e6
-    ))
+    table
 }
 
 fn form(form: Form) -> String {

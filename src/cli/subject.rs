@@ -3,7 +3,7 @@
 use super::network::network;
 use super::patchcore::opened;
 use super::session::Session;
-use crate::data::{Limits, Picture, Preprocess};
+use crate::data::{Limits, Picture, Preprocess, Scaling};
 use crate::engine::{Asked, Graph, Scope, Var};
 use crate::error::{Error, Result};
 use crate::methods::patchcore::model::Model as PatchCore;
@@ -73,17 +73,16 @@ impl Subject {
             Some(net) => (net, stand_in::weights(&net.net)),
             None => network(&named.model, named.weights.as_deref())?,
         };
-        let [h, w] = net.preprocess.crop.unwrap_or([224; 2]);
-        let [h, w] = named.size.map_or([h, w], |s| [s; 2]);
-        if !(32..=4096).contains(&h) {
-            return Err(Error::Usage(format!("--size {h}: 32 to 4096 is wanted")));
-        }
-        let preprocess = Preprocess {
-            scaling: Some(crate::data::Scaling::ShortEdge(h * 8 / 7)),
-            crop: Some([h, w]),
-            ..net.preprocess
+        let preprocess = match named.size {
+            None => net.preprocess,
+            Some(size) if (32..=4096).contains(&size) => {
+                // The crop's share of the shorter edge is ImageNet's, 224 of 256.
+                let scaling = Some(Scaling::ShortEdge(size * 8 / 7));
+                Preprocess { scaling, crop: Some([size; 2]), ..net.preprocess }
+            }
+            Some(size) => return Err(Error::Usage(format!("--size {size}: 32 to 4096 is wanted"))),
         };
-        let preprocess = if named.size.is_some() { preprocess } else { net.preprocess };
+        let [h, w] = preprocess.crop.unwrap_or([224; 2]);
         let input = [named.batch.into(), h, w, 3];
         Ok(Subject { name: named.model.clone(), net, weights, stands_in, fitted: None, input, preprocess })
     }

@@ -5,7 +5,6 @@ use super::output;
 use super::session::Session;
 use crate::engine::{Choices, Gpu};
 use crate::error::{Error, Result};
-use crate::weights::container::sha256;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -54,9 +53,7 @@ impl Table {
 
     /// Where the table of this adapter lies, whatever its driver.
     fn file(&self) -> Option<PathBuf> {
-        let hash = sha256(self.adapter.as_bytes());
-        let name = format!("{}.json", hash.get(..16).unwrap_or(&hash));
-        Some(env::cache()?.join("tuning").join(name))
+        env::cached("tuning/", &self.adapter)
     }
 
     /// Writes it and says where.

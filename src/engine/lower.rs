@@ -1,9 +1,9 @@
 //! From graph nodes to steps: a candidate for every node, packing nodes and convert nodes put in, forms settled. No GPU call here.
 
-use super::choices::key;
+use super::choices::{Choices, key};
 use super::form::{Caps, Form, Geometry};
 use super::fuse::fuse;
-use super::graph::{Node, Op, Source, live};
+use super::graph::{Graph, Node, Op, Source, Var, live};
 use super::shader::Kernel;
 use crate::error::{Error, Result};
 use crate::ops::convert::{ToBuffer, ToImage};
@@ -118,6 +118,13 @@ pub fn lower(nodes: Vec<Node>, outputs: &[usize], caps: &Caps, pick: Pick<'_>) -
     let mut out = lowering.out;
     out.outputs = outputs.iter().map(|&o| value_of[o]).collect();
     settle(out, caps)
+}
+
+/// The steps of `outputs` of `graph`, candidates by `choices`: what a plan runs, and what it is compared with.
+pub fn lower_by(graph: &Graph, outputs: &[Var<'_>], caps: &Caps, choices: &Choices) -> Result<Lowered> {
+    let ids: Vec<usize> = outputs.iter().map(Var::id).collect();
+    let pick = |op: &dyn Op, x: &[Shape], y: Shape, kernels: &[Kernel]| choices.pick(op, x, y, kernels);
+    lower(graph.nodes()?, &ids, caps, &pick)
 }
 
 struct Lowering<'a> {

@@ -1,12 +1,11 @@
 //! A plan and the references side by side: the first dispatch that differs.
 
 use super::gpu::Gpu;
-use super::graph::{Graph, Op, Var};
-use super::lower::{Lowered, Origin, lower};
+use super::graph::{Graph, Var};
+use super::lower::{Lowered, Origin, lower_by};
 use super::plan::{Fact, Options, Plan, Store, runtime_steps};
-use super::shader::Kernel;
 use crate::error::{Error, Result};
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::Tensor;
 use std::sync::Arc;
 
 /// Normalised mean square error above which a dispatch differs: sums in f32 stay below 1e-12.
@@ -47,9 +46,7 @@ pub async fn verify(
 ) -> Result<Option<Difference>> {
     let choices = options.choices.clone();
     let plan = Plan::new(gpu, graph, outputs, &Store::new(), options).await?;
-    let pick = |op: &dyn Op, x: &[Shape], y: Shape, kernels: &[Kernel]| choices.pick(op, x, y, kernels);
-    let ids: Vec<usize> = outputs.iter().map(Var::id).collect();
-    let lowered = lower(graph.nodes()?, &ids, &gpu.caps, &pick)?;
+    let lowered = lower_by(graph, outputs, &gpu.caps, &choices)?;
     let steps: Vec<usize> = runtime_steps(&lowered).collect();
     let mut host = Host { values: vec![None; lowered.values.len()], lowered: &lowered, inputs };
     let mut different = None;

@@ -1,6 +1,7 @@
 //! Weights that stand in where a network is measured or checked and none are given: times do not depend on values, and references
 //! take any.
 
+use super::patchcore::random;
 use crate::engine::graph::{Node, Source};
 use crate::engine::{Asked, Graph, Named, Scope};
 use crate::models::resnet::{self, ResNet};
@@ -24,11 +25,6 @@ pub fn weights(net: &ResNet) -> Weights {
 fn draw(name: &str, like: &Tensor) -> Tensor {
     let fan_in: usize = like.shape.dims().iter().skip(1).product();
     let bound = if like.shape.rank() > 1 { (6.0 / fan_in.max(1) as f32).sqrt() } else { 0.1 };
-    let seed = name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    Tensor::from_fn(like.shape, |i| {
-        let z = seed.wrapping_add((i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 40) as f32 * (2.0 * bound / (1u64 << 24) as f32) - bound
-    })
+    let unit = |i: usize| (random::draw(name, i as u64) >> 40) as f32;
+    Tensor::from_fn(like.shape, |i| unit(i) * (2.0 * bound / (1u64 << 24) as f32) - bound)
 }

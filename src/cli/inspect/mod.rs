@@ -6,7 +6,7 @@ mod pictures;
 
 use super::output::print;
 use super::session::Session;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, plain};
 use crate::weights::container;
 use crate::weights::safetensors::{Entry, inspect, with_file};
 use comfy_table::{Table, presets};
@@ -77,11 +77,6 @@ fn dtypes(entries: &[Entry]) -> BTreeMap<&str, (usize, usize)> {
         *bytes += e.bytes;
     }
     kinds
-}
-
-/// A name from a file that may be anybody's: nothing in it moves the cursor.
-fn plain(name: &str) -> String {
-    name.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 /// The problems of an error, one a line.

@@ -1,8 +1,8 @@
 //! A file of weights: the network that they are, or nearly are.
 
-use super::{Report, pictures, plain, problems, quoted, some};
+use super::{Report, pictures, problems, quoted, some};
 use crate::engine::Problem;
-use crate::error::Result;
+use crate::error::{Result, plain};
 use crate::methods::embed::{Comparison, check, nearest};
 use crate::models::{self, Model};
 use crate::weights::Weights;

@@ -2,15 +2,13 @@
 
 use super::choose::{Verdict, WIDE};
 use crate::cli::{env, output};
-use crate::weights::container::sha256;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Where the verdict on this driver is kept; none where there is no cache folder.
 pub fn file(key: &str) -> Option<PathBuf> {
-    let hash = sha256(key.as_bytes());
-    Some(env::cache()?.join(format!("width-{}.json", hash.get(..16).unwrap_or(&hash))))
+    env::cached("width-", key)
 }
 
 /// What a file says about `key`; a file that is missing, broken or about something else says nothing.

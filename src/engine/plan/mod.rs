@@ -14,10 +14,9 @@ pub use timeline::Timeline;
 use super::choices::Choices;
 use super::form::{Form, Geometry};
 use super::gpu::{Gpu, Pipeline, Resource};
-use super::graph::{Graph, Op, Var};
-use super::lower::{Lowered, Origin, lower};
+use super::graph::{Graph, Var};
+use super::lower::{Lowered, Origin, lower_by};
 use super::profile::{Stopwatch, Ticks};
-use super::shader::Kernel;
 use super::slots::{Lifetime, assign_slots};
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
@@ -85,10 +84,7 @@ impl<'g> Plan<'g> {
         options: Options,
     ) -> Result<Plan<'g>> {
         let watch = Stopwatch::start();
-        let ids: Vec<usize> = outputs.iter().map(Var::id).collect();
-        let choices = &options.choices;
-        let pick = |op: &dyn Op, x: &[Shape], y: Shape, kernels: &[Kernel]| choices.pick(op, x, y, kernels);
-        let lowered = lower(graph.nodes()?, &ids, &gpu.caps, &pick)?;
+        let lowered = lower_by(graph, outputs, &gpu.caps, &options.choices)?;
         let (slot_of, slots) = assign_slots(&lifetimes(gpu, &lowered));
         let slot_bytes: u64 = slots.iter().map(|s| s.0).sum();
         let need = budget::check(gpu, &lowered, slot_bytes, store, &options)?;

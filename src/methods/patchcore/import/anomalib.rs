@@ -83,7 +83,7 @@ fn choices(
         reweight: reweight.unwrap_or(usual.reweight),
         size: size.unwrap_or(usual.size),
         ratio: 1.0,
-        ..Config::new(Preset::Anomalib)
+        ..usual
     };
     let note = format!("it does not say {}: anomalib's defaults are taken", missing.join(", "));
     let notes = if missing.is_empty() { vec![] } else { vec![note] };
