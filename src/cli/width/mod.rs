@@ -40,6 +40,7 @@ pub fn settle(session: &Session, command: &Command) {
 pub fn why(session: &Session, a: &AdapterInfo) -> String {
     match choose(&known(session, a)) {
         Step::Stay(why) if !why.is_empty() => why,
+        Step::Stay(_) if env::reexecuted() => "chosen for the Vulkan adapter".into(),
         Step::Stay(_) if env::width_is_set() => "LP_NATIVE_VECTOR_WIDTH is set".into(),
         Step::Stay(_) => "the default".into(),
         Step::Test => "the default; 512 bits were not tested, -v says more".into(),
