@@ -7,3 +7,4 @@ pub mod roofline;
 pub mod stats;
 pub mod trace;
 pub mod tune;
+pub mod verdict;

@@ -1,0 +1,131 @@
+//! Whether one series of times is faster than another, or only noise.
+
+use super::stats::median;
+use serde::Serialize;
+
+/// A median that moved by less is no change worth a word, however sure it is.
+pub const SMALLEST: f64 = 0.02;
+/// An interval no wider than this to either side of 1 rules a real change out.
+pub const SURE: f64 = 0.10;
+
+/// What two series say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// The new one is.
+    Faster,
+    /// The new one is.
+    Slower,
+    /// A change of more than [`SURE`] can be ruled out, and none of [`SMALLEST`] was seen.
+    Same,
+    /// The times scatter too much to say.
+    Unclear,
+}
+
+/// The ratio of two medians with its interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Judged {
+    /// Median of the new times as a multiple of the old ones'.
+    pub ratio: f64,
+    /// The interval's lower end.
+    pub low: f64,
+    /// The interval's upper end.
+    pub high: f64,
+    /// What that means.
+    pub verdict: Verdict,
+}
+
+impl Judged {
+    /// Whether the new times are surely longer, and their median by more than `share` of the old ones'.
+    pub fn regressed(&self, share: f64) -> bool {
+        self.low > 1.0 && self.ratio > 1.0 + share
+    }
+}
+
+/// Compares `new` times with `base`. The interval is that of the two medians' order statistics (binomial, at least 95 % each where
+/// there are 6 runs or more, else all runs), the worst of one against the best of the other: two series of one and the same program
+/// are told apart about once in two hundred comparisons, as far as runs are independent.
+pub fn judge(base: &[f64], new: &[f64]) -> Judged {
+    let (a, b) = (interval(base), interval(new));
+    let (ratio, low, high) = (median(new) / median(base), b.0 / a.1, b.1 / a.0);
+    let moved = (ratio - 1.0).abs() >= SMALLEST;
+    let verdict = match () {
+        _ if ![ratio, low, high].iter().all(|v| v.is_finite()) => Verdict::Unclear,
+        _ if moved && low > 1.0 => Verdict::Slower,
+        _ if moved && high < 1.0 => Verdict::Faster,
+        _ if low >= 1.0 - SURE && high <= 1.0 + SURE => Verdict::Same,
+        _ => Verdict::Unclear,
+    };
+    Judged { ratio, low, high, verdict }
+}
+
+/// Between which values the median of the distribution lies.
+fn interval(values: &[f64]) -> (f64, f64) {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let (n, skip) = (sorted.len(), outside(sorted.len()));
+    let at = |i: usize| sorted.get(i).copied().unwrap_or(f64::NAN);
+    (at(skip), at(n.wrapping_sub(1 + skip)))
+}
+
+/// How many of `n` sorted values may be left out at either end: so many that at most 2.5 % of all fair throws of `n` coins show
+/// no more heads.
+fn outside(n: usize) -> usize {
+    let (mut heads, mut chance, mut below) = (0, 0.5f64.powi(n.min(1000) as i32), 0.0);
+    loop {
+        below += chance;
+        if below > 0.025 || heads >= n {
+            return heads.saturating_sub(1);
+        }
+        chance *= (n - heads) as f64 / (heads + 1) as f64;
+        heads += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(middle: f64, half: f64, n: usize) -> Vec<f64> {
+        (0..n).map(|i| middle + half * (2.0 * i as f64 / (n - 1) as f64 - 1.0)).collect()
+    }
+
+    /// Tables of the sign test: the interval of the median is from the 6th to the 15th of 20 values, 1st to 6th of 6, 40th to 61st of 100.
+    #[test]
+    fn order_statistics_by_the_table() {
+        assert_eq!((outside(20), outside(6), outside(100), outside(5), outside(1), outside(0)), (5, 0, 39, 0, 0, 0));
+        let values: Vec<f64> = (1..=20).map(f64::from).collect();
+        assert_eq!(interval(&values), (6.0, 15.0));
+        assert_eq!(interval(&[3.0, 1.0]), (1.0, 3.0));
+    }
+
+    #[test]
+    fn verdicts() {
+        let base = series(100.0, 4.0, 21);
+        let verdict = |new: &[f64]| judge(&base, new).verdict;
+        assert_eq!(verdict(&base), Verdict::Same);
+        assert_eq!(verdict(&series(110.0, 4.0, 21)), Verdict::Slower);
+        assert_eq!(verdict(&series(90.0, 4.0, 21)), Verdict::Faster);
+        assert_eq!(verdict(&series(110.0, 40.0, 21)), Verdict::Unclear);
+        assert_eq!(verdict(&series(101.0, 0.1, 21)), Verdict::Same);
+        assert_eq!(judge(&[], &base).verdict, Verdict::Unclear);
+        assert_eq!(judge(&[0.0], &[0.0]).verdict, Verdict::Unclear);
+    }
+
+    /// One slow run of a machine that was busy for a moment changes nothing.
+    #[test]
+    fn an_outlier_is_no_regression() {
+        let (base, mut new) = (series(100.0, 4.0, 21), series(100.0, 4.0, 21));
+        new[20] = 9000.0;
+        assert_eq!(judge(&base, &new).verdict, Verdict::Same);
+    }
+
+    #[test]
+    fn a_regression_is_sure_and_large() {
+        let (base, by) =
+            (series(100.0, 4.0, 21), |new: &[f64], share| judge(&series(100.0, 4.0, 21), new).regressed(share));
+        assert!(by(&series(110.0, 4.0, 21), 0.05) && !by(&series(110.0, 4.0, 21), 0.15));
+        assert!(!by(&series(110.0, 60.0, 21), 0.05), "too noisy to be sure");
+        assert!(!by(&base, 0.0));
+    }
+}
