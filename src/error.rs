@@ -58,6 +58,17 @@ pub enum Error {
     /// The work was done but for what could not be read, as was asked for.
     #[error("{0}")]
     Partial(String),
+    /// A measure is worse than it was asked to be.
+    #[error("{0}")]
+    Gate(String),
+    /// A process that was to do a part of the work ended with an error, under its own code.
+    #[error("{said}")]
+    Worker {
+        /// Exit code; none where a signal ended it.
+        code: Option<u8>,
+        /// What it said.
+        said: String,
+    },
     /// All was done, and pictures are above the limit: said by the exit code because that was asked for.
     #[error("{0}")]
     Rejects(String),
@@ -92,6 +103,8 @@ impl Error {
             Error::Adapter(_) => 5,
             Error::DeviceLost(_) | Error::Memory { .. } | Error::OutOfMemory(_) => 6,
             Error::Numeric(_) => 7,
+            Error::Gate(_) => 8,
+            Error::Worker { code, .. } => code.unwrap_or(70),
             Error::Partial(_) => 9,
             Error::Output(_) => 10,
             Error::Interrupted(_) => 130,
@@ -137,6 +150,8 @@ mod tests {
             Error::Partial(String::new()),
             Error::Rejects(String::new()),
             Error::Gpu(String::new()),
+            Error::Gate(String::new()),
+            Error::Worker { code: None, said: String::new() },
         ];
         for e in errors {
             assert!(EXIT_CODES.iter().any(|&(c, _)| c == e.exit_code()), "{e:?}");

@@ -41,6 +41,11 @@ fn dispatches_add_up_to_the_run() {
         assert_eq!(total(&seen[group], "flops"), number(&plan["flops"]), "{group}");
         assert!((total(&seen[group], "us") / number(&seen["sum_us"]) - 1.0).abs() < 1e-9, "{group}");
     }
+    let start: Vec<&Value> = seen["start_ms"].as_array().unwrap().iter().collect();
+    let parts: Vec<&str> = start.iter().map(|s| s["part"].as_str().unwrap()).collect();
+    assert_eq!(parts[..3], ["weights from their file", "device", "graph to steps"]);
+    assert_eq!(parts.last(), Some(&"first run"));
+    assert!(start.iter().all(|s| number(&s["ms"]) >= 0.0) && number(&start[1]["ms"]) > 0.0);
     assert!(number(&seen["ceilings"]["copy"]["rate"]) > 0.0 && number(&seen["ceilings"]["arithmetic"]["rate"]) > 0.0);
 }
 
@@ -78,7 +83,9 @@ fn a_fitted_model_with_page_and_trace() {
     let mut command = lupe();
     command.arg("profile").arg(&model).arg(b.path("good/0.png")).args(["--repeats", "2", "--by", "op"]);
     let said = done(command.arg("--html").arg(&html).arg("--trace").arg(&trace));
-    for part in ["conv2d", "refine", "decode", "read-back", "GFLOP/s", "ceiling", "Of "] {
+    for part in
+        ["conv2d", "refine", "decode", "read-back", "GFLOP/s", "ceiling", "Of ", "to the first result", "first run"]
+    {
         assert!(said.to_lowercase().contains(&part.to_lowercase()), "{part} is not in: {said}");
     }
     self_contained(&fs::read_to_string(&html).unwrap());
@@ -121,6 +128,13 @@ fn in_format(path: &Path, stages: &[&str]) {
     seen.dedup();
     assert_eq!(seen, stages);
     assert_eq!(events.iter().filter(|e| e["cat"] == "host").count(), 4, "decode, upload, compute, read-back");
+    // What happens once lies before the run, without gaps.
+    let start: Vec<&Value> = events.iter().filter(|e| e["cat"] == "start").collect();
+    let ends = |e: &Value| number(&e["ts"]) + number(&e["dur"]);
+    assert_eq!(start.len(), 7);
+    assert!(start.windows(2).all(|w| (ends(w[0]) - number(&w[1]["ts"])).abs() < 1e-3));
+    let host = events.iter().filter(|e| e["cat"] == "host").map(|e| number(&e["ts"])).fold(f64::INFINITY, f64::min);
+    assert!((ends(start[6]) - host).abs() < 1e-3, "{} {host}", start[6]);
 }
 
 #[test]

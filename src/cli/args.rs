@@ -1,5 +1,6 @@
 //! What the command line accepts.
 
+use super::bench;
 use super::patchcore::{self, args::PatchCore};
 use super::subject;
 use crate::methods::embed::Tap;
@@ -67,6 +68,11 @@ pub enum Command {
         after_help = "Examples:\n  lupe profile resnet18\n  lupe profile part.lupe part.png --html profile.html --trace trace.json\n  lupe profile resnet50_thin --by op --device 0"
     )]
     Profile(Profile),
+    /// Times networks and fitted models whole: sweeps of models, sizes, batches and devices; compare of two such sweeps
+    #[command(
+        after_help = "Examples:\n  lupe bench --model resnet18,resnet50_thin --batch 1,8 --device 0,1\n  lupe bench --model part.lupe -o before.json\n  lupe bench compare before.json after.json --max-regress 5\n\nEvery measurement runs in processes of its own; times are from numbers in the host's memory to numbers there."
+    )]
+    Bench(bench::args::Bench),
     /// Times the candidates of every node on this adapter and keeps the fastest for later runs
     #[command(
         after_help = "Examples:\n  lupe tune resnet18\n  lupe tune part.lupe --repeats 50\n\nScores stay the same to the bit: only kernels that add up in the default's order are taken, unless --fast."
@@ -103,6 +109,8 @@ impl Command {
     pub fn needs_device(&self) -> bool {
         match self {
             Command::Patchcore(args) => !matches!(args.command, patchcore::args::Command::Import(_)),
+            // A sweep leaves its devices to its workers.
+            Command::Bench(args) => args.sweep.worker.is_some(),
             Command::Weights(_) | Command::Shaders(_) | Command::Help { .. } => false,
             Command::Devices(_) | Command::Embed(_) | Command::Demo { .. } => true,
             Command::Plan(_) | Command::Verify(_) | Command::Profile(_) | Command::Tune(_) => true,

@@ -2,6 +2,7 @@
 
 mod args;
 mod background;
+mod bench;
 mod catalog;
 mod demo;
 mod devices;
@@ -66,6 +67,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Patchcore(args) => patchcore::run(&session, args),
         Command::Weights(args) => weights::run(&session, args),
         Command::Profile(args) => profile::run(&session, args),
+        Command::Bench(args) => bench::run(&session, args),
         Command::Tune(args) => tune::run(&session, args),
         Command::Plan(args) => plan::run(&session, args),
         Command::Verify(args) => verify::run(&session, args),

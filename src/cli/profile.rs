@@ -5,7 +5,7 @@ use super::output::{print, write};
 use super::session::{Session, describe};
 use super::subject::Subject;
 use crate::engine::gpu::Gpu;
-use crate::engine::{Asked, Graph, Options, Plan, Store};
+use crate::engine::{Asked, Graph, Options, Plan, Store, Timeline};
 use crate::error::Result;
 use crate::measure::ceilings::{self, Ceiling, Ceilings};
 use crate::measure::html::{Head, page};
@@ -29,22 +29,24 @@ struct Measured {
 
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
-    let subject = Subject::open(session, &args.subject)?;
-    let (decode, input) = decode(&subject, args)?;
     session.watch_for_interrupts()?;
+    let mut start = Start::new();
+    let subject = Subject::open(session, &args.subject)?;
+    start.end("weights from their file");
+    let (decode, input) = decode(&subject, args)?;
+    start.at = Instant::now();
     let gpu = session.gpu()?;
+    start.end("device");
     let limit = session.limit_memory(&gpu);
     session.say(&format!("device    {}", describe(&gpu.info)));
-    let ceilings = pollster::block_on(ceilings::measure(&gpu, limit))?;
     let (graph, asked, store) = (Graph::new(), Asked::default(), Store::new());
-    let start = Instant::now();
     let outputs = subject.graph(&graph, &asked);
     let options = Options { limit_memory: limit, choices: session.choices(&gpu) };
     let plan = pollster::block_on(Plan::new(&gpu, &graph, &outputs, &store, options))?;
-    let planned = start.elapsed();
-    let first = Instant::now();
+    start.planned(&plan.timeline());
     let values = pollster::block_on(plan.run(&[&input]))?;
-    log::info!("planned in {planned:.1?}, first run {:.1?}", first.elapsed());
+    start.end("first run");
+    let ceilings = pollster::block_on(ceilings::measure(&gpu, limit))?;
     let scorer = scorer(&subject, &gpu, limit)?;
     let mut stages = vec![Stage { name: "network", plan: &plan, inputs: vec![input] }];
     if let (Some(scorer), Some(rows)) = (&scorer, values.into_iter().next()) {
@@ -59,8 +61,38 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     };
     let found = pollster::block_on(profile(&stages, args.repeats.into(), &ceilings, &mut progress));
     bar.done();
-    let measured = measured(found?, ceilings, decode, &gpu, &subject);
+    let mut measured = measured(found?, ceilings, decode, &gpu, &subject);
+    measured.head.start = start.parts;
     show(session, args, &measured, &gpu)
+}
+
+/// What happens once, up to the first result.
+struct Start {
+    at: Instant,
+    parts: Vec<(&'static str, f64)>,
+}
+
+impl Start {
+    fn new() -> Start {
+        Start { at: Instant::now(), parts: vec![] }
+    }
+
+    /// A part ends here, and the next begins.
+    fn end(&mut self, name: &'static str) {
+        self.parts.push((name, self.at.elapsed().as_secs_f64() * 1e3));
+        self.at = Instant::now();
+    }
+
+    fn planned(&mut self, t: &Timeline) {
+        let parts = [
+            ("graph to steps", t.lower),
+            ("weights to the device, kernels compiled beside", t.weights),
+            ("kernels that take longer", t.pipelines),
+            ("memory and bindings", t.bind),
+        ];
+        self.parts.extend(parts.map(|(name, ns)| (name, ns / 1e6)));
+        self.at = Instant::now();
+    }
 }
 
 /// Milliseconds of decoding and preprocessing, as often as asked for, and the input; without a picture noise and no times.
@@ -115,7 +147,7 @@ fn measured(profile: Profile, ceilings: Ceilings, decode: Vec<f64>, gpu: &Gpu, s
         );
     }
     let sentence = profile.sentence(middle, &ceilings);
-    let head = Head { title: format!("lupe profile {}", subject.name), lines, sentence, latency };
+    let head = Head { title: format!("lupe profile {}", subject.name), lines, sentence, latency, ..Head::default() };
     Measured { profile, ceilings, head, decode, clock }
 }
 
@@ -135,7 +167,7 @@ fn show(session: &Session, args: &Args, m: &Measured, gpu: &Gpu) -> Result<()> {
         write(path, page(&m.profile, &m.ceilings, &m.head).as_bytes())?;
     }
     if let Some(path) = &args.trace {
-        write(path, trace::trace(&m.profile, &host(m), &gpu.info.title()).to_string().as_bytes())?;
+        write(path, trace::trace(&m.profile, &host(m), &m.head.start, &gpu.info.title()).to_string().as_bytes())?;
     }
     if session.json {
         return print(&as_json(m, gpu).to_string());
@@ -152,12 +184,25 @@ fn show(session: &Session, args: &Args, m: &Measured, gpu: &Gpu) -> Result<()> {
         latency.add_row([vec![name.clone()], p.map(|v| format!("{v:.3}")).to_vec()].concat());
     }
     print(&format!(
-        "{rows}\n\n{}\n\n{latency}\n\n{}\n{}\n\n{}",
+        "{rows}\n\n{}\n\n{}\n\n{latency}\n\n{}\n{}\n\n{}",
         roofline::text(&m.profile.rows, &m.ceilings),
+        start_table(&m.head),
         m.head.title,
         m.head.lines.join("\n"),
         m.head.sentence
     ))
+}
+
+fn start_table(head: &Head) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["ms to the first result", ""]);
+    for (name, ms) in head.start.iter().copied().chain([("in all", head.started())]) {
+        table.add_row([name.to_string(), format!("{ms:.1}")]);
+    }
+    if let Some(column) = table.column_mut(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
 }
 
 fn table(rows: &[Row], nodes: bool) -> Table {
@@ -214,6 +259,7 @@ fn as_json(m: &Measured, gpu: &Gpu) -> Value {
         "title": m.head.title, "device": gpu.info.title(), "driver": gpu.info.driver, "driver_info": gpu.info.driver_info,
         "lupe_version": env!("CARGO_PKG_VERSION"), "clock": m.clock, "runs": m.profile.runs, "ceilings": m.ceilings,
         "rows": m.profile.rows, "by_op": by(|r| &r.op), "by_shader": by(|r| &r.shader), "latency_ms": latency,
+        "start_ms": m.head.start.iter().map(|(part, ms)| json!({"part": part, "ms": ms})).collect::<Vec<_>>(),
         "sum_us": m.profile.sum(), "pass_us": m.profile.pass(), "sentence": m.head.sentence,
     })
 }

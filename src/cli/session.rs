@@ -36,9 +36,8 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_millis(600);
 impl Session {
     /// From the flags.
     pub fn new(global: &Global) -> Result<Session> {
-        let choice = global.device.parse().map_err(|e| Error::Usage(format!("--device: {e:?}")))?;
         Ok(Session {
-            choice,
+            choice: Session::choice(&global.device)?,
             no_reexec: global.no_reexec,
             limit_memory: global.limit_memory,
             json: global.json,
@@ -49,6 +48,21 @@ impl Session {
             left: Arc::new(Mutex::new("nothing was written".into())),
             bars: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()),
         })
+    }
+
+    /// The device of that name or number.
+    pub fn choice(text: &str) -> Result<Choice> {
+        text.parse().map_err(|e| Error::Usage(format!("--device: {e:?}")))
+    }
+
+    /// The flags that a process which does a part of the work must have as well.
+    pub fn passed_on(&self) -> Vec<String> {
+        let flag = |is: bool, name: &str| is.then(|| name.to_string());
+        let limit = self.limit_memory.map(|bytes| format!("--limit-memory={bytes}"));
+        [flag(self.deterministic, "--deterministic"), flag(self.no_reexec, "--no-reexec"), limit]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// All adapters.
@@ -172,6 +186,16 @@ fn free_memory() -> Option<u64> {
 /// Most bytes that the process has held so far, where the system says so.
 pub fn peak_memory() -> Option<u64> {
     kilobytes("/proc/self/status", "VmHWM:")
+}
+
+/// Bytes that the process holds now, where the system says so.
+pub fn held_memory() -> Option<u64> {
+    kilobytes("/proc/self/status", "VmRSS:")
+}
+
+/// The system's load average of the last minute, where it says so.
+pub fn load_average() -> Option<f64> {
+    std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
 }
 
 /// A line `NAME  123 kB` of a file, in bytes.

@@ -15,6 +15,15 @@ pub struct Head {
     pub sentence: String,
     /// Name and p50, p95, p99 in milliseconds of the parts of a run.
     pub latency: Vec<(String, [f64; 3])>,
+    /// Name and milliseconds of what happened once, up to the first result, in its order.
+    pub start: Vec<(&'static str, f64)>,
+}
+
+impl Head {
+    /// Milliseconds up to the first result.
+    pub fn started(&self) -> f64 {
+        self.start.iter().map(|part| part.1).sum()
+    }
 }
 
 /// The page.
@@ -30,6 +39,7 @@ pub fn page(profile: &Profile, ceilings: &Ceilings, head: &Head) -> String {
         format!("<title>{}</title><style>\n{}</style></head><body>", escape(&head.title), include_str!("profile.css")),
         format!("<h1>{}</h1>\n{lines}<p class=\"sentence\">{}</p>", escape(&head.title), escape(&head.sentence)),
         latency(&head.latency),
+        start(head),
         format!("<h2>Roofline</h2>\n{}", svg(&profile.rows, ceilings, escape)),
         section("By node", &profile.rows),
         section("By op", &by(|r| &r.op)),
@@ -48,6 +58,21 @@ fn latency(rows: &[(String, [f64; 3])]) -> String {
     format!(
         "<h2>A run, milliseconds</h2>\n<div class=\"wide\"><table><thead><tr>{}</tr></thead><tbody>{body}</tbody></table></div>",
         heads(&["part", "p50", "p95", "p99"])
+    )
+}
+
+fn start(head: &Head) -> String {
+    let all = head.started().max(1e-9);
+    let row = |(name, ms): &(&str, f64)| {
+        let percent = 100.0 * ms / all;
+        let share =
+            format!("<td class=\"share\" data-v=\"{percent}\" style=\"--part:{percent:.1}%\">{percent:.1} %</td>");
+        format!("<tr><td>{}</td><td>{ms:.1}</td>{share}</tr>", escape(name))
+    };
+    let body: String = head.start.iter().map(row).collect();
+    format!(
+        "<h2>To the first result, {all:.1} milliseconds</h2>\n<div class=\"wide\"><table><thead><tr>{}</tr></thead><tbody>{body}</tbody></table></div>",
+        heads(&["part", "ms", "share"])
     )
 }
 

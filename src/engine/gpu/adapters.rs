@@ -106,10 +106,22 @@ pub(super) async fn choose(choice: &Choice, backends: Option<&str>) -> Result<(w
     if all.is_empty() {
         return Err(Error::Adapter(NO_ADAPTER.into()));
     }
-    let names: Vec<String> = all.iter().map(|a| format!("{} {}", a.1.index, a.1.title())).collect();
     let infos: Vec<AdapterInfo> = all.iter().map(|a| a.1.clone()).collect();
-    let found = choose_of(choice, &infos).and_then(|wanted| all.into_iter().nth(wanted.index));
-    found.ok_or_else(|| Error::Adapter(format!("there is no adapter {choice:?}; there are: {}", names.join(", "))))
+    let index = chosen(choice, &infos)?.index;
+    all.into_iter().nth(index).ok_or_else(|| unknown(choice, &infos))
+}
+
+/// As [`choose_of`].
+///
+/// # Errors
+/// [`Error::Adapter`] with those that there are.
+pub fn chosen<'a>(choice: &Choice, all: &'a [AdapterInfo]) -> Result<&'a AdapterInfo> {
+    choose_of(choice, all).ok_or_else(|| unknown(choice, all))
+}
+
+fn unknown(choice: &Choice, all: &[AdapterInfo]) -> Error {
+    let names: Vec<String> = all.iter().map(|a| format!("{} {}", a.index, a.title())).collect();
+    Error::Adapter(format!("there is no adapter {choice:?}; there are: {}", names.join(", ")))
 }
 
 async fn list(backends: Option<&str>) -> Vec<(wgpu::Adapter, AdapterInfo)> {

@@ -4,7 +4,7 @@ mod adapters;
 mod compile;
 mod memory;
 
-pub use adapters::{AdapterInfo, Choice, Kind, NO_ADAPTER, adapters, choose_of};
+pub use adapters::{AdapterInfo, Choice, Kind, NO_ADAPTER, adapters, choose_of, chosen};
 pub(crate) use compile::Pipeline;
 pub(crate) use memory::Resource;
 

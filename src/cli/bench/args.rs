@@ -1,0 +1,110 @@
+//! What `lupe bench` accepts.
+
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Bench {
+    #[command(subcommand)]
+    pub command: Option<BenchCommand>,
+    #[command(flatten)]
+    pub sweep: Sweep,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Says of every measurement in both files whether B is faster than A, slower, the same, or too noisy to say
+    #[command(
+        after_help = "Examples:\n  lupe bench compare before.json after.json\n  lupe bench compare main.jsonl branch.jsonl --max-regress 5"
+    )]
+    Compare(Compare),
+}
+
+/// What is measured: every model with every size and batch on every device.
+#[derive(Debug, Args)]
+pub struct Sweep {
+    /// Networks or fitted models (FILE.lupe), with commas between
+    #[arg(long, default_value = "resnet50_thin", value_delimiter = ',', value_name = "MODEL,...")]
+    pub model: Vec<String>,
+    /// The network's weights, where there is one model; without them, and where none are built in, drawn ones stand in
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// Edges of the network's input [default: what its preprocessing makes]
+    #[arg(long, value_delimiter = ',', value_name = "PIXELS,...")]
+    pub size: Vec<usize>,
+    /// Pictures in one run
+    #[arg(long, default_value = "1", value_delimiter = ',', value_name = "N,...", value_parser = clap::value_parser!(u16).range(1..))]
+    pub batch: Vec<u16>,
+    /// Runs that are timed
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10000))]
+    pub repeats: u16,
+    /// Runs before those
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(..=1000))]
+    pub warmup: u16,
+    /// Fresh processes that are timed up to their first result
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(..=100))]
+    pub cold: u16,
+    /// What is printed
+    #[arg(long, value_enum, default_value = "md")]
+    pub format: Format,
+    /// File that also gets the results, after every measurement: .md, .csv, .json or .jsonl
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Goes on with the .json or .jsonl file of a sweep that was interrupted: what is in it is not measured again
+    #[arg(long, requires = "output")]
+    pub resume: bool,
+    /// One measurement in this very process, for the one that started it
+    #[arg(long, hide = true, value_enum, value_name = "ROLE")]
+    pub worker: Option<Role>,
+}
+
+/// What a process measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// The way to its first result
+    Start,
+    /// Runs
+    Runs,
+}
+
+impl Role {
+    /// As it is written on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Role::Start => "start",
+            Role::Runs => "runs",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// Results of `lupe bench` before, .json or .jsonl
+    #[arg(value_name = "A")]
+    pub before: PathBuf,
+    /// Results after
+    #[arg(value_name = "B")]
+    pub after: PathBuf,
+    /// Ends with code 8 if a measurement is surely slower, and by more than that many percent
+    #[arg(long, value_name = "PERCENT", value_parser = percent, allow_negative_numbers = true)]
+    pub max_regress: Option<f64>,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table in Markdown
+    Md,
+    /// A row a measurement; without the single runs
+    Csv,
+    /// A list of everything
+    Json,
+    /// The same, a line a measurement
+    Jsonl,
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let value = text.trim_end_matches('%').parse::<f64>().ok().filter(|v| v.is_finite() && *v >= 0.0);
+    value.ok_or("a number of percent from 0 upwards is wanted".into())
+}

@@ -1,0 +1,140 @@
+//! `lupe bench compare`: two files of measurements, pair by pair.
+
+use super::args::Compare;
+use super::row::{Row, read};
+use crate::cli::output::print;
+use crate::cli::session::Session;
+use crate::error::{Error, Result};
+use crate::measure::verdict::{Judged, Verdict, judge};
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// The same measurement before and after.
+struct Pair<'r> {
+    before: &'r Row,
+    after: &'r Row,
+    judged: Judged,
+}
+
+/// Runs the command.
+pub fn run(session: &Session, args: &Compare) -> Result<()> {
+    let (before, after) = (read(&args.before)?, read(&args.after)?);
+    let pairs = pairs(&before, &after);
+    if pairs.is_empty() {
+        let names = |path: &Path, rows: &[Row]| format!("{} has {}", path.display(), list(rows.iter().map(name)));
+        let (a, b) = (names(&args.before, &before), names(&args.after, &after));
+        return Err(Error::Input(format!("no model, input and device is in both files: {a}; {b}")));
+    }
+    let alone = alone(&before, &after, &pairs);
+    match session.json {
+        true => print(&as_json(&pairs, &alone).to_string())?,
+        false => print(format!("{}\n\n{}", table(&pairs), notes(&pairs, &alone).join("\n")).trim_end())?,
+    }
+    let Some(most) = args.max_regress else { return Ok(()) };
+    let slower: Vec<String> = pairs.iter().filter(|p| p.judged.regressed(most / 100.0)).map(said).collect();
+    match slower.len() {
+        0 => Ok(()),
+        n => Err(Error::Gate(format!(
+            "{n} of {} became slower by more than {most} %: {}",
+            pairs.len(),
+            slower.join("; ")
+        ))),
+    }
+}
+
+/// Rows of one model, input and device; the last of several in a file counts. The driver and its width may differ: that is a finding.
+fn pairs<'r>(before: &'r [Row], after: &'r [Row]) -> Vec<Pair<'r>> {
+    let mut pairs: Vec<Pair> = vec![];
+    for a in before.iter().rev() {
+        let known = pairs.iter().any(|p| p.before.is_of(a));
+        let Some(b) = after.iter().rev().find(|b| b.is_of(a)).filter(|_| !known) else { continue };
+        pairs.push(Pair { before: a, after: b, judged: judge(&a.runs_ms, &b.runs_ms) });
+    }
+    pairs.reverse();
+    pairs
+}
+
+/// What only one of the files has.
+fn alone(before: &[Row], after: &[Row], pairs: &[Pair]) -> [Vec<String>; 2] {
+    let of =
+        |rows: &[Row]| rows.iter().filter(|r| !pairs.iter().any(|p| p.before.is_of(r))).map(name).collect::<Vec<_>>();
+    [of(before), of(after)]
+}
+
+fn name(r: &Row) -> String {
+    crate::error::plain(&format!(
+        "{} {} on {}",
+        r.cell.model,
+        r.cell.input.map(|d| d.to_string()).join("x"),
+        r.cell.device
+    ))
+}
+
+fn list(names: impl Iterator<Item = String>) -> String {
+    let names: Vec<String> = names.collect();
+    if names.is_empty() { "nothing".into() } else { names.join(", ") }
+}
+
+fn said(p: &Pair) -> String {
+    format!("{} {:+.1} %", name(p.after), 100.0 * (p.judged.ratio - 1.0))
+}
+
+fn word(v: Verdict) -> &'static str {
+    match v {
+        Verdict::Faster => "faster",
+        Verdict::Slower => "slower",
+        Verdict::Same => "same",
+        Verdict::Unclear => "unclear",
+    }
+}
+
+fn table(pairs: &[Pair]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    table.set_header(["model", "input", "A ms", "±", "B ms", "±", "B / A", "from", "to", "verdict", "device"]);
+    for p in pairs {
+        let times = [p.before, p.after].map(|r| [r.median_ms(), r.spread_ms()].map(|v| format!("{v:.2}")));
+        let ratios = [p.judged.ratio, p.judged.low, p.judged.high].map(|v| format!("{v:.3}"));
+        let mut cells = vec![p.after.cell.model.clone(), p.after.cell.input.map(|d| d.to_string()).join("x")];
+        cells.extend(times.into_iter().flatten().chain(ratios));
+        cells.extend([word(p.judged.verdict).into(), p.after.cell.device.clone()]);
+        table.add_row(cells.iter().map(|c| crate::error::plain(c)));
+    }
+    for column in table.column_iter_mut().skip(2).take(7) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// What the table does not show and a reader should know.
+fn notes(pairs: &[Pair], alone: &[Vec<String>; 2]) -> Vec<String> {
+    let mut notes = vec![];
+    for (file, names) in ["A", "B"].iter().zip(alone).filter(|(_, names)| !names.is_empty()) {
+        notes.push(format!("only in {file}: {}", names.join(", ")));
+    }
+    for p in pairs {
+        let mut differs = |what: &str, a: String, b: String| {
+            if a != b {
+                notes.push(crate::error::plain(&format!("{}: {what} was {a}, is {b}", name(p.after))));
+            }
+        };
+        let (a, b) = (p.before, p.after);
+        let bits = |r: &Row| r.cell.width.map_or("unknown".into(), |w| format!("{w} bits"));
+        let kernels = |r: &Row| if r.tuned { "tuned" } else { "default" }.to_string();
+        differs("driver", a.cell.driver.clone(), b.cell.driver.clone());
+        differs("width", bits(a), bits(b));
+        differs("Lupe", a.lupe_version.clone(), b.lupe_version.clone());
+        differs("choice of kernels", kernels(a), kernels(b));
+    }
+    notes
+}
+
+fn as_json(pairs: &[Pair], alone: &[Vec<String>; 2]) -> Value {
+    let pair = |p: &Pair| {
+        json!({"model": p.after.cell.model, "input": p.after.cell.input, "device": p.after.cell.device,
+            "before_ms": p.before.median_ms(), "after_ms": p.after.median_ms(), "judged": p.judged})
+    };
+    let pairs_json: Vec<Value> = pairs.iter().map(pair).collect();
+    json!({"pairs": pairs_json, "only_before": alone[0], "only_after": alone[1], "notes": notes(pairs, &[vec![], vec![]])})
+}

@@ -1,0 +1,228 @@
+//! `lupe bench`: sweeps models, sizes, batches and devices, every measurement in processes of its own.
+
+pub mod args;
+mod compare;
+mod row;
+mod worker;
+
+use super::output;
+use super::session::{Session, load_average};
+use super::subject::{Named, Subject};
+use crate::engine::Choice;
+use crate::engine::gpu::{AdapterInfo, NO_ADAPTER, choose_of, chosen};
+use crate::error::{Error, Result};
+use crate::weights::safetensors;
+use args::{Bench, BenchCommand, Format, Role, Sweep};
+use row::{Row, adapter, read, written};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+use tempfile::TempDir;
+
+/// Runs the command.
+pub fn run(session: &Session, args: &Bench) -> Result<()> {
+    match &args.command {
+        Some(BenchCommand::Compare(args)) => compare::run(session, args),
+        None => match args.sweep.worker {
+            Some(role) => worker::run(session, &args.sweep, role),
+            None => sweep(session, &args.sweep),
+        },
+    }
+}
+
+/// A measurement to be made.
+struct Job {
+    model: String,
+    input: [usize; 4],
+    /// What the worker is told.
+    words: Vec<String>,
+    device: AdapterInfo,
+}
+
+/// The model, size and batch of those numbers.
+fn named(args: &Sweep, model: usize, size: usize, batch: usize) -> Named {
+    Named {
+        model: args.model.get(model).cloned().unwrap_or_default(),
+        weights: args.weights.clone(),
+        size: args.size.get(size).copied(),
+        batch: args.batch.get(batch).copied().unwrap_or(1),
+    }
+}
+
+fn sweep(session: &Session, args: &Sweep) -> Result<()> {
+    let to = args.output.as_deref().map(|path| Ok((path, format(path)?))).transpose()?;
+    if args.weights.is_some() && args.model.len() > 1 {
+        return Err(Error::Usage("--weights: several models cannot have one file; name one --model".into()));
+    }
+    let devices = devices(session)?;
+    let drawn =
+        tempfile::tempdir().map_err(|e| Error::Output(format!("no folder for drawn weights can be made: {e}")))?;
+    let jobs = jobs(session, args, &devices, &drawn)?;
+    let mut rows = known(args, to)?;
+    session.watch_for_interrupts()?;
+    let bar = session.progress(jobs.len(), "measuring");
+    let mut failed = vec![];
+    for (done, job) in jobs.iter().enumerate() {
+        session.go_on()?;
+        if !rows.iter().any(|r| of(r, job)) {
+            match measure(session, args, job) {
+                Ok(row) => rows.push(row),
+                Err(e) => failed.push((job, e)),
+            }
+            session.go_on()?; // an interrupt reaches the worker as well: that it failed is no news then
+            if let Some((path, format)) = to {
+                output::write(path, format!("{}\n", written(&rows, format)?).as_bytes())?;
+                session.left_by_interrupt(&format!("{} measurements are in {}", rows.len(), path.display()));
+            }
+        }
+        bar.at(done + 1);
+    }
+    bar.done();
+    output::print(&written(&rows, if session.json { Format::Json } else { args.format })?)?;
+    ended(jobs.len(), failed)
+}
+
+/// One measurement: its own error. Of several those that failed are listed.
+fn ended(jobs: usize, mut failed: Vec<(&Job, Error)>) -> Result<()> {
+    match (jobs, failed.pop()) {
+        (_, None) => Ok(()),
+        (1, Some((_, e))) => Err(e),
+        (_, Some(last)) => {
+            failed.push(last);
+            let name =
+                |j: &Job| format!("{} {} on {}", j.model, j.input.map(|d| d.to_string()).join("x"), j.device.title());
+            let list: String = failed.iter().map(|(j, e)| format!("\n  {}: {e}", name(j))).collect();
+            Err(Error::Partial(format!("{} of {jobs} measurements failed:{list}", failed.len())))
+        }
+    }
+}
+
+/// The format that a file's name asks for.
+fn format(path: &Path) -> Result<Format> {
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("md") => Ok(Format::Md),
+        Some("csv") => Ok(Format::Csv),
+        Some("json") => Ok(Format::Json),
+        Some("jsonl") => Ok(Format::Jsonl),
+        _ => Err(Error::Usage(format!("{}: a name in .md, .csv, .json or .jsonl is wanted", path.display()))),
+    }
+}
+
+/// What an interrupted sweep left, where it is to go on.
+fn known(args: &Sweep, to: Option<(&Path, Format)>) -> Result<Vec<Row>> {
+    match to.filter(|_| args.resume) {
+        Some((path, Format::Json | Format::Jsonl)) if path.exists() => read(path),
+        Some((path, Format::Md | Format::Csv)) => {
+            Err(Error::Usage(format!("{}: --resume needs a .json or .jsonl file", path.display())))
+        }
+        _ => Ok(vec![]),
+    }
+}
+
+/// The adapters that `--device` names; commas lie between several.
+fn devices(session: &Session) -> Result<Vec<AdapterInfo>> {
+    let all = session.adapters();
+    if all.is_empty() {
+        return Err(Error::Adapter(NO_ADAPTER.into()));
+    }
+    if session.all_devices() {
+        return Ok(all);
+    }
+    let one = |choice: &Choice| chosen(choice, &all).cloned();
+    match &session.choice {
+        // A name may have commas in it.
+        Choice::Name(names) if choose_of(&session.choice, &all).is_none() => {
+            names.split(',').map(|name| one(&Session::choice(name.trim())?)).collect()
+        }
+        choice => Ok(vec![one(choice)?]),
+    }
+}
+
+fn jobs(session: &Session, args: &Sweep, devices: &[AdapterInfo], drawn: &TempDir) -> Result<Vec<Job>> {
+    let mut jobs = vec![];
+    for m in 0..args.model.len() {
+        let mut weights = args.weights.clone();
+        for s in 0..args.size.len().max(1) {
+            // The weights are the same at every size: drawn once, and told of once.
+            let subject = Subject::open(session, &Named { weights: weights.clone(), ..named(args, m, s, 0) })?;
+            if subject.stands_in {
+                weights = Some(file(&subject, drawn)?);
+            }
+            for b in 0..args.batch.len() {
+                let named = Named { weights: weights.clone(), ..named(args, m, s, b) };
+                let mut input = subject.input;
+                input[0] = named.batch.into();
+                let job = |device: &AdapterInfo| Job {
+                    model: named.model.clone(),
+                    input,
+                    words: words(&named),
+                    device: device.clone(),
+                };
+                jobs.extend(devices.iter().map(job));
+            }
+        }
+    }
+    Ok(jobs)
+}
+
+/// Weights that stand in, as a file: a worker starts as a user does, by reading one.
+fn file(subject: &Subject, folder: &TempDir) -> Result<PathBuf> {
+    let tensors: Vec<_> = subject.weights.tensors().iter().map(|(name, t)| (name.clone(), t.as_ref())).collect();
+    let path = folder.path().join(format!("{}.safetensors", subject.net.name));
+    output::write(&path, &safetensors::write(&tensors)?)?;
+    Ok(path)
+}
+
+fn words(named: &Named) -> Vec<String> {
+    let mut words = vec!["--model".into(), named.model.clone(), "--batch".into(), named.batch.to_string()];
+    words.extend(named.size.iter().flat_map(|s| ["--size".into(), s.to_string()]));
+    words.extend(named.weights.iter().flat_map(|w| ["--weights".into(), w.display().to_string()]));
+    words
+}
+
+/// Whether a measurement is this job's, by this Lupe; the worker may choose another width than its caller has.
+fn of(row: &Row, job: &Job) -> bool {
+    let same = row.cell.model == job.model && row.cell.input == job.input;
+    same && adapter(&row.cell.device) == adapter(&job.device.title()) && row.lupe_version == env!("CARGO_PKG_VERSION")
+}
+
+fn measure(session: &Session, args: &Sweep, job: &Job) -> Result<Row> {
+    let load = load_average();
+    let (first_cold_ms, line) = worker(session, args, job, Role::Runs)?;
+    let mut row: Row = serde_json::from_str(&line).map_err(|e| Error::Gpu(format!("a worker said {line:?}: {e}")))?;
+    let cold: Result<Vec<f64>> = (0..args.cold).map(|_| Ok(worker(session, args, job, Role::Start)?.0)).collect();
+    (row.first_cold_ms, row.cold_ms, row.load) = (first_cold_ms, cold?, load);
+    Ok(row)
+}
+
+/// Starts a worker; milliseconds up to its first result, and what it said after that.
+fn worker(session: &Session, args: &Sweep, job: &Job, role: Role) -> Result<(f64, String)> {
+    session.go_on()?;
+    let fail = |e: std::io::Error| Error::Gpu(format!("a worker of the bench cannot be started: {e}"));
+    let mut command = Command::new(std::env::current_exe().map_err(fail)?);
+    command.args(["bench", "-q", "--worker", role.word(), "--device", &job.device.index.to_string()]).args(&job.words);
+    command.args(["--repeats", &args.repeats.to_string(), "--warmup", &args.warmup.to_string()]);
+    command.args(session.passed_on());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let start = Instant::now();
+    let mut child = command.spawn().map_err(fail)?;
+    let mut said = BufReader::new(child.stdout.take().ok_or_else(|| fail(std::io::ErrorKind::BrokenPipe.into()))?);
+    let (mut ready, mut rest) = (String::new(), String::new());
+    said.read_line(&mut ready).map_err(fail)?;
+    let cold = start.elapsed().as_secs_f64() * 1e3;
+    said.read_to_string(&mut rest).map_err(fail)?;
+    ended_well(child)?;
+    Ok((cold, rest))
+}
+
+/// The error that a worker ended with, under its own exit code.
+fn ended_well(child: Child) -> Result<()> {
+    let output = child.wait_with_output().map_err(|e| Error::Gpu(format!("a worker of the bench got lost: {e}")))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let said = stderr.lines().find_map(|l| l.strip_prefix("lupe: ")).unwrap_or("it said nothing").to_string();
+    Err(Error::Worker { code: output.status.code().and_then(|c| u8::try_from(c).ok()), said })
+}

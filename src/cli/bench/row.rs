@@ -1,0 +1,181 @@
+//! A measurement, and the forms in which measurements are written.
+
+use super::args::Format;
+use crate::error::{Error, Result};
+use crate::measure::stats::{median, percentile};
+use comfy_table::{CellAlignment, Table, presets};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// What is measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cell {
+    /// Network, or path of a fitted model.
+    pub model: String,
+    /// Shape of the input: pictures, rows, columns, channels.
+    pub input: [usize; 4],
+    /// Adapter.
+    pub device: String,
+    /// Its driver, with version.
+    pub driver: String,
+    /// Width of its vectors in bits, where it runs on the processor.
+    pub width: Option<u32>,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Row {
+    /// Of what.
+    #[serde(flatten)]
+    pub cell: Cell,
+    /// Version of Lupe.
+    pub lupe_version: String,
+    /// Whether kernels were those of `lupe tune`.
+    pub tuned: bool,
+    /// Milliseconds of every run, from numbers in the host's memory to numbers there.
+    pub runs_ms: Vec<f64>,
+    /// Milliseconds from the start of a fresh process to its first result, of every such process.
+    pub cold_ms: Vec<f64>,
+    /// The same of the first process of all, which may have had kernels to compile.
+    pub first_cold_ms: f64,
+    /// FLOPs of a run.
+    pub flops: u64,
+    /// Bytes of device memory that the plan holds.
+    pub device_bytes: u64,
+    /// Most bytes that the process held, where the system says so.
+    pub peak_bytes: Option<u64>,
+    /// Bytes that it held in the end.
+    pub held_bytes: Option<u64>,
+    /// The system's load average of the last minute before.
+    pub load: Option<f64>,
+}
+
+impl Row {
+    /// Whether it is of the same model, input and device as `other`; the width of a software driver may be another.
+    pub fn is_of(&self, other: &Row) -> bool {
+        let (a, b) = (&self.cell, &other.cell);
+        a.model == b.model && a.input == b.input && adapter(&a.device) == adapter(&b.device)
+    }
+
+    /// Middle of the runs in milliseconds.
+    pub fn median_ms(&self) -> f64 {
+        median(&self.runs_ms)
+    }
+
+    /// Half of the distance between the quartiles: half of all runs lie within the median ± about this.
+    pub fn spread_ms(&self) -> f64 {
+        (percentile(&self.runs_ms, 0.75) - percentile(&self.runs_ms, 0.25)) / 2.0
+    }
+
+    /// Pictures in a second, at the median.
+    pub fn pictures_per_s(&self) -> f64 {
+        1e3 * self.cell.input[0] as f64 / self.median_ms()
+    }
+
+    /// Arithmetic at the median.
+    pub fn gflops(&self) -> f64 {
+        self.flops as f64 / self.median_ms() / 1e6
+    }
+
+    fn cold_start_ms(&self) -> Option<f64> {
+        (!self.cold_ms.is_empty()).then(|| median(&self.cold_ms))
+    }
+}
+
+/// An adapter's name without the width that its driver puts there, as in `llvmpipe (LLVM 15.0.6, 256 bits)`.
+pub fn adapter(title: &str) -> String {
+    title.split(", ").filter(|part| !part.trim_end_matches(')').ends_with(" bits")).collect::<Vec<_>>().join(", ")
+}
+
+/// What the formats but JSON show of a measurement: name, and whether a number.
+const COLUMNS: [(&str, bool); 14] = [
+    ("model", false),
+    ("input", false),
+    ("ms", true),
+    ("±", true),
+    ("p95", true),
+    ("pictures/s", true),
+    ("GFLOP/s", true),
+    ("cold start ms", true),
+    ("peak MB", true),
+    ("held MB", true),
+    ("device MB", true),
+    ("kernels", false),
+    ("device", false),
+    ("driver", false),
+];
+
+fn fields(r: &Row) -> [String; 14] {
+    let mb = |b: Option<u64>| b.map_or(String::new(), |b| format!("{:.0}", b as f64 / 1e6));
+    [
+        r.cell.model.clone(),
+        r.cell.input.map(|d| d.to_string()).join("x"),
+        format!("{:.2}", r.median_ms()),
+        format!("{:.2}", r.spread_ms()),
+        format!("{:.2}", percentile(&r.runs_ms, 0.95)),
+        format!("{:.1}", r.pictures_per_s()),
+        format!("{:.1}", r.gflops()),
+        r.cold_start_ms().map_or(String::new(), |ms| format!("{ms:.0}")),
+        mb(r.peak_bytes),
+        mb(r.held_bytes),
+        mb(Some(r.device_bytes)),
+        if r.tuned { "tuned" } else { "default" }.into(),
+        r.cell.device.clone(),
+        r.cell.driver.clone(),
+    ]
+}
+
+/// All measurements in one of the forms.
+///
+/// # Errors
+/// [`Error::Output`] if a number cannot be written; none is known that cannot.
+pub fn written(rows: &[Row], format: Format) -> Result<String> {
+    let fail = |e: &dyn std::fmt::Display| Error::Output(format!("the measurements cannot be written: {e}"));
+    match format {
+        Format::Md => Ok(table(rows)),
+        Format::Json => serde_json::to_string_pretty(rows).map_err(|e| fail(&e)),
+        Format::Jsonl => {
+            let lines: serde_json::Result<Vec<String>> = rows.iter().map(serde_json::to_string).collect();
+            Ok(lines.map_err(|e| fail(&e))?.join("\n"))
+        }
+        Format::Csv => {
+            let mut csv = csv::Writer::from_writer(vec![]);
+            csv.write_record(COLUMNS.map(|c| c.0)).map_err(|e| fail(&e))?;
+            for r in rows {
+                csv.write_record(fields(r)).map_err(|e| fail(&e))?;
+            }
+            let bytes = csv.into_inner().map_err(|e| fail(&e))?;
+            Ok(String::from_utf8_lossy(&bytes).trim_end().into())
+        }
+    }
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN).set_header(COLUMNS.map(|c| c.0));
+    for r in rows {
+        table.add_row(fields(r));
+    }
+    for (column, _) in table.column_iter_mut().zip(COLUMNS).filter(|(_, c)| c.1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.to_string()
+}
+
+/// Measurements from a file that [`written`] made as JSON, a list or a line each.
+///
+/// # Errors
+/// [`Error::Input`] with the file and what is wrong with it.
+pub fn read(path: &Path) -> Result<Vec<Row>> {
+    let fail = |what: String| Error::Input(format!("{}: {what}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
+    let rows: serde_json::Result<Vec<Row>> = match text.trim_start().starts_with('[') {
+        true => serde_json::from_str(&text),
+        false => text.lines().filter(|l| !l.trim().is_empty()).map(serde_json::from_str).collect(),
+    };
+    let rows = rows.map_err(|e| fail(format!("these are no results of `lupe bench` as .json or .jsonl: {e}")))?;
+    match rows.iter().find(|r| r.runs_ms.is_empty() || r.runs_ms.iter().any(|ms| !(ms.is_finite() && *ms > 0.0))) {
+        Some(r) => Err(fail(format!("{} has a run that is no time, or none", crate::error::plain(&r.cell.model)))),
+        None => Ok(rows),
+    }
+}
