@@ -12,6 +12,9 @@ const TM: u32 = 32u;
 const TN: u32 = 3u;
 const KH: u32 = 3u;
 const KW: u32 = 3u;
+// Input planes that a turn of the loop takes, or, where there is one plane only, all taps of a row: KW.
+const TU: u32 = 1u;
+const ROW: bool = false;
 const RELU: bool = false;
 const TEXELS: u32 = TM / LANES;
 
@@ -43,23 +46,31 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
     var acc: array<array<vec4f, TN>, TM / 4u>;
     var e = wg.y * KH * KW * p.cin4 * TM + lane;
     // One loop, however deep the window: such drivers blend every sum once a turn of every loop (7x7 from 3 channels: 15.2 ms
-    // in three loops, 8.4 in one).
+    // in three loops, 8.4 in one), hence also TU.
     var tap = vec2u(0u);
     var row = 0u; // of the plane that holds the next four channels
-    for (var step = 0u; step < KH * KW * p.cin4; step++) {
-        var v: array<vec4f, TN>;
-        for (var j = 0u; j < TN; j++) { v[j] = textureLoad(x, src[j] + tap + vec2u(0u, row)); } // unroll
-        var a: array<vec4f, TEXELS>;
-        for (var i = 0u; i < TEXELS; i++) { let t = e + i * LANES; a[i] = textureLoad(w, vec2u(t % 1024u, t / 1024u)); } // unroll
-        e += TM;
+    let next = select(vec2u(0u, p.in0_plane_h), vec2u(1u, 0u), ROW);
+    for (var step = 0u; step < KH * KW * p.cin4 / TU; step++) {
+        var v: array<array<vec4f, TN>, TU>;
+        var a: array<array<vec4f, TEXELS>, TU>;
+        for (var u = 0u; u < TU; u++) { // unroll
+            for (var j = 0u; j < TN; j++) { v[u][j] = textureLoad(x, src[j] + tap + vec2u(0u, row) + u * next); } // unroll
+            for (var i = 0u; i < TEXELS; i++) { let t = e + u * TM + i * LANES; a[u][i] = textureLoad(w, vec2u(t % 1024u, t / 1024u)); } // unroll
+        }
+        e += TU * TM;
         for (var r = 0u; r < TM / 4u; r++) { // unroll
-            for (var c = 0u; c < 4u; c++) { // unroll
-                let k = subgroupShuffle(a[(c * TM / 4u + r) / LANES], (c * TM / 4u + r) % LANES);
-                for (var j = 0u; j < TN; j++) { acc[r][j] = fma(k, vec4f(v[j][c]), acc[r][j]); } // unroll
+            for (var u = 0u; u < TU; u++) { // unroll
+                for (var c = 0u; c < 4u; c++) { // unroll
+                    let k = subgroupShuffle(a[u][(c * TM / 4u + r) / LANES], (c * TM / 4u + r) % LANES);
+                    for (var j = 0u; j < TN; j++) { acc[r][j] = fma(k, vec4f(v[u][j][c]), acc[r][j]); } // unroll
+                }
             }
         }
-        row += p.in0_plane_h;
-        if row == p.cin4 * p.in0_plane_h {
+        row += TU * p.in0_plane_h;
+        if ROW {
+            row = 0u;
+            tap.y += 1u;
+        } else if row == p.cin4 * p.in0_plane_h {
             row = 0u;
             tap.x += 1u;
             if tap.x == KW { tap = vec2u(0u, tap.y + 1u); }

@@ -8,6 +8,7 @@
 const LANES: u32 = 8u;
 const TM: u32 = 32u;
 const TN: u32 = 3u;
+const TU: u32 = 1u; // planes that a turn of the loop takes: every sum is loaded, blended and stored once a turn
 const KEEP: u32 = 4u;
 const TEXELS: u32 = TM / LANES;
 
@@ -41,16 +42,20 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
     for (var tile = start; tile < end; tile += TM) {
         var acc: array<array<vec4f, TN>, TM / 4u>;
         var e = tile * p.k4 + lane;
-        for (var plane = 0u; plane < p.k4; plane++) {
-            var v: array<vec4f, TN>;
-            for (var j = 0u; j < TN; j++) { v[j] = textureLoad(a, src[j] + vec2u(0u, plane * p.in0_plane_h)); } // unroll
-            var w: array<vec4f, TEXELS>;
-            for (var i = 0u; i < TEXELS; i++) { let t = e + i * LANES; w[i] = textureLoad(b, vec2u(t % 1024u, t / 1024u)); } // unroll
-            e += TM;
+        for (var plane = 0u; plane < p.k4; plane += TU) {
+            var v: array<array<vec4f, TN>, TU>;
+            var w: array<array<vec4f, TEXELS>, TU>;
+            for (var u = 0u; u < TU; u++) { // unroll
+                for (var j = 0u; j < TN; j++) { v[u][j] = textureLoad(a, src[j] + vec2u(0u, (plane + u) * p.in0_plane_h)); } // unroll
+                for (var i = 0u; i < TEXELS; i++) { let t = e + u * TM + i * LANES; w[u][i] = textureLoad(b, vec2u(t % 1024u, t / 1024u)); } // unroll
+            }
+            e += TU * TM;
             for (var r = 0u; r < TM / 4u; r++) { // unroll
-                for (var c = 0u; c < 4u; c++) { // unroll
-                    let s = subgroupShuffle(w[(c * TM / 4u + r) / LANES], (c * TM / 4u + r) % LANES);
-                    for (var j = 0u; j < TN; j++) { acc[r][j] = fma(s, vec4f(v[j][c]), acc[r][j]); } // unroll
+                for (var u = 0u; u < TU; u++) { // unroll
+                    for (var c = 0u; c < 4u; c++) { // unroll
+                        let s = subgroupShuffle(w[u][(c * TM / 4u + r) / LANES], (c * TM / 4u + r) % LANES);
+                        for (var j = 0u; j < TN; j++) { acc[r][j] = fma(s, vec4f(v[u][j][c]), acc[r][j]); } // unroll
+                    }
                 }
             }
         }

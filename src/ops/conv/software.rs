@@ -1,11 +1,12 @@
-//! Convolution for drivers that run on the processor: images, shuffles, 32 output channels x 1 to 3 pixels per lane.
+//! Convolution for drivers that run on the processor: images, shuffles, 32 output channels x 1 to 5 pixels per lane.
 
-use crate::ops::pack::PackSoftware;
+use crate::ops::{pack::PackSoftware, software_tiles};
 use super::{Conv2d, Sizes};
 use crate::engine::{Caps, Form, Kernel};
 use crate::shader;
 
-/// Candidates for subgroups of 4, 8 or 16 lanes; they differ in pixels per lane only, so all add up in one order.
+/// Candidates for subgroups of 4, 8 or 16 lanes; they differ in pixels per lane and in
+/// the length of a turn, so all add up in one order.
 pub fn kernels(conv: &Conv2d, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     let Some(lanes @ (4 | 8 | 16)) = caps.subgroup else { return vec![] };
     let tm = if s.co <= 16 { 16 } else { 32 };
@@ -13,15 +14,14 @@ pub fn kernels(conv: &Conv2d, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     if conv.window.groups != 1 || !pack.fits([s.co, s.ci, s.kh * s.kw], caps) {
         return vec![];
     }
-    // Fewest wasted lanes first, by the pixels of one picture, so that the batch changes nothing; wider tiles reuse more.
-    let pixels = s.ho * s.wo;
-    let cost = |tn: usize| pixels.div_ceil(lanes as usize * tn) * (4 * tn + 3);
-    let mut tiles = [3, 2, 1];
-    tiles.sort_by_key(|&tn| (cost(tn), 3 - tn));
-    tiles.map(|tn| kernel(conv, s, lanes, tm, tn, pack)).into()
+    let cin4 = s.ci.div_ceil(4);
+    // A lone plane goes by rows of taps.
+    let turn = |[tn, tu]: [usize; 2]| [tm, tn, if cin4 == 1 { s.kw } else { tu }];
+    let shapes = software_tiles(s.ho * s.wo, lanes, cin4).into_iter().map(turn);
+    shapes.map(|shape| kernel(conv, s, lanes, shape, pack)).collect()
 }
 
-fn kernel(conv: &Conv2d, s: &Sizes, lanes: u32, tm: usize, tn: usize, pack: PackSoftware) -> Kernel {
+fn kernel(conv: &Conv2d, s: &Sizes, lanes: u32, [tm, tn, tu]: [usize; 3], pack: PackSoftware) -> Kernel {
     let pad = conv.window.pad;
     let ring = pad.top.max(pad.left).max(pad.bottom).max(pad.right) as u32;
     let pixels = s.n * s.ho * s.wo;
@@ -29,6 +29,8 @@ fn kernel(conv: &Conv2d, s: &Sizes, lanes: u32, tm: usize, tn: usize, pack: Pack
         .set("LANES", format!("{lanes}u"))
         .set("TM", format!("{tm}u"))
         .set("TN", format!("{tn}u"))
+        .set("TU", format!("{tu}u"))
+        .set("ROW", format!("{}", s.ci <= 4))
         .set("KH", format!("{}u", s.kh))
         .set("KW", format!("{}u", s.kw))
         .read(0, 2, Form::Image { pad: ring })
@@ -38,7 +40,7 @@ fn kernel(conv: &Conv2d, s: &Sizes, lanes: u32, tm: usize, tn: usize, pack: Pack
         .param("cin4", s.ci.div_ceil(4))
         .param("pixels", pixels)
         .groups(pixels.div_ceil(lanes as usize * tn), s.co.div_ceil(tm), 1)
-        .iterations(s.kh * s.kw * s.ci.div_ceil(4))
+        .iterations(s.kh * s.kw * s.ci.div_ceil(4) / tu)
         .ordered("software")
         .subgroup(lanes);
     let form = Form::Image { pad: 0 };

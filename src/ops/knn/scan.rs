@@ -2,7 +2,7 @@
 
 use super::NONE;
 use crate::engine::{Caps, Family, Form, Kernel, Op};
-use crate::ops::{Tile, gemm_tiles, tiled};
+use crate::ops::{Tile, gemm_tiles, software_tiles, tiled};
 use crate::ops::pack::{PackMatrix, PackSoftware};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
@@ -72,25 +72,24 @@ impl Scan {
         if !pack.fits([m, d, 1], caps) {
             return vec![];
         }
-        let lanes_of = lanes as usize;
-        let mut tiles = [3, 2, 1];
-        tiles.sort_by_key(|&tn| (q.div_ceil(lanes_of * tn) * (4 * tn + 3), 3 - tn));
-        let kernel = |tn: usize| {
+        let k4 = d.div_ceil(4);
+        let kernel = |[tn, tu]: [usize; 2]| {
             let kernel = Kernel::new(shader!("knn_scan_software"), 3, lanes)
                 .set("LANES", format!("{lanes}u"))
                 .set("TN", format!("{tn}u"))
+                .set("TU", format!("{tu}u"))
                 .read(0, 2, Form::Image { pad: 0 })
                 .read(1, 3, Form::Image { pad: 0 })
                 .pack(1, pack)
-                .param("k4", d.div_ceil(4))
-                .groups(q.div_ceil(lanes_of * tn), m.div_ceil(split), 1)
-                .iterations(split / 32 * (d.div_ceil(4) + 33))
+                .param("k4", k4)
+                .groups(q.div_ceil(lanes as usize * tn), m.div_ceil(split), 1)
+                .iterations(split / 32 * (k4 / tu + 33))
                 .shared(4 * 32 * tn as u32 * lanes)
                 .ordered("software")
                 .subgroup(lanes);
             self.common(kernel, sizes)
         };
-        tiles.map(kernel).into()
+        software_tiles(q, lanes, k4).into_iter().map(kernel).collect()
     }
 
     /// Tiles in shared memory; each tile's keys go through shared memory, where one invocation a query keeps the best.

@@ -2,11 +2,11 @@
 
 use super::{Matmul, Sizes};
 use crate::engine::{Caps, Form, Kernel};
-use crate::ops::{Tile, epilogue, gemm_tiles, tiled};
+use crate::ops::{Tile, epilogue, gemm_tiles, software_tiles, tiled};
 use crate::ops::pack::{PackMatrix, PackSoftware};
 use crate::shader;
 
-/// Images and shuffles, for drivers that run on the processor. A candidate has 1 to 3 rows per lane; all add up in one order.
+/// Images and shuffles, for drivers that run on the processor. All add up in one order.
 pub fn software(op: &Matmul, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     let Some(lanes @ (4 | 8 | 16)) = caps.subgroup else { return vec![] };
     let tm = if s.n <= 16 { 16 } else { 32 };
@@ -16,27 +16,27 @@ pub fn software(op: &Matmul, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     }
     let rows = s.batch * s.m;
     let image = Form::Image { pad: 0 };
-    let mut tiles = [3, 2, 1];
-    tiles.sort_by_key(|&tn| (rows.div_ceil(lanes as usize * tn) * (4 * tn + 3), 3 - tn));
-    let kernel = |tn: usize| {
+    let k4 = s.k.div_ceil(4);
+    let kernel = |[tn, tu]: [usize; 2]| {
         let kernel = Kernel::new(shader!("matmul_software"), 2, lanes)
             .set("LANES", format!("{lanes}u"))
             .set("TM", format!("{tm}u"))
             .set("TN", format!("{tn}u"))
+            .set("TU", format!("{tu}u"))
             .read(0, 2, image)
             .read(1, 3, image)
             .write(image)
             .pack(1, pack)
-            .param("k4", s.k.div_ceil(4))
+            .param("k4", k4)
             .param("m", rows)
             .param("n", s.n)
             .groups(rows.div_ceil(lanes as usize * tn), s.n.div_ceil(tm), 1)
-            .iterations(s.k.div_ceil(4))
+            .iterations(k4 / tu)
             .ordered("software")
             .subgroup(lanes);
         epilogue(kernel, [op.bias, op.add, op.relu], image, ["residual_image", "residual_image_none"])
     };
-    tiles.map(kernel).into()
+    software_tiles(rows, lanes, k4).into_iter().map(kernel).collect()
 }
 
 /// Shared-memory tiles, for GPUs; columns in fours. All add up in one order.
