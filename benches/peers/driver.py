@@ -122,6 +122,16 @@ class Worker:
         kib = {l.split(":")[0]: int(l.split()[1]) for l in lines if l.startswith(("VmRSS", "VmHWM"))}
         return kib["VmRSS"] * 1024 / 1e6, kib["VmHWM"] * 1024 / 1e6
 
+    def leave(self, patience=20):
+        """Lets it end by itself, as a driver may still be writing what it compiled."""
+        self.signal(signal.SIGCONT)
+        try:
+            self.process.stdin.close()
+            self.process.wait(patience)
+        except (BrokenPipeError, subprocess.TimeoutExpired):
+            pass
+        self.close()
+
     def close(self):
         self.signal(signal.SIGKILL)
         self.process.wait()
@@ -161,7 +171,7 @@ def start(system, folder, task, state):
         system.cache.mkdir(parents=True)
     first = Worker(system, folder, task, state)
     cold = first.start_ms
-    first.close()
+    first.leave()
     worker = Worker(system, folder, task, state)
     return worker, {"cold_ms": cold if system.cache else None, "start_ms": worker.start_ms}
 

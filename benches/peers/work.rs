@@ -26,8 +26,8 @@ pub fn work(folder: &Path, name: &str, out: &Path) -> Result<()> {
         let plan = plan(&gpu, folder, network)?;
         return serve_plan(&plan, &read(folder, name, &network.input)?, out);
     }
-    if let Some((rows, k)) = name.strip_prefix("knn_").and_then(|n| n.split_once("_top")) {
-        let plan = neighbours(&gpu, folder, rows.parse()?, k.parse()?)?;
+    if let Some((thousands, k)) = name.strip_prefix("knn_").and_then(|n| n.split_once("k_top")) {
+        let plan = neighbours(&gpu, folder, 1000 * thousands.parse::<usize>()?, k.parse()?)?;
         return serve_plan(&plan, &read(folder, QUERIES, &shape_of(QUERIES))?, out);
     }
     if name == CORESET { selection(&gpu, folder, out) } else { Err(format!("there is no task {name}").into()) }

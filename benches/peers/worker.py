@@ -91,12 +91,12 @@ def wonnx(folder, task):
 
 
 def knn_task(folder, task):
-    """Queries, bank and k of `knn_ROWS_topK`."""
+    """Queries, bank and k of `knn_ROWSk_topK`, thousands of rows."""
     import numpy as np
 
-    rows, k = task.removeprefix("knn_").split("_top")
+    rows, k = task.removeprefix("knn_").split("k_top")
     queries = np.fromfile(folder / "knn_queries.f32", "<f4").reshape(-1, 1536)
-    bank = np.fromfile(folder / "knn_bank.f32", "<f4", int(rows) * 1536).reshape(-1, 1536)
+    bank = np.fromfile(folder / "knn_bank.f32", "<f4", int(rows) * 1000 * 1536).reshape(-1, 1536)
     return queries, bank, int(k)
 
 
