@@ -1,4 +1,4 @@
-"""Runs systems as resident workers in interleaved rounds. Only the worker that is being timed runs: the others are stopped."""
+"""Runs systems as resident workers in interleaved rounds. Only the one that is being timed runs: the others are stopped."""
 
 import ctypes
 import os
@@ -24,12 +24,13 @@ class Failed(Exception):
 
 @dataclass
 class System:
-    """How a system is started, and with which environment; `cache` where a driver keeps compiled kernels."""
+    """How a system is started. `cache`: where its driver keeps compiled kernels; `absent`: why it cannot be started."""
 
     name: str
     command: list
     env: dict = field(default_factory=dict)
     cache: Path = None
+    absent: str = ""
 
 
 def ours_to_the_end():
@@ -147,7 +148,7 @@ def close_all():
 def difference(task, ours, base, facts, order):
     """Largest difference relative to the largest value of the base; what the order of Lupe's values is, `order` says."""
     if ours.size != base.size and task != "coreset":
-        return None
+        return float("inf")
     if task == "coreset":  # the share of picks that are others, as far as both go
         n = min(ours.size, base.size)
         return float((ours[:n] != base[:n]).mean())
@@ -169,6 +170,8 @@ def start(system, folder, task, state):
     if system.cache:
         shutil.rmtree(system.cache, ignore_errors=True)
         system.cache.mkdir(parents=True)
+    if system.absent:
+        raise Failed(system.absent)
     first = Worker(system, folder, task, state)
     cold = first.start_ms
     first.leave()

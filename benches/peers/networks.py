@@ -1,4 +1,4 @@
-"""The networks of networks.rs, layer by layer, with Lupe's exported weights: as ONNX models and as ncnn's text and binary files."""
+"""The networks of networks.rs, layer by layer, with Lupe's exported weights: as ONNX models and as ncnn's files."""
 
 import json
 import struct
@@ -223,7 +223,8 @@ def write_ncnn(path, layers, outputs, weights):
 
 def flops(model):
     """Floating-point operations of convolutions and the last layer, two for each multiply-add."""
-    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in [*model.graph.value_info, *model.graph.output]}
+    values = [*model.graph.value_info, *model.graph.output]
+    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
     sizes = {w.name: list(w.dims) for w in model.graph.initializer}
     total = 0
     for node in model.graph.node:

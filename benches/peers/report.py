@@ -6,7 +6,8 @@ from driver import median, percentile, ratios
 
 BEGIN, END = "<!-- peers -->", "<!-- end of peers -->"
 WIDTHS = ("lupe256", "lupe512")
-COLUMNS = ["system", "ms", "to {base}", "p10–p90", "to lupe256", "to lupe512", "GFLOP/s", "start ms", "empty cache ms", "memory MB", "peak MB", "difference"]
+COLUMNS = ["system", "ms", "to {base}", "p10–p90", "to lupe256", "to lupe512", "GFLOP/s"]
+COLUMNS += ["start ms", "empty cache ms", "memory MB", "peak MB", "difference"]
 
 
 def number(value, digits=3):
@@ -36,8 +37,8 @@ def row(name, stored):
     to_lupe = [number((ratio(results, name, w) or [None])[0]) for w in WIDTHS]
     spread = f"{number(to_base[1])}–{number(to_base[2])}" if to_base and name != base else "–"
     gflops = stored["flops"] / ms / 1e6 if stored["flops"] and ms else None
-    rest = [number(result.get(k)) for k in ("start_ms", "cold_ms", "memory_mb", "peak_mb")]
-    return [name, number(ms), number(to_base and to_base[0]), spread, *to_lupe, number(gflops), *rest, differs(result, stored)]
+    rest = [number(result.get(k)) for k in ("start_ms", "cold_ms", "memory_mb", "peak_mb")] + [differs(result, stored)]
+    return [name, number(ms), number(to_base and to_base[0]), spread, *to_lupe, number(gflops), *rest]
 
 
 def differs(result, stored):
@@ -72,7 +73,9 @@ def bars(tasks):
         if found is None:
             rows.append([task, name, what, limit_text, "not measured", ""])
             return
-        value, spread = (found[0], f" ({number(found[1])}–{number(found[2])})") if isinstance(found, list) else (found, "")
+        value, spread = found, ""
+        if isinstance(found, list):
+            value, spread = found[0], f" ({number(found[1])}–{number(found[2])})"
         reached = value <= limit if below else value >= limit
         rows.append([task, name, what, limit_text, number(value) + spread, "reached" if reached else "missed"])
 

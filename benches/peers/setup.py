@@ -78,7 +78,8 @@ def models(worker):
     if stamp.is_file() and stamp.read_text() == wanted:
         return
     say("Writing weights and models ...")
-    subprocess.run([worker, "export", str(MODELS)], check=True)
+    if subprocess.run([worker, "export", str(MODELS)]).returncode:
+        raise SystemExit("weights were not written")
     from networks import convert
 
     convert(MODELS)

@@ -1,5 +1,5 @@
-"""A peer from PyPI as a resident worker: `worker.py SYSTEM FOLDER TASK OUT`. The first result goes to OUT as raw f32, then READY;
-a line `run K` is answered with LAT and K times in ms. Host memory in and out, two threads, f32."""
+"""A peer from PyPI as a resident worker: `worker.py SYSTEM FOLDER TASK OUT`. The first result goes to OUT as raw f32,
+then READY; a line `run K` is answered with LAT and K times in ms. Host memory in and out, two threads, f32."""
 
 import json
 import sys
@@ -141,7 +141,7 @@ def numpy_knn(folder, task):
 
 
 def numpy_coreset(folder, _):
-    """Greedy k-centre, one pick a pass over all rows; a time is that of one pick. Begins with the row that Lupe begins with."""
+    """Greedy k-centre, one pick a pass over all rows; a time is that of one pick. The first row is Lupe's first."""
     import numpy as np
 
     rows = np.fromfile(folder / "coreset.f32", "<f4").reshape(-1, 128)
