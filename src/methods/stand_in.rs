@@ -15,11 +15,16 @@ pub fn weights(net: &ResNet) -> Weights {
     let root = Scope::new(&graph, &none, &asked);
     let stages = net.features(graph.input("picture", [1, 64, 64, 3]), &root);
     resnet::classifier(stages.feature, &root);
+    weights_of(graph.nodes().unwrap_or_default())
+}
+
+/// All weights among `nodes`, drawn as those of [`weights`].
+pub fn weights_of(nodes: Vec<Node>) -> Weights {
     let drawn = |n: Node| match n.source {
         Source::Weight(t) => Some((n.label.clone(), draw(&n.label, &t))),
         _ => None,
     };
-    Weights::from_tensors(graph.nodes().unwrap_or_default().into_iter().filter_map(drawn))
+    Weights::from_tensors(nodes.into_iter().filter_map(drawn))
 }
 
 fn draw(name: &str, like: &Tensor) -> Tensor {

@@ -1,0 +1,248 @@
+"""The networks of networks.rs, layer by layer, with Lupe's exported weights: as ONNX models and as ncnn's files."""
+
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper, shape_inference
+
+
+@dataclass
+class Layer:
+    """One layer; `y` is the name of its value, and of its weights where it has some."""
+
+    kind: str  # conv, max, mean, global, add, dense
+    y: str
+    x: list
+    k: int = 0
+    stride: int = 1
+    pad: int = 0
+    relu: bool = False
+
+
+class Chain:
+    """Layers being written down."""
+
+    def __init__(self):
+        self.layers, self.last = [], "x"
+
+    def put(self, kind, y, x=None, **more):
+        x = [self.last] if x is None else x
+        self.layers.append(Layer(kind, y, x, **more))
+        self.last = y
+        return y
+
+    def conv(self, y, k, stride=1, pad=None, relu=False, x=None):
+        return self.put("conv", y, x and [x], k=k, stride=stride, pad=k // 2 if pad is None else pad, relu=relu)
+
+
+def resnet(depths, bottleneck, stages=4):
+    """ResNet with the stride in the 3x3 convolution, up to so many of its stages."""
+    c = Chain()
+    c.conv("conv1", 7, 2, relu=True)
+    c.put("max", "pool", k=3, stride=2, pad=1)
+    for stage in range(1, stages + 1):
+        for block in range(depths[stage - 1]):
+            before, at = c.last, f"layer{stage}.{block}"
+            stride = 2 if block == 0 and stage > 1 else 1
+            if bottleneck:
+                c.conv(f"{at}.conv1", 1, relu=True)
+                c.conv(f"{at}.conv2", 3, stride, relu=True)
+                end = c.conv(f"{at}.conv3", 1)
+            else:
+                c.conv(f"{at}.conv1", 3, stride, relu=True)
+                end = c.conv(f"{at}.conv2", 3)
+            if stride == 2 or (bottleneck and block == 0):
+                before = c.conv(f"{at}.downsample.0", 1, stride, x=before)
+            c.put("add", f"{at}.out", [end, before], relu=True)
+    return c
+
+
+def whole(depths, bottleneck):
+    c = resnet(depths, bottleneck)
+    c.put("global", "feature")
+    return c.layers, [c.put("dense", "fc")]
+
+
+def layers_2_and_3():
+    c = resnet([3, 4, 6], True, stages=3)
+    return c.layers, ["layer2.3.out", "layer3.5.out"]
+
+
+def pdn_s():
+    c = Chain()
+    c.conv("conv1", 4, pad=0, relu=True)
+    c.put("mean", "pool1", k=2, stride=2)
+    c.conv("conv2", 4, pad=0, relu=True)
+    c.put("mean", "pool2", k=2, stride=2)
+    c.conv("conv3", 3, pad=0, relu=True)
+    return c.layers, [c.conv("conv4", 4, pad=0)]
+
+
+def one_layer():
+    c = Chain()
+    return c.layers, [c.conv("conv", 3, relu=True)]
+
+
+NETWORKS = {
+    "resnet18_b1": lambda: whole([2, 2, 2, 2], False),
+    "resnet18_b8": lambda: whole([2, 2, 2, 2], False),
+    "wide_resnet50_2": lambda: whole([3, 4, 6, 3], True),
+    "wide_resnet50_2_layer3": layers_2_and_3,
+    "pdn_s": pdn_s,
+    "conv64": one_layer,
+    "conv128": one_layer,
+    "conv256": one_layer,
+    "conv512": one_layer,
+}
+
+
+def read_safetensors(path):
+    """Tensors by name; the files hold f32 only."""
+    data = Path(path).read_bytes()
+    (length,) = struct.unpack_from("<Q", data)
+    header = json.loads(data[8 : 8 + length])
+    header.pop("__metadata__", None)
+    found = {}
+    for name, entry in header.items():
+        begin, end = entry["data_offsets"]
+        values = np.frombuffer(data, "<f4", (end - begin) // 4, 8 + length + begin)
+        found[name] = values.reshape(entry["shape"])
+    return found
+
+
+def nchw(shape):
+    """A shape of Lupe's in the peers' order."""
+    return [shape[0], shape[3], shape[1], shape[2]] if len(shape) == 4 else list(shape)
+
+
+def onnx_node(layer):
+    """The ONNX nodes of one layer, its ReLU included."""
+    out = f"{layer.y}.linear" if layer.relu else layer.y
+    window = {"kernel_shape": [layer.k] * 2, "strides": [layer.stride] * 2, "pads": [layer.pad] * 4}
+    weights = [f"{layer.y}.weight", f"{layer.y}.bias"]
+    if layer.kind == "conv":
+        nodes = [helper.make_node("Conv", layer.x + weights, [out], dilations=[1, 1], group=1, **window)]
+    elif layer.kind == "max":
+        nodes = [helper.make_node("MaxPool", layer.x, [out], **window)]
+    elif layer.kind == "mean":
+        nodes = [helper.make_node("AveragePool", layer.x, [out], **window)]
+    elif layer.kind == "global":
+        flat = helper.make_node("Flatten", [f"{out}.kept"], [out], axis=1)
+        nodes = [helper.make_node("GlobalAveragePool", layer.x, [f"{out}.kept"]), flat]
+    elif layer.kind == "add":
+        nodes = [helper.make_node("Add", layer.x, [out])]
+    else:
+        nodes = [helper.make_node("Gemm", layer.x + weights, [out])]
+    return nodes + ([helper.make_node("Relu", [out], [layer.y])] if layer.relu else [])
+
+
+def write_onnx(path, layers, outputs, weights, facts):
+    """Opset 13, shapes inferred, the last layer's weight transposed: what the pickiest of the peers wants."""
+    stored = []
+    for layer in layers:
+        if layer.kind in ("conv", "dense"):
+            weight = weights[f"{layer.y}.weight"]
+            weight = np.ascontiguousarray(weight.T) if layer.kind == "dense" else weight
+            stored.append(numpy_helper.from_array(weight, f"{layer.y}.weight"))
+            stored.append(numpy_helper.from_array(weights[f"{layer.y}.bias"], f"{layer.y}.bias"))
+    value = lambda name, shape: helper.make_tensor_value_info(name, TensorProto.FLOAT, nchw(shape))
+    ends = [value(name, shape) for name, shape in zip(outputs, facts["outputs"])]
+    nodes = [node for layer in layers for node in onnx_node(layer)]
+    graph = helper.make_graph(nodes, "network", [value("x", facts["input"])], ends, stored)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.checker.check_model(model)
+    model = shape_inference.infer_shapes(model, strict_mode=True)
+    onnx.save(model, path)
+    return model
+
+
+def ncnn_line(layer, weights):
+    """ncnn's type and parameters of one layer (docs/developer-guide/operators.md of ncnn)."""
+    if layer.kind in ("conv", "dense"):
+        weight = weights[f"{layer.y}.weight"]
+        if layer.kind == "dense":
+            return "InnerProduct", f"0={weight.shape[0]} 1=1 2={weight.size}"
+        given = f"0={weight.shape[0]} 1={layer.k} 3={layer.stride} 4={layer.pad} 5=1 6={weight.size}"
+        return "Convolution", given + (" 9=1" if layer.relu else "")
+    if layer.kind == "global":
+        return "Pooling", "0=1 4=1"
+    if layer.kind == "add":
+        return "BinaryOp", "0=0"
+    kind = {"max": 0, "mean": 1}[layer.kind]
+    return "Pooling", f"0={kind} 1={layer.k} 2={layer.stride} 3={layer.pad} 5=1"  # 5=1: partial windows are left out
+
+
+def write_ncnn(path, layers, outputs, weights):
+    """`path`.param and `path`.bin. A value that several layers read goes through a Split, as ncnn wants it."""
+    readers = {}
+    for layer in layers:
+        for x in layer.x:
+            readers[x] = readers.get(x, 0) + 1
+    for name in outputs:
+        readers[name] = readers.get(name, 0) + 1
+    lines, blobs, copies = [], 0, {}
+
+    def line(kind, name, x, y, given):
+        nonlocal blobs
+        blobs += len(y)
+        lines.append(" ".join([kind, name, str(len(x)), str(len(y)), *x, *y, given]).strip())
+
+    def made(name):
+        if readers.get(name, 0) > 1:
+            copies[name] = [f"{name}.copy{i}" for i in range(readers[name])]
+            line("Split", f"{name}.split", [name], copies[name], "")
+            copies[name] = copies[name][::-1]
+
+    def take(name):
+        return copies[name].pop() if name in copies else name
+
+    line("Input", "x", [], ["x"], "")
+    made("x")
+    for layer in layers:
+        kind, given = ncnn_line(layer, weights)
+        apart = layer.relu and layer.kind != "conv"
+        out = f"{layer.y}.linear" if apart else layer.y
+        line(kind, layer.y, [take(x) for x in layer.x], [out], given)
+        if apart:
+            line("ReLU", f"{layer.y}.relu", [out], [layer.y], "")
+        made(layer.y)
+    ends = [take(name) for name in outputs]
+    Path(f"{path}.param").write_text(f"7767517\n{len(lines)} {blobs}\n" + "\n".join(lines) + "\n")
+    with open(f"{path}.bin", "wb") as file:
+        for layer in layers:
+            if layer.kind in ("conv", "dense"):
+                file.write(struct.pack("<I", 0))  # plain f32 follows
+                file.write(weights[f"{layer.y}.weight"].tobytes())
+                file.write(weights[f"{layer.y}.bias"].tobytes())
+    return ends
+
+
+def flops(model):
+    """Floating-point operations of convolutions and the last layer, two for each multiply-add."""
+    values = [*model.graph.value_info, *model.graph.output]
+    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
+    sizes = {w.name: list(w.dims) for w in model.graph.initializer}
+    total = 0
+    for node in model.graph.node:
+        if node.op_type in ("Conv", "Gemm"):
+            weight = sizes[node.input[1]]
+            products = int(np.prod(weight[1:])) if node.op_type == "Conv" else weight[0]
+            total += 2 * int(np.prod(shapes[node.output[0]])) * products
+    return total
+
+
+def convert(folder):
+    """Every network in `folder`, for every peer; what was found out is added to its facts."""
+    for name, describe in NETWORKS.items():
+        path = Path(folder) / name
+        facts = json.loads(path.with_suffix(".json").read_text())
+        weights = read_safetensors(path.with_suffix(".safetensors"))
+        layers, outputs = describe()
+        model = write_onnx(path.with_suffix(".onnx"), layers, outputs, weights, facts)
+        ends = write_ncnn(path, layers, outputs, weights)
+        facts.update(flops=flops(model), names=outputs, ncnn=ends)
+        path.with_suffix(".json").write_text(json.dumps(facts))

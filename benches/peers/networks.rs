@@ -1,0 +1,56 @@
+//! The networks that Lupe and its peers run; `networks.py` describes the same ones layer by layer, and their outputs are compared.
+
+use lupe::engine::{Scope, Var};
+use lupe::models::{find, resnet};
+
+/// One network: what goes in, and what is made of it.
+pub struct Network {
+    pub name: &'static str,
+    /// `[n, h, w, c]`.
+    pub input: [usize; 4],
+    pub build: for<'g> fn(Var<'g>, &Scope<'g>) -> Vec<Var<'g>>,
+}
+
+pub const ALL: [Network; 9] = [
+    Network { name: "resnet18_b1", input: [1, 224, 224, 3], build: |x, p| whole("resnet18", x, p) },
+    Network { name: "resnet18_b8", input: [8, 224, 224, 3], build: |x, p| whole("resnet18", x, p) },
+    Network { name: "wide_resnet50_2", input: [1, 224, 224, 3], build: |x, p| whole("wide_resnet50_2", x, p) },
+    Network { name: "wide_resnet50_2_layer3", input: [1, 224, 224, 3], build: layers_2_and_3 },
+    Network { name: "pdn_s", input: [1, 256, 256, 3], build: pdn_s },
+    Network { name: "conv64", input: [1, 56, 56, 64], build: one_layer },
+    Network { name: "conv128", input: [1, 28, 28, 128], build: one_layer },
+    Network { name: "conv256", input: [1, 14, 14, 256], build: one_layer },
+    Network { name: "conv512", input: [1, 7, 7, 512], build: one_layer },
+];
+
+fn features<'g>(name: &str, x: Var<'g>, p: &Scope<'g>) -> resnet::Stages<'g> {
+    find(name).expect("a network's name").net.features(x, p)
+}
+
+/// Picture to logits.
+fn whole<'g>(name: &str, x: Var<'g>, p: &Scope<'g>) -> Vec<Var<'g>> {
+    vec![resnet::classifier(features(name, x, p).feature, p)]
+}
+
+/// What PatchCore takes from its backbone.
+fn layers_2_and_3<'g>(x: Var<'g>, p: &Scope<'g>) -> Vec<Var<'g>> {
+    let [_, layer2, layer3, _] = features("wide_resnet50_2", x, p).layers;
+    vec![layer2, layer3]
+}
+
+/// EfficientAD's small patch description network, without padding: 256x256 to 56x56x384.
+fn pdn_s<'g>(x: Var<'g>, p: &Scope<'g>) -> Vec<Var<'g>> {
+    let y = conv(x, &p.at("conv1"), 128, 4, 0).relu().avg_pool(2, 2, 0, true);
+    let y = conv(y, &p.at("conv2"), 256, 4, 0).relu().avg_pool(2, 2, 0, true);
+    let y = conv(y, &p.at("conv3"), 256, 3, 0).relu();
+    vec![conv(y, &p.at("conv4"), 384, 4, 0)]
+}
+
+/// The 3x3 convolution that a ResNet's stage consists of.
+fn one_layer<'g>(x: Var<'g>, p: &Scope<'g>) -> Vec<Var<'g>> {
+    vec![conv(x, &p.at("conv"), x.dim(3), 3, 1).relu()]
+}
+
+fn conv<'g>(x: Var<'g>, p: &Scope<'g>, co: usize, k: usize, pad: usize) -> Var<'g> {
+    x.conv2d(p.param("weight", [co, x.dim(3), k, k]), 1, pad) + p.param("bias", [co])
+}

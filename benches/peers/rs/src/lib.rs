@@ -1,0 +1,60 @@
+//! The protocol of a resident worker: FOLDER TASK OUT; the first result goes to OUT, then `READY`; a line `run K` is answered with
+//! `LAT` and K times in ms.
+
+use std::error::Error;
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+use std::time::Instant;
+
+pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Threads of every system.
+pub const THREADS: usize = 2;
+
+/// What is to be run: a model, its input `[n, c, h, w]`, and where the first result goes.
+pub struct Task {
+    pub model: PathBuf,
+    pub shape: [usize; 4],
+    pub x: Vec<f32>,
+    out: PathBuf,
+}
+
+impl Task {
+    /// From the command line.
+    pub fn new() -> Result<Task> {
+        let args: Vec<String> = std::env::args().skip(1).collect();
+        let [folder, name, out] = &args[..] else { return Err("FOLDER TASK OUT are wanted".into()) };
+        let path = |extension: &str| PathBuf::from(folder).join(format!("{name}.{extension}"));
+        let facts: serde_json::Value = serde_json::from_slice(&std::fs::read(path("json"))?)?;
+        let [n, h, w, c] = [0, 1, 2, 3].map(|i| facts["input"][i].as_u64().unwrap_or(0) as usize);
+        let bytes = std::fs::read(path("f32"))?;
+        let given: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        let at = |i: usize| [i / (c * h * w), i / (h * w) % c, i / w % h, i % w];
+        let place = |[b, k, y, x]: [usize; 4]| ((b * h + y) * w + x) * c + k;
+        let x = (0..n * c * h * w).map(|i| given[place(at(i))]).collect();
+        Ok(Task { model: path("onnx"), shape: [n, c, h, w], x, out: out.into() })
+    }
+
+    /// Runs once for the file, then as often as is asked; `run` gives all outputs, one after the other.
+    pub fn serve(&self, mut run: impl FnMut() -> Result<Vec<f32>>) -> Result<()> {
+        std::fs::write(&self.out, run()?.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())?;
+        let say = |text: &str| -> Result<()> {
+            let mut stdout = std::io::stdout().lock();
+            writeln!(stdout, "{text}")?;
+            Ok(stdout.flush()?)
+        };
+        say("READY")?;
+        for line in std::io::stdin().lock().lines() {
+            let line = line?;
+            let Some(count) = line.strip_prefix("run ") else { break };
+            let mut text = String::from("LAT");
+            for _ in 0..count.trim().parse()? {
+                let start = Instant::now();
+                std::hint::black_box(run()?);
+                text += &format!(" {:.4}", start.elapsed().as_secs_f64() * 1e3);
+            }
+            say(&text)?;
+        }
+        Ok(())
+    }
+}

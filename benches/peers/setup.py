@@ -1,0 +1,86 @@
+"""Builds what is compared: packages, Lupe's worker, the Rust peers, weights and models. All of it lies under target/peers."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+STATE = ROOT / "target" / "peers"
+VENV, MODELS, RUST = STATE / "venv", STATE / "models", STATE / "rs"
+PYTHON = VENV / "bin" / "python"
+CARGO = os.environ.get("CARGO", "cargo")
+NEEDED = ("numpy", "onnx", "onnxruntime")  # without these there is nothing to compare
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def quietly(command, log, **more):
+    """Runs it with its output in a file; whether it went well."""
+    with open(STATE / log, "ab") as file:
+        done = subprocess.run(command, stderr=file, preexec_fn=lambda: os.nice(10), **{"stdout": file, **more})
+    return done if done.returncode == 0 else None
+
+
+def packages():
+    """The environment with the peers from PyPI. One that has no wheel here is left out; its row will say so."""
+    stamp, wanted = VENV / "installed.txt", (HERE / "requirements.txt").read_text()
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    STATE.mkdir(parents=True, exist_ok=True)
+    say("Installing the peers from PyPI ...")
+    if not PYTHON.exists() and not quietly([sys.executable, "-m", "venv", str(VENV)], "pip.log"):
+        raise SystemExit(f"python3 -m venv failed: {STATE / 'pip.log'}")
+    for line in [l for l in wanted.splitlines() if l and not l.startswith("#")]:
+        install = [str(PYTHON), "-m", "pip", "install", "--quiet", "--only-binary", ":all:", line]
+        if not quietly(install, "pip.log"):
+            say(f"  {line} could not be installed: {STATE / 'pip.log'}")
+            if line.split("==")[0] in NEEDED:
+                raise SystemExit(1)
+    stamp.write_text(wanted)
+
+
+def built(command, log):
+    """Executables by target name, as cargo's messages give them; none where the build failed."""
+    done = quietly([CARGO, *command, "--locked", "--message-format", "json"], log, cwd=ROOT, stdout=subprocess.PIPE)
+    messages = [json.loads(l) for l in done.stdout.splitlines()] if done else []
+    return {m["target"]["name"]: m["executable"] for m in messages if m.get("executable")}
+
+
+def lupe():
+    """Lupe's worker."""
+    say("Building Lupe's worker ...")
+    found = built(["bench", "--no-run", "--bench", "peers"], "cargo.log").get("peers")
+    if not found:
+        raise SystemExit(f"Lupe's worker was not built: {STATE / 'cargo.log'}")
+    return found
+
+
+def rust_peers():
+    """Workers of the Rust peers, by name."""
+    say("Building the Rust peers ...")
+    found = built(
+        ["build", "--release", "--manifest-path", str(HERE / "rs" / "Cargo.toml"), "--target-dir", str(RUST)], "rs.log"
+    )
+    if not found:
+        say(f"  they were not built: {STATE / 'rs.log'}")
+    return found
+
+
+def models(worker):
+    """Weights, inputs and models of every peer; again only where Lupe's worker or the conversion changed."""
+    sources = [Path(worker), HERE / "networks.py"]
+    stamp, wanted = MODELS / "made.txt", " ".join(f"{s.stat().st_mtime_ns}" for s in sources)
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    say("Writing weights and models ...")
+    if subprocess.run([worker, "export", str(MODELS)]).returncode:
+        raise SystemExit("weights were not written")
+    from networks import convert
+
+    convert(MODELS)
+    stamp.write_text(wanted)

@@ -1,0 +1,106 @@
+//! Lupe as a resident worker: the first result goes to a file, then `READY`; a line `run K` is answered with `LAT` and K times in ms.
+
+use crate::export::{BANK, CORESET, QUERIES, read, shape_of};
+use crate::networks::{self, Network};
+use lupe::engine::{Asked, Choice, Gpu, Graph, Options, Plan, Scope, Store, Var};
+use lupe::methods::patchcore::select::{Selector, parts, rows_per_part};
+use lupe::methods::patchcore::{Config, Preset};
+use lupe::ops::knn::Metric;
+use lupe::tensor::Tensor;
+use lupe::weights::Weights;
+use pollster::block_on;
+use std::error::Error;
+use std::io::{BufRead, Write};
+use std::path::Path;
+use std::time::Instant;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Rows that a timed selection picks: two rounds of the device when each is as long as it may be.
+const PICKS: usize = 384;
+
+/// Answers what comes on the standard input about the task `name`, until it ends.
+pub fn work(folder: &Path, name: &str, out: &Path) -> Result<()> {
+    let gpu = block_on(Gpu::new(&Choice::Auto, None))?;
+    if let Some(network) = networks::ALL.iter().find(|n| n.name == name) {
+        let plan = plan(&gpu, folder, network)?;
+        return serve_plan(&plan, &read(folder, name, &network.input)?, out);
+    }
+    if let Some((thousands, k)) = name.strip_prefix("knn_").and_then(|n| n.split_once("k_top")) {
+        let plan = neighbours(&gpu, folder, 1000 * thousands.parse::<usize>()?, k.parse()?)?;
+        return serve_plan(&plan, &read(folder, QUERIES, &shape_of(QUERIES))?, out);
+    }
+    if name == CORESET { selection(&gpu, folder, out) } else { Err(format!("there is no task {name}").into()) }
+}
+
+/// The network ready to run; what it was made of is released.
+fn plan<'g>(gpu: &'g Gpu, folder: &Path, network: &Network) -> Result<Plan<'g>> {
+    let weights = Weights::open(&folder.join(format!("{}.safetensors", network.name)))?;
+    let (graph, asked) = (Graph::new(), Asked::default());
+    let outputs = (network.build)(graph.input("x", network.input), &Scope::new(&graph, weights.tensors(), &asked));
+    // No check of what was asked: a network cut short asks for more than its file has, of which nothing runs.
+    Ok(block_on(Plan::new(gpu, &graph, &outputs, &Store::new(), Options::default()))?)
+}
+
+/// The `k` nearest of the bank's first `rows` rows for every query.
+fn neighbours<'g>(gpu: &'g Gpu, folder: &Path, rows: usize, k: usize) -> Result<Plan<'g>> {
+    let [_, d] = shape_of(BANK);
+    let (graph, bank) = (Graph::new(), read(folder, BANK, &[rows, d])?);
+    let cut = parts(&bank, rows_per_part(gpu, d));
+    drop(bank);
+    let banks: Vec<Var> = cut.into_iter().enumerate().map(|(i, p)| graph.weight(&format!("rows.{i}"), p)).collect();
+    let found = graph.input("queries", shape_of(QUERIES)).knn(&banks, k, Metric::SquaredL2, None);
+    Ok(block_on(Plan::new(gpu, &graph, &[found], &Store::new(), Options::default()))?)
+}
+
+fn serve_plan(plan: &Plan, x: &Tensor, out: &Path) -> Result<()> {
+    let run = || -> Result<Vec<f32>> { Ok(block_on(plan.run(&[x]))?.into_iter().flat_map(|t| t.data).collect()) };
+    write(out, &run()?)?;
+    serve(|| {
+        let start = Instant::now();
+        std::hint::black_box(block_on(plan.run(&[x]))?);
+        Ok(start.elapsed().as_secs_f64() * 1e3)
+    })
+}
+
+/// Picks of a greedy k-centre selection. A time is that of one pick: all rounds of a selection, without planning and upload of the rows.
+fn selection(gpu: &Gpu, folder: &Path, out: &Path) -> Result<()> {
+    let rows = read(folder, CORESET, &shape_of(CORESET))?;
+    let pick = || -> Result<(Vec<usize>, f64)> {
+        let mut selector = Selector::new(gpu, rows.clone(), PICKS, None);
+        let mut begun: Option<(Instant, usize)> = None;
+        let mut mark = |done: usize| {
+            begun.get_or_insert((Instant::now(), done));
+            true
+        };
+        block_on(selector.run(gpu, &Config::new(Preset::Anomalib), &mut mark))?;
+        let (start, before) = begun.ok_or("a selection without a round")?;
+        let each = start.elapsed().as_secs_f64() * 1e3 / (selector.picks.len() - before) as f64;
+        Ok((selector.picks, each))
+    };
+    let picks: Vec<f32> = pick()?.0.into_iter().map(|p| p as f32).collect();
+    write(out, &picks)?;
+    serve(|| Ok(pick()?.1))
+}
+
+fn write(out: &Path, values: &[f32]) -> Result<()> {
+    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    Ok(std::fs::write(out, bytes)?)
+}
+
+/// Says that the first result is there, then answers.
+fn serve(mut time: impl FnMut() -> Result<f64>) -> Result<()> {
+    let say = |text: &str| -> Result<()> {
+        let mut stdout = std::io::stdout().lock();
+        writeln!(stdout, "{text}")?;
+        Ok(stdout.flush()?)
+    };
+    say("READY")?;
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let Some(count) = line.strip_prefix("run ") else { break };
+        let times = (0..count.trim().parse()?).map(|_| time()).collect::<Result<Vec<f64>>>()?;
+        say(&times.iter().fold("LAT".to_string(), |text, ms| format!("{text} {ms:.4}")))?;
+    }
+    Ok(())
+}
