@@ -195,14 +195,12 @@ pub(crate) fn row_kernels(shader: &'static Shader, x: Shape, passes: usize, caps
 ///
 /// Fewest wasted lanes come first; wider tiles reuse more of what is loaded, up to 5 (8 was no faster where both waste nothing). The
 /// driver loads, blends and stores every sum once a turn: the 3x3 layers of a ResNet-18 took 301, 266 and 250 ms with 1, 2 and 4
-/// groups a turn (4 pixels a lane, 256 bits, a busy machine). With 4 there is twice as much to compile: a candidate for `lupe tune`.
+/// groups a turn (4 pixels a lane, 256 bits, a busy machine); the 6 % that 4 gives would take twice as long to compile.
 pub(crate) fn software_tiles(outputs: usize, lanes: u32, groups: usize) -> Vec<[usize; 2]> {
     let mut wide = [5, 4, 2, 1];
     wide.sort_by_key(|&tn| (outputs.div_ceil(lanes as usize * tn) * (4 * tn + 3), 5 - tn));
     let turn = if groups.is_multiple_of(2) { 2 } else { 1 };
-    let mut tiles = wide.map(|tn| [tn, turn]).to_vec();
-    tiles.extend(groups.is_multiple_of(4).then_some([wide[0], 4]));
-    tiles
+    wide.map(|tn| [tn, turn]).into()
 }
 
 /// Workgroup (x, y), outputs per invocation (rows, columns), k per step, steps of k that are written out.

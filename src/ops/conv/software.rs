@@ -5,8 +5,7 @@ use super::{Conv2d, Sizes};
 use crate::engine::{Caps, Form, Kernel};
 use crate::shader;
 
-/// Candidates for subgroups of 4, 8 or 16 lanes; they differ in pixels per lane and in
-/// the length of a turn, so all add up in one order.
+/// Candidates for subgroups of 4, 8 or 16 lanes; they differ in pixels per lane only, so all add up in one order.
 pub fn kernels(conv: &Conv2d, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     let Some(lanes @ (4 | 8 | 16)) = caps.subgroup else { return vec![] };
     let tm = if s.co <= 16 { 16 } else { 32 };
