@@ -24,6 +24,10 @@ bench: ## Times whole networks, selection and nearest neighbours on the device t
 	@.ci/setup
 	$(CARGO) bench --locked --profile dev --bench models --bench patchcore
 
+bench-ops: ## Times every candidate of every op at the networks' shapes, ARGS="--help" for what it takes
+	@.ci/setup
+	$(CARGO) bench --locked --profile dev --bench ops -- $(ARGS)
+
 isa: ## What real GPUs' compilers make of the kernels, printed and put into benches/RESULTS.md
 	$(CARGO) test --locked --test isa -- --write
 
@@ -38,5 +42,5 @@ lint: ## Formatting, clippy and documentation, warnings as errors
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 
-.PHONY: help demo test test-full bench isa isa-record lint fuzz
+.PHONY: help demo test test-full bench bench-ops isa isa-record lint fuzz
 .DEFAULT_GOAL := help
