@@ -8,7 +8,7 @@ mod subjects;
 use clap::Parser;
 use lupe::engine::{Asked, Choice, Gpu, Graph};
 use lupe::measure::bench::{COLUMNS, Report, line, title};
-use lupe::measure::ceilings;
+use lupe::measure::ceilings::{self, Ceiling};
 use lupe::measure::kinds::{Kind, fill, kinds};
 use lupe::measure::ways::time;
 use lupe::{Error, Result, Tensor};
@@ -25,7 +25,7 @@ struct Args {
     /// Only kinds whose subject, op, node or key contains this
     #[arg(long, value_name = "SUBSTRING")]
     only: Option<String>,
-    /// Runs of every candidate, after one to warm up [default: 20, with --quick 5]
+    /// Runs of every candidate, after one to warm up [default: 20, with --quick 7]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     repeats: Option<u16>,
     /// Writes everything, every single run included, to this file; after every subject, whole each time
@@ -68,7 +68,7 @@ fn run(args: &Args) -> Result<()> {
     let start = Instant::now();
     let earlier = args.baseline.as_deref().map(read).transpose()?;
     let gpu = pollster::block_on(Gpu::new(&args.device, None))?;
-    let repeats = args.repeats.unwrap_or(if args.quick { 5 } else { 20 }).into();
+    let repeats = args.repeats.unwrap_or(if args.quick { 7 } else { 20 }).into();
     let mut report = Report::new(&gpu, pollster::block_on(ceilings::measure(&gpu, None))?, repeats);
     head(&report);
     let baseline = earlier.map(|earlier| compared(&report, earlier));
@@ -117,13 +117,11 @@ fn subject(
 fn head(report: &Report) {
     let c = &report.ceilings;
     println!("{} ({}), times by the {}'s clock, {} build", report.adapter, report.driver, report.clock, report.profile);
-    println!(
-        "ceilings: copy {:.1} GB/s (spread {:.0} %), arithmetic {:.1} GFLOP/s (spread {:.0} %)",
-        c.copy.rate,
-        100.0 * c.copy.spread,
-        c.arithmetic.rate,
-        100.0 * c.arithmetic.spread
-    );
+    let told = |c: &Ceiling| {
+        let noisy = if c.noisy { ", noisy: the machine is busy, and shares of it say little" } else { "" };
+        format!("{:.1} (spread {:.0} %{noisy})", c.rate, 100.0 * c.spread)
+    };
+    println!("copy ceiling, GB/s: {}; arithmetic ceiling, GFLOP/s: {}", told(&c.copy), told(&c.arithmetic));
     println!("{COLUMNS}");
 }
 
@@ -131,6 +129,9 @@ fn compared(report: &Report, earlier: Report) -> Baseline {
     let differences = report.differences(&earlier);
     for what in &differences {
         println!("no verdict is given, the baseline is of another place: {what}");
+    }
+    for what in report.moved(&earlier) {
+        println!("the machine was busier or slower then or is now, which verdicts cannot tell from kernels: {what}");
     }
     Baseline { report: earlier, comparable: differences.is_empty() }
 }
@@ -154,12 +155,10 @@ fn read(path: &Path) -> Result<Report> {
     Report::read(&fs::read(path).map_err(|e| Error::Input(format!("{name} cannot be read: {e}")))?, &name)
 }
 
-/// Writes the report whole or not at all.
+/// Writes the report whole or not at all: beside its place first.
 fn write(path: &Path, report: &Report) -> Result<()> {
     let fail = |e: std::io::Error| Error::Output(format!("{} cannot be written: {e}", path.display()));
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
-    fs::write(temporary.path(), report.json()?).map_err(fail)?;
-    temporary.persist(path).map_err(|e| fail(e.error))?;
-    Ok(())
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    fs::write(&part, report.json()?).and_then(|()| fs::rename(&part, path)).map_err(fail)
 }

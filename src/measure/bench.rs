@@ -1,6 +1,6 @@
 //! What the bench of ops writes: every candidate of every kind of node with its times, beside those of an earlier run.
 
-use super::ceilings::Ceilings;
+use super::ceilings::{Ceilings, NOISY};
 use super::kinds::Kind;
 use super::stats::{median, spread};
 use super::tune::WORTH;
@@ -10,6 +10,9 @@ use crate::engine::Gpu;
 use crate::error::{Error, Result};
 use crate::tensor::Shape;
 use serde::{Deserialize, Serialize};
+
+/// Fewer runs than these say nothing about a change.
+pub const ENOUGH: usize = 6;
 
 /// All that one run of the bench measured, and where.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -131,6 +134,19 @@ impl Report {
         other.map(|(what, a, b)| format!("{what}: {a} in the baseline, {b} here")).collect()
     }
 
+    /// What the adapter did at most in `base` and does here, a line for each ceiling that lies apart by more than [`NOISY`]: verdicts
+    /// then tell of the machine as much as of kernels.
+    pub fn moved(&self, base: &Report) -> Vec<String> {
+        let (a, b) = (&base.ceilings, &self.ceilings);
+        let pairs = [("copy", "GB/s", &a.copy, &b.copy), ("arithmetic", "GFLOP/s", &a.arithmetic, &b.arithmetic)];
+        let apart = pairs.into_iter().filter(|(_, _, a, b)| (b.rate / a.rate - 1.0).abs() > NOISY);
+        apart
+            .map(|(what, unit, a, b)| {
+                format!("{what} ceiling: {:.1} {unit} in the baseline, {:.1} here", a.rate, b.rate)
+            })
+            .collect()
+    }
+
     /// The row of the same kernel on the same shapes.
     pub fn same(&self, row: &Row) -> Option<&Row> {
         let same =
@@ -139,14 +155,14 @@ impl Report {
     }
 
     /// The kinds of which another candidate than the default takes [`WORTH`] of its time at most and surely less: the default's row and
-    /// the fastest one's.
+    /// the fastest one's. Rows of fewer than [`ENOUGH`] runs do not count.
     pub fn misplaced(&self) -> Vec<(&Row, &Row)> {
         let mut found = vec![];
         for rows in self.rows.chunk_by(|_, next| !next.default) {
-            let fastest = rows.iter().min_by(|a, b| a.median.total_cmp(&b.median));
+            let fastest = rows.iter().filter(|r| r.us.len() >= ENOUGH).min_by(|a, b| a.median.total_cmp(&b.median));
             if let (Some(default), Some(fastest)) = (rows.first(), fastest) {
                 let judged = judge(&default.us, &fastest.us);
-                if judged.verdict == Verdict::Faster && judged.ratio <= WORTH {
+                if default.us.len() >= ENOUGH && judged.verdict == Verdict::Faster && judged.ratio <= WORTH {
                     found.push((default, fastest));
                 }
             }
@@ -194,10 +210,14 @@ pub const COLUMNS: &str = "          us  spread   GFLOP/s      GB/s  of ceiling"
 
 /// One row as text, the default marked; beside it what became of it since `base`. A verdict is given where `comparable`.
 pub fn line(row: &Row, repeats: usize, base: Option<&Report>, comparable: bool) -> String {
-    let few = if row.us.len() < repeats { format!(", {} runs, for it is slow", row.us.len()) } else { String::new() };
+    let few = if row.us.len() < repeats {
+        format!(", {} of {repeats} runs, it takes long", row.us.len())
+    } else {
+        String::new()
+    };
     let since = base.map_or(String::new(), |base| format!(" | {}", since(row, base, comparable)));
     format!(
-        "{} {:>10.1} {:>5.0} % {:>9.1} {:>9.1} {:>3.0} % of {:<10} {}{few}{since}",
+        "{} {:>10.1} {:>5.0} % {:>9.1} {:>9.2} {:>3.0} % of {:<10} {}{few}{since}",
         if row.default { '*' } else { ' ' },
         row.median,
         100.0 * row.spread,
@@ -214,6 +234,7 @@ fn since(row: &Row, base: &Report, comparable: bool) -> String {
     let judged = judge(&old.us, &row.us);
     let verdict = match judged.verdict {
         _ if !comparable => "no verdict",
+        _ if old.us.len().min(row.us.len()) < ENOUGH => "too few runs",
         Verdict::Faster => "faster",
         Verdict::Slower => "slower",
         Verdict::Same => "same",
@@ -290,6 +311,16 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_that_was_busier_is_told() {
+        let here = report(vec![]);
+        let mut base = here.clone();
+        base.ceilings.copy.rate = 9.0;
+        assert!(here.moved(&base).is_empty());
+        base.ceilings.arithmetic.rate = 60.0;
+        assert_eq!(here.moved(&base), ["arithmetic ceiling: 60.0 GFLOP/s in the baseline, 100.0 here"]);
+    }
+
+    #[test]
     fn a_row_is_compared_with_the_same_kernel_on_the_same_shapes() {
         let base = report(vec![row("k", true, &TEN), row("other", false, &NINE)]);
         let text = |row: &Row, comparable| line(row, 6, Some(&base), comparable);
@@ -298,6 +329,7 @@ mod tests {
         assert!(text(&row("other", false, &TEN), true).ends_with(" slower"));
         assert!(text(&row("k", true, &NINE), false).ends_with(" no verdict"));
         assert!(text(&row("new", true, &NINE), true).ends_with("not in the baseline"));
+        assert!(text(&row("k", true, &NINE[..5]), true).ends_with("too few runs"));
         let batch = Row { inputs: vec![vec![8, 4]], shape: vec![8, 4], ..row("k", true, &TEN) };
         assert!(text(&batch, true).ends_with("not in the baseline"), "eight pictures are not one");
     }
@@ -306,9 +338,9 @@ mod tests {
     fn lines_say_what_is_default_and_what_was_slow() {
         let rows = [row("k", true, &TEN), row("slow", false, &TEN[..3])];
         let lines = rows.each_ref().map(|r| line(r, 6, None, true));
-        assert_eq!(lines[0], "*       10.0     4 %       1.0       0.5  50 % of memory     k");
-        assert!(lines[1].starts_with(' ') && lines[1].ends_with("slow, 3 runs, for it is slow"), "{}", lines[1]);
-        assert_eq!(title(&rows[0]), "net conv a: 1x4 -> 1x4, 2 times");
+        assert_eq!(lines[0], "*       10.0     4 %       1.0      0.50  50 % of memory     k");
+        assert!(lines[1].starts_with(' ') && lines[1].ends_with("slow, 3 of 6 runs, it takes long"), "{}", lines[1]);
+        assert_eq!(title(&rows[0]), "net conv a: [1,4] -> [1,4], 2 times");
     }
 
     #[test]
@@ -316,7 +348,8 @@ mod tests {
         let nearly = TEN.map(|v| v * 0.98);
         let kinds = [[TEN, NINE], [NINE, TEN], [TEN, nearly]];
         let rows = kinds.iter().flat_map(|[a, b]| [row("first", true, a), row("second", false, b)]);
-        let report = report(rows.collect());
+        let few = [row("first", true, &TEN), row("once", false, &NINE[..1])];
+        let report = report(rows.chain(few).collect());
         let found = report.misplaced();
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].0.median, found[0].1.kernel.as_str(), found[0].1.median), (10.0, "second", 9.0));

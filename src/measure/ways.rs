@@ -9,18 +9,21 @@ use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A way that takes longer than so many microseconds is measured [`FEW`] times.
-pub const SLOW: f64 = 2e6;
+/// Microseconds that all runs of a way may take together: what takes longer is run less often, once at least.
+pub const BUDGET: f64 = 12e6;
 
-/// How often, after one run to warm up.
-pub const FEW: usize = 3;
+/// The same for a way that takes [`FAR`] times as long as the default: nobody will choose it here.
+pub const HOPELESS: f64 = 1e6;
+
+/// From where on a way is hopeless.
+pub const FAR: f64 = 5.0;
 
 /// One way to run a kind.
 #[derive(Clone, Debug)]
 pub struct Way {
     /// The kernel's label.
     pub kernel: String,
-    /// Microseconds in every run but the first.
+    /// Microseconds in every run but the one to warm up.
     pub us: Vec<f64>,
     /// Floating-point operations of a run.
     pub flops: u64,
@@ -52,10 +55,13 @@ pub async fn time(gpu: &Gpu, kind: &Kind, repeats: usize) -> Result<Vec<Way>> {
         ways.push(way);
     }
     for turn in 0..=repeats {
-        for ((plan, at), way) in plans.iter().zip(&mut ways).filter(|(_, way)| way.us.len() < wanted(&way.us, repeats))
-        {
-            let timed = plan.run_timed(&inputs).await?;
-            way.us.extend(timed.ns.get(*at).filter(|_| turn > 0).map(|ns| ns / 1e3));
+        let default = ways.first().map_or(0.0, |way| median(&way.us));
+        for ((plan, at), way) in plans.iter().zip(&mut ways) {
+            if way.us.len() < wanted(median(&way.us), default, repeats) {
+                let timed = plan.run_timed(&inputs).await?;
+                // A run to warm up that passes the budget by itself is the only one.
+                way.us.extend(timed.ns.get(*at).map(|ns| ns / 1e3).filter(|&us| turn > 0 || us > BUDGET));
+            }
         }
     }
     Ok(ways)
@@ -81,9 +87,10 @@ async fn planned<'g>(
     Ok((plan, at, way))
 }
 
-/// How many runs are wanted of a way that took so long so far.
-fn wanted(us: &[f64], repeats: usize) -> usize {
-    if median(us) > SLOW { repeats.min(FEW) } else { repeats }
+/// How many runs are wanted of a way that takes `us` a run, where the default takes `default`; 0 is not known yet.
+fn wanted(us: f64, default: f64, repeats: usize) -> usize {
+    let budget = if us > FAR * default { HOPELESS } else { BUDGET };
+    if us * repeats as f64 <= budget { repeats } else { ((budget / us) as usize).max(1) }
 }
 
 #[cfg(test)]
@@ -91,8 +98,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_slow_is_run_a_few_times() {
-        assert_eq!((wanted(&[], 20), wanted(&[SLOW, 1.0], 20), wanted(&[SLOW + 1.0], 20)), (20, 20, FEW));
-        assert_eq!((wanted(&[SLOW + 1.0], 2), wanted(&[1.0, 1.0, 3.0 * SLOW], 20)), (2, 20));
+    fn what_takes_long_is_run_less_often() {
+        assert_eq!(
+            (wanted(0.0, 0.0, 20), wanted(5e5, 5e5, 20), wanted(2e6, 1e6, 20), wanted(9e7, 9e7, 20)),
+            (20, 20, 6, 1)
+        );
+        assert_eq!((wanted(4e5, 1e5, 20), wanted(6e5, 1e5, 20), wanted(600.0, 100.0, 20)), (20, 1, 20));
     }
 }
