@@ -28,6 +28,10 @@ peers: ## Lupe beside other engines on this machine, in turns; into benches/RESU
 	@.ci/setup
 	python3 benches/peers/run $(ARGS)
 
+bench-ops: ## Times every candidate of every op at the networks' shapes, ARGS="--help" for what it takes
+	@.ci/setup
+	$(CARGO) bench --locked --profile dev --bench ops -- $(ARGS)
+
 isa: ## What real GPUs' compilers make of the kernels, printed and put into benches/RESULTS.md
 	$(CARGO) test --locked --test isa -- --write
 
@@ -42,5 +46,5 @@ lint: ## Formatting, clippy and documentation, warnings as errors
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 
-.PHONY: help demo test test-full bench peers isa isa-record lint fuzz
+.PHONY: help demo test test-full bench bench-ops peers isa isa-record lint fuzz
 .DEFAULT_GOAL := help

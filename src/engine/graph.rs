@@ -169,16 +169,7 @@ pub fn live(nodes: &[Node], outputs: &[usize]) -> Vec<bool> {
 impl<'g> Var<'g> {
     /// Appends a node that computes `op` of `inputs`. A wrong shape is kept as the graph's error; the chain goes on.
     pub fn apply(self, op: impl Op + 'static, inputs: &[Var<'g>]) -> Var<'g> {
-        let shapes: Vec<Shape> = inputs.iter().map(|v| v.shape()).collect();
-        let label = self.graph.label(&op, inputs);
-        let shape = op.infer(&shapes).unwrap_or_else(|message| {
-            let seen: Vec<String> = shapes.iter().map(Shape::to_string).collect();
-            let text = format!("{label}: {message} (inputs {})", seen.join(" "));
-            self.graph.error.borrow_mut().get_or_insert(text);
-            Shape::from([1])
-        });
-        let inputs = inputs.iter().map(|v| v.id).collect();
-        self.graph.push(Node { source: Source::Op(Rc::new(op)), inputs, shape, label })
+        self.graph.node(Rc::new(op), inputs)
     }
 
     /// Shape of its value.
@@ -203,6 +194,25 @@ impl<'g> Var<'g> {
 }
 
 impl Graph {
+    /// As [`Var::apply`], for an op that is shared.
+    pub(crate) fn node(&self, op: Rc<dyn Op>, inputs: &[Var]) -> Var<'_> {
+        let shapes: Vec<Shape> = inputs.iter().map(|v| v.shape()).collect();
+        let label = self.label(&*op, inputs);
+        let shape = op.infer(&shapes).unwrap_or_else(|message| {
+            let seen: Vec<String> = shapes.iter().map(Shape::to_string).collect();
+            let text = format!("{label}: {message} (inputs {})", seen.join(" "));
+            self.error.borrow_mut().get_or_insert(text);
+            Shape::from([1])
+        });
+        let inputs = inputs.iter().map(|v| v.id).collect();
+        self.push(Node { source: Source::Op(op), inputs, shape, label })
+    }
+
+    /// The value of that number.
+    pub(crate) fn var(&self, id: usize) -> Var<'_> {
+        Var { graph: self, id }
+    }
+
     /// Path of the first weight among the inputs without its last name, else the op's name.
     fn label(&self, op: &dyn Op, inputs: &[Var]) -> String {
         let nodes = self.nodes.borrow();

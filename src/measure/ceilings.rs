@@ -4,7 +4,7 @@ use super::stats::{median, spread};
 use crate::engine::{Choices, Family, Gpu, Graph, Options, Plan, Store, Var, probe};
 use crate::error::Result;
 use crate::tensor::{Shape, Tensor};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Runs that a ceiling comes from.
 pub const REPEATS: usize = 5;
@@ -13,7 +13,7 @@ pub const REPEATS: usize = 5;
 pub const NOISY: f64 = 0.15;
 
 /// What is reached at most.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ceiling {
     /// Median of the runs, in units a nanosecond: GB/s or GFLOP/s.
     pub rate: f64,
@@ -26,12 +26,24 @@ pub struct Ceiling {
 }
 
 /// Both of an adapter.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ceilings {
     /// Bytes read and written by a copy, GB/s.
     pub copy: Ceiling,
     /// Multiply-adds, counted as two, GFLOP/s.
     pub arithmetic: Ceiling,
+}
+
+impl Ceilings {
+    /// Which ceiling is over so many operations and bytes in `us` microseconds, and what share of it is reached: of arithmetic to the
+    /// right of the ridge, of memory to its left.
+    pub fn share(&self, flops: u64, bytes: u64, us: f64) -> (&'static str, f64) {
+        let (us, ridge) = (us.max(1e-6), self.arithmetic.rate / self.copy.rate);
+        match flops as f64 > ridge * bytes as f64 {
+            true => ("arithmetic", flops as f64 / us / 1e3 / self.arithmetic.rate),
+            false => ("memory", bytes as f64 / us / 1e3 / self.copy.rate),
+        }
+    }
 }
 
 /// The ceiling that these runs of a kernel show.

@@ -1,10 +1,13 @@
 //! Measuring: what an adapter does at most, what every dispatch of a plan takes, and how that is shown.
 
+pub mod bench;
 pub mod ceilings;
 pub mod html;
+pub mod kinds;
 pub mod profile;
 pub mod roofline;
 pub mod stats;
 pub mod trace;
 pub mod tune;
 pub mod verdict;
+pub mod ways;

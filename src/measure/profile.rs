@@ -152,10 +152,7 @@ fn rated(mut rows: Vec<Row>, ceilings: &Ceilings) -> Vec<Row> {
     for r in &mut rows {
         let us = r.us.max(1e-6);
         (r.gflops, r.gbs, r.share) = (r.flops as f64 / us / 1e3, r.bytes as f64 / us / 1e3, r.us / all.max(1e-6));
-        let ridge = ceilings.arithmetic.rate / ceilings.copy.rate;
-        let beyond = r.flops as f64 > ridge * r.bytes as f64;
-        r.bound = if beyond { "arithmetic" } else { "memory" };
-        r.of_ceiling = if beyond { r.gflops / ceilings.arithmetic.rate } else { r.gbs / ceilings.copy.rate };
+        (r.bound, r.of_ceiling) = ceilings.share(r.flops, r.bytes, r.us);
     }
     rows
 }
