@@ -1,4 +1,4 @@
-//! Convolution for drivers that run on the processor: images, shuffles, 32 output channels x 1 to 5 pixels per lane.
+//! Convolution for drivers that run on the processor: images, shuffles, 32 output channels x 1 to 4 pixels per lane.
 
 use crate::ops::{pack::PackSoftware, software_tiles};
 use super::{Conv2d, Sizes};
