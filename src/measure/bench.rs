@@ -205,7 +205,7 @@ pub fn title(row: &Row) -> String {
     format!("{} {} {}: {} -> {}{calls}", row.subject, row.op, row.node, inputs.join(" "), shape(&row.shape))
 }
 
-/// What stands over the columns of [`line`].
+/// What stands over the columns of [`line()`].
 pub const COLUMNS: &str = "          us  spread   GFLOP/s      GB/s  of ceiling";
 
 /// One row as text, the default marked; beside it what became of it since `base`. A verdict is given where `comparable`.
