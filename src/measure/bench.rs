@@ -235,10 +235,7 @@ fn since(row: &Row, base: &Report, comparable: bool) -> String {
     let verdict = match judged.verdict {
         _ if !comparable => "no verdict",
         _ if old.us.len().min(row.us.len()) < ENOUGH => "too few runs",
-        Verdict::Faster => "faster",
-        Verdict::Slower => "slower",
-        Verdict::Same => "same",
-        Verdict::Unclear => "unclear",
+        verdict => verdict.word(),
     };
     format!("{:.2} ({:.2} to {:.2}) {verdict}", judged.ratio, judged.low, judged.high)
 }

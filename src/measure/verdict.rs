@@ -22,6 +22,18 @@ pub enum Verdict {
     Unclear,
 }
 
+impl Verdict {
+    /// As it stands in a table.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Faster => "faster",
+            Verdict::Slower => "slower",
+            Verdict::Same => "same",
+            Verdict::Unclear => "unclear",
+        }
+    }
+}
+
 /// The ratio of two medians with its interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Judged {

@@ -1,11 +1,11 @@
 //! `lupe bench compare`: two files of measurements, pair by pair.
 
 use super::args::Compare;
-use super::row::{Row, read};
+use super::row::{Row, named, read, shape};
 use crate::cli::output::print;
 use crate::cli::session::Session;
-use crate::error::{Error, Result};
-use crate::measure::verdict::{Judged, Verdict, judge};
+use crate::error::{Error, Result, plain};
+use crate::measure::verdict::{Judged, judge};
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -63,12 +63,7 @@ fn alone(before: &[Row], after: &[Row], pairs: &[Pair]) -> [Vec<String>; 2] {
 }
 
 fn name(r: &Row) -> String {
-    crate::error::plain(&format!(
-        "{} {} on {}",
-        r.cell.model,
-        r.cell.input.map(|d| d.to_string()).join("x"),
-        r.cell.device
-    ))
+    plain(&named(&r.cell.model, r.cell.input, &r.cell.device))
 }
 
 fn list(names: impl Iterator<Item = String>) -> String {
@@ -80,15 +75,6 @@ fn said(p: &Pair) -> String {
     format!("{} {:+.1} %", name(p.after), 100.0 * (p.judged.ratio - 1.0))
 }
 
-fn word(v: Verdict) -> &'static str {
-    match v {
-        Verdict::Faster => "faster",
-        Verdict::Slower => "slower",
-        Verdict::Same => "same",
-        Verdict::Unclear => "unclear",
-    }
-}
-
 fn table(pairs: &[Pair]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
@@ -96,10 +82,10 @@ fn table(pairs: &[Pair]) -> Table {
     for p in pairs {
         let times = [p.before, p.after].map(|r| [r.median_ms(), r.spread_ms()].map(|v| format!("{v:.2}")));
         let ratios = [p.judged.ratio, p.judged.low, p.judged.high].map(|v| format!("{v:.3}"));
-        let mut cells = vec![p.after.cell.model.clone(), p.after.cell.input.map(|d| d.to_string()).join("x")];
+        let mut cells = vec![p.after.cell.model.clone(), shape(p.after.cell.input)];
         cells.extend(times.into_iter().flatten().chain(ratios));
-        cells.extend([word(p.judged.verdict).into(), p.after.cell.device.clone()]);
-        table.add_row(cells.iter().map(|c| crate::error::plain(c)));
+        cells.extend([p.judged.verdict.word().into(), p.after.cell.device.clone()]);
+        table.add_row(cells.iter().map(|c| plain(c)));
     }
     for column in table.column_iter_mut().skip(2).take(7) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -116,7 +102,7 @@ fn notes(pairs: &[Pair], alone: &[Vec<String>; 2]) -> Vec<String> {
     for p in pairs {
         let mut differs = |what: &str, a: String, b: String| {
             if a != b {
-                notes.push(crate::error::plain(&format!("{}: {what} was {a}, is {b}", name(p.after))));
+                notes.push(plain(&format!("{}: {what} was {a}, is {b}", name(p.after))));
             }
         };
         let (a, b) = (p.before, p.after);

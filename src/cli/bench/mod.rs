@@ -90,8 +90,7 @@ fn ended(jobs: usize, mut failed: Vec<(&Job, Error)>) -> Result<()> {
         (1, Some((_, e))) => Err(e),
         (_, Some(last)) => {
             failed.push(last);
-            let name =
-                |j: &Job| format!("{} {} on {}", j.model, j.input.map(|d| d.to_string()).join("x"), j.device.title());
+            let name = |j: &Job| row::named(&j.model, j.input, &j.device.title());
             let list: String = failed.iter().map(|(j, e)| format!("\n  {}: {e}", name(j))).collect();
             Err(Error::Partial(format!("{} of {jobs} measurements failed:{list}", failed.len())))
         }

@@ -82,6 +82,16 @@ impl Row {
     }
 }
 
+/// A shape as tables show it.
+pub fn shape(input: [usize; 4]) -> String {
+    input.map(|d| d.to_string()).join("x")
+}
+
+/// A measurement as messages name it.
+pub fn named(model: &str, input: [usize; 4], device: &str) -> String {
+    format!("{model} {} on {device}", shape(input))
+}
+
 /// An adapter's name without the width that its driver puts there, as in `llvmpipe (LLVM 15.0.6, 256 bits)`.
 pub fn adapter(title: &str) -> String {
     title.split(", ").filter(|part| !part.trim_end_matches(')').ends_with(" bits")).collect::<Vec<_>>().join(", ")
@@ -109,7 +119,7 @@ fn fields(r: &Row) -> [String; 14] {
     let mb = |b: Option<u64>| b.map_or(String::new(), |b| format!("{:.0}", b as f64 / 1e6));
     [
         r.cell.model.clone(),
-        r.cell.input.map(|d| d.to_string()).join("x"),
+        shape(r.cell.input),
         format!("{:.2}", r.median_ms()),
         format!("{:.2}", r.spread_ms()),
         format!("{:.2}", percentile(&r.runs_ms, 0.95)),
