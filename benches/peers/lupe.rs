@@ -2,6 +2,7 @@
 
 mod export;
 mod networks;
+mod serve;
 mod work;
 
 use lupe::engine::{Choice, Gpu};

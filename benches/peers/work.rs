@@ -1,7 +1,8 @@
-//! Lupe as a resident worker: the first result goes to a file, then `READY`; a line `run K` is answered with `LAT` and K times in ms.
+//! Lupe as a resident worker (`serve.rs`).
 
 use crate::export::{BANK, CORESET, QUERIES, read, shape_of};
 use crate::networks::{self, Network};
+use crate::serve::{Result, serve, timed};
 use lupe::engine::{Asked, Choice, Gpu, Graph, Options, Plan, Scope, Store, Var};
 use lupe::methods::patchcore::select::{Selector, parts, rows_per_part};
 use lupe::methods::patchcore::{Config, Preset};
@@ -9,12 +10,8 @@ use lupe::ops::knn::Metric;
 use lupe::tensor::Tensor;
 use lupe::weights::Weights;
 use pollster::block_on;
-use std::error::Error;
-use std::io::{BufRead, Write};
 use std::path::Path;
 use std::time::Instant;
-
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Rows that a timed selection picks: two rounds of the device when each is as long as it may be.
 const PICKS: usize = 384;
@@ -55,12 +52,7 @@ fn neighbours<'g>(gpu: &'g Gpu, folder: &Path, rows: usize, k: usize) -> Result<
 
 fn serve_plan(plan: &Plan, x: &Tensor, out: &Path) -> Result<()> {
     let run = || -> Result<Vec<f32>> { Ok(block_on(plan.run(&[x]))?.into_iter().flat_map(|t| t.data).collect()) };
-    write(out, &run()?)?;
-    serve(|| {
-        let start = Instant::now();
-        std::hint::black_box(block_on(plan.run(&[x]))?);
-        Ok(start.elapsed().as_secs_f64() * 1e3)
-    })
+    serve(out, &run()?, || timed(|| Ok(block_on(plan.run(&[x]))?)))
 }
 
 /// Picks of a greedy k-centre selection. A time is that of one pick: all rounds of a selection, without planning and upload of the rows.
@@ -79,28 +71,5 @@ fn selection(gpu: &Gpu, folder: &Path, out: &Path) -> Result<()> {
         Ok((selector.picks, each))
     };
     let picks: Vec<f32> = pick()?.0.into_iter().map(|p| p as f32).collect();
-    write(out, &picks)?;
-    serve(|| Ok(pick()?.1))
-}
-
-fn write(out: &Path, values: &[f32]) -> Result<()> {
-    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-    Ok(std::fs::write(out, bytes)?)
-}
-
-/// Says that the first result is there, then answers.
-fn serve(mut time: impl FnMut() -> Result<f64>) -> Result<()> {
-    let say = |text: &str| -> Result<()> {
-        let mut stdout = std::io::stdout().lock();
-        writeln!(stdout, "{text}")?;
-        Ok(stdout.flush()?)
-    };
-    say("READY")?;
-    for line in std::io::stdin().lock().lines() {
-        let line = line?;
-        let Some(count) = line.strip_prefix("run ") else { break };
-        let times = (0..count.trim().parse()?).map(|_| time()).collect::<Result<Vec<f64>>>()?;
-        say(&times.iter().fold("LAT".to_string(), |text, ms| format!("{text} {ms:.4}")))?;
-    }
-    Ok(())
+    serve(out, &picks, || Ok(pick()?.1))
 }

@@ -1,12 +1,11 @@
-//! The protocol of a resident worker: FOLDER TASK OUT; the first result goes to OUT, then `READY`; a line `run K` is answered with
-//! `LAT` and K times in ms.
+//! What the workers share: FOLDER TASK OUT, and the protocol, which is Lupe's own worker's.
 
-use std::error::Error;
-use std::io::{BufRead, Write};
+#[path = "../../serve.rs"]
+mod serve;
+
+pub use serve::Result;
+use serve::{serve, timed};
 use std::path::PathBuf;
-use std::time::Instant;
-
-pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Threads of every system.
 pub const THREADS: usize = 2;
@@ -37,24 +36,7 @@ impl Task {
 
     /// Runs once for the file, then as often as is asked; `run` gives all outputs, one after the other.
     pub fn serve(&self, mut run: impl FnMut() -> Result<Vec<f32>>) -> Result<()> {
-        std::fs::write(&self.out, run()?.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())?;
-        let say = |text: &str| -> Result<()> {
-            let mut stdout = std::io::stdout().lock();
-            writeln!(stdout, "{text}")?;
-            Ok(stdout.flush()?)
-        };
-        say("READY")?;
-        for line in std::io::stdin().lock().lines() {
-            let line = line?;
-            let Some(count) = line.strip_prefix("run ") else { break };
-            let mut text = String::from("LAT");
-            for _ in 0..count.trim().parse()? {
-                let start = Instant::now();
-                std::hint::black_box(run()?);
-                text += &format!(" {:.4}", start.elapsed().as_secs_f64() * 1e3);
-            }
-            say(&text)?;
-        }
-        Ok(())
+        let first = run()?;
+        serve(&self.out, &first, || timed(&mut run))
     }
 }
