@@ -2,6 +2,7 @@
 // grid = (output pixels of all pictures / (LANES * TN), output channels / TM); workgroup = one subgroup of LANES
 // w, packed (pack_software.wgsl): texel e = ((block * KH*KW*cin4 + tap * cin4 + plane) * 4 + i) * TM/4 + r holds output channels
 // 4r..4r+3 of the block for input channel 4*plane+i; rows of 1024 texels.
+#import four_products
 #import nonfinite
 #import bias
 #import divide
@@ -60,10 +61,9 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
         e += TU * TM;
         for (var r = 0u; r < TM / 4u; r++) { // unroll
             for (var u = 0u; u < TU; u++) { // unroll
-                for (var c = 0u; c < 4u; c++) { // unroll
-                    let k = subgroupShuffle(a[u][(c * TM / 4u + r) / LANES], (c * TM / 4u + r) % LANES);
-                    for (var j = 0u; j < TN; j++) { acc[r][j] = fma(k, vec4f(v[u][j][c]), acc[r][j]); } // unroll
-                }
+                var k: array<vec4f, 4>;
+                for (var c = 0u; c < 4u; c++) { k[c] = subgroupShuffle(a[u][(c * TM / 4u + r) / LANES], (c * TM / 4u + r) % LANES); } // unroll
+                acc[r] = four_products(acc[r], v[u], k);
             }
         }
         row += TU * p.in0_plane_h;

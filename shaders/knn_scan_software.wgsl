@@ -1,5 +1,6 @@
 // y[q, split, :] = the best KEEP rows of a split for query q: (half[row] - a[q].b[row], index)     software family: lanes run along
 // queries, packed rows are spread by shuffles; grid = (queries / (LANES * TN), splits); workgroup = one subgroup of LANES
+#import four_products
 #import best
 #import divide
 #import skip
@@ -52,10 +53,9 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
             e += TU * TM;
             for (var r = 0u; r < TM / 4u; r++) { // unroll
                 for (var u = 0u; u < TU; u++) { // unroll
-                    for (var c = 0u; c < 4u; c++) { // unroll
-                        let s = subgroupShuffle(w[u][(c * TM / 4u + r) / LANES], (c * TM / 4u + r) % LANES);
-                        for (var j = 0u; j < TN; j++) { acc[r][j] = fma(s, vec4f(v[u][j][c]), acc[r][j]); } // unroll
-                    }
+                    var k: array<vec4f, 4>;
+                    for (var c = 0u; c < 4u; c++) { k[c] = subgroupShuffle(w[u][(c * TM / 4u + r) / LANES], (c * TM / 4u + r) % LANES); } // unroll
+                    acc[r] = four_products(acc[r], v[u], k);
                 }
             }
         }

@@ -1,5 +1,6 @@
 // y = a x b + bias [+ z], optional ReLU     software family: lanes run along rows, the packed b is spread by shuffles
 // grid = (rows / (LANES * TN), columns / TM); workgroup = one subgroup of LANES; b packed by pack_software.wgsl
+#import four_products
 #import nonfinite
 #import bias
 #import divide
@@ -41,10 +42,9 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
         e += TU * TM;
         for (var r = 0u; r < TM / 4u; r++) { // unroll
             for (var u = 0u; u < TU; u++) { // unroll
-                for (var c = 0u; c < 4u; c++) { // unroll
-                    let s = subgroupShuffle(w[u][(c * TM / 4u + r) / LANES], (c * TM / 4u + r) % LANES);
-                    for (var j = 0u; j < TN; j++) { acc[r][j] = fma(s, vec4f(v[u][j][c]), acc[r][j]); } // unroll
-                }
+                var k: array<vec4f, 4>;
+                for (var c = 0u; c < 4u; c++) { k[c] = subgroupShuffle(w[u][(c * TM / 4u + r) / LANES], (c * TM / 4u + r) % LANES); } // unroll
+                acc[r] = four_products(acc[r], v[u], k);
             }
         }
     }

@@ -29,6 +29,7 @@ snippets![
     "earlier",
     "earlier_none",
     "four",
+    "four_products",
     "four_scalars",
     "grid",
     "maximum",

@@ -1,6 +1,6 @@
 //! Memory on the device: buffers and images, upload and read-back.
 
-use super::super::form::{Form, Geometry, places};
+use super::super::form::{Family, Form, Geometry, places};
 use super::Gpu;
 use crate::error::{Error, Result};
 use crate::tensor::Shape;
@@ -38,9 +38,10 @@ impl Gpu {
     /// An image of that geometry, all zeros.
     pub(crate) fn image(&self, label: &str, geometry: Geometry) -> Resource {
         use wgpu::TextureUsages as U;
+        let [width, height] = [geometry.width, geometry.height].map(|side| self.side(side));
         let texture = self.device.create_texture(&wgpu::TextureDescriptor {
             label: Some(label),
-            size: wgpu::Extent3d { width: geometry.width, height: geometry.height, depth_or_array_layers: 1 },
+            size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
             mip_level_count: 1,
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,
@@ -50,6 +51,14 @@ impl Gpu {
         });
         let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
         Resource::Image { texture, view, geometry }
+    }
+
+    /// Texels along the side of an image that holds `texels`. Mesa's software driver compiles a kernel once more for every pattern of
+    /// sides that are powers of two among its images, so there no side is one: ResNet-18 takes 11 compilations instead of 17.
+    fn side(&self, texels: u32) -> u32 {
+        let more = if texels == 1 { 3 } else { texels + 1 };
+        let avoid = self.caps.family == Family::Software && texels.is_power_of_two() && more <= self.caps.image_side;
+        if avoid { more } else { texels }
     }
 
     /// Fresh memory for a value of `shape` in `form`, `extra` bytes longer where it is a buffer.
@@ -94,7 +103,8 @@ impl Gpu {
                 let layout =
                     wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(stride), rows_per_image: None };
                 let to = wgpu::TexelCopyBufferInfo { buffer: &staging, layout };
-                encoder.copy_texture_to_buffer(texture.as_image_copy(), to, texture.size());
+                let size = wgpu::Extent3d { width: g.width, height: g.height, depth_or_array_layers: 1 };
+                encoder.copy_texture_to_buffer(texture.as_image_copy(), to, size);
                 (staging, 4 * g.width as usize, stride as usize / 4)
             }
         };
