@@ -1,22 +1,23 @@
-// image = buffer, four channels a texel, unused channels zero     one invocation per texel; flat grid; put in by the plan
+// image = buffer, four channels a texel, unused channels zero     one invocation per texel, blocks.wgsl says which; flat grid; put in by the plan
+#import blocks
 #import divide
 #import grid
 
 const WG: u32 = 64u;
+const PLANES: u32 = 1u;
 const PICTURE: bool = true; // [n, h, w, c]; else a matrix [rows, c], wrapped at the image's width
 
-struct Params { h: u32, w: u32, c: u32, rows: u32, out_plane_w: u32, out_plane_h: u32, out_pad: u32 }
+struct Params { h: u32, w: u32, c: u32, rows: u32, row_blocks: u32, out_plane_w: u32, out_plane_h: u32, out_pad: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var y: texture_storage_2d<rgba32float, write>;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) lane: u32) {
-    let i = flat_group(wg, grid) * WG + lane;
-    let element = divided(i, p.rows);
-    let row = element.x;
-    let plane = element.y;
-    if plane * 4u >= p.c { return; }
+    let place = row_and_plane(flat_group(wg, grid), lane, p.row_blocks);
+    let row = place.x;
+    let plane = place.y;
+    if row >= p.rows || plane * 4u >= p.c { return; }
     var v = vec4f(0.0);
     for (var k = 0u; k < 4u; k++) { // unroll
         if plane * 4u + k < p.c { v[k] = x[row * p.c + plane * 4u + k]; }

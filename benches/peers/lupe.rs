@@ -9,7 +9,8 @@ use lupe::engine::{Choice, Gpu};
 use std::path::Path;
 use std::process::ExitCode;
 
-const USAGE: &str = "This is driven by `make peers`: export FOLDER, device, or work FOLDER TASK OUT.";
+const USAGE: &str =
+    "This is driven by `make peers`: export FOLDER, device, profile FOLDER TASK, or work FOLDER TASK OUT.";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
     let done = match args[..] {
         ["export", folder] => export::export(Path::new(folder)),
         ["device"] => device(),
+        ["profile", folder, task] => work::profile(Path::new(folder), task),
         ["work", folder, task, out] => work::work(Path::new(folder), task, Path::new(out)),
         _ => {
             println!("{USAGE}");

@@ -4,6 +4,8 @@ use crate::export::{BANK, CORESET, QUERIES, read, shape_of};
 use crate::networks::{self, Network};
 use crate::serve::{Result, serve, timed};
 use lupe::engine::{Asked, Choice, Gpu, Graph, Options, Plan, Scope, Store, Var};
+use lupe::measure::ceilings;
+use lupe::measure::profile::{self, Stage};
 use lupe::methods::patchcore::select::{Selector, parts, rows_per_part};
 use lupe::methods::patchcore::{Config, Preset};
 use lupe::ops::knn::Metric;
@@ -16,23 +18,56 @@ use std::time::Instant;
 /// Rows that a timed selection picks: two rounds of the device when each is as long as it may be.
 const PICKS: usize = 384;
 
+/// Runs of a profile.
+const RUNS: usize = 9;
+
 /// Answers what comes on the standard input about the task `name`, until it ends.
 pub fn work(folder: &Path, name: &str, out: &Path) -> Result<()> {
-    let gpu = block_on(Gpu::new(&Choice::Auto, None))?;
+    if name == CORESET {
+        return selection(&open()?, folder, out);
+    }
+    with_plan(folder, name, |_, plan, x| serve_plan(plan, &x, out))
+}
+
+/// Prints as JSON what the kernels of the task `name` take, against the adapter's ceilings.
+pub fn profile(folder: &Path, name: &str) -> Result<()> {
+    with_plan(folder, name, |gpu, plan, x| {
+        let ceilings = block_on(ceilings::measure(gpu, None))?;
+        let stages = [Stage { name: "run", plan, inputs: vec![x] }];
+        let found = block_on(profile::profile(&stages, RUNS, &ceilings, &mut |_| Ok(())))?;
+        let kernels = profile::together(&found.rows, &ceilings, |r| &r.kernel);
+        let sentence = found.sentence(None, &ceilings);
+        println!("{}", serde_json::json!({ "ceilings": ceilings, "kernels": kernels, "sentence": sentence }));
+        Ok(())
+    })
+}
+
+fn open() -> Result<Gpu> {
+    Ok(block_on(Gpu::new(&Choice::Auto, None))?)
+}
+
+/// The plan of the task `name` and its input for `then`.
+fn with_plan(folder: &Path, name: &str, then: impl FnOnce(&Gpu, &Plan, Tensor) -> Result<()>) -> Result<()> {
     if let Some(network) = networks::ALL.iter().find(|n| n.name == name) {
-        let plan = plan(&gpu, folder, network)?;
-        return serve_plan(&plan, &read(folder, name, &network.input)?, out);
+        // Side by side, as `lupe patchcore predict` does it.
+        let (gpu, weights) = std::thread::scope(|scope| {
+            let reading = scope.spawn(|| Weights::open(&folder.join(format!("{name}.safetensors"))));
+            (open(), reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        let gpu = gpu?;
+        let plan = plan(&gpu, weights?, network)?;
+        return then(&gpu, &plan, read(folder, name, &network.input)?);
     }
-    if let Some((thousands, k)) = name.strip_prefix("knn_").and_then(|n| n.split_once("k_top")) {
-        let plan = neighbours(&gpu, folder, 1000 * thousands.parse::<usize>()?, k.parse()?)?;
-        return serve_plan(&plan, &read(folder, QUERIES, &shape_of(QUERIES))?, out);
-    }
-    if name == CORESET { selection(&gpu, folder, out) } else { Err(format!("there is no task {name}").into()) }
+    let Some((thousands, k)) = name.strip_prefix("knn_").and_then(|n| n.split_once("k_top")) else {
+        return Err(format!("there is no task {name}").into());
+    };
+    let gpu = open()?;
+    let plan = neighbours(&gpu, folder, 1000 * thousands.parse::<usize>()?, k.parse()?)?;
+    then(&gpu, &plan, read(folder, QUERIES, &shape_of(QUERIES))?)
 }
 
 /// The network ready to run; what it was made of is released.
-fn plan<'g>(gpu: &'g Gpu, folder: &Path, network: &Network) -> Result<Plan<'g>> {
-    let weights = Weights::open(&folder.join(format!("{}.safetensors", network.name)))?;
+fn plan<'g>(gpu: &'g Gpu, weights: Weights, network: &Network) -> Result<Plan<'g>> {
     let (graph, asked) = (Graph::new(), Asked::default());
     let outputs = (network.build)(graph.input("x", network.input), &Scope::new(&graph, weights.tensors(), &asked));
     // No check of what was asked: a network cut short asks for more than its file has, of which nothing runs.

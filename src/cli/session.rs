@@ -85,6 +85,17 @@ impl Session {
         self.open(&self.choice)
     }
 
+    /// Opens the chosen device while `read` reads what is to run on it; of two failures that of `read` is told.
+    pub fn gpu_beside<T>(&self, read: impl FnOnce() -> Result<T>) -> Result<(Gpu, T)> {
+        std::thread::scope(|scope| {
+            let opening = scope.spawn(|| self.gpu());
+            let found = read();
+            let gpu = opening.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let found = found?;
+            Ok((gpu?, found))
+        })
+    }
+
     /// Opens a device.
     pub fn open(&self, choice: &Choice) -> Result<Gpu> {
         let gpu = pollster::block_on(Gpu::new(choice, super::env::backends().as_deref()))?;

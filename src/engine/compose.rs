@@ -25,6 +25,7 @@ snippets![
     "better",
     "bias",
     "bias_none",
+    "blocks",
     "divide",
     "earlier",
     "earlier_none",
@@ -132,7 +133,37 @@ fn unroll(mut text: String) -> Text {
         out += &clean[close + 1..];
         text = out;
     }
-    Ok(text)
+    Ok(fold(&text, &constants))
+}
+
+/// `text` with what stands in brackets, or in parentheses of its own, as a number where it is a constant expression: naga's front end
+/// takes time with the square of the expressions of a function.
+fn fold(text: &str, constants: &BTreeMap<String, u64>) -> String {
+    let (mut out, mut open) = (String::with_capacity(text.len()), vec![]);
+    for c in text.chars() {
+        match c {
+            '(' | '[' => open.push(out.len()),
+            ')' | ']' => {
+                let value = open.pop().and_then(|at| Some((at, evaluate(&out[at + 1..], constants).ok()?)));
+                match value {
+                    Some((at, value)) if c == ']' => out.replace_range(at + 1.., &format!("{value}u")),
+                    Some((at, value)) if !out[..at].ends_with(in_name) => {
+                        out.replace_range(at.., &format!("{value}u"));
+                        continue;
+                    }
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// Whether it may stand in a name.
+fn in_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }
 
 struct Loop {
@@ -180,12 +211,11 @@ fn closing(text: &str) -> Option<usize> {
 }
 
 fn replace_word(text: &str, word: &str, by: &str) -> String {
-    let name = |c: char| c.is_alphanumeric() || c == '_';
     let (mut out, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(at) = rest.find(word) {
         let (before, after) = (&rest[..at], &rest[at + word.len()..]);
         out += before;
-        let inside = out.ends_with(|c| name(c) || c == '.') || after.starts_with(name);
+        let inside = out.ends_with(|c| in_name(c) || c == '.') || after.starts_with(in_name);
         out += if inside { word } else { by };
         rest = after;
     }
@@ -246,7 +276,7 @@ fn atom(rest: &mut &str, known: &BTreeMap<String, u64>) -> Option<u64> {
         let value = sum(rest, known)?;
         return eat(rest, &[')']).map(|_| value);
     }
-    let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+    let end = rest.find(|c| !in_name(c)).unwrap_or(rest.len());
     let (word, after) = rest.split_at(end);
     *rest = after.trim_start();
     word.trim_end_matches('u').parse().ok().or_else(|| known.get(word).copied())
@@ -286,6 +316,13 @@ mod tests {
         assert!(!out.contains("for") && !out.contains("unroll"));
         let source = "const TM: u32 = 4u;\nfor (var i = 0u; i < TM; i += 2u) { a(i); } // unroll\n";
         assert_eq!(text(source, &[("TM", "6u".into())]).unwrap().matches("a(").count(), 3);
+    }
+
+    #[test]
+    fn constant_expressions_become_numbers() {
+        let source = "const TM: u32 = 32u;\nlet a = w[(2u * TM / 4u + 3u) / 8u][i + 1u] + f(TM) + (x) + (TM + 1u) % 2u; // a) b (\n";
+        let want = "const TM: u32 = 32u;\nlet a = w[2u][i + 1u] + f(TM) + (x) + 33u % 2u; // a) b (\n";
+        assert_eq!(text(source, &[]).unwrap(), want);
     }
 
     #[test]

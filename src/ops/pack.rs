@@ -64,12 +64,12 @@ impl Op for PackSoftware {
         let texels = self.texels([co, ci, taps]);
         let kernel = Kernel::new(shader!("pack_software"), 1, 64)
             .write(Form::Image { pad: 0 })
+            .set("TM", format!("{}u", self.tm))
             .set("TRANSPOSED", self.transposed)
             .param("co", co)
             .param("ci", ci)
             .param("taps", taps)
             .param("cin4", ci.div_ceil(4))
-            .param("tm", self.tm)
             .param("texels", texels)
             .flat_groups(texels.div_ceil(64));
         vec![kernel]

@@ -15,9 +15,11 @@ use std::time::Instant;
 /// Says on stdout when the first result is there, then, where runs are asked for, what they took.
 pub fn run(session: &Session, args: &Sweep, role: Role) -> Result<()> {
     end_with_the_caller();
-    let subject = Subject::open(session, &super::named(args, 0, 0, 0))?;
-    let input = subject.input(None)?;
-    let gpu = session.gpu()?;
+    let (gpu, (subject, input)) = session.gpu_beside(|| {
+        let subject = Subject::open(session, &super::named(args, 0, 0, 0))?;
+        let input = subject.input(None)?;
+        Ok((subject, input))
+    })?;
     let (limit_memory, choices) = (session.limit_memory(&gpu), session.choices(&gpu));
     let tuned = matches!(choices, Choices::Table(_));
     let (graph, asked, store) = (Graph::new(), Asked::default(), Store::new());

@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 pub fn run(session: &Session, args: &Eval) -> Result<()> {
     let set = Dataset::open(&args.data)?;
     let (common, work) = (&args.common, &args.common.work);
-    let opened = open(&args.model, common.weights.as_deref())?;
+    let (gpu, opened) = session.gpu_beside(|| open(&args.model, common.weights.as_deref()))?;
     let samples = with_masks(args, to_test(&opened.model, set))?;
     let mut loading = Loading::of(work);
     if args.allow_seen {
@@ -32,10 +32,10 @@ pub fn run(session: &Session, args: &Eval) -> Result<()> {
     say_without_limit(session, &opened, common);
     let mut results = Results::new(&opened, common, &samples, &args.output)?;
     let mut sums = Sums::new(samples.iter().any(|s| s.mask.is_some()), session.limit_ram(work.limit_ram));
-    let (missed, device) =
-        score(session, &opened, &samples, &loading, &mut results, work, |sample, looked, scored| {
-            sums.add(&opened, sample, looked, scored)
-        })?;
+    let missed = score((session, &gpu), &opened, &samples, &loading, &mut results, work, |sample, looked, scored| {
+        sums.add(&opened, sample, looked, scored)
+    })?;
+    let device = &gpu.info;
     if sums.pictures() == 0 {
         let why = if missed.failed.is_empty() { "the model was fitted on all of them" } else { "none can be read" };
         return Err(Error::Input(format!("{}: no test picture is left: {why}", args.data.display())));

@@ -10,7 +10,7 @@ use crate::cli::output::print;
 use crate::cli::session::{Session, describe, peak_memory};
 use crate::data::Preprocess;
 use crate::data::dataset::{Sample, pictures};
-use crate::engine::gpu::AdapterInfo;
+use crate::engine::Gpu;
 use crate::error::{Error, Result};
 use crate::methods::patchcore::model::Model;
 use crate::methods::patchcore::score::{Scored, Scorer};
@@ -71,22 +71,21 @@ pub fn say_without_limit(session: &Session, opened: &Opened, common: &Common) {
 
 /// Scores `samples` into `results`, and calls `each` with every one.
 pub fn score(
-    session: &Session,
+    (session, gpu): (&Session, &Gpu),
     opened: &Opened,
     samples: &[Sample],
     loading: &Loading,
     results: &mut Results<'_>,
     work: &Work,
     mut each: impl FnMut(&Sample, &Looked, &Scored) -> Result<()>,
-) -> Result<(Missed, AdapterInfo)> {
+) -> Result<Missed> {
     session.watch_for_interrupts()?;
     session.left_by_interrupt("results.* and metrics.json were not written");
-    let gpu = session.gpu()?;
     session.say(&format!("device    {}", describe(&gpu.info)));
     let Model { config, geometry, bank, .. } = &opened.model;
-    let extractor = Extractor::new(session, &gpu, (opened.net, &opened.weights), config, None, work.batch)?;
-    let limit = session.limit_memory(&gpu);
-    let scorer = pollster::block_on(Scorer::new(&gpu, config, geometry, bank.clone(), limit))?;
+    let extractor = Extractor::new(session, gpu, (opened.net, &opened.weights), config, None, work.batch)?;
+    let limit = session.limit_memory(gpu);
+    let scorer = pollster::block_on(Scorer::new(gpu, config, geometry, bank.clone(), limit))?;
     let missed = extractor.run(session, samples, loading, |looked| {
         let Some(sample) = samples.get(looked.number) else { return Ok(()) };
         session.go_on()?;
@@ -102,7 +101,7 @@ pub fn score(
             results.add_failed(*number, sample, why);
         }
     }
-    Ok((missed, gpu.info.clone()))
+    Ok(missed)
 }
 
 /// Tells, with `-v`, how much memory it took.
@@ -128,7 +127,7 @@ pub fn run(session: &Session, args: &Predict) -> Result<()> {
     samples.retain(|s| !s.path.canonicalize().is_ok_and(|p| own.as_ref().is_some_and(|own| p.starts_with(own))));
     distinct(&samples)?;
     let (common, work) = (&args.common, &args.common.work);
-    let opened = open(&args.model, common.weights.as_deref())?;
+    let (gpu, opened) = session.gpu_beside(|| open(&args.model, common.weights.as_deref()))?;
     if args.exit_code && opened.model.limit().is_none() {
         let model = args.model.display();
         return Err(Error::Usage(format!("{model}: has no limit, so --exit-code could never tell a reject")));
@@ -136,7 +135,7 @@ pub fn run(session: &Session, args: &Predict) -> Result<()> {
     say_without_limit(session, &opened, common);
     let mut results = Results::new(&opened, common, &samples, &args.output)?;
     let loading = Loading::of(work);
-    let (missed, _) = score(session, &opened, &samples, &loading, &mut results, work, |_, _, _| Ok(()))?;
+    let missed = score((session, &gpu), &opened, &samples, &loading, &mut results, work, |_, _, _| Ok(()))?;
     log_peak();
     let above = results.above;
     let lines = results.write()?;

@@ -102,7 +102,10 @@ pub fn choose_of<'a>(choice: &Choice, all: &'a [AdapterInfo]) -> Option<&'a Adap
 }
 
 pub(super) async fn choose(choice: &Choice, backends: Option<&str>) -> Result<(wgpu::Adapter, AdapterInfo)> {
-    let all = list(backends).await;
+    // GL is asked for only where nothing else is found: looking for it takes as long as opening a Vulkan device.
+    let native =
+        if *choice == Choice::Auto && backends.is_none() { list(Some("vulkan,metal,dx12")).await } else { vec![] };
+    let all = if native.is_empty() { list(backends).await } else { native };
     if all.is_empty() {
         return Err(Error::Adapter(NO_ADAPTER.into()));
     }
