@@ -1,6 +1,7 @@
 """Runs systems as resident workers in interleaved rounds. Only the one that is being timed runs: the others are stopped."""
 
 import ctypes
+import json
 import os
 import select
 import shutil
@@ -33,6 +34,17 @@ class System:
     cache: Path = None
     absent: str = ""
 
+    def environment(self):
+        """Two threads for every library, and where the driver's kernels are kept."""
+        env = dict(os.environ, OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="2", RAYON_NUM_THREADS="2", LP_NUM_THREADS="2")
+        env.update(PYTHONWARNINGS="ignore", NODEVICE_SELECT="1")
+        for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+            env.pop(name, None)
+        env.update(self.env)
+        if self.cache:
+            env["MESA_SHADER_CACHE_DIR"] = str(self.cache)
+        return env
+
 
 def ours_to_the_end():
     """In the child: on two processors, and killed by the kernel when this process ends, however it ends."""
@@ -46,19 +58,12 @@ class Worker:
     def __init__(self, system, folder, task, state, timeout=900):
         self.out, self.log = state / f"{task}.{system.name}.out", state / f"{task}.{system.name}.err"
         self.buffer, self.stderr = b"", open(self.log, "wb")
-        env = dict(os.environ, OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="2", RAYON_NUM_THREADS="2", LP_NUM_THREADS="2")
-        env.update(PYTHONWARNINGS="ignore", NODEVICE_SELECT="1", **system.env)
-        for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
-            env.pop(name, None)
-        env.update(system.env)
-        if system.cache:
-            env["MESA_SHADER_CACHE_DIR"] = str(system.cache)
         start = time.perf_counter()
         command, pipe = [*system.command, str(folder), task, str(self.out)], subprocess.PIPE
         streams = {"stdin": pipe, "stdout": pipe, "stderr": self.stderr}
         try:
             self.process = subprocess.Popen(
-                command, env=env, start_new_session=True, preexec_fn=ours_to_the_end, **streams
+                command, env=system.environment(), start_new_session=True, preexec_fn=ours_to_the_end, **streams
             )
         except OSError as e:
             raise Failed(f"it does not start: {e.strerror}") from e
@@ -139,6 +144,17 @@ class Worker:
         self.process.wait()
         self.stderr.close()
         ALIVE.discard(self)
+
+
+def profile(system, folder, task):
+    """What the kernels of one of Lupe's systems take, as its worker's `profile` says it."""
+    command = [system.command[0], "profile", str(folder), task]
+    done = subprocess.run(
+        command, env=system.environment(), capture_output=True, text=True, preexec_fn=ours_to_the_end, timeout=900
+    )
+    if done.returncode:
+        raise Failed(done.stderr.strip()[:200] or f"status {done.returncode}")
+    return json.loads(done.stdout)
 
 
 def close_all():

@@ -64,6 +64,28 @@ def task_table(stored):
     return [title, "", about, ""] + table(head, [row(n, stored) for n in rows])
 
 
+def bounds(stored):
+    """What bounds Lupe: its kernels against the ceilings that were measured beside them."""
+    lines, rows = [], []
+    for name, found in stored.get("profiles", {}).items():
+        copy, arithmetic = found["ceilings"]["copy"], found["ceilings"]["arithmetic"]
+        least = sum(max(k["flops"] / arithmetic["rate"], k["bytes"] / copy["rate"]) for k in found["kernels"]) / 1e6
+        base = median(stored["results"][stored["base"]]) if "failed" not in stored["results"][stored["base"]] else None
+        times = f", {number(least / base)} times {stored['base']}" if base else ""
+        noise = " (noisy)" if copy["noisy"] or arithmetic["noisy"] else ""
+        lines.append(
+            f"{name}: {found['sentence']} Ceilings{noise}: {number(arithmetic['rate'])} GFLOP/s, "
+            f"{number(copy['rate'])} GB/s; with every kernel at its ceiling a run would take {number(least)} ms{times}."
+        )
+        for k in [k for k in found["kernels"] if k["share"] >= 0.01]:
+            rates = [number(k["us"] / 1e3), f"{100 * k['share']:.0f} %", number(k["gflops"]), number(k["gbs"])]
+            rows.append([name, k["node"], k["calls"], *rates, f"{100 * k['of_ceiling']:.0f} %, {k['bound']}"])
+    if not rows:
+        return []
+    head = ["system", "kernel", "calls", "ms", "share", "GFLOP/s", "GB/s", "of ceiling"]
+    return ["", *[part for line in lines for part in (line, "")], *table(head, rows)]
+
+
 def bars(tasks):
     """The bars of the tasks that were measured: what, how far it should get, how far it got."""
     rows = []
@@ -101,7 +123,7 @@ def section(machine, tasks):
     """Everything, as it stands in benches/RESULTS.md."""
     lines = ["", *[f"- {k}: {v}" for k, v in machine.items()], ""]
     for stored in tasks.values():
-        lines += [*task_table(stored), ""]
+        lines += [*task_table(stored), *bounds(stored), ""]
     lines += ["### Bars", ""]
     lines += table(["task", "system", "what", "bar", "measured (p10–p90)", ""], bars(tasks))
     return "\n".join(lines) + "\n\n"

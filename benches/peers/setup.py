@@ -9,7 +9,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 STATE = ROOT / "target" / "peers"
-VENV, MODELS, RUST = STATE / "venv", STATE / "models", STATE / "rs"
+VENV, MODELS = STATE / "venv", STATE / "models"
 PYTHON = VENV / "bin" / "python"
 CARGO = os.environ.get("CARGO", "cargo")
 NEEDED = ("numpy", "onnx", "onnxruntime")  # without these there is nothing to compare
@@ -44,9 +44,10 @@ def packages():
     stamp.write_text(wanted)
 
 
-def built(command, log):
+def built(command, log, **more):
     """Executables by target name, as cargo's messages give them; none where the build failed."""
-    done = quietly([CARGO, *command, "--locked", "--message-format", "json"], log, cwd=ROOT, stdout=subprocess.PIPE)
+    command = [CARGO, *command, "--locked", "--message-format", "json"]
+    done = quietly(command, log, cwd=ROOT, stdout=subprocess.PIPE, **more)
     messages = [json.loads(l) for l in done.stdout.splitlines()] if done else []
     return {m["target"]["name"]: m["executable"] for m in messages if m.get("executable")}
 
@@ -63,11 +64,22 @@ def lupe():
 def rust_peers():
     """Workers of the Rust peers, by name."""
     say("Building the Rust peers ...")
-    found = built(
-        ["build", "--release", "--manifest-path", str(HERE / "rs" / "Cargo.toml"), "--target-dir", str(RUST)], "rs.log"
-    )
+    return workspace("rs")
+
+
+def burn():
+    """burn's worker, with the networks compiled into it: after `models`."""
+    say("Building burn, for half an hour ...")
+    return workspace("burn", env={**os.environ, "PEERS_MODELS": str(MODELS)})
+
+
+def workspace(name, **more):
+    """Executables of a workspace beside this file, by name."""
+    manifest, target = HERE / name / "Cargo.toml", STATE / name
+    command = ["build", "--release", "--manifest-path", str(manifest), "--target-dir", str(target)]
+    found = built(command, f"{name}.log", **more)
     if not found:
-        say(f"  they were not built: {STATE / 'rs.log'}")
+        say(f"  {name} was not built: {STATE / name}.log")
     return found
 
 
