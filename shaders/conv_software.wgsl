@@ -17,6 +17,7 @@ const KW: u32 = 3u;
 const TU: u32 = 1u;
 const ROW: bool = false;
 const RELU: bool = false;
+const ACROSS: bool = false; // workgroups next to each other share pixels, not weights
 const TEXELS: u32 = TM / LANES;
 
 struct Params {
@@ -31,7 +32,8 @@ struct Params {
 @group(0) @binding(3) var w: texture_storage_2d<rgba32float, read>;
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane: u32) {
+    let wg = select(id.xy, id.yx, ACROSS);
     let first = wg.x * LANES * TN + lane;
     var n: array<u32, TN>;     // picture
     var o: array<vec2u, TN>;   // output pixel

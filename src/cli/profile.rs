@@ -32,7 +32,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     session.watch_for_interrupts()?;
     let mut start = Start::new();
     let subject = Subject::open(session, &args.subject)?;
-    start.end("weights from their file");
+    start.end("weights, read or drawn");
     let (decode, input) = decode(&subject, args)?;
     start.at = Instant::now();
     let gpu = session.gpu()?;

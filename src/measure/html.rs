@@ -67,7 +67,7 @@ fn start(head: &Head) -> String {
         let percent = 100.0 * ms / all;
         let share =
             format!("<td class=\"share\" data-v=\"{percent}\" style=\"--part:{percent:.1}%\">{percent:.1} %</td>");
-        format!("<tr><td>{}</td><td>{ms:.1}</td>{share}</tr>", escape(name))
+        format!("<tr><td class=\"words\">{}</td><td>{ms:.1}</td>{share}</tr>", escape(name))
     };
     let body: String = head.start.iter().map(row).collect();
     format!(
