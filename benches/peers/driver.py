@@ -184,7 +184,7 @@ def difference(task, ours, base, facts, order):
 
 def start(system, folder, task, state):
     """A worker that is up, with the time of its first start (an empty cache, where it has one) and of one that adds nothing to the
-    cache: a process that ends may leave compiled kernels behind that were not written yet, so that the second start is not enough."""
+    cache: a driver may keep one kernel under several keys, of which a start meets some, so that the second start may not be enough."""
     if system.absent:
         raise Failed(system.absent)
     if system.cache:
