@@ -24,7 +24,7 @@ macro_rules! network {
 }
 
 fn values<const D: usize>(y: Tensor<D>) -> Result<Vec<f32>> {
-    y.into_data().to_vec().map_err(|e| format!("{e:?}").into())
+    y.into_data().try_to_vec().map_err(|e| format!("{e:?}").into())
 }
 
 fn main() -> Result<()> {
