@@ -1,5 +1,6 @@
 // y = conv(x, w) + bias [+ z], optional ReLU     software family: lanes run along output pixels, weights are spread by shuffles
-// grid = (output pixels of all pictures / (LANES * TN), output channels / TM); workgroup = one subgroup of LANES
+// grid = (output pixels of all pictures / (LANES * TN), output channels / TM), ACROSS the other way round; workgroup = one subgroup
+// of LANES
 // w, packed (pack_software.wgsl): texel e = ((block * KH*KW*cin4 + tap * cin4 + plane) * 4 + i) * TM/4 + r holds output channels
 // 4r..4r+3 of the block for input channel 4*plane+i; rows of 1024 texels.
 #import four_products

@@ -1,4 +1,5 @@
-// buffer = image, four channels a texel     one invocation per texel, blocks.wgsl says which; flat grid; put in by the plan
+// buffer = image, four channels a texel     put in by the plan
+// one invocation per texel, blocks.wgsl says which; flat grid
 #import blocks
 #import divide
 #import grid

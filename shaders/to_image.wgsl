@@ -1,4 +1,5 @@
-// image = buffer, four channels a texel, unused channels zero     one invocation per texel, blocks.wgsl says which; flat grid; put in by the plan
+// image = buffer, four channels a texel, unused channels zero     put in by the plan
+// one invocation per texel, blocks.wgsl says which; flat grid
 #import blocks
 #import divide
 #import grid

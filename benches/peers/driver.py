@@ -149,9 +149,11 @@ class Worker:
 def profile(system, folder, task):
     """What the kernels of one of Lupe's systems take, as its worker's `profile` says it."""
     command = [system.command[0], "profile", str(folder), task]
-    done = subprocess.run(
-        command, env=system.environment(), capture_output=True, text=True, preexec_fn=ours_to_the_end, timeout=900
-    )
+    asked = {"env": system.environment(), "preexec_fn": ours_to_the_end, "timeout": 900}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, **asked)
+    except subprocess.TimeoutExpired as e:
+        raise Failed(f"no profile in {asked['timeout']} s") from e
     if done.returncode:
         raise Failed(done.stderr.strip()[:200] or f"status {done.returncode}")
     return json.loads(done.stdout)
