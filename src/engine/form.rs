@@ -14,6 +14,13 @@ pub enum Form {
     },
 }
 
+impl Form {
+    /// Whether a value of `shape` lies in this form as it does in host memory.
+    pub fn plain(self, shape: Shape) -> bool {
+        self == Form::Buffer || self == (Form::Image { pad: 0 }) && matches!(shape.dims(), [1, _, _, 4])
+    }
+}
+
 /// Which family of kernels comes first on an adapter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Family {

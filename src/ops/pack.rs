@@ -75,16 +75,20 @@ impl Op for PackSoftware {
         vec![kernel]
     }
 
+    fn packs(&self) -> bool {
+        true
+    }
+
     fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
         let [co, ci, taps] = self.sizes(x[0].shape);
-        let cin4 = ci.div_ceil(4);
+        let row: Vec<usize> = (0..ci * taps).map(|i| i % taps * ci.next_multiple_of(4) + i / taps).collect();
+        let rows = taps * ci.next_multiple_of(4);
         let mut out = Tensor::zeros(y);
-        for (i, &v) in x[0].data.iter().enumerate() {
-            let (o, c, tap) =
-                if self.transposed { (i % co, i / co, 0) } else { (i / (ci * taps), i / taps % ci, i % taps) };
-            let step = (o / self.tm * taps + tap) * cin4 + c / 4;
-            let texel = (step * 4 + c % 4) * (self.tm / 4) + o % self.tm / 4;
-            out.data[texel * 4 + o % 4] = v;
+        for o in 0..co {
+            let block = &mut out.data[o / self.tm * rows * self.tm..];
+            for (i, r) in row.iter().enumerate() {
+                block[r * self.tm + o % self.tm] = x[0].data[if self.transposed { i * co + o } else { o * row.len() + i }];
+            }
         }
         out
     }
@@ -107,6 +111,10 @@ impl Op for PackGemm {
             .param("elements", y.len())
             .flat_groups(y.len().div_ceil(64));
         vec![kernel]
+    }
+
+    fn packs(&self) -> bool {
+        true
     }
 
     fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
@@ -133,6 +141,10 @@ impl Op for PadChannels {
             .param("elements", y.len())
             .flat_groups(y.len().div_ceil(64));
         vec![kernel]
+    }
+
+    fn packs(&self) -> bool {
+        true
     }
 
     fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
@@ -178,6 +190,10 @@ impl Op for PackMatrix {
             .param("elements", y.len())
             .flat_groups(y.len().div_ceil(64));
         vec![kernel]
+    }
+
+    fn packs(&self) -> bool {
+        true
     }
 
     fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {

@@ -3,7 +3,7 @@
 use super::super::form::{Family, Form, Geometry, places};
 use super::Gpu;
 use crate::error::{Error, Result};
-use crate::tensor::Shape;
+use crate::tensor::{Shape, Tensor};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Memory that holds a value.
@@ -66,6 +66,22 @@ impl Gpu {
         match form {
             Form::Buffer => Resource::Buffer(self.buffer(label, 4 * shape.len() as u64 + extra)),
             Form::Image { pad } => self.image(label, Geometry::new(shape, pad, self.caps.image_side)),
+        }
+    }
+
+    /// Writes a value that lies in its memory as in that of the host ([`Form::plain`]).
+    pub(crate) fn fill(&self, resource: &Resource, value: &Tensor) {
+        match resource {
+            Resource::Buffer(buffer) => self.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&value.data)),
+            Resource::Image { texture, geometry, .. } => {
+                let layout = wgpu::TexelCopyBufferLayout {
+                    offset: 0,
+                    bytes_per_row: Some(16 * geometry.width),
+                    rows_per_image: None,
+                };
+                let size = wgpu::Extent3d { width: geometry.width, height: geometry.height, depth_or_array_layers: 1 };
+                self.queue.write_texture(texture.as_image_copy(), bytemuck::cast_slice(&value.data), layout, size);
+            }
         }
     }
 
