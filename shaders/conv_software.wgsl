@@ -32,6 +32,15 @@ struct Params {
 @group(0) @binding(2) var x: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var w: texture_storage_2d<rgba32float, read>;
 
+// Four channels of an output pixel (x, y, picture): the rest of the epilogue, and the store.
+fn put(at: vec3u, plane: u32, sum: vec4f) {
+    let used = vec4u(plane * 4u) + vec4u(0u, 1u, 2u, 3u) < vec4u(p.co);
+    if !used.x { return; }
+    var s = sum + residual_at(at.xy + vec2u(at.z * p.in3_plane_w, plane * p.in3_plane_h) + p.in3_pad);
+    if RELU { s = relu4(s); }
+    textureStore(y, at.xy + vec2u(at.z * p.out_plane_w, plane * p.out_plane_h) + p.out_pad, select(vec4f(0.0), s, used));
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane: u32) {
     let wg = select(id.xy, id.yx, ACROSS);
@@ -84,16 +93,10 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane:
     for (var i = 0u; i < TEXELS; i++) { shared_bias[i] = bias_at(min(wg.y * TM + i * LANES + lane, p.co - 1u)); } // unroll
     for (var r = 0u; r < TM / 4u; r++) { // unroll
         let plane = wg.y * TM / 4u + r;
-        let used = vec4u(plane * 4u) + vec4u(0u, 1u, 2u, 3u) < vec4u(p.co);
         var b: vec4f;
         for (var c = 0u; c < 4u; c++) { b[c] = subgroupShuffle(shared_bias[(4u * r + c) / LANES], (4u * r + c) % LANES); } // unroll
         for (var j = 0u; j < TN; j++) { // unroll
-            if first + j * LANES < p.pixels && used.x {
-                var s = acc[r][j] + b;
-                s += residual_at(o[j] + vec2u(n[j] * p.in3_plane_w, plane * p.in3_plane_h) + p.in3_pad);
-                if RELU { s = relu4(s); }
-                textureStore(y, o[j] + vec2u(n[j] * p.out_plane_w, plane * p.out_plane_h) + p.out_pad, select(vec4f(0.0), s, used));
-            }
+            if first + j * LANES < p.pixels { put(vec3u(o[j], n[j]), plane, acc[r][j] + b); }
         }
     }
 }

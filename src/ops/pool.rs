@@ -145,15 +145,19 @@ impl Op for GlobalPool {
 
     fn kernels(&self, x: &[Shape], _: Shape, caps: &Caps) -> Vec<Kernel> {
         let [n, h, w, c] = x[0].nhwc();
-        let on_images = Kernel::new(shader!("global_pool_image"), 1, WG as u32)
+        // Drivers on the processor want no more lanes than a vector has, at any width in the same tree: with 64 there were six barriers
+        // for 49 pixels (512 channels 493 to 192 us, 2048 2945 to 348).
+        const LANES: usize = 8;
+        let on_images = Kernel::new(shader!("global_pool_image"), 1, LANES as u32)
+            .set("WG", format!("{LANES}u"))
             .read(0, 2, Form::Image { pad: 0 })
             .write(Form::Image { pad: 0 })
             .param("n", n)
             .param("h", h)
             .param("w", w)
             .param("c", c)
-            .iterations((h * w).div_ceil(WG))
-            .shared(16 * WG as u32)
+            .iterations((h * w).div_ceil(LANES))
+            .shared(16 * LANES as u32)
             .flat_groups(n * c.div_ceil(4));
         // 32 channels side by side read whole cache lines; four leave enough lanes for the largest pictures.
         let [lines, lanes] = [32, 4].map(|channels| {
