@@ -74,7 +74,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane:
         for (var r = 0u; r < TM / 4u; r++) { // unroll
             for (var u = 0u; u < TU; u++) { // unroll
                 var k: array<vec4f, 4>;
-                for (var c = 0u; c < 4u; c++) { k[c] = subgroupShuffle(a[u][(c * TM / 4u + r) / LANES], (c * TM / 4u + r) % LANES); } // unroll
+                for (var c = 0u; c < DEPTH; c++) { k[c] = subgroupShuffle(a[u][(c * TM / 4u + r) / LANES], (c * TM / 4u + r) % LANES); } // unroll
                 acc[r] = four_products(acc[r], v[u], k);
             }
         }

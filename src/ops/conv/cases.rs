@@ -16,13 +16,12 @@ pub fn cases() -> Vec<Case> {
         case(plain(2, 0), [true, true, true], &[1, 15, 15, 16], &[132, 16, 1, 1]),
         case(Window { stride: [2, 1], pad: lopsided, groups: 1 }, [true, true, true], &[2, 8, 12, 6], &[10, 6, 5, 2]),
         case(plain(1, 1), [true, true, true], &[1, 12, 12, 12], &[28, 12, 3, 3]).fill(Fill::NonFinite),
+        case(plain(2, 1), [true, false, true], &[1, 9, 8, 2], &[10, 2, 3, 3]).fill(Fill::NonFinite),
         case(Window { groups: 3, ..plain(1, 1) }, [true, false, true], &[2, 6, 7, 12], &[15, 4, 3, 3]),
         case(Window { groups: 10, ..plain(2, 1) }, [true, true, false], &[1, 9, 9, 10], &[10, 1, 3, 3]),
         case(plain(1, 4), [false, false, true], &[1, 2, 3, 4], &[8, 4, 5, 5]),
         case(plain(1, 0), [true, false, false], &[1, 2, 2, 600], &[1000, 600, 1, 1]),
     ]
-
-
 }
 
 /// A case with bias, residual, ReLU or without.

@@ -35,6 +35,7 @@ fn kernel(conv: &Conv2d, s: &Sizes, lanes: u32, [tm, tn, tu]: [usize; 3], pack: 
         .set("TN", format!("{tn}u"))
         .set("TU", format!("{tu}u"))
         .set("ROW", format!("{}", s.ci <= 4))
+        .set("DEPTH", format!("{}u", s.ci.min(4)))
         .set("ACROSS", across)
         .set("KH", format!("{}u", s.kh))
         .set("KW", format!("{}u", s.kw))
