@@ -29,13 +29,12 @@ fn kernel(conv: &Conv2d, s: &Sizes, lanes: u32, [tm, tn, tu]: [usize; 3], pack: 
     // ResNet-50-2 are 10 to 15 % faster so; with more taps it makes no difference, and large weights would be read again and again.
     let across = s.kh * s.kw == 1;
     let [x, y] = if across { [blocks, columns] } else { [columns, blocks] };
-    let kernel = Kernel::new(shader!("conv_software"), 2, lanes)
+    let mut kernel = Kernel::new(shader!("conv_software"), 2, lanes)
         .set("LANES", format!("{lanes}u"))
         .set("TM", format!("{tm}u"))
         .set("TN", format!("{tn}u"))
         .set("TU", format!("{tu}u"))
         .set("ROW", format!("{}", s.ci <= 4))
-        .set("DEPTH", format!("{}u", s.ci.min(4)))
         .set("ACROSS", across)
         .set("KH", format!("{}u", s.kh))
         .set("KW", format!("{}u", s.kw))
@@ -49,6 +48,9 @@ fn kernel(conv: &Conv2d, s: &Sizes, lanes: u32, [tm, tn, tu]: [usize; 3], pack: 
         .iterations(s.kh * s.kw * s.ci.div_ceil(4) / tu)
         .ordered("software")
         .subgroup(lanes);
+    if s.ci < 4 {
+        kernel = kernel.set("DEPTH", format!("{}u", s.ci));
+    }
     let form = Form::Image { pad: 0 };
     conv.epilogue(conv.window_params(kernel, s), form, ["residual_image", "residual_image_none"])
 }
