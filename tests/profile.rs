@@ -191,7 +191,8 @@ fn what_is_wrong_is_said() {
         return;
     }
     let profile = ["profile", "resnet18", "--size", "32", "--repeats", "1"];
-    refused(lupe().args(profile).args(["--device", "nonesuch"]), 5, &["there is no adapter"]);
+    refused(lupe().args(profile).args(["--device", "nonesuch"]), 5, &["there is no adapter with \"nonesuch\""]);
+    refused(lupe().args(profile).args(["--device", "99"]), 5, &["there is no adapter 99; there are: 0 "]);
     let file = b.write("file", b"");
     refused(lupe().args(profile).arg("--html").arg(file.join("p.html")), 10, &["p.html cannot be written"]);
     refused(lupe().args(profile).arg("--trace").arg(file.join("t.json")), 10, &["t.json cannot be written"]);

@@ -124,7 +124,12 @@ pub fn chosen<'a>(choice: &Choice, all: &'a [AdapterInfo]) -> Result<&'a Adapter
 
 fn unknown(choice: &Choice, all: &[AdapterInfo]) -> Error {
     let names: Vec<String> = all.iter().map(|a| format!("{} {}", a.index, a.title())).collect();
-    Error::Adapter(format!("there is no adapter {choice:?}; there are: {}", names.join(", ")))
+    let asked = match choice {
+        Choice::Auto => "that can be used".to_string(),
+        Choice::Index(number) => number.to_string(),
+        Choice::Name(text) => format!("with \"{text}\" in its name"),
+    };
+    Error::Adapter(format!("there is no adapter {asked}; there are: {}", names.join(", ")))
 }
 
 async fn list(backends: Option<&str>) -> Vec<(wgpu::Adapter, AdapterInfo)> {
