@@ -2,7 +2,7 @@
 #import divide
 #import grid
 
-const WG: u32 = 64u;
+const WG: u32 = 8u;
 
 struct Params { n: u32, h: u32, w: u32, c: u32, in0_plane_w: u32, in0_plane_h: u32, in0_pad: u32, out_plane_w: u32, out_plane_h: u32 }
 @group(0) @binding(0) var<uniform> p: Params;

@@ -30,11 +30,6 @@ pub trait Op: Debug {
         vec![]
     }
 
-    /// Whether it only packs an operand for another op: its reference gives the very bits of its kernels.
-    fn packs(&self) -> bool {
-        false
-    }
-
     /// Floating-point operations of one run, a multiply-add counted as two.
     fn flops(&self, _x: &[Shape], _y: Shape) -> u64 {
         0

@@ -75,10 +75,6 @@ impl Op for PackSoftware {
         vec![kernel]
     }
 
-    fn packs(&self) -> bool {
-        true
-    }
-
     fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
         let [co, ci, taps] = self.sizes(x[0].shape);
         let row: Vec<usize> = (0..ci * taps).map(|i| i % taps * ci.next_multiple_of(4) + i / taps).collect();
@@ -113,10 +109,6 @@ impl Op for PackGemm {
         vec![kernel]
     }
 
-    fn packs(&self) -> bool {
-        true
-    }
-
     fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
         let (taps, padded, co, ci) = (y.dim(0), y.dim(1), y.dim(2), x[0].shape.dim(1));
         Tensor::from_fn(y, |i| {
@@ -141,10 +133,6 @@ impl Op for PadChannels {
             .param("elements", y.len())
             .flat_groups(y.len().div_ceil(64));
         vec![kernel]
-    }
-
-    fn packs(&self) -> bool {
-        true
     }
 
     fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
@@ -190,10 +178,6 @@ impl Op for PackMatrix {
             .param("elements", y.len())
             .flat_groups(y.len().div_ceil(64));
         vec![kernel]
-    }
-
-    fn packs(&self) -> bool {
-        true
     }
 
     fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {

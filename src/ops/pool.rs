@@ -145,11 +145,10 @@ impl Op for GlobalPool {
 
     fn kernels(&self, x: &[Shape], _: Shape, caps: &Caps) -> Vec<Kernel> {
         let [n, h, w, c] = x[0].nhwc();
-        // Drivers on the processor want no more lanes than a vector has, at any width in the same tree: with 64 there were six barriers
-        // for 49 pixels (512 channels 493 to 192 us, 2048 2945 to 348).
+        // No more lanes than a vector has, and at any width the same tree: with 64 there were six barriers for 49 pixels (ResNet-18's, in
+        // benches/RESULTS.md: 1.0 to 0.25 ms at 512 bits).
         const LANES: usize = 8;
         let on_images = Kernel::new(shader!("global_pool_image"), 1, LANES as u32)
-            .set("WG", format!("{LANES}u"))
             .read(0, 2, Form::Image { pad: 0 })
             .write(Form::Image { pad: 0 })
             .param("n", n)

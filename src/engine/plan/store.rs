@@ -77,11 +77,11 @@ impl Store {
     }
 }
 
-/// A step's value where it packs a weight and the device is the processor itself: such drivers load buffers lane by
-/// lane, and packing on the host saves a fifth of the work of ResNet-18's start.
+/// A step's value where it packs a weight and the device is the processor itself: such drivers load buffers lane by lane, and packing
+/// on the host saves a fifth of the work of ResNet-18's start. Helpers only move elements: their references give the kernels' very bits.
 fn packed_by_host(gpu: &Gpu, lowered: &Lowered, step: &Step) -> Option<Tensor> {
     let value = &lowered.values[step.output];
-    let host = gpu.caps.family == Family::Software && step.op.packs() && value.form.plain(value.shape);
+    let host = gpu.caps.family == Family::Software && step.helper && value.form.plain(value.shape);
     let weights = step.inputs.iter().map(|&v| match &lowered.values[v].origin {
         Origin::Weight(tensor) if host => Some(&**tensor),
         _ => None,
