@@ -135,13 +135,15 @@ fn once(lowered: &Lowered, nodes: &[Node], outputs: &[usize]) -> Result<(), Test
 }
 
 fn kind(op: &dyn Op) -> String {
-    format!("{op:?}").split([' ', '(']).next().unwrap_or_default().to_string()
+    let name = format!("{op:?}").split([' ', '(']).next().unwrap_or_default().to_string();
+    // Its parts stand for the node.
+    name.replace("ConvParts", "Conv2d").replace("MatmulParts", "Matmul")
 }
 
 /// Whether lowering put this op in.
 fn helps(op: &dyn Op) -> bool {
     let name = format!("{op:?}");
-    ["ToImage", "ToBuffer", "Pack", "PadChannels"].iter().any(|n| name.starts_with(n))
+    ["ToImage", "ToBuffer", "Pack", "PadChannels", "SumParts"].iter().any(|n| name.starts_with(n))
 }
 
 /// Values of all steps by the ops' references. An op means its unpacked inputs: packing is looked through.

@@ -36,6 +36,7 @@ snippets![
     "maximum",
     "nearest",
     "nonfinite",
+    "parts",
     "reduce",
     "reduce_alone",
     "residual",
@@ -52,6 +53,7 @@ snippets![
     "skip_none",
     "spread",
     "spread_loads",
+    "tile",
 ];
 
 /// The WGSL of `shader` with constants overwritten (`set`) and snippets swapped (`imports`).

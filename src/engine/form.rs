@@ -21,6 +21,9 @@ impl Form {
     }
 }
 
+/// Workgroups that a GPU wants of a dispatch: two for each processor of the largest cards.
+pub const ENOUGH: u32 = 256;
+
 /// Which family of kernels comes first on an adapter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Family {

@@ -4,7 +4,7 @@ use super::choices::{Choices, key};
 use super::form::{Caps, Form, Geometry};
 use super::fuse::fuse;
 use super::graph::{Graph, Node, Op, Source, Var, live};
-use super::shader::Kernel;
+use super::shader::{Kernel, Parts};
 use crate::error::{Error, Result};
 use crate::ops::convert::{ToBuffer, ToImage};
 use crate::tensor::{Shape, Tensor};
@@ -55,8 +55,19 @@ pub struct Step {
     pub flops: u64,
     /// What it is, its batch aside.
     pub key: String,
-    /// Whether it packs or converts for another step and is no node of the graph.
-    pub helper: bool,
+    /// What it is to the graph.
+    pub role: Role,
+}
+
+/// What a step is to the graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A node of it.
+    Node,
+    /// Packs or converts for the steps that read its output: the same elements, elsewhere.
+    Helper,
+    /// Adds up the parts that the step before it wrote, and so ends that node.
+    Sum,
 }
 
 /// A graph made ready for planning.
@@ -167,15 +178,43 @@ impl Lowering<'_> {
             };
         }
         let (flops, key) = (op.flops(&x, shape), key(&*op, &x, shape));
+        let Some(Parts { op: part, sum }) = kernel.parts.clone() else {
+            return Ok(self.node_step((op, kernel), inputs, shape, label, (flops, key)));
+        };
+        let rest = inputs.split_off(kernel.reads.len());
+        let shape_of =
+            |op: &dyn Op, x: &[Shape]| op.infer(x).map_err(|m| Error::Shape(format!("{label}: a sum in parts: {m}")));
+        let parts = self.node_step(
+            (part.clone(), kernel),
+            inputs,
+            shape_of(&*part, &x[..x.len() - rest.len()])?,
+            label,
+            (flops, key),
+        );
+        let summed = [vec![parts], rest].concat();
+        let output = self.op(sum, summed, shape, &format!("{label} sum"))?;
+        self.out.steps.last_mut().into_iter().for_each(|s| s.role = Role::Sum);
+        Ok(output)
+    }
+
+    /// A step that does a node's work, by so many operations under this key.
+    fn node_step(
+        &mut self,
+        (op, kernel): (Rc<dyn Op>, Kernel),
+        inputs: Vec<usize>,
+        shape: Shape,
+        label: &str,
+        (flops, key): (u64, String),
+    ) -> usize {
         let output = self.step(op, kernel, inputs, shape, label);
         self.out.steps.last_mut().into_iter().for_each(|s| (s.flops, s.key) = (flops, key.clone()));
-        Ok(output)
+        output
     }
 
     /// A step that serves another one.
     fn helper(&mut self, op: Rc<dyn Op>, from: usize, shape: Shape, label: &str) -> Result<usize> {
         let output = self.op(op, vec![from], shape, label)?;
-        self.out.steps.last_mut().into_iter().for_each(|s| s.helper = true);
+        self.out.steps.last_mut().into_iter().for_each(|s| s.role = Role::Helper);
         Ok(output)
     }
 
@@ -197,7 +236,7 @@ impl Lowering<'_> {
             label: label.into(),
             flops: 0,
             key: String::new(),
-            helper: false,
+            role: Role::Node,
         });
         output
     }
@@ -234,7 +273,7 @@ fn settle(from: Lowered, caps: &Caps) -> Result<Lowered> {
                     .collect();
                 let made = lowering.step(step.op, step.kernel, step.inputs, value.shape, &step.label);
                 lowering.out.steps.last_mut().into_iter().for_each(|s| {
-                    (s.flops, s.helper, s.key) = (step.flops, step.helper, step.key.clone());
+                    (s.flops, s.role, s.key) = (step.flops, step.role, step.key.clone());
                 });
                 widen(&mut lowering.out.values[made].form, image[v]);
                 made

@@ -16,9 +16,9 @@ pub mod slots;
 pub mod verify;
 
 pub use choices::Choices;
-pub use form::{Caps, Family, Form, Geometry};
+pub use form::{Caps, ENOUGH, Family, Form, Geometry};
 pub use gpu::{Choice, Gpu};
 pub use graph::{Epilogue, Graph, Op, Var};
 pub use plan::{Options, Plan, Store, Timeline};
 pub use scope::{Asked, Named, Problem, Scope};
-pub use shader::{Kernel, Shader};
+pub use shader::{Kernel, Parts, Shader};

@@ -65,7 +65,16 @@ pub struct Needs {
     pub subgroup: Option<u32>,
 }
 
-/// One way to run a node: one dispatch, as data.
+/// What a kernel makes that sums in parts, and who adds them up.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// What the kernel writes.
+    pub op: Rc<dyn Op>,
+    /// What makes the node's output of that, and of the node's inputs that the kernel does not read.
+    pub sum: Rc<dyn Op>,
+}
+
+/// One way to run a node: one dispatch, as data; a second one where sums are made in parts.
 #[derive(Clone, Debug)]
 pub struct Kernel {
     /// The WGSL file.
@@ -80,6 +89,8 @@ pub struct Kernel {
     pub writes: Form,
     /// Inputs that go through another op first (packing); on weights that happens once, when the plan is made.
     pub packs: Vec<(usize, Rc<dyn Op>)>,
+    /// Where it writes parts of the node's sums: a step that adds them up follows, the mirror of packing.
+    pub parts: Option<Parts>,
     /// Whether bounds checks are dropped; only where that was measured to pay.
     pub unchecked: bool,
     /// Loop trips of one invocation in total (dynamic loops, and constant ones of more than 32 trips).
@@ -104,6 +115,7 @@ impl Kernel {
             reads: (0..inputs as u32).map(|i| (i + 2, Form::Buffer)).collect(),
             writes: Form::Buffer,
             packs: vec![],
+            parts: None,
             unchecked: false,
             iterations: 0,
             params: vec![],
@@ -140,6 +152,12 @@ impl Kernel {
     /// Sends input `i` through `op` first.
     pub fn pack(mut self, i: usize, op: impl Op + 'static) -> Kernel {
         self.packs.push((i, Rc::new(op)));
+        self
+    }
+
+    /// Writes parts of the node's sums, which are added up afterwards.
+    pub fn in_parts(mut self, parts: Parts) -> Kernel {
+        self.parts = Some(parts);
         self
     }
 

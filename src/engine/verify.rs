@@ -2,7 +2,7 @@
 
 use super::gpu::Gpu;
 use super::graph::{Graph, Var};
-use super::lower::{Lowered, Origin, lower_by};
+use super::lower::{Lowered, Origin, Role, lower_by};
 use super::plan::{Fact, Options, Plan, Store, runtime_steps};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
@@ -75,7 +75,7 @@ impl Host<'_> {
     fn reference(&mut self, s: usize) -> Result<Tensor> {
         let step = &self.lowered.steps[s];
         // A reference wants what was there before it was packed; a packing step is compared with its own reference.
-        let read = |v: &usize| if step.helper { *v } else { self.unpacked(*v) };
+        let read = |v: &usize| if step.role == Role::Helper { *v } else { self.unpacked(*v) };
         let read: Vec<usize> = step.inputs.iter().map(read).collect();
         let x = read.into_iter().map(|v| self.value(v)).collect::<Result<Vec<Arc<Tensor>>>>()?;
         let x: Vec<&Tensor> = x.iter().map(|t| &**t).collect();
@@ -84,7 +84,9 @@ impl Host<'_> {
 
     fn unpacked(&self, v: usize) -> usize {
         match self.lowered.values[v].origin {
-            Origin::Step(s) if self.lowered.steps[s].helper => self.unpacked(self.lowered.steps[s].inputs[0]),
+            Origin::Step(s) if self.lowered.steps[s].role == Role::Helper => {
+                self.unpacked(self.lowered.steps[s].inputs[0])
+            }
             _ => v,
         }
     }

@@ -3,7 +3,7 @@
 use crate::engine::choices::key;
 use crate::engine::fuse::fuse;
 use crate::engine::graph::{Node, Source, live, op_name};
-use crate::engine::lower::lower_by;
+use crate::engine::lower::{Role, lower_by};
 use crate::engine::plan::runtime_steps;
 use crate::engine::{Caps, Choices, Gpu, Graph, Op, Options, Plan, Store, Var};
 use crate::error::{Error, Result};
@@ -81,7 +81,7 @@ pub fn kinds(graph: &Graph, outputs: &[Var<'_>], caps: &Caps) -> Result<Vec<Kind
         }
     }
     let lowered = lower_by(graph, outputs, caps, &Choices::First)?;
-    for step in runtime_steps(&lowered).map(|s| &lowered.steps[s]).filter(|s| s.helper) {
+    for step in runtime_steps(&lowered).map(|s| &lowered.steps[s]).filter(|s| s.role != Role::Node) {
         let given = |&v: &usize| Given { shape: lowered.values[v].shape, constant: false, values: None, node: None };
         let inputs = step.inputs.iter().map(given).collect();
         add(&mut found, Kind::new(&step.op, &step.label, inputs, lowered.values[step.output].shape));

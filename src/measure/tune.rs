@@ -2,7 +2,8 @@
 
 use super::stats::{median, spread};
 use crate::engine::choices::key;
-use crate::engine::lower::lower;
+use crate::engine::lower::{Role, lower};
+use crate::engine::plan::Fact;
 use crate::engine::{Choices, Gpu, Graph, Kernel, Op, Options, Plan, Store, Var};
 use crate::error::Result;
 use crate::tensor::{Shape, Tensor};
@@ -68,7 +69,7 @@ pub async fn tune(
     for round in 0..=repeats {
         for plan in &plans {
             let timed = plan.run_timed(inputs).await?;
-            for (fact, ns) in plan.facts().zip(timed.ns).filter(|_| round > 0) {
+            for (fact, ns) in with_sums(plan.facts().zip(timed.ns)).into_iter().filter(|_| round > 0) {
                 let node = nodes.iter_mut().find(|n| n.key == fact.key);
                 let candidate = node.and_then(|n| n.candidates.iter_mut().find(|c| c.label == fact.kernel));
                 candidate.into_iter().for_each(|c| c.runs.push(ns / 1e3));
@@ -78,6 +79,18 @@ pub async fn tune(
     }
     nodes.iter_mut().for_each(choose);
     Ok(nodes)
+}
+
+/// Dispatches and their times, with what adds up a node's parts in the time of the node.
+pub(super) fn with_sums<'p>(dispatches: impl Iterator<Item = (&'p Fact, f64)>) -> Vec<(&'p Fact, f64)> {
+    let mut nodes: Vec<(&Fact, f64)> = vec![];
+    for (fact, ns) in dispatches {
+        match nodes.last_mut() {
+            Some(node) if fact.role == Role::Sum => node.1 += ns,
+            _ => nodes.push((fact, ns)),
+        }
+    }
+    nodes
 }
 
 /// Labels by key, as plans read them; `which` says the number of a node's candidate.
@@ -95,7 +108,7 @@ fn offered(gpu: &Gpu, graph: &Graph, outputs: &[Var<'_>], fast: bool) -> Result<
     let ids: Vec<usize> = outputs.iter().map(Var::id).collect();
     let lowered = lower(graph.nodes()?, &ids, &gpu.caps, &pick)?;
     let mut nodes: Vec<Node> = vec![];
-    for step in lowered.steps.iter().filter(|s| !s.helper && lowered.values[s.output].constant.is_none()) {
+    for step in lowered.steps.iter().filter(|s| s.role == Role::Node && lowered.values[s.output].constant.is_none()) {
         match nodes.iter_mut().find(|n| n.key == step.key) {
             Some(known) => known.calls += 1,
             None => {

@@ -2,6 +2,7 @@
 
 use super::kinds::Kind;
 use super::stats::median;
+use super::tune::with_sums;
 use crate::engine::lower::candidates;
 use crate::engine::{Choices, Gpu, Graph, Kernel, Options, Plan, Store, Var};
 use crate::error::{Error, Result};
@@ -59,15 +60,16 @@ pub async fn time(gpu: &Gpu, kind: &Kind, repeats: usize) -> Result<Vec<Way>> {
         for ((plan, at), way) in plans.iter().zip(&mut ways) {
             if way.us.len() < wanted(median(&way.us), default, repeats) {
                 let timed = plan.run_timed(&inputs).await?;
+                let nodes = with_sums(plan.facts().zip(timed.ns));
                 // A run to warm up that passes the budget by itself is the only one.
-                way.us.extend(timed.ns.get(*at).map(|ns| ns / 1e3).filter(|&us| turn > 0 || us > BUDGET));
+                way.us.extend(nodes.get(*at).map(|(_, ns)| ns / 1e3).filter(|&us| turn > 0 || us > BUDGET));
             }
         }
     }
     Ok(ways)
 }
 
-/// A plan of the kind with this kernel, which of its dispatches that is, and what is known of it.
+/// A plan of the kind with this kernel, which of its dispatches that is, sums of parts not counted, and what is known of it.
 async fn planned<'g>(
     gpu: &'g Gpu,
     (graph, y): (&Graph, Var<'_>),
@@ -78,12 +80,13 @@ async fn planned<'g>(
     let label = kernel.label();
     let choices = Choices::Table(Arc::new(BTreeMap::from([(kind.key.clone(), label.clone())])));
     let plan = Plan::new(gpu, graph, &[y], store, Options { choices, ..Options::default() }).await?;
-    let found = plan.facts().enumerate().find(|(_, f)| f.key == kind.key && f.kernel == label);
-    let Some((at, fact)) = found else {
+    let facts = with_sums(plan.facts().map(|f| (f, f.bytes as f64)));
+    let found = facts.iter().enumerate().find(|(_, (f, _))| f.key == kind.key && f.kernel == label);
+    let Some((at, (fact, bytes))) = found else {
         let message = format!("it is not in the plan that was made for it, of {}", kind.key);
         return Err(Error::Shader { name: label, message });
     };
-    let way = Way { kernel: label, us: vec![], flops: fact.flops, bytes: fact.bytes };
+    let way = Way { kernel: label, us: vec![], flops: fact.flops, bytes: *bytes as u64 };
     Ok((plan, at, way))
 }
 

@@ -1,5 +1,6 @@
 //! Features of pictures: any stage of a network, in batches as large as the device takes.
 
+use crate::engine::lower::Role;
 use crate::engine::{Asked, Choices, Gpu, Graph, Named, Options, Plan, Problem, Scope, Store, Var};
 use crate::error::{Error, Result};
 use crate::models::resnet::Stages;
@@ -152,8 +153,9 @@ fn row(t: &Tensor, i: usize) -> Tensor {
     Tensor::new(Shape::new(&sizes), t.data[i * each..][..each].to_vec())
 }
 
+/// What computes a plan's nodes. Sums that follow are left out: whether parts are split may depend on the batch, and changes no bit.
 fn shaders(plan: &Plan) -> Vec<&'static str> {
-    plan.facts().map(|f| f.shader).collect()
+    plan.facts().filter(|f| f.role != Role::Sum).map(|f| f.shader).collect()
 }
 
 /// What no feature needs: the classification layer.

@@ -5,6 +5,7 @@ use crate::tensor::{Shape, Tensor};
 use std::rc::Rc;
 
 mod compare;
+pub(crate) mod tile;
 
 macro_rules! ops {
     ($($name:ident),* $(,)?) => {
@@ -17,7 +18,7 @@ macro_rules! ops {
     };
 }
 
-ops! { argmax, blur, ceiling, conv, convert, coreset, knn, layout, map, matmul, norm, pack, patch, pool, reduce, resize, softmax }
+ops! { argmax, blur, ceiling, conv, convert, coreset, knn, layout, map, matmul, norm, pack, parts, patch, pool, reduce, resize, softmax }
 
 /// Whether `a` (value, index) comes before `b` where the largest is wanted: NaN is larger than all, ties go to the lower index.
 /// `shaders/lib/better.wgsl` on the device.
@@ -202,30 +203,4 @@ pub(crate) fn software_tiles(outputs: usize, lanes: u32, groups: usize) -> Vec<[
     wide.sort_by_key(|&tn| (outputs.div_ceil(lanes as usize * tn) * (4 * tn + 3), 4 - tn));
     let turn = if groups.is_multiple_of(2) { 2 } else { 1 };
     wide.map(|tn| [tn, turn]).into()
-}
-
-/// Workgroup (x, y), outputs per invocation (rows, columns), k per step, steps of k that are written out.
-pub(crate) type Tile = [usize; 6];
-
-/// Tiles of the shared-memory kernels, best guess first, for products of so many outputs a picture.
-///
-/// What compilers make of each on eight chips stands in benches/RESULTS.md, and tests/isa holds it: 8x8 is densest wherever its 64
-/// sums fit in registers. Intel has 128 of them, so few that four steps of k at once spill. Arm has 64, where 4x4 does not spill.
-pub(crate) fn gemm_tiles(caps: &Caps, outputs: usize) -> Vec<Tile> {
-    const INTEL: u32 = 0x8086;
-    const ARM: u32 = 0x13b5;
-    let steps = if caps.vendor == INTEL { 1 } else { 4 };
-    let mut tiles = vec![[16, 16, 8, 8, 16, steps], [8, 8, 8, 8, 16, 1], [8, 8, 8, 4, 16, 4], [8, 8, 4, 4, 16, 4]];
-    if caps.vendor == ARM {
-        tiles.reverse();
-    } else if outputs < 512 * 512 {
-        tiles.rotate_left(2); // small products want more workgroups
-    }
-    tiles
-}
-
-/// The kernel with the constants that a tile overwrites.
-pub(crate) fn tiled(kernel: Kernel, tile: Tile) -> Kernel {
-    let names = ["WX", "WY", "TM", "TN", "TK", "TU"];
-    names.into_iter().zip(tile).fold(kernel, |kernel, (name, value)| kernel.set(name, format!("{value}u")))
 }

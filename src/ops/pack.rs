@@ -19,9 +19,12 @@ pub struct PackSoftware {
     pub transposed: bool,
 }
 
-/// `[co, ci, kh, kw]` as `[kh*kw, ci', co]` for tiles in shared memory, `ci'` the next multiple of four, zeros beyond `ci`.
+/// `[co, ci, kh, kw]` as `[kh*kw, ci', co]` for tiles in workgroup memory, `ci'` the next multiple of `step`, zeros beyond `ci`.
 #[derive(Clone, Copy, Debug)]
-pub struct PackGemm;
+pub struct PackGemm {
+    /// Channels that a tile takes at a time.
+    pub step: usize,
+}
 
 /// `[n, h, w, c]` with zero channels up to a multiple of four.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +96,7 @@ impl Op for PackSoftware {
 impl Op for PackGemm {
     fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
         match x {
-            [w] if w.rank() == 4 => Ok(Shape::from([w.dim(2) * w.dim(3), w.dim(1).next_multiple_of(4), w.dim(0)])),
+            [w] if w.rank() == 4 => Ok(Shape::from([w.dim(2) * w.dim(3), w.dim(1).next_multiple_of(self.step), w.dim(0)])),
             _ => Err("one weight of rank 4 is wanted".into()),
         }
     }
@@ -197,7 +200,8 @@ pub fn cases() -> Vec<Case> {
         Case::new(PackSoftware { tm: 32, transposed: false }, &[&[40, 6, 3, 3]]),
         Case::new(PackSoftware { tm: 16, transposed: false }, &[&[10, 33]]),
         Case::new(PackSoftware { tm: 32, transposed: true }, &[&[17, 130]]),
-        Case::new(PackGemm, &[&[12, 3, 7, 7]]),
+        Case::new(PackGemm { step: 4 }, &[&[12, 3, 7, 7]]),
+        Case::new(PackGemm { step: 16 }, &[&[8, 18, 3, 1]]),
         Case::new(PadChannels, &[&[2, 5, 7, 3]]),
         Case::new(PackMatrix { transposed: false }, &[&[3, 5, 7]]),
         Case::new(PackMatrix { transposed: true }, &[&[2, 6, 9]]),

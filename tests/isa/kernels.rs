@@ -128,7 +128,11 @@ fn name(list: &str, op: &str, kernel: &Kernel) -> String {
     };
     let extra = if list.starts_with(op) { list } else { op };
     match (constant("TM"), constant("TN"), constant("TK")) {
-        (Some(tm), Some(tn), Some(tk)) => format!("{extra} {tm}x{tn} k{tk} {}", kernel.needs.invocations),
+        (Some(tm), Some(tn), Some(tk)) => {
+            let flags = ["SPLIT", "WALK"].into_iter().filter(|flag| constant(flag).as_deref() == Some("true"));
+            let tile = format!("{extra} {tm}x{tn} k{tk} {}", kernel.needs.invocations);
+            flags.fold(tile, |name, flag| format!("{name} {}", flag.to_lowercase()))
+        }
         _ => {
             let swapped = kernel.imports.iter().map(|i| i.1).filter(|i| !i.ends_with("_none"));
             let size = constant("WG").into_iter().chain(constant("KEEP"));

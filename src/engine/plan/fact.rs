@@ -2,7 +2,7 @@
 
 use super::super::form::Form;
 use super::super::graph::op_name;
-use super::super::lower::{Lowered, Step};
+use super::super::lower::{Lowered, Role, Step};
 use crate::tensor::Shape;
 
 /// One dispatch of a plan.
@@ -26,6 +26,8 @@ pub struct Fact {
     pub form: Form,
     /// Which slot of the plan it writes to.
     pub slot: Option<usize>,
+    /// What it is to the graph.
+    pub role: Role,
     /// Workgroups.
     pub groups: [u32; 3],
     /// Floating-point operations, a multiply-add counted as two, by the shapes before packing.
@@ -49,6 +51,7 @@ impl Fact {
             shape: value.shape,
             form: value.form,
             slot,
+            role: step.role,
             groups: step.kernel.groups,
             flops: step.flops,
             bytes: 4 * elements as u64,

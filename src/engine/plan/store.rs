@@ -2,7 +2,7 @@
 
 use super::super::form::Family;
 use super::super::gpu::{Gpu, Resource};
-use super::super::lower::{Lowered, Origin, Step, Value};
+use super::super::lower::{Lowered, Origin, Role, Step, Value};
 use super::budget::kept;
 use super::step::{self, WINDOW};
 use crate::error::{Error, Result};
@@ -81,7 +81,7 @@ impl Store {
 /// on the host saves a fifth of the work of ResNet-18's start. Helpers only move elements: their references give the kernels' very bits.
 fn packed_by_host(gpu: &Gpu, lowered: &Lowered, step: &Step) -> Option<Tensor> {
     let value = &lowered.values[step.output];
-    let host = gpu.caps.family == Family::Software && step.helper && value.form.plain(value.shape);
+    let host = gpu.caps.family == Family::Software && step.role == Role::Helper && value.form.plain(value.shape);
     let weights = step.inputs.iter().map(|&v| match &lowered.values[v].origin {
         Origin::Weight(tensor) if host => Some(&**tensor),
         _ => None,

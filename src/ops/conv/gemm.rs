@@ -1,45 +1,50 @@
-//! Convolution for GPUs: a matrix product of patches and weights, tiles in shared memory, up to 8x8 outputs per invocation.
+//! Convolution for GPUs: a matrix product of patches and weights, tiles in workgroup memory, up to 8x8 outputs per invocation.
 
-use crate::ops::pack::{PackGemm, PadChannels};
-use crate::ops::{Tile, gemm_tiles, tiled};
+use super::parts::ConvParts;
 use super::{Conv2d, Sizes};
-use crate::engine::{Caps, Form, Kernel};
+use crate::engine::{Caps, Kernel};
+use crate::ops::pack::{PackGemm, PadChannels};
+use crate::ops::parts;
+use crate::ops::tile::{STEP, Sum, Tile, Way, tiles};
 use crate::shader;
 
-/// Candidates by tile. All add up in one order: taps, then channels.
+/// Candidates by tile and by who sums which part. All add up in one order: taps, then channels, in parts of so many steps.
 pub fn kernels(conv: &Conv2d, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
-    if conv.window.groups != 1 || !s.co.is_multiple_of(4) {
+    // Rows and columns, the pad counted, have 16 bits each.
+    let pad = conv.window.pad;
+    let wide = (s.h + pad.top + pad.bottom).max(s.w + pad.left + pad.right) >= 1 << 16;
+    if conv.window.groups != 1 || !s.co.is_multiple_of(4) || wide {
         return vec![];
     }
-    let mut tiles = gemm_tiles(caps, s.ho * s.wo * s.co);
+    let mut tiles = tiles(caps);
+    let mut sum = Sum::new([s.ho * s.wo, s.co], s.kh * s.kw * s.ci.div_ceil(STEP), 2);
     if s.ci <= 4 {
         // A first layer of three channels would waste most of a wide step; in a narrow one most of a large group has nothing to load.
-        tiles.retain(|t| t[0] * t[1] == 64);
-        tiles.iter_mut().for_each(|t| t[4] = 4);
+        tiles.retain(|t| t.invocations() == 64);
+        tiles.iter_mut().for_each(|t| t.step = 4);
+        sum = Sum::whole(s.kh * s.kw);
     }
-    tiles.into_iter().map(|t| kernel(conv, s, t)).collect()
+    let outputs = [s.n * s.ho * s.wo, s.co];
+    let ways = sum.ways(tiles, |t| t.groups(outputs).iter().product());
+    let op = ConvParts { conv: Conv2d { bias: false, add: false, relu: false, ..*conv }, sum };
+    parts::kernels((sum, ways), [conv.bias, conv.add, conv.relu], op, |tile, way| kernel(conv, s, &sum, tile, way))
 }
 
-fn kernel(conv: &Conv2d, s: &Sizes, tile: Tile) -> Kernel {
-    let [wx, wy, tm, tn, tk, tu] = tile;
+fn kernel(conv: &Conv2d, s: &Sizes, sum: &Sum, tile: Tile, way: Way) -> Kernel {
     let pixels = s.n * s.ho * s.wo;
-    let ci4 = s.ci.div_ceil(4);
-    let mut kernel = tiled(Kernel::new(shader!("conv_gemm"), 2, (wx * wy) as u32), tile);
-    if !s.ci.is_multiple_of(4) {
-        kernel = kernel.pack(0, PadChannels);
-    }
+    let [x, y] = tile.groups([pixels, s.co]);
+    let kernel = tile.set(Kernel::new(shader!("conv_gemm"), 2, tile.invocations() as u32));
+    let kernel = if s.ci.is_multiple_of(4) { kernel } else { kernel.pack(0, PadChannels) };
     let kernel = kernel
-        .pack(1, PackGemm)
+        .pack(1, PackGemm { step: tile.step })
         .param("h", s.h)
         .param("w", s.w)
-        .param("ci4", ci4)
+        .param("ci4", s.ci.div_ceil(4))
+        .param("k4", sum.steps * tile.step / 4)
         .param("pixels", pixels)
-        .param("kh", s.kh)
         .param("kw", s.kw)
-        .groups(s.co.div_ceil(wx * tn), pixels.div_ceil(wy * tm), 1)
-        .iterations(s.kh * s.kw * (1 + ci4.div_ceil(tk / 4) * (1 + tk / tu)))
-        .shared((4 * tk * (wy * tm + wx * tn)) as u32)
-        .ordered("gemm")
-        .unchecked();
-    conv.epilogue(conv.window_params(kernel, s), Form::Buffer, ["residual4", "residual4_none"])
+        .groups(x, y, if way == Way::Split { sum.parts } else { 1 })
+        .iterations(tile.trips(sum.steps, sum.parts))
+        .shared(tile.shared_bytes() as u32);
+    conv.window_params(kernel, s)
 }

@@ -2,6 +2,7 @@
 
 mod cases;
 mod gemm;
+mod parts;
 mod software;
 
 pub use cases::cases;
@@ -10,6 +11,7 @@ use crate::engine::{Caps, Epilogue, Family, Form, Kernel, Op, Var};
 use crate::ops::{Pad, epilogue, relu};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
+use std::ops::Range;
 use std::rc::Rc;
 
 /// How a convolution moves over its picture.
@@ -142,20 +144,7 @@ impl Op for Conv2d {
     }
 
     fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
-        let s = Sizes::new(&[x[0].shape, x[1].shape], y);
-        let mut out = Tensor::zeros(y);
-        let w = x[1].permute(&[0, 2, 3, 1]); // channels innermost: the loop below runs along both
-        for (pixel, row) in out.data.chunks_mut(s.co).enumerate() {
-            let at = [pixel / (s.ho * s.wo), pixel / s.wo % s.ho, pixel % s.wo];
-            for (c, v) in row.iter_mut().enumerate() {
-                let mut sum = self.dot(&s, &x[0].data, &w.data, at, c);
-                let mut rest = x[2..].iter();
-                sum += if self.bias { rest.next().map_or(0.0, |b| f64::from(b.data[c])) } else { 0.0 };
-                sum += if self.add { rest.next().map_or(0.0, |z| f64::from(z.data[pixel * s.co + c])) } else { 0.0 };
-                *v = if self.relu { relu(sum) } else { sum } as f32;
-            }
-        }
-        out
+        self.sums(x, y, 0..usize::MAX)
     }
 
     fn fuse(&self, epilogue: Epilogue) -> Option<Rc<dyn Op>> {
@@ -175,8 +164,27 @@ impl Op for Conv2d {
 }
 
 impl Conv2d {
-    /// Sum over the window at output pixel `[picture, row, column]` for output channel `c`; `w` is `[co, kh, kw, ci/groups]`.
-    fn dot(&self, s: &Sizes, x: &[f32], w: &[f32], [n, oy, ox]: [usize; 3], c: usize) -> f64 {
+    /// The output if only these steps of the sum are made.
+    fn sums(&self, x: &[&Tensor], y: Shape, steps: Range<usize>) -> Tensor {
+        let s = Sizes::new(&[x[0].shape, x[1].shape], y);
+        let mut out = Tensor::zeros(y);
+        let w = x[1].permute(&[0, 2, 3, 1]); // channels innermost: the loop below runs along both
+        for (pixel, row) in out.data.chunks_mut(s.co).enumerate() {
+            let at = [pixel / (s.ho * s.wo), pixel / s.wo % s.ho, pixel % s.wo];
+            for (c, v) in row.iter_mut().enumerate() {
+                let mut sum = self.dot(&s, [&x[0].data, &w.data], at, c, &steps);
+                let mut rest = x[2..].iter();
+                sum += if self.bias { rest.next().map_or(0.0, |b| f64::from(b.data[c])) } else { 0.0 };
+                sum += if self.add { rest.next().map_or(0.0, |z| f64::from(z.data[pixel * s.co + c])) } else { 0.0 };
+                *v = if self.relu { relu(sum) } else { sum } as f32;
+            }
+        }
+        out
+    }
+
+    /// Sum of these steps over the window at output pixel `[picture, row, column]` for output channel `c`; `w` is
+    /// `[co, kh, kw, ci/groups]`.
+    fn dot(&self, s: &Sizes, [x, w]: [&[f32]; 2], [n, oy, ox]: [usize; 3], c: usize, steps: &Range<usize>) -> f64 {
         let Window { stride, pad, groups } = self.window;
         let first = c / (s.co / groups) * s.ci_group;
         let mut sum = 0.0;
@@ -184,8 +192,9 @@ impl Conv2d {
             let (y, x_) = (oy * stride[0] + tap / s.kw, ox * stride[1] + tap % s.kw);
             let (Some(y), Some(x_)) = (y.checked_sub(pad.top), x_.checked_sub(pad.left)) else { continue };
             if y < s.h && x_ < s.w {
-                let a = &x[((n * s.h + y) * s.w + x_) * s.ci + first..][..s.ci_group];
-                let b = &w[(c * s.kh * s.kw + tap) * s.ci_group..][..s.ci_group];
+                let channels = parts::channels(steps, tap, s.ci_group);
+                let a = &x[((n * s.h + y) * s.w + x_) * s.ci + first..][channels.clone()];
+                let b = &w[(c * s.kh * s.kw + tap) * s.ci_group..][channels];
                 sum += a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
             }
         }

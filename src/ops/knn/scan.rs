@@ -2,8 +2,9 @@
 
 use super::NONE;
 use crate::engine::{Caps, Family, Form, Kernel, Op};
-use crate::ops::{Tile, gemm_tiles, software_tiles, tiled};
 use crate::ops::pack::{PackMatrix, PackSoftware};
+use crate::ops::software_tiles;
+use crate::ops::tile::{Tile, by_need, tiles};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
 
@@ -95,30 +96,32 @@ impl Scan {
     /// Tiles in shared memory; each tile's keys go through shared memory, where one invocation a query keeps the best.
     fn gemm(&self, sizes @ [q, m, d, split]: [usize; 4], caps: &Caps) -> Vec<Kernel> {
         let kernel = |tile: Tile| {
-            let [wx, wy, tm, tn, tk, tu] = tile;
-            let mut kernel = tiled(Kernel::new(shader!("knn_scan_gemm"), 3, (wx * wy) as u32), tile);
+            let mut kernel = tile.set(Kernel::new(shader!("knn_scan_gemm"), 3, tile.invocations() as u32));
             if !d.is_multiple_of(4) {
                 kernel = kernel.pack(0, PackMatrix { transposed: false });
             }
             let k4 = d.div_ceil(4);
-            let columns = wx * tn;
+            let [queries, columns] = tile.size();
+            let least = tile.across * queries; // where products of four columns an invocation lie
             let kernel = kernel
+                .set("LEAST", format!("{least}u"))
                 .pack(1, PackMatrix { transposed: true })
                 .param("k", d)
                 .param("k4", k4)
                 .param("m4", m.div_ceil(4))
-                .groups(m.div_ceil(split), q.div_ceil(wy * tm), 1)
-                .iterations(split.div_ceil(columns) * (1 + k4.div_ceil(tk / 4) * (1 + tk / tu) + columns))
-                .shared((4 * (tk * (wy * tm + wx * tn) + 4 * wx * wy * tm)) as u32)
+                .groups(m.div_ceil(split), q.div_ceil(queries), 1)
+                .iterations(split.div_ceil(columns) * (1 + tile.trips(d.div_ceil(tile.step), 1) + columns))
+                .shared(tile.shared_bytes().max(16 * least) as u32)
                 .ordered("gemm")
                 .unchecked(); // multiply-adds are 0.80 of the inner loop with checks on navi21, 0.93 without
             self.common(kernel, sizes)
         };
         // One invocation keeps one query's list: tiles of more queries than invocations are left out. The list lies in registers,
         // which beside 64 sums spill on Intel and leave room for two warps a scheduler on Ampere.
-        let mut tiles = gemm_tiles(caps, q * m);
-        tiles.retain(|t| t[1] * t[2] <= t[0] * t[1] && split.is_multiple_of(t[0] * t[3]));
-        tiles.sort_by_key(|t| t[2] * t[3] > 32);
+        let fits = |t: &Tile| t.size()[0] <= t.invocations() && split.is_multiple_of(t.size()[1]);
+        let groups = |t: &Tile| m.div_ceil(split) * q.div_ceil(t.size()[0]);
+        let mut tiles = by_need(tiles(caps).into_iter().filter(fits).collect(), groups);
+        tiles.sort_by_key(|t| t.rows * t.columns > 32);
         tiles.into_iter().map(kernel).collect()
     }
 

@@ -1,9 +1,11 @@
 //! The three families of matrix products.
 
+use super::parts::MatmulParts;
 use super::{Matmul, Sizes};
 use crate::engine::{Caps, Form, Kernel};
-use crate::ops::{Tile, epilogue, gemm_tiles, software_tiles, tiled};
 use crate::ops::pack::{PackMatrix, PackSoftware};
+use crate::ops::tile::{STEP, Sum, Tile, Way, tiles};
+use crate::ops::{epilogue, parts, software_tiles};
 use crate::shader;
 
 /// Images and shuffles, for drivers that run on the processor. All add up in one order.
@@ -39,37 +41,39 @@ pub fn software(op: &Matmul, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     software_tiles(rows, lanes, k4).into_iter().map(kernel).collect()
 }
 
-/// Shared-memory tiles, for GPUs; columns in fours. All add up in one order.
+/// Tiles in workgroup memory, for GPUs; columns in fours. All add up in one order, in parts of so many steps.
 pub fn gemm(op: &Matmul, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     if !s.n.is_multiple_of(4) {
         return vec![];
     }
-    let tiles = gemm_tiles(caps, s.m * s.n);
-    tiles.into_iter().map(|t| tile(op, s, t)).collect()
+    // The rows of a plain product are its batch: a linear layer has one for every picture.
+    let alone = if s.plain { 1 } else { s.m };
+    let sum = Sum::new([alone, s.n], s.k.div_ceil(STEP), 4);
+    let groups = |t: &Tile| s.batch * t.groups([s.m, s.n]).iter().product::<usize>();
+    let ways = sum.ways(tiles(caps), groups);
+    let plain = MatmulParts { matmul: Matmul { bias: false, add: false, relu: false, ..*op }, sum };
+    parts::kernels((sum, ways), [op.bias, op.add, op.relu], plain, |tile, way| kernel(op, s, &sum, tile, way))
 }
 
-fn tile(op: &Matmul, s: &Sizes, tile: Tile) -> Kernel {
-    let [wx, wy, tm, tn, tk, tu] = tile;
-    let mut kernel = tiled(Kernel::new(shader!("matmul_gemm"), 2, (wx * wy) as u32), tile);
+fn kernel(op: &Matmul, s: &Sizes, sum: &Sum, tile: Tile, way: Way) -> Kernel {
+    let [x, y] = tile.groups([s.m, s.n]);
+    let mut kernel = tile.set(Kernel::new(shader!("matmul_gemm"), 2, tile.invocations() as u32));
     if op.transpose_a || !s.k.is_multiple_of(4) {
         kernel = kernel.pack(0, PackMatrix { transposed: op.transpose_a });
     }
     if op.transpose_b {
         kernel = kernel.pack(1, PackMatrix { transposed: true });
     }
-    let k4 = s.k.div_ceil(4);
-    let kernel = kernel
+    kernel
         .param("m", s.m)
         .param("n4", s.n / 4)
         .param("k", s.k)
-        .param("k4", k4)
+        .param("k4", s.k.div_ceil(4))
+        .param("batch", s.batch)
         .param("b_batch4", if s.b_batched { s.k * s.n / 4 } else { 0 })
-        .groups(s.n.div_ceil(wx * tn), s.m.div_ceil(wy * tm), s.batch)
-        .iterations(k4.div_ceil(tk / 4) * (1 + tk / tu))
-        .shared((4 * tk * (wy * tm + wx * tn)) as u32)
-        .ordered("gemm")
-        .unchecked();
-    epilogue(kernel, [op.bias, op.add, op.relu], Form::Buffer, ["residual4", "residual4_none"])
+        .groups(x, y, s.batch * if way == Way::Split { sum.parts } else { 1 })
+        .iterations(tile.trips(sum.steps, sum.parts))
+        .shared(tile.shared_bytes() as u32)
 }
 
 /// One output per invocation: runs everywhere.

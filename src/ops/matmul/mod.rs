@@ -2,12 +2,14 @@
 
 mod cases;
 mod kernels;
+mod parts;
 
 pub use cases::cases;
 
 use crate::engine::{Caps, Epilogue, Family, Kernel, Op, Var};
 use crate::ops::relu;
 use crate::tensor::{Shape, Tensor};
+use std::ops::Range;
 use std::rc::Rc;
 
 /// Inputs: a `[m, k]` or `[b, m, k]` (`[.., k, m]` where transposed), b `[k, n]`, or one per batch, or transposed; then bias
@@ -38,9 +40,10 @@ impl<'g> Var<'g> {
     }
 }
 
-/// Sizes of one product; a batch of 1 is a plain one, `b_batched` says whether b has one matrix per batch.
+/// Sizes of one product; a plain one has a batch of 1, `b_batched` says whether b has one matrix per batch.
 #[derive(Clone, Copy, Debug)]
 struct Sizes {
+    plain: bool,
     batch: usize,
     m: usize,
     n: usize,
@@ -61,7 +64,7 @@ impl Matmul {
         if k != k_b || m * n * k == 0 || b_batch.is_some_and(|b| Some(b) != batch) {
             return Err(format!("{a} and {b} cannot be multiplied"));
         }
-        Ok(Sizes { batch: batch.unwrap_or(1), m, n, k, b_batched: b_batch.is_some() })
+        Ok(Sizes { plain: batch.is_none(), batch: batch.unwrap_or(1), m, n, k, b_batched: b_batch.is_some() })
     }
 
     /// Steps of a along (m, k) and of b along (k, n).
@@ -69,6 +72,24 @@ impl Matmul {
         let [a_m, a_k] = if self.transpose_a { [1, s.m] } else { [s.k, 1] };
         let [b_k, b_n] = if self.transpose_b { [1, s.k] } else { [s.n, 1] };
         [a_m, a_k, b_k, b_n]
+    }
+}
+
+impl Matmul {
+    /// The output if only these k are summed.
+    fn sums(&self, x: &[&Tensor], y: Shape, k: Range<usize>) -> Tensor {
+        let Ok(s) = self.sizes(x[0].shape, x[1].shape) else { return Tensor::zeros(y) };
+        let [a_m, a_k, b_k, b_n] = self.strides(&s);
+        Tensor::from_fn(y, |i| {
+            let (batch, row, column) = (i / s.n / s.m, i / s.n % s.m, i % s.n);
+            let a = &x[0].data[batch * s.m * s.k + row * a_m..];
+            let b = &x[1].data[if s.b_batched { batch * s.k * s.n } else { 0 } + column * b_n..];
+            let mut sum: f64 = (k.start.min(s.k)..k.end.min(s.k)).map(|k| f64::from(a[k * a_k]) * f64::from(b[k * b_k])).sum();
+            let mut rest = x[2..].iter();
+            sum += if self.bias { rest.next().map_or(0.0, |b| f64::from(b.data[column])) } else { 0.0 };
+            sum += if self.add { rest.next().map_or(0.0, |z| f64::from(z.data[i])) } else { 0.0 };
+            (if self.relu { relu(sum) } else { sum }) as f32
+        })
     }
 }
 
@@ -94,18 +115,7 @@ impl Op for Matmul {
     }
 
     fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
-        let Ok(s) = self.sizes(x[0].shape, x[1].shape) else { return Tensor::zeros(y) };
-        let [a_m, a_k, b_k, b_n] = self.strides(&s);
-        Tensor::from_fn(y, |i| {
-            let (batch, row, column) = (i / s.n / s.m, i / s.n % s.m, i % s.n);
-            let a = &x[0].data[batch * s.m * s.k + row * a_m..];
-            let b = &x[1].data[if s.b_batched { batch * s.k * s.n } else { 0 } + column * b_n..];
-            let mut sum: f64 = (0..s.k).map(|k| f64::from(a[k * a_k]) * f64::from(b[k * b_k])).sum();
-            let mut rest = x[2..].iter();
-            sum += if self.bias { rest.next().map_or(0.0, |b| f64::from(b.data[column])) } else { 0.0 };
-            sum += if self.add { rest.next().map_or(0.0, |z| f64::from(z.data[i])) } else { 0.0 };
-            (if self.relu { relu(sum) } else { sum }) as f32
-        })
+        self.sums(x, y, 0..usize::MAX)
     }
 
     fn fuse(&self, epilogue: Epilogue) -> Option<Rc<dyn Op>> {

@@ -120,9 +120,11 @@ pub fn list_faults(list: &List) -> Vec<String> {
         let label = kernel.label();
         let known = list.kernels[..i].iter().any(|k| k.label() == label);
         rule(known, format!("two candidates are called {label}"));
+        // What the kernel of a part does not read, the sum of parts does.
+        let reads = kernel.reads.len();
         rule(
-            kernel.reads.len() != list.inputs,
-            format!("{label} reads {} of {} inputs", kernel.reads.len(), list.inputs),
+            reads != list.inputs && kernel.parts.is_none(),
+            format!("{label} reads {reads} of {} inputs", list.inputs),
         );
         rule(kernel.groups.contains(&0), format!("{label} has a grid of {:?}", kernel.groups));
     }

@@ -53,6 +53,12 @@ fn collect(name: &'static str, op: &dyn Op, x: &[Shape], caps: &Caps, out: &mut 
     for (i, pack) in kernels.iter().flat_map(|k| &k.packs) {
         collect(name, &**pack, &[x[*i]], caps, out);
     }
+    if let Some((kernel, parts)) = kernels.iter().find_map(|k| Some((k, k.parts.as_ref()?))) {
+        let (read, rest) = x.split_at(kernel.reads.len());
+        let summed =
+            [&[parts.op.infer(read).unwrap_or_else(|e| panic!("{:?} {read:?}: {e}", parts.op))], rest].concat();
+        collect(name, &*parts.sum, &summed, caps, out);
+    }
     out.push(List { op: name, title: format!("{op:?} {x:?}"), inputs: x.len(), kernels });
 }
 
