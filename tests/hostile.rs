@@ -252,6 +252,7 @@ fn a_bank_that_is_not_a_number_is_code_7_and_never_a_verdict() {
 }
 
 /// Runs `with` in a folder that is a file system of its own of one MiB, if that may be had.
+#[cfg(target_os = "linux")]
 fn on_a_small_disk(b: &Bench, with: impl FnOnce(&Path)) {
     let mount = b.path("mount");
     fs::create_dir_all(&mount).unwrap();
@@ -265,7 +266,7 @@ fn on_a_small_disk(b: &Bench, with: impl FnOnce(&Path)) {
 }
 
 #[test]
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 fn outputs_that_cannot_be_written_are_code_10() {
     if no_gpu() {
         return;
