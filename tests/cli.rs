@@ -195,7 +195,7 @@ fn features_in_every_format_agree_and_repeat_in_a_second_process() {
 }
 
 #[test]
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 fn outputs_that_cannot_be_written_are_code_10_and_leave_nothing() {
     use std::os::unix::fs::FileTypeExt;
     if no_gpu() {

@@ -4,7 +4,7 @@ mod common;
 
 use common::hash;
 use common::parts::{data_set, fit, fitted, huge_png, part, patchcore, spoiled};
-use common::program::{Bench, done, no_gpu, refused, text};
+use common::program::{Bench, done, no_gpu, refused};
 use lupe::methods::patchcore::model::Model;
 use lupe::tensor::Tensor;
 use lupe::weights::{Weights, safetensors};
@@ -252,6 +252,7 @@ fn a_bank_that_is_not_a_number_is_code_7_and_never_a_verdict() {
 }
 
 /// Runs `with` in a folder that is a file system of its own of one MiB, if that may be had.
+#[cfg(target_os = "linux")]
 fn on_a_small_disk(b: &Bench, with: impl FnOnce(&Path)) {
     let mount = b.path("mount");
     fs::create_dir_all(&mount).unwrap();
@@ -265,7 +266,7 @@ fn on_a_small_disk(b: &Bench, with: impl FnOnce(&Path)) {
 }
 
 #[test]
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 fn outputs_that_cannot_be_written_are_code_10() {
     if no_gpu() {
         return;
@@ -282,7 +283,7 @@ fn outputs_that_cannot_be_written_are_code_10() {
         let old = mount.join("m.lupe");
         fs::write(&old, b"the old model").unwrap();
         let run = fit(&data, &old).output().unwrap();
-        let said = text(&run.stderr);
+        let said = common::program::text(&run.stderr);
         assert!(run.status.code() == Some(10) && said.contains("m.lupe cannot be written"), "{said}");
         assert!(said.contains("cannot be resumed"), "{said}");
         assert_eq!(fs::read(&old).unwrap(), b"the old model");

@@ -5,6 +5,7 @@ mod caps;
 #[path = "common/wgsl/mod.rs"]
 mod wgsl;
 
+use naga::back::hlsl::ShaderModel;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 use wgsl::exceptions::{EXCEPTIONS, verdict};
@@ -60,7 +61,8 @@ fn the_last_candidate_runs_everywhere() {
 fn metal_and_direct3d_texts_are_written() {
     let mut faults = vec![];
     for (unit, seen) in all().iter().zip(seen()) {
-        for (sign, text) in [("kernel void", translate::msl(seen)), ("[numthreads(", translate::hlsl(seen))] {
+        let hlsl = translate::hlsl(seen, !unit.unchecked, ShaderModel::V6_0).map(|h| h.0);
+        for (sign, text) in [("kernel void", translate::msl(seen)), ("[numthreads(", hlsl)] {
             match text {
                 Ok(text) if text.contains(sign) => {}
                 Ok(_) => faults.push(format!("{}: {}: no {sign} is written", unit.op, unit.label)),

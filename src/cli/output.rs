@@ -5,14 +5,14 @@ use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 /// Read by whoever writes a file, written by who ends the process: files are whole then.
 static WRITING: RwLock<()> = RwLock::new(());
 
 /// Waits for the files that are being written; while the answer lives, no other is begun.
-pub fn no_writing() -> RwLockWriteGuard<'static, ()> {
+#[cfg(unix)]
+pub fn no_writing() -> std::sync::RwLockWriteGuard<'static, ()> {
     WRITING.write().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -128,7 +128,10 @@ fn builder() -> tempfile::Builder<'static, 'static> {
 /// Makes a write beyond the file-size limit an error that can be reported instead of a signal that kills.
 pub fn keep_running_at_file_size_limit() {
     #[cfg(unix)]
-    if let Err(e) = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::new(AtomicBool::new(false))) {
-        note(&format!("lupe: the file-size limit cannot be watched: {e}"));
+    {
+        let seen = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        if let Err(e) = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, seen) {
+            note(&format!("lupe: the file-size limit cannot be watched: {e}"));
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The languages that naga writes for the backends, as wgpu asks for them.
 
-use super::seen::Seen;
+use super::seen::{Binding, Seen};
 use naga::back::{glsl, hlsl, msl, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 
@@ -50,14 +50,36 @@ pub fn msl(seen: &Seen) -> Result<String, String> {
     }
 }
 
-/// HLSL for shader model 6.0.
-pub fn hlsl(seen: &Seen) -> Result<String, String> {
-    let options = hlsl::Options { shader_model: hlsl::ShaderModel::V6_0, ..Default::default() };
-    let entry = hlsl::PipelineOptions { entry_point: None };
+/// HLSL as wgpu's DX12 backend has it written, and what the entry point is called there. A pipeline's layout counts registers in three
+/// rows, the number of workgroups behind the uniforms; loops are trusted to end, and workgroup memory is left as it is.
+pub fn hlsl(seen: &Seen, checked: bool, shader_model: hlsl::ShaderModel) -> Result<(String, String), String> {
+    let [mut uniforms, mut inputs, mut outputs] = [hlsl::BindTarget::default(); 3];
+    let mut binding_map = hlsl::BindingMap::default();
+    for (&binding, kind) in &seen.bindings {
+        let row = match kind {
+            Binding::Uniform => &mut uniforms,
+            Binding::Buffer { write: false } => &mut inputs,
+            Binding::Buffer { write: true } | Binding::Image { .. } => &mut outputs,
+            Binding::Other(what) => return Err(format!("binding {binding} is a {what}")),
+        };
+        binding_map.insert(naga::ResourceBinding { group: 0, binding }, *row);
+        row.register += 1;
+    }
+    let options = hlsl::Options {
+        shader_model,
+        binding_map,
+        fake_missing_bindings: false,
+        special_constants_binding: Some(uniforms),
+        zero_initialize_workgroup_memory: false,
+        restrict_indexing: checked,
+        force_loop_bounding: false,
+        ..Default::default()
+    };
+    let pipeline = hlsl::PipelineOptions { entry_point: Some((naga::ShaderStage::Compute, "main".into())) };
     let mut text = String::new();
-    let told = hlsl::Writer::new(&mut text, &options, &entry).write(&seen.module, &seen.info, None);
-    match told.map_err(|e| e.to_string())?.entry_point_names.first() {
-        Some(Ok(_)) => Ok(text),
+    let told = hlsl::Writer::new(&mut text, &options, &pipeline).write(&seen.module, &seen.info, None);
+    match told.map_err(|e| e.to_string())?.entry_point_names.pop() {
+        Some(Ok(entry)) => Ok((text, entry)),
         Some(Err(e)) => Err(e.to_string()),
         None => Err("no entry point was written".into()),
     }
