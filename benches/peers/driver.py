@@ -26,13 +26,15 @@ class Failed(Exception):
 
 @dataclass
 class System:
-    """How a system is started. `cache`: where its driver keeps compiled kernels; `absent`: why it cannot be started."""
+    """How a system is started. `cache`: where its driver keeps compiled kernels; `absent`: why it cannot be started; `tasks`: how the
+    names of those that it has begin."""
 
     name: str
     command: list
     env: dict = field(default_factory=dict)
     cache: Path = None
     absent: str = ""
+    tasks: tuple = ("",)
 
     def environment(self):
         """Two threads for every library, and where the driver's kernels are kept."""

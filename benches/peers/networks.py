@@ -90,6 +90,7 @@ def one_layer():
 NETWORKS = {
     "resnet18_b1": lambda: whole([2, 2, 2, 2], False),
     "resnet18_b8": lambda: whole([2, 2, 2, 2], False),
+    "resnet50_b4": lambda: whole([3, 4, 6, 3], True),
     "wide_resnet50_2": lambda: whole([3, 4, 6, 3], True),
     "wide_resnet50_2_layer3": layers_2_and_3,
     "pdn_s": pdn_s,

@@ -11,9 +11,10 @@ pub struct Network {
     pub build: for<'g> fn(Var<'g>, &Scope<'g>) -> Vec<Var<'g>>,
 }
 
-pub const ALL: [Network; 9] = [
+pub const ALL: [Network; 10] = [
     Network { name: "resnet18_b1", input: [1, 224, 224, 3], build: |x, p| whole("resnet18", x, p) },
     Network { name: "resnet18_b8", input: [8, 224, 224, 3], build: |x, p| whole("resnet18", x, p) },
+    Network { name: "resnet50_b4", input: [4, 224, 224, 3], build: |x, p| whole("resnet50", x, p) },
     Network { name: "wide_resnet50_2", input: [1, 224, 224, 3], build: |x, p| whole("wide_resnet50_2", x, p) },
     Network { name: "wide_resnet50_2_layer3", input: [1, 224, 224, 3], build: layers_2_and_3 },
     Network { name: "pdn_s", input: [1, 256, 256, 3], build: pdn_s },

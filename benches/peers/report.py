@@ -60,8 +60,8 @@ def task_table(stored):
     head = [c.format(base=stored["base"]) for c in COLUMNS]
     rows = sorted(stored["results"], key=lambda n: median(stored["results"][n]) or float("inf"))
     title = f"### {stored['title']}"
-    burn = f", burn {stored['burn']}" if "burn" in stored else ""
-    about = f"{stored['when']}, load {stored['load']:.2f} before, {stored['rounds']} rounds, Lupe {stored['lupe']}{burn}."
+    apart = "".join(f", {name} {version}" for name, version in stored.get("apart", {}).items())
+    about = f"{stored['when']}, load {stored['load']:.2f} before, {stored['rounds']} rounds, Lupe {stored['lupe']}{apart}."
     return [title, "", about, ""] + table(head, [row(n, stored) for n in rows])
 
 

@@ -12,6 +12,7 @@ STATE = ROOT / "target" / "peers"
 VENV, MODELS = STATE / "venv", STATE / "models"
 PYTHON = VENV / "bin" / "python"
 CARGO = os.environ.get("CARGO", "cargo")
+APART = {"burn": ("",), "meganeura": ("resnet",)}  # built where `--with` asks for them; how the names of their tasks begin
 NEEDED = ("numpy", "onnx", "onnxruntime")  # without these there is nothing to compare
 
 
@@ -67,10 +68,10 @@ def rust_peers():
     return workspace("rs")
 
 
-def burn():
-    """burn's worker, with the networks compiled into it: after `models`."""
-    say("Building burn, for half an hour ...")
-    return workspace("burn", env={**os.environ, "PEERS_MODELS": str(MODELS)})
+def apart(name):
+    """One of the workers that are built apart. After `models`: burn's has the networks compiled into it."""
+    say(f"Building {name}, which takes long the first time ...")
+    return workspace(name, env={**os.environ, "PEERS_MODELS": str(MODELS)})
 
 
 def workspace(name, **more):

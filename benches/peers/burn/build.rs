@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-const NETWORKS: [&str; 9] = [
+const NETWORKS: [&str; 10] = [
     "resnet18_b1",
     "resnet18_b8",
+    "resnet50_b4",
     "wide_resnet50_2",
     "wide_resnet50_2_layer3",
     "pdn_s",

@@ -34,6 +34,7 @@ fn main() -> Result<()> {
     match name.as_str() {
         "resnet18_b1" => network!(resnet18_b1, task, device, values),
         "resnet18_b8" => network!(resnet18_b8, task, device, values),
+        "resnet50_b4" => network!(resnet50_b4, task, device, values),
         "wide_resnet50_2" => network!(wide_resnet50_2, task, device, values),
         "wide_resnet50_2_layer3" => network!(wide_resnet50_2_layer3, task, device, two),
         "pdn_s" => network!(pdn_s, task, device, values),
