@@ -17,7 +17,8 @@ pub fn make(args: &Args, folder: &Path) -> Result<()> {
     let device = args.device.as_deref().unwrap_or("auto");
     let work = tempfile::tempdir().map_err(|e| Error::Output(format!("no folder to work in: {e}")))?;
     let ask = |words: &[&str]| -> Result<Value> {
-        let output = Command::new(&lupe).args(words).args(["-q", "--json", "-d", device]).output();
+        let words = [words, &["-q", "--json", "--no-reexec", "-d", device]].concat();
+        let output = Command::new(&lupe).args(&words).output();
         let output = output.map_err(|e| Error::Input(format!("{}: {e}", lupe.display())))?;
         let fail = |what: String| Error::Input(format!("lupe {}: {what}", words.join(" ")));
         if !output.status.success() {

@@ -68,11 +68,17 @@ fn fresh(path: &Path) -> Result<PathBuf> {
 /// What `lupe devices --json` lists.
 fn adapters(lupe: &Path, out: &Path) -> Result<Vec<Value>> {
     let log = made(out.join("rest/log"))?.join("adapters.log");
-    let end = child::run(Command::new(lupe).args(["devices", "--json", "-q"]), &log, LISTING)?;
+    let end = child::run(apart(Command::new(lupe).args(["devices", "--json", "-q"]), out), &log, LISTING)?;
     let said = child::last(&log, SAID);
     let list = said.iter().rev().find_map(|line| serde_json::from_str::<Vec<Value>>(line).ok());
     list.filter(|_| end == End::Code(0))
         .ok_or_else(|| Error::Adapter(format!("`lupe devices` lists no adapter ({end:?}):\n  {}", said.join("\n  "))))
+}
+
+/// A command for which nothing counts that an earlier run on this machine left: kernels are compiled here, and no table says which
+/// are fast. The software driver keeps its width; to try another one takes longer than some parts have.
+fn apart<'c>(command: &'c mut Command, out: &Path) -> &'c mut Command {
+    command.env("XDG_CACHE_HOME", out.join("scratch/cache")).env("LUPE_NO_REEXEC", "1")
 }
 
 /// The adapter of that number or name; without one the best that is no processor.
@@ -139,8 +145,7 @@ impl Run<'_> {
             command.args(value.iter().flat_map(|v| [*flag, v]));
         });
         command.args(self.args.kit.iter().flat_map(|kit| ["--kit".as_ref(), kit.as_os_str()]));
-        // Nothing that an earlier run on this machine left counts: kernels are compiled here, and no table says which are fast.
-        command.env("XDG_CACHE_HOME", self.out.join("scratch/cache")).env("LUPE_NO_REEXEC", "1");
+        apart(&mut command, &self.out);
         command
     }
 
