@@ -55,7 +55,7 @@ fn one(context: &Context, model: &str, numbers: [usize; 3]) -> Result<Value> {
     let [batch, runs, cold] = numbers.map(|n| n.to_string());
     let weights = context.weights(model)?.map(|w| w.display().to_string());
     let file = context.folder("bench")?.join(format!("{model}-{batch}.json")).display().to_string();
-    let mut words = vec!["bench", "-q", "--model", model, "--batch", &batch, "--repeats", &runs, "--cold", &cold];
+    let mut words = vec!["bench", "--model", model, "--batch", &batch, "--repeats", &runs, "--cold", &cold];
     words.extend(["--warmup", "2", "-o", &file]);
     words.extend(weights.iter().flat_map(|w| ["--weights", w]));
     let mut found = context.lupe_json(&words)?;

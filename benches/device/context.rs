@@ -1,6 +1,7 @@
 //! What the process of a part has: the device, the binary to call, places for what it finds.
 
 use super::args::{Amount, Args};
+use super::child;
 use super::parts::Part;
 use lupe::engine::{Choice, Gpu};
 use lupe::methods::stand_in;
@@ -25,6 +26,14 @@ pub enum Trouble {
 
 /// Seconds that something may take which was told to hang.
 pub const HANGING: f64 = 3.0;
+
+/// Lines of the log that an error repeats.
+const TOLD: usize = 8;
+
+/// The log of a part.
+pub fn log(out: &Path, name: &str) -> PathBuf {
+    out.join("rest/log").join(format!("{name}.log"))
+}
 
 /// The trouble that `args` have for `part`, and where.
 pub fn trouble(args: &Args, part: &Part) -> Option<(Trouble, String)> {
@@ -128,20 +137,17 @@ impl Context {
         serde_json::from_str(&text).map_err(|e| Error::Input(format!("lupe {} printed no JSON: {e}", words.join(" "))))
     }
 
-    /// Runs a command: what it printed.
+    /// Runs a command: what it printed. What it says on stderr is in the log at once, so that it is not lost if the part is ended.
     pub fn ask(&self, command: &mut Command) -> Result<String> {
         let name = command.get_program().to_string_lossy().into_owned();
-        let output = command.stdin(Stdio::null()).output();
+        let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
         let output = output.map_err(|e| Error::Input(format!("{name} cannot be started: {e}")))?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        print!("{said}");
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
-        let last: Vec<&str> = said.lines().rev().take(8).collect();
-        let last: Vec<&str> = last.into_iter().rev().collect();
+        let last = child::last(&log(&self.out, self.name), TOLD).join("\n");
         let code = output.status.code().and_then(|c| u8::try_from(c).ok());
-        Err(Error::Worker { code, said: format!("{name}: {}: {}", output.status, last.join("\n")) })
+        Err(Error::Worker { code, said: format!("{name}: {}: {last}", output.status) })
     }
 
     /// The file to give as the weights of that network; none for the one whose weights are built in.
@@ -180,7 +186,10 @@ pub fn made(path: PathBuf) -> Result<PathBuf> {
 /// Writes a file whole or not at all.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let whole = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask, as any new file
+        let mut file = builder.tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
         file.write_all(bytes)?;
         file.persist(path).map(drop).map_err(|e| e.error)
     };

@@ -80,7 +80,7 @@ fn one(context: &Context, data: &Path, count: usize, (network, batch): (&str, &s
         "--no-embed-backbone",
     ];
     let fit_s = timed(context, &[&fit[..], &weights].concat())?;
-    let eval = ["patchcore", "eval", &model, &data, "-q", "-o", &to, "--no-heatmaps", "--batch", batch];
+    let eval = ["patchcore", "eval", &model, &data, "-o", &to, "--no-heatmaps", "--batch", batch];
     let eval_s = timed(context, &[&eval[..], &weights].concat())?;
     let stages = stages(results)?;
     Ok(json!({

@@ -44,7 +44,7 @@ fn one(context: &Context, model: &str, batch: &str) -> Result<Value> {
     let folder = context.folder("profile")?;
     let html = folder.join(format!("{name}-{batch}.html")).display().to_string();
     let runs = if context.amount == Amount::Full { "15" } else { "4" };
-    let mut words = vec!["profile", "-q", model, "--batch", batch, "--repeats", runs, "--html", &html];
+    let mut words = vec!["profile", model, "--batch", batch, "--repeats", runs, "--html", &html];
     words.extend(weights.iter().flat_map(|w| ["--weights", w]));
     let found = context.lupe_json(&words)?;
     write(&folder.join(format!("{name}-{batch}.json")), found.to_string().as_bytes())?;

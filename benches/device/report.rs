@@ -2,8 +2,9 @@
 
 use super::args::{Amount, Args};
 use super::child::{self, End};
-use super::context::{HANGING, made, read, trouble};
+use super::context::{HANGING, log, made, read, trouble};
 use super::ending;
+use super::md::text;
 use super::parts::{MINUTES, Part};
 use lupe::{Error, Result};
 use serde_json::{Value, json};
@@ -43,7 +44,7 @@ pub fn run(args: &Args) -> Result<()> {
     let cpu = adapter["kind"] == "cpu";
     let amount = args.amount.unwrap_or(if cpu { Amount::Small } else { Amount::Full });
     let run = Run { args, out, lupe, adapter, amount, begun };
-    println!("{}: {} parts, {} minutes at most", run.adapter["name"], wanted.len(), args.minutes);
+    println!("{}: {} parts, {} minutes at most", text(&run.adapter, "/name"), wanted.len(), args.minutes);
     let mut parts = vec![];
     for part in wanted {
         parts.push(run.part(part)?);
@@ -51,7 +52,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     ending::pack(&run.out)?;
     println!("{:.0} s; {}", begun.elapsed().as_secs_f64(), run.out.join("report.md").display());
-    let bad: Vec<String> = parts.iter().filter(|p| p["state"] != "done").map(|p| format!("{}", p["name"])).collect();
+    let bad: Vec<String> = parts.iter().filter(|p| p["state"] != "done").map(|p| text(p, "/name")).collect();
     if bad.is_empty() { Ok(()) } else { Err(Error::Partial(format!("not all went well: {}", bad.join(", ")))) }
 }
 
@@ -107,7 +108,7 @@ impl Run<'_> {
 
     /// Runs a part, as often as it goes on; what there is to tell of it.
     fn part(&self, part: &'static Part) -> Result<Value> {
-        let log = self.out.join(format!("rest/log/{}.log", part.name));
+        let log = log(&self.out, part.name);
         let scaled = part.seconds * self.args.minutes / MINUTES;
         let told = matches!(trouble(self.args, part), Some((_, at)) if at.is_empty());
         let limit = if told { scaled.min(HANGING) } else { scaled }.min(self.left());

@@ -60,6 +60,15 @@ fn joined(thread: std::thread::ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
     thread.join().unwrap_or_else(|_| std::process::exit(101))
 }
 
+/// Whether nothing more can be had from the device.
+fn lost(e: &Error) -> bool {
+    match e {
+        Error::DeviceLost(_) | Error::OutOfMemory(_) => true,
+        Error::Gpu(what) => what.to_lowercase().contains("lost"),
+        _ => false,
+    }
+}
+
 /// Op and number of every case.
 fn cases(amount: Amount) -> Vec<(&'static str, usize)> {
     let wanted = |op: &str| amount != Amount::Tiny || TINY.contains(&op);
@@ -122,11 +131,14 @@ impl Sweep<'_> {
             self.journal.begin(&name)?;
             self.context.begin(&name);
             let found = expected.check(self.gpu, n, expected.modes());
-            if let Err(e @ (Error::DeviceLost(_) | Error::OutOfMemory(_))) = found {
-                println!("{name}: {e}"); // whose doing it is shows when it runs by itself
-                return Err(e);
-            }
-            let wrong = found.err().map(|e| self.failure(case, &name, &kernel, &e)).transpose()?;
+            let wrong = match found {
+                Ok(()) => None,
+                Err(e) if lost(&e) => {
+                    println!("{name}: {e}"); // whose doing it is shows when it runs by itself
+                    return Err(Error::DeviceLost(e.to_string()));
+                }
+                Err(e) => Some(self.failure(case, &name, &kernel, &e)?),
+            };
             self.journal.end(&name, wrong)?;
         }
         Ok(())

@@ -12,7 +12,7 @@ pub fn run(context: &Context) -> Result<()> {
     for (model, size) in subjects(context) {
         let weights = if model.ends_with(".lupe") { None } else { context.weights(&model)? };
         let weights = weights.map(|w| w.display().to_string());
-        let mut words = vec!["verify", "-q", &model];
+        let mut words = vec!["verify", &model];
         words.extend(size.iter().flat_map(|s| ["--size", s]));
         words.extend(weights.iter().flat_map(|w| ["--weights", w]));
         let done = context.lupe_json(&words);
