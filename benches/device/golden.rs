@@ -4,7 +4,7 @@
 
 use super::args::Args;
 use super::context::{Context, made, read, write};
-use super::md::{Page, digits, list, number, table, text};
+use super::md::{Page, digits, list, number, short, table, text};
 use lupe::{Error, Result};
 use serde_json::{Value, json};
 use std::fs;
@@ -105,7 +105,7 @@ pub fn compare(there: &Value, here: &Value) -> Value {
 pub fn page(data: &Value) -> Page {
     let row = |name: &str, key: &str| {
         let at = |field: &str| format!("/{key}/{field}");
-        let share = number(data, &at("share")).map_or("–".into(), |v| format!("{:.1e}", v));
+        let share = number(data, &at("share")).map_or("–".into(), digits);
         let flips = list(data, &at("flips"));
         let paths: Vec<String> = flips
             .iter()
@@ -134,9 +134,9 @@ pub fn page(data: &Value) -> Page {
         .and(table(&["", "pictures", "largest difference of a score", "of the limit", "verdicts changed"], &rows))
         .and(format!(
             "Fitted here: pixel AUROC {}, image AUROC {}; `lupe demo` took {} s. The software device: {} {}.",
-            text(data, "/metrics/pixel/auroc"),
-            text(data, "/metrics/image/auroc"),
-            text(data, "/demo_seconds"),
+            short(data, "/metrics/pixel/auroc"),
+            short(data, "/metrics/image/auroc"),
+            short(data, "/demo_seconds"),
             text(data, "/device/name"),
             text(data, "/device/driver_info"),
         ))

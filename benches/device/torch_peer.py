@@ -188,7 +188,7 @@ def apart(question, output):
 
 
 def answer(question):
-    precision, layout, way = question["mode"]
+    precision, way, layout = question["mode"]
     tf32 = precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cudnn.benchmark = True
