@@ -1,12 +1,14 @@
 //! The report of a card, tried on the device that is here: parts that hang or crash are told and do not stop the rest.
 
-mod common;
 #[path = "../benches/device/main.rs"]
 mod device;
+#[allow(dead_code)]
+#[path = "common/program.rs"]
+mod program;
 
-use common::program::{no_gpu, text};
 use device::{golden, md, report};
 use libtest_mimic::{Arguments, Trial};
+use program::{no_gpu, text};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -37,7 +39,7 @@ fn main() -> ExitCode {
 }
 
 /// The program on the device that is here, little of everything.
-fn program(out: &Path, words: &[&str]) -> Output {
+fn ran(out: &Path, words: &[&str]) -> Output {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.env(PROGRAM, "1").args(["--lupe", env!("CARGO_BIN_EXE_lupe"), "--amount", "tiny"]);
     if !words.contains(&"--minutes") {
@@ -61,7 +63,7 @@ fn parts_that_hang_or_crash_do_not_stop_the_rest() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("report");
     let words = ["-d", "0", "--parts", "devices,sweep,verify,bench,search", "--hang", "verify", "--crash", "bench"];
-    let ran = program(&out, &words);
+    let ran = ran(&out, &words);
     assert_eq!(ran.status.code(), Some(9), "{}", text(&ran.stderr));
     assert!(text(&ran.stderr).contains("not all went well: verify, bench"), "{}", text(&ran.stderr));
     let report = parsed(&out);
@@ -98,7 +100,7 @@ fn kernels_that_hang_or_crash_are_named() {
         [(&words[..6], "softmax::0::1"), (&[words[0], words[1], words[2], words[3], words[6], words[7]], "norm::0::0")]
     {
         let out = folder.path().join(name.replace("::", "-"));
-        let ran = program(&out, flag);
+        let ran = ran(&out, flag);
         assert_eq!(ran.status.code(), Some(9), "{}", text(&ran.stderr));
         let report = parsed(&out);
         let sweep = &part(&report, "sweep")["data"];
@@ -113,7 +115,7 @@ fn kernels_that_hang_or_crash_are_named() {
 fn the_program_refuses_what_it_cannot_do() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |words: &[&str], code: i32, want: &str| {
-        let ran = program(folder.path(), words);
+        let ran = ran(folder.path(), words);
         assert_eq!(ran.status.code(), Some(code), "{words:?}: {}", text(&ran.stderr));
         assert!(text(&ran.stderr).contains(want), "{words:?}: {}", text(&ran.stderr));
     };
