@@ -94,7 +94,8 @@ pub fn chosen(device: Option<&str>, all: &[Value]) -> Result<Value> {
         },
         None => all.iter().filter(|a| rank(a).is_some()).min_by_key(|a| rank(a)),
     };
-    let names: Vec<String> = all.iter().map(|a| format!("{} {} ({})", a["index"], name(a), a["kind"])).collect();
+    let names: Vec<String> =
+        all.iter().map(|a| format!("{} {} ({})", a["index"], text(a, "/name"), text(a, "/kind"))).collect();
     let asked = device.map_or("that is no processor".to_string(), |d| format!("for -d {d}"));
     let none = || format!("there is no adapter {asked}; name one with -d: {}", names.join(", "));
     found.cloned().ok_or_else(|| Error::Adapter(none()))
