@@ -6,8 +6,9 @@ mod device;
 #[path = "common/program.rs"]
 mod program;
 
-use device::{golden, md, report};
+use device::{golden, md, report, standing, sweep};
 use libtest_mimic::{Arguments, Trial};
+use lupe::measure::bench::Report;
 use program::{no_gpu, text};
 use serde_json::{Value, json};
 use std::fs;
@@ -33,6 +34,8 @@ fn main() -> ExitCode {
         test("the_program_refuses_what_it_cannot_do", the_program_refuses_what_it_cannot_do),
         test("no_processor_is_taken_unless_it_is_named", no_processor_is_taken_unless_it_is_named),
         test("a_verdict_that_changed_is_seen", a_verdict_that_changed_is_seen),
+        test("defaults_stand_where_arithmetic_says", defaults_stand_where_arithmetic_says),
+        test("a_wrong_kernel_is_told_in_full", a_wrong_kernel_is_told_in_full),
         test("numbers_and_tables", numbers_and_tables),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
@@ -154,6 +157,64 @@ fn a_verdict_that_changed_is_seen() {
     assert_eq!(found["flips"][0]["path"], "b");
     let lost = golden::compare(&there, &json!([line("a", Value::Null, false)]));
     assert!(lost["largest"].as_f64().unwrap() > 1e300, "a score that is no number is no small difference");
+}
+
+/// A candidate of a kind of `op` that takes `us`; the first of a kind is the default.
+fn row(op: &str, kernel: &str, default: bool, us: f64) -> Value {
+    json!({
+        "subject": "net", "key": op, "op": op, "node": "a", "calls": 3, "kernel": kernel, "default": default, "inputs": [[1, 4]],
+        "shape": [1, 4], "us": [us], "median": us, "spread": 0.0, "flops": 1, "bytes": 1, "gflops": 1.0, "gbs": 1.0,
+        "bound": "memory", "of_ceiling": 0.5,
+    })
+}
+
+fn defaults_stand_where_arithmetic_says() {
+    let ceiling = json!({"rate": 1.0, "spread": 0.0, "noisy": false, "kernel": "k"});
+    let report = json!({
+        "adapter": "a", "driver": "d", "width": null, "clock": "device", "lupe_version": "0", "profile": "release", "repeats": 1,
+        "ceilings": {"copy": ceiling, "arithmetic": ceiling},
+        "rows": [
+            row("conv2d", "first", true, 100.0), row("conv2d", "second", false, 50.0), row("conv2d", "first", true, 80.0),
+            row("pool", "first", true, 10.0), row("pool", "second", false, 40.0),
+            row("short", "first", true, 4.0), row("short", "second", false, 1.0),
+        ],
+    });
+    let found = standing::standing(&Report::read(report.to_string().as_bytes(), "x").unwrap());
+    let near = |path: &str, want: f64| {
+        let got = md::number(&found, path).unwrap();
+        assert!((got - want).abs() < 1e-9, "{path}: {got}, {want} is right; {found:#}");
+    };
+    near("/all/mean", 0.5f64.cbrt());
+    near("/all/worst", 0.5);
+    near("/ops/0/mean", 0.5f64.sqrt());
+    near("/ops/1/mean", 1.0);
+    assert_eq!(
+        (&found["all"]["kinds"], found["ops"].as_array().unwrap().len()),
+        (&json!(3), 2),
+        "short kinds do not count"
+    );
+    near("/subjects/0/default_us", 3.0 * 194.0);
+    near("/subjects/0/best_us", 3.0 * 141.0);
+    assert_eq!((&found["worst"][0]["best"], &found["worst"][0]["share"]), (&json!("second"), &json!(0.5)));
+    let head = standing::page(&found).head;
+    assert_eq!(head[0][1], "79 % on average, 50 % at worst; the bar of 80 % and 60 % is **not met**");
+}
+
+fn a_wrong_kernel_is_told_in_full() {
+    let found = json!({"op": "Relu", "inputs": ["[4]"], "what": "production: row 0; worst is element 2: 1, the reference 0", "source": "a.wgsl"});
+    let data = json!({
+        "candidates": 3, "ops": 1, "right": 2, "wrong": [{"name": "map::0::1 map", "found": found}], "running": ["map::0::2 map"],
+    });
+    let page = sweep::page(&data);
+    assert_eq!(page.head[0][1], "2 of 3 candidates of 1 ops are as their references");
+    for part in [
+        "map::0::1 map",
+        "worst is element 2: 1, the reference 0",
+        "rest/failures/a.wgsl",
+        "was ended:\n\n- map::0::2 map",
+    ] {
+        assert!(page.body.contains(part), "{part} is not in {}", page.body);
+    }
 }
 
 fn numbers_and_tables() {

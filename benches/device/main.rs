@@ -17,8 +17,8 @@ mod peer;
 mod profile;
 pub mod report;
 mod search;
-mod standing;
-mod sweep;
+pub mod standing;
+pub mod sweep;
 mod turns;
 mod verify;
 
