@@ -73,7 +73,11 @@ pub fn page(data: &Value) -> Page {
         "upload ms",
         "read-back ms",
     ];
-    let mut page = Page::default().and(table(&columns, &rows));
+    let head = |page: Page, r: &[String; 8]| {
+        let what = format!("{} ms in one pass, {} GFLOP/s, {} of the arithmetic ceiling", r[2], r[3], r[4]);
+        page.head(format!("{}, batch {}, kernels alone", r[0], r[1]), what)
+    };
+    let mut page = rows.iter().fold(Page::default(), head).and(table(&columns, &rows));
     for r in list(data, "/rows") {
         page = page.and(format!("**{}, batch {}.** {}", text(r, "/model"), text(r, "/batch"), text(r, "/sentence")));
         let slowest: Vec<[String; 6]> = list(r, "/slowest").iter().map(dispatch).collect();
