@@ -170,11 +170,13 @@ fn row(op: &str, kernel: &str, default: bool, us: f64) -> Value {
 
 fn defaults_stand_where_arithmetic_says() {
     let ceiling = json!({"rate": 1.0, "spread": 0.0, "noisy": false, "kernel": "k"});
+    let mut nobody = row("copy", "first", true, 100.0);
+    nobody["subject"] = json!("ceilings");
     let report = json!({
         "adapter": "a", "driver": "d", "width": null, "clock": "device", "lupe_version": "0", "profile": "release", "repeats": 1,
         "ceilings": {"copy": ceiling, "arithmetic": ceiling},
         "rows": [
-            row("conv2d", "first", true, 100.0), row("conv2d", "second", false, 50.0), row("conv2d", "first", true, 80.0),
+            nobody, row("copy", "second", false, 10.0), row("conv2d", "first", true, 100.0), row("conv2d", "second", false, 50.0), row("conv2d", "first", true, 80.0),
             row("pool", "first", true, 10.0), row("pool", "second", false, 40.0),
             row("short", "first", true, 4.0), row("short", "second", false, 1.0),
         ],
