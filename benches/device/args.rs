@@ -36,6 +36,9 @@ pub struct Args {
     /// One part in this very process, for the one that started it
     #[arg(long, hide = true, value_name = "PART")]
     pub part: Option<String>,
+    /// Seconds that the part has, by the same
+    #[arg(long, hide = true, value_name = "N", default_value_t = f64::INFINITY)]
+    pub seconds: f64,
     /// For tests: this part hangs, or where it comes to what has this in its name
     #[arg(long, hide = true, value_name = "PART[:TEXT]")]
     pub hang: Option<String>,

@@ -13,7 +13,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a test wants to go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,27 @@ pub struct Context {
     out: PathBuf,
     name: &'static str,
     trouble: Option<(Trouble, String)>,
+    begun: Instant,
+    seconds: f64,
+}
+
+/// One thing after the other as long as there is time for one more: what takes as long as the longest so far must fit.
+pub struct Pace<'c> {
+    context: &'c Context,
+    longest: f64,
+    at: Option<Instant>,
+}
+
+/// A part stops by itself where less time is left than this many times the longest so far.
+const RESERVE: f64 = 1.2;
+
+impl Pace<'_> {
+    /// Whether there is time for another one, which begins now.
+    pub fn another(&mut self) -> bool {
+        let now = Instant::now();
+        self.longest = self.at.replace(now).map_or(0.0, |at| (now - at).as_secs_f64().max(self.longest));
+        self.context.seconds - self.context.begun.elapsed().as_secs_f64() > RESERVE * self.longest
+    }
 }
 
 impl Context {
@@ -71,7 +92,14 @@ impl Context {
             out: args.output.clone(),
             name: part.name,
             trouble: trouble(args, part),
+            begun: Instant::now(),
+            seconds: args.seconds,
         })
+    }
+
+    /// For a part that does one thing after the other.
+    pub fn pace(&self) -> Pace<'_> {
+        Pace { context: self, longest: 0.0, at: None }
     }
 
     /// Opens the device.

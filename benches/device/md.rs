@@ -18,6 +18,14 @@ impl Page {
         self
     }
 
+    /// With a line each for what failed, and one for what there was no time for.
+    pub fn gaps(self, data: &Value) -> Page {
+        let of = |key: &str| -> Vec<&str> { list(data, key).iter().filter_map(Value::as_str).collect() };
+        let failed: String = of("/failed").iter().map(|f| format!("- failed: {f}\n")).collect();
+        let left = of("/left").join("; ");
+        self.and(failed).and(if left.is_empty() { left } else { format!("Left out for lack of time: {left}.") })
+    }
+
     /// With one more paragraph, list or table.
     pub fn and(mut self, text: impl AsRef<str>) -> Page {
         if !text.as_ref().is_empty() {

@@ -29,10 +29,13 @@ pub fn run(context: &Context) -> Result<()> {
     };
     let data = context.scratch("pictures")?;
     pictures(&data, count)?;
-    let mut rows = vec![];
+    let (mut rows, mut left, mut pace) = (vec![], vec![], context.pace());
     for (network, batch) in runs {
-        rows.push(one(context, &data, count, (network, batch))?);
-        context.keep(&json!(rows))?;
+        match pace.another() {
+            true => rows.push(one(context, &data, count, (network, batch))?),
+            false => left.push(format!("{network}, batch {batch}")),
+        }
+        context.keep(&json!({"rows": rows, "left": left}))?;
     }
     Ok(())
 }
@@ -107,7 +110,7 @@ fn stages(results: PathBuf) -> Result<Value> {
 
 /// Puts it into words.
 pub fn page(data: &Value) -> Page {
-    let rows: Vec<[String; 8]> = (list(data, "").iter())
+    let rows: Vec<[String; 8]> = (list(data, "/rows").iter())
         .map(|r| {
             let [fit, fits, eval, evals] = ["/fit_s", "/fit_per_s", "/eval_s", "/eval_per_s"].map(|k| short(r, k));
             let stages = ["decode", "features", "scoring"].map(|k| short(r, &format!("/stages_ms/{k}"))).join(", ");
@@ -115,7 +118,7 @@ pub fn page(data: &Value) -> Page {
             [network, batch, pictures, fit, fits, eval, evals, stages]
         })
         .collect();
-    let best = list(data, "")
+    let best = list(data, "/rows")
         .iter()
         .max_by(|a, b| number(a, "/eval_per_s").unwrap_or(0.0).total_cmp(&number(b, "/eval_per_s").unwrap_or(0.0)));
     let page = best.map_or(Page::default(), |b| {
@@ -140,4 +143,5 @@ pub fn page(data: &Value) -> Page {
     ];
     page.and(table(&columns, &rows))
         .and(format!("JPEGs of {EDGE} x {EDGE}; whole processes, start included, without heat maps."))
+        .gaps(data)
 }

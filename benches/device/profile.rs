@@ -83,8 +83,7 @@ pub fn page(data: &Value) -> Page {
         let slowest: Vec<[String; 6]> = list(r, "/slowest").iter().map(dispatch).collect();
         page = page.and(table(&["dispatch", "kernel", "us", "share", "GFLOP/s", "of its ceiling"], &slowest));
     }
-    let failed: String = list(data, "/failed").iter().filter_map(Value::as_str).map(|f| format!("- {f}\n")).collect();
-    page.and(failed).and("All dispatches and the roofline: `rest/profile/*.html` in the archive.")
+    page.gaps(data).and("All dispatches and the roofline: `rest/profile/*.html` in the archive.")
 }
 
 fn row(r: &Value) -> [String; 8] {

@@ -117,13 +117,13 @@ impl Run<'_> {
         if limit < 1.0 {
             return Ok(json!({"name": part.name, "what": part.what, "state": "left out", "seconds": 0, "limit": 0}));
         }
-        let mut end = child::run(&mut self.command(part), &log, limit)?;
+        let mut end = child::run(&mut self.command(part, limit), &log, limit)?;
         for _ in 1..STARTS {
             let left = limit - begun.elapsed().as_secs_f64();
             if !part.again || left < 1.0 || !matches!(end, End::Crash | End::Code(6 | 124)) {
                 break;
             }
-            end = child::run(&mut self.command(part), &log, left)?;
+            end = child::run(&mut self.command(part, left), &log, left)?;
         }
         let seconds = begun.elapsed().as_secs_f64();
         let state = state(end);
@@ -135,13 +135,13 @@ impl Run<'_> {
         }))
     }
 
-    fn command(&self, part: &Part) -> Command {
+    fn command(&self, part: &Part, seconds: f64) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap_or("device".into()));
         command
             .args(["--part", part.name, "--amount", self.amount.word(), "--device"])
             .arg(self.adapter["index"].to_string());
         command.arg("--output").arg(&self.out).arg("--minutes").arg(self.args.minutes.to_string());
-        command.arg("--lupe").arg(&self.lupe);
+        command.arg("--lupe").arg(&self.lupe).arg("--seconds").arg(seconds.to_string());
         let given = [("--hang", &self.args.hang), ("--crash", &self.args.crash)];
         given.iter().for_each(|(flag, value)| {
             command.args(value.iter().flat_map(|v| [*flag, v]));
