@@ -32,6 +32,13 @@ bench-ops: ## Times every candidate of every op at the networks' shapes, ARGS="-
 	@.ci/setup
 	$(CARGO) bench --locked --profile dev --bench ops -- $(ARGS)
 
+device-kit: ## One folder, target/device-kit, that measures everything on a card elsewhere (benches/device)
+	@.ci/setup
+	CARGO="$(CARGO)" benches/device/kit
+
+device-report: device-kit ## Measures everything on the card that is here; ARGS="--help" for what it takes
+	target/device-kit/run -o target/device-report/$$(date +%Y%m%d-%H%M%S) $(ARGS)
+
 isa: ## What real GPUs' compilers make of the kernels, printed and put into benches/RESULTS.md
 	$(CARGO) test --locked --test isa -- --write
 

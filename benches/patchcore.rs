@@ -3,6 +3,7 @@
 //! The bytes counted are the bank once a search, and for a selection all rows once a pick, though a round reads them once for many.
 
 use lupe::engine::{Choice, Gpu, Graph, Options, Plan, Store, Var};
+use lupe::measure::stats::median;
 use lupe::methods::patchcore::select::{Selector, parts, rows_per_part};
 use lupe::methods::patchcore::{Config, Preset};
 use lupe::ops::coreset::k_center_round;
@@ -24,15 +25,35 @@ fn weights<'g>(graph: &'g Graph, gpu: &Gpu, all: &Tensor) -> Vec<Var<'g>> {
     cut.into_iter().enumerate().map(|(i, p)| graph.weight(&format!("rows.{i}"), p)).collect()
 }
 
-fn table(plan: &Plan, inputs: &[&Tensor]) {
+/// Prints what every dispatch took, and gives back their sum in microseconds.
+fn table(plan: &Plan, inputs: &[&Tensor]) -> f64 {
     let timed = pollster::block_on(plan.run_timed(inputs)).expect("a run");
-    for (f, ns) in plan.facts().zip(timed.ns) {
+    for (f, ns) in plan.facts().zip(&timed.ns) {
         let rates = format!("{:>8.1} GFLOP/s {:>7.1} GB/s", f.flops as f64 / ns, f.bytes as f64 / ns);
         println!("  {:>9.1} us {rates}  {} | {}", ns / 1e3, f.label, f.kernel);
     }
+    timed.ns.iter().sum::<f64>() / 1e3
 }
 
-fn knn(gpu: &Gpu, q: usize, m: usize, d: usize, k: usize) {
+/// What a search took.
+pub struct Search {
+    /// Queries, rows, values of each, nearest rows that are wanted.
+    pub sizes: [usize; 4],
+    /// Milliseconds of every run, from numbers in the host's memory to numbers there, in order.
+    pub ms: Vec<f64>,
+    /// Microseconds of all dispatches of a run, each by itself.
+    pub dispatches_us: f64,
+}
+
+impl Search {
+    /// Middle of the runs.
+    pub fn median(&self) -> f64 {
+        median(&self.ms)
+    }
+}
+
+/// The `k` nearest of `m` rows for every one of `q` queries.
+pub fn knn(gpu: &Gpu, [q, m, d, k]: [usize; 4]) -> Search {
     let (graph, bank, queries) = (Graph::new(), rows(m, d), rows(q, d));
     let y = graph.input("queries", [q, d]).knn(&weights(&graph, gpu, &bank), k, Metric::SquaredL2, None);
     let plan = pollster::block_on(Plan::new(gpu, &graph, &[y], &Store::new(), Options::default())).expect("a plan");
@@ -42,19 +63,32 @@ fn knn(gpu: &Gpu, q: usize, m: usize, d: usize, k: usize) {
         start.elapsed().as_secs_f64() * 1e3
     };
     run();
-    let mut times: Vec<f64> = (0..7).map(|_| run()).collect();
-    times.sort_by(f64::total_cmp);
-    let (median, flops) = (times[3], 2.0 * (q * m * d) as f64);
+    let ms: Vec<f64> = (0..7).map(|_| run()).collect();
+    let mut found = Search { sizes: [q, m, d, k], ms, dispatches_us: 0.0 };
+    let (least, most) = found.ms.iter().fold((f64::MAX, 0f64), |(a, b), &v| (a.min(v), b.max(v)));
+    let (median, flops) = (found.median(), 2.0 * (q * m * d) as f64);
     println!(
-        "knn {q} x {m} x {d}, top {k}: median {median:.1} ms (min {:.1}, max {:.1}), {:.1} GFLOP/s",
-        times[0],
-        times[6],
+        "knn {q} x {m} x {d}, top {k}: median {median:.1} ms (min {least:.1}, max {most:.1}), {:.1} GFLOP/s",
         flops / median / 1e6
     );
-    table(&plan, &[&queries]);
+    found.dispatches_us = table(&plan, &[&queries]);
+    found
 }
 
-fn coreset(gpu: &Gpu, n: usize, d: usize, picks: usize) {
+/// What a selection took.
+pub struct Selection {
+    /// Rows, values of each, picks.
+    pub sizes: [usize; 3],
+    /// Seconds in all, the upload of the rows included.
+    pub seconds: f64,
+    /// Milliseconds a pick, the median of all rounds.
+    pub pick_ms: f64,
+    /// Seconds between two answers at most.
+    pub longest: f64,
+}
+
+/// A selection of so many of `n` rows.
+pub fn coreset(gpu: &Gpu, [n, d, picks]: [usize; 3]) -> Selection {
     let all = rows(n, d);
     let mut selector = Selector::new(gpu, all, picks, None);
     let (start, mut marks) = (Instant::now(), vec![]);
@@ -63,16 +97,16 @@ fn coreset(gpu: &Gpu, n: usize, d: usize, picks: usize) {
         true
     };
     pollster::block_on(selector.run(gpu, &Config::new(Preset::Official), &mut mark)).expect("a selection");
-    let total = start.elapsed().as_secs_f64();
-    let mut each: Vec<f64> =
-        marks.windows(2).map(|w| (w[1].1 - w[0].1) * 1e3 / (w[1].0 - w[0].0).max(1) as f64).collect();
+    let seconds = start.elapsed().as_secs_f64();
+    let each: Vec<f64> = marks.windows(2).map(|w| (w[1].1 - w[0].1) * 1e3 / (w[1].0 - w[0].0).max(1) as f64).collect();
     let longest = marks.windows(2).map(|w| w[1].1 - w[0].1).fold(0.0, f64::max);
-    each.sort_by(f64::total_cmp);
-    let median = each[each.len() / 2];
+    let found = Selection { sizes: [n, d, picks], seconds, pick_ms: median(&each), longest };
     println!(
-        "coreset {n} x {d}, {picks} picks: {total:.1} s, median {median:.2} ms a pick, {:.1} GB/s; longest time between two answers {longest:.2} s",
-        (4 * n * d) as f64 / median / 1e6
+        "coreset {n} x {d}, {picks} picks: {seconds:.1} s, median {:.2} ms a pick, {:.1} GB/s; longest time between two answers {longest:.2} s",
+        found.pick_ms,
+        (4 * n * d) as f64 / found.pick_ms / 1e6
     );
+    found
 }
 
 /// A round of 128 picks among `kept` candidates, dispatch by dispatch.
@@ -103,13 +137,13 @@ fn main() {
         steps(&gpu, 160_000, 128, 512);
     }
     if wanted("coreset") {
-        coreset(&gpu, 21_952, 128, 2000);
-        coreset(&gpu, 160_000, 128, 500);
-        coreset(&gpu, 300_000, 128, 1000);
+        coreset(&gpu, [21_952, 128, 2000]);
+        coreset(&gpu, [160_000, 128, 500]);
+        coreset(&gpu, [300_000, 128, 1000]);
     }
     if wanted("knn") {
-        knn(&gpu, 784, 2195, 1024, 1);
-        knn(&gpu, 784, 10_000, 1536, 1);
-        knn(&gpu, 784, 10_000, 1536, 9);
+        knn(&gpu, [784, 2195, 1024, 1]);
+        knn(&gpu, [784, 10_000, 1536, 1]);
+        knn(&gpu, [784, 10_000, 1536, 9]);
     }
 }

@@ -21,31 +21,31 @@ use subjects::{Make, Scale};
 /// Times every candidate of every kind of node that networks and methods have.
 #[derive(Parser)]
 #[command(name = "ops")]
-struct Args {
+pub struct Args {
     /// Only kinds whose subject, op, node or key contains this
     #[arg(long, value_name = "SUBSTRING")]
-    only: Option<String>,
+    pub only: Option<String>,
     /// Runs of every candidate, after one to warm up [default: 20, with --quick 7]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    repeats: Option<u16>,
+    pub repeats: Option<u16>,
     /// Writes everything, every single run included, to this file; after every subject, whole each time
     #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    pub json: Option<PathBuf>,
     /// What an earlier run wrote: says of every row whether it is faster or slower now
     #[arg(long, value_name = "FILE")]
-    baseline: Option<PathBuf>,
+    pub baseline: Option<PathBuf>,
     /// Smaller banks, no wide network, fewer runs: a few minutes on two cores
     #[arg(long)]
-    quick: bool,
+    pub quick: bool,
     /// resnet18 with so many pictures in a run, too
     #[arg(long, value_parser = clap::value_parser!(u16).range(2..))]
-    batch: Option<u16>,
+    pub batch: Option<u16>,
     /// The device, as in `lupe --device`
     #[arg(long, default_value = "auto")]
-    device: Choice,
+    pub device: Choice,
     /// Given by cargo
     #[arg(long, hide = true)]
-    bench: bool,
+    pub bench: bool,
 }
 
 /// What runs are compared with.
@@ -55,7 +55,9 @@ struct Baseline {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let args = Args::parse();
+    let kept = |report: &Report| args.json.as_deref().map_or(Ok(()), |path| write(path, report));
+    match run(&args, &kept) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("error: {e}");
@@ -64,7 +66,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> Result<()> {
+/// Times what `args` ask for; `keep` is given the report after every subject.
+pub fn run(args: &Args, keep: &dyn Fn(&Report) -> Result<()>) -> Result<()> {
     let start = Instant::now();
     let earlier = args.baseline.as_deref().map(read).transpose()?;
     let gpu = pollster::block_on(Gpu::new(&args.device, None))?;
@@ -76,7 +79,7 @@ fn run(args: &Args) -> Result<()> {
     let mut seen = vec![];
     for (name, make) in subjects::all(scale) {
         subject(&gpu, args, (name, make, scale), &mut seen, &mut report, baseline.as_ref())?;
-        args.json.as_deref().map(|path| write(path, &report)).transpose()?;
+        keep(&report)?;
     }
     foot(&report, start);
     Ok(())
@@ -156,7 +159,7 @@ fn read(path: &Path) -> Result<Report> {
 }
 
 /// Writes the report whole or not at all: beside its place first.
-fn write(path: &Path, report: &Report) -> Result<()> {
+pub fn write(path: &Path, report: &Report) -> Result<()> {
     let fail = |e: std::io::Error| Error::Output(format!("{} cannot be written: {e}", path.display()));
     let mut part = path.as_os_str().to_owned();
     part.push(".part");

@@ -1,6 +1,7 @@
 //! Kernels that are wrong on purpose: the sweep must catch each.
 
-use super::sweep::check;
+use super::check::Expected;
+use super::sweep::gpu;
 use lupe::engine::{Caps, Form, Kernel, Op, Shader};
 use lupe::ops::{Case, Fill};
 use lupe::tensor::{Shape, Tensor};
@@ -69,7 +70,9 @@ macro_rules! image_shader {
 }
 
 fn verdict(shader: &'static Shader, form: Form, shape: &[usize], fill: Fill) -> Result<(), String> {
-    check(&Case::new(Planted { shader, form }, &[shape]).fill(fill), 0, &[false])
+    let case = Case::new(Planted { shader, form }, &[shape]).fill(fill);
+    let compared = Expected::new(&case).and_then(|expected| expected.check(gpu(), 0, &[false]));
+    compared.map_err(|e| e.to_string())
 }
 
 /// The right kernel passes; one element too far, one lost NaN, one broken ring, one unused channel, one word read beyond: all caught.

@@ -1,6 +1,7 @@
 //! What several test files share.
 #![allow(dead_code)]
 
+pub mod check;
 pub mod faults;
 pub mod foreign;
 pub mod hash;

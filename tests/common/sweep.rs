@@ -1,9 +1,7 @@
-//! Runs one candidate of one case and compares it with the reference.
+//! The sweep of ops: its device, its candidates by number, and the runs that re-execute the test.
 
-use lupe::engine::probe::probe;
+use super::check::Expected;
 use lupe::engine::{Choice, Gpu};
-use lupe::ops::Case;
-use lupe::tensor::Tensor;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -27,29 +25,9 @@ pub struct Run {
 impl Run {
     pub fn check(&self) -> Result<(), String> {
         let cases = lupe::ops::cases().into_iter().find(|c| c.0 == self.op).expect("the op exists").1;
-        let case = &cases[self.case];
-        let shape = case.output()?;
-        let small = shape.len() <= 20_000 && case.op.flops(&case.inputs, shape) <= 20_000_000;
-        check(case, self.candidate, if small { &[false, true] } else { &[false] })
+        let expected = Expected::new(&cases[self.case]).map_err(|e| e.to_string())?;
+        expected.check(gpu(), self.candidate, expected.modes()).map_err(|e| e.to_string())
     }
-}
-
-/// Compares candidate `number` with the reference, in production modules and (`true`) in fully checked ones.
-pub fn check(case: &Case, number: usize, modes: &[bool]) -> Result<(), String> {
-    let inputs = case.tensors();
-    let inputs: Vec<&Tensor> = inputs.iter().collect();
-    let want = case.op.reference(&inputs, case.output()?);
-    let mut seen: Vec<Vec<u32>> = vec![];
-    for &checked in modes {
-        let mode = if checked { "checked" } else { "production" };
-        let got = probe(gpu(), &case.op, number, &inputs, checked).map_err(|e| format!("{mode}: {e}"))?;
-        if let Some(first) = got.trespasses.first() {
-            return Err(format!("{mode}: {first}"));
-        }
-        case.compare(&got.output, &want).map_err(|e| format!("{mode}: {e}"))?;
-        seen.push(got.output.data.iter().map(|v| if v.is_nan() { u32::MAX } else { v.to_bits() }).collect());
-    }
-    if seen.windows(2).any(|w| w[0] != w[1]) { Err("production and checked modules disagree".into()) } else { Ok(()) }
 }
 
 /// Which candidates a run of the sweep looks at; the runs that re-execute the binary look at a part.

@@ -44,6 +44,11 @@ pub struct AdapterInfo {
     pub timestamps: bool,
     /// Whether it computes with half precision.
     pub f16: bool,
+    /// What the interface calls all that it can do.
+    pub features: Vec<String>,
+    /// Products of small matrices that a subgroup computes together, as in `16x16x16 F16 + F32`: rows, columns, inner side, type of the
+    /// factors and of the sum.
+    pub cooperative: Vec<String>,
     /// What kernels may count on.
     pub caps: Caps,
 }
@@ -188,8 +193,15 @@ fn info(adapter: &wgpu::Adapter, index: usize) -> AdapterInfo {
         buffer_bytes: l.max_buffer_size,
         timestamps: f.contains(wgpu::Features::TIMESTAMP_QUERY),
         f16: f.contains(wgpu::Features::SHADER_F16),
+        features: f.iter_names().map(|(name, _)| name.to_lowercase()).collect(),
+        cooperative: adapter.cooperative_matrix_properties().iter().map(cooperative).collect(),
         caps,
     }
+}
+
+fn cooperative(p: &wgpu::CooperativeMatrixProperties) -> String {
+    let saturating = if p.saturating_accumulation { ", saturating" } else { "" };
+    format!("{}x{}x{} {:?} + {:?}{saturating}", p.m_size, p.n_size, p.k_size, p.ab_type, p.cr_type)
 }
 
 /// 256 of `llvmpipe (LLVM 15.0.6, 256 bits)`.
