@@ -37,8 +37,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) l: vec3u
         var tap = ((begin / quads / p.kw) << 16u) | (begin / quads % p.kw); // row and column
         var c = begin % quads;
         var sums: array<array<vec4f, N4>, TM>;
+        var k0 = begin;
         for (var s = 0u; s < p.part + AFTER; s += K4) {
-            let k0 = begin + s;
             var left: array<array<vec4f, 4>, LA>;
             var right: array<vec4f, LB>;
             if !AHEAD || s < p.part {
@@ -64,6 +64,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) l: vec3u
                         if !AHEAD { tile[RIGHT + b] = right[i]; }
                     }
                 }
+                k0 += K4;
                 c += K4;
                 if c >= p.ci4 {
                     c = 0u;

@@ -122,6 +122,13 @@ fn a_plan_says_what_is_computed_by_hand() {
     assert_eq!(seen, convs);
     let total: u64 = dispatches.iter().map(|d| d["flops"].as_u64().unwrap()).sum();
     assert_eq!(plan["flops"], total);
+    let threads = std::thread::available_parallelism().unwrap().get() as u64;
+    let few =
+        |d: &&Value| d["workgroups"].as_array().unwrap().iter().map(|g| g.as_u64().unwrap()).product::<u64>() < threads;
+    let software = plan["device"].to_string().contains("llvmpipe");
+    assert!(!software || dispatches.iter().all(|d| d["few_workgroups"] == few(&d)), "{plan}");
+    let parts = done(lupe().args(["plan", "resnet18", "--candidate", "split"]));
+    assert!(parts.contains(" split ") && parts.contains("layer4.1.conv2 sum"), "{parts}");
     let table = done(lupe().args(["plan", "resnet18"]));
     assert!(table.contains("layer4.1.conv2") && table.contains(&format!("{} dispatches", dispatches.len())), "{table}");
 }

@@ -194,6 +194,9 @@ pub enum By {
 pub struct PlanArgs {
     #[command(flatten)]
     pub subject: subject::Named,
+    /// Take the first candidate whose name contains this text wherever there is one
+    #[arg(long, value_name = "LABEL")]
+    pub candidate: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use super::output::print;
 use super::session::{Session, describe};
 use super::subject::Subject;
 use crate::engine::plan::Fact;
-use crate::engine::{Asked, Form, Graph, Options, Plan, Store};
+use crate::engine::{Asked, Choices, Form, Graph, Options, Plan, Store};
 use crate::error::Result;
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
@@ -14,14 +14,16 @@ use serde_json::{Value, json};
 pub fn run(session: &Session, args: &PlanArgs) -> Result<()> {
     let subject = Subject::open(session, &args.subject)?;
     let gpu = session.gpu()?;
-    let options = Options { limit_memory: session.limit_memory(&gpu), choices: session.choices(&gpu) };
+    let choices = args.candidate.clone().map_or_else(|| session.choices(&gpu), Choices::Named);
+    let options = Options { limit_memory: session.limit_memory(&gpu), choices };
     let (graph, asked) = (Graph::new(), Asked::default());
     let outputs = subject.graph(&graph, &asked);
     let plan = pollster::block_on(Plan::new(&gpu, &graph, &outputs, &Store::new(), options))?;
+    let enough = u64::from(gpu.caps.enough());
     let sum = |f: fn(&Fact) -> u64| plan.facts().map(f).sum::<u64>();
     let (flops, traffic) = (sum(|f| f.flops), sum(|f| f.bytes));
     if session.json {
-        let dispatches: Vec<Value> = plan.facts().map(as_json).collect();
+        let dispatches: Vec<Value> = plan.facts().map(|f| as_json(f, enough)).collect();
         return print(
             &json!({
                 "model": subject.name, "device": describe(&gpu.info), "input": subject.input, "dispatches": dispatches,
@@ -33,8 +35,9 @@ pub fn run(session: &Session, args: &PlanArgs) -> Result<()> {
     }
     let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
     print(&format!(
-        "{}\n\n{} on {}\n{} dispatches, {:.2} GFLOP, {} read and written at least\n{} slots of {}, {} of device memory in all",
-        table(&plan),
+        "{}\n{}\n{} on {}\n{} dispatches, {:.2} GFLOP, {} read and written at least\n{} slots of {}, {} of device memory in all",
+        table(&plan, enough),
+        remark(&plan, enough),
         subject.name,
         describe(&gpu.info),
         plan.dispatches(),
@@ -46,7 +49,16 @@ pub fn run(session: &Session, args: &PlanArgs) -> Result<()> {
     ))
 }
 
-fn table(plan: &Plan) -> Table {
+/// What the mark means, where there is one; ends with a line's end.
+fn remark(plan: &Plan, enough: u64) -> String {
+    let few = plan.facts().filter(|f| f.workgroups() < enough).count();
+    if few == 0 {
+        return String::new();
+    }
+    format!("\n< {few} dispatches have fewer than the {enough} workgroups that keep this device busy\n")
+}
+
+fn table(plan: &Plan, enough: u64) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["", "node", "kernel", "writes", "form", "slot", "workgroups", "MFLOP", "MB"]);
@@ -58,12 +70,18 @@ fn table(plan: &Plan) -> Table {
             f.shape.to_string(),
             form(f.form),
             f.slot.map_or("-".into(), |s| s.to_string()),
-            f.groups.map(|g| g.to_string()).join("x"),
+            workgroups(f, enough),
             format!("{:.1}", f.flops as f64 / 1e6),
             format!("{:.2}", f.bytes as f64 / 1e6),
         ]);
     }
     table
+}
+
+/// `2x98x1`, and a mark where that is too few for the device.
+fn workgroups(f: &Fact, enough: u64) -> String {
+    let grid = f.groups.map(|g| g.to_string()).join("x");
+    if f.workgroups() < enough { format!("{grid} <") } else { grid }
 }
 
 fn form(form: Form) -> String {
@@ -73,10 +91,33 @@ fn form(form: Form) -> String {
     }
 }
 
-fn as_json(f: &Fact) -> Value {
+fn as_json(f: &Fact, enough: u64) -> Value {
     json!({
         "node": f.label, "op": f.op, "shader": f.shader, "kernel": f.kernel, "form": form(f.form), "slot": f.slot,
         "inputs": f.inputs.iter().map(|s| s.dims().to_vec()).collect::<Vec<_>>(), "shape": f.shape.dims(),
-        "workgroups": f.groups, "flops": f.flops, "bytes": f.bytes,
+        "workgroups": f.groups, "few_workgroups": f.workgroups() < enough, "flops": f.flops, "bytes": f.bytes,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::lower::{Lowered, lower_by};
+    use crate::engine::{Caps, ENOUGH};
+
+    fn facts(outputs: usize) -> Vec<Fact> {
+        let graph = Graph::new();
+        let y = graph.input("x", [outputs, 4]).relu();
+        let lowered: Lowered = lower_by(&graph, &[y], &Caps::BASE, &Choices::First).expect("it lowers");
+        lowered.steps.iter().map(|s| Fact::new(&lowered, s, None)).collect()
+    }
+
+    #[test]
+    fn what_leaves_a_device_idle_is_marked() {
+        let (few, many) = (facts(64), facts(1 << 20));
+        let enough = u64::from(ENOUGH);
+        assert!(workgroups(&few[0], enough).ends_with(" <") && !workgroups(&many[0], enough).ends_with('<'));
+        assert_eq!(as_json(&few[0], enough)["few_workgroups"], true);
+        assert_eq!(as_json(&many[0], enough)["few_workgroups"], false);
+    }
 }

@@ -147,7 +147,12 @@ fn input_value(node: &Node, given: Option<&&Tensor>) -> Result<Tensor> {
 
 /// Name of an op, as in `conv2d` of `Conv2d { … }`.
 pub(crate) fn op_name(op: &dyn Op) -> String {
-    format!("{op:?}").split([' ', '(', '{']).next().unwrap_or("op").to_lowercase()
+    name_in(&format!("{op:?}"))
+}
+
+/// The same of a text that begins with the op, as a node's key does.
+pub(crate) fn name_in(text: &str) -> String {
+    text.split([' ', '(', '{']).next().unwrap_or("op").to_lowercase()
 }
 
 /// Which nodes any of `outputs` depends on.

@@ -69,32 +69,39 @@ const INTEL: u32 = 0x8086;
 const ARM: u32 = 0x13b5;
 const QUALCOMM: u32 = 0x5143;
 
-/// The tiles, largest first.
+/// The tiles, largest first; where it is open whether to load ahead, the other choice of each follows.
 ///
 /// What compilers make of each on eight chips stands in benches/RESULTS.md, and tests/isa holds it: 8x8 is densest wherever its 64
 /// sums fit in registers. Intel has 128 of them, so few that four steps of k at once spill, or loading ahead; Arm has 64, where only
-/// 4x4 does not spill. Loading ahead costs AMD's compiler nothing; Adreno's and Mesa's for NVIDIA put moves into the loop, so for the
-/// unknown and for NVIDIA it is there to be measured, and comes last.
+/// 4x4 does not spill. Loading ahead costs AMD nothing, puts moves into Adreno's loops, and into Mesa's for NVIDIA where a tile is 4x4.
 pub(crate) fn tiles(caps: &Caps) -> Vec<Tile> {
     let written = if caps.vendor == INTEL { 1 } else { 4 };
-    let ahead = caps.vendor == AMD;
-    let tile =
-        |across, rows, columns, written| Tile { across, down: across, rows, columns, step: STEP, written, ahead };
+    let open = ![AMD, INTEL, ARM, QUALCOMM].contains(&caps.vendor);
+    let tile = |across, rows, columns, written| {
+        let ahead = caps.vendor == AMD || open && rows * columns > 16;
+        Tile { across, down: across, rows, columns, step: STEP, written, ahead }
+    };
     let mut tiles = vec![tile(16, 8, 8, written), tile(8, 8, 8, written), tile(8, 8, 4, 4), tile(8, 4, 4, 4)];
     if caps.vendor == ARM {
         tiles.drain(..3);
-    } else if ![AMD, INTEL, QUALCOMM].contains(&caps.vendor) {
+    }
+    if open {
         tiles.extend_from_within(..);
-        tiles[4..].iter_mut().for_each(|t| t.ahead = true);
+        tiles[4..].iter_mut().for_each(|t| t.ahead = !t.ahead);
     }
     tiles
 }
 
-/// The tiles for a product of which `groups` tells the workgroups by tile, best guess first: the largest that still gives [`ENOUGH`],
-/// else the one that gives most, the smallest of several.
-pub(crate) fn by_need(mut tiles: Vec<Tile>, groups: impl Fn(&Tile) -> usize) -> Vec<Tile> {
-    let enough = tiles.iter().position(|t| groups(t) >= ENOUGH as usize);
-    let most = || (0..tiles.len()).max_by_key(|&i| (groups(&tiles[i]), !tiles[i].ahead));
+/// The tiles for a product of `outputs` rows and columns, of which `groups` tells the workgroups by tile, best guess first: the largest
+/// that still gives [`ENOUGH`], else the one that gives most, the smallest of several. Tiles that compute an eighth more beyond the edges
+/// than the most fitting one come later.
+pub(crate) fn by_need(mut tiles: Vec<Tile>, outputs: [usize; 2], groups: impl Fn(&Tile) -> usize) -> Vec<Tile> {
+    let computed = |t: &Tile| t.groups(outputs).iter().chain(&t.size()).product::<usize>();
+    let least = tiles.iter().map(computed).min().unwrap_or(0);
+    tiles.sort_by_key(|t| 8 * computed(t) > 9 * least);
+    let fitting = tiles.iter().take_while(|t| 8 * computed(t) <= 9 * least).count();
+    let enough = tiles[..fitting].iter().position(|t| groups(t) >= ENOUGH as usize);
+    let most = || (0..fitting).max_by_key(|&i| (groups(&tiles[i]), !tiles[i].ahead));
     if let Some(first) = enough.or_else(most) {
         tiles[..=first].rotate_right(1);
     }
@@ -132,8 +139,8 @@ impl Sum {
             return Sum::whole(steps);
         }
         let wanted = (ENOUGH as usize).div_ceil(groups(8));
-        let possible = (1..=steps / least).filter(|parts| steps.is_multiple_of(*parts));
-        let parts = possible.clone().find(|&parts| parts >= wanted).or(possible.last()).unwrap_or(1);
+        let mut possible = (1..=steps / least).filter(|parts| steps.is_multiple_of(*parts));
+        let parts = possible.clone().find(|&parts| parts >= wanted).or(possible.next_back()).unwrap_or(1);
         Sum { steps, parts }
     }
 
@@ -149,13 +156,18 @@ impl Sum {
 
     /// Tiles and ways for a product of which `groups` tells the workgroups by tile, best guess first: parts are split where all of them
     /// together in one workgroup give too few.
-    pub(crate) fn ways(&self, tiles: Vec<Tile>, groups: impl Fn(&Tile) -> usize) -> Vec<(Tile, Way)> {
+    pub(crate) fn ways(
+        &self,
+        tiles: Vec<Tile>,
+        outputs: [usize; 2],
+        groups: impl Fn(&Tile) -> usize,
+    ) -> Vec<(Tile, Way)> {
         let with = |tiles: Vec<Tile>, way| tiles.into_iter().map(move |t| (t, way));
         if self.parts == 1 {
-            return with(by_need(tiles, groups), Way::Whole).collect();
+            return with(by_need(tiles, outputs, groups), Way::Whole).collect();
         }
-        let walking = by_need(tiles.clone(), &groups);
-        let split = by_need(tiles, |t| groups(t) * self.parts);
+        let walking = by_need(tiles.clone(), outputs, &groups);
+        let split = by_need(tiles, outputs, |t| groups(t) * self.parts);
         let enough = walking.first().is_some_and(|t| groups(t) >= ENOUGH as usize);
         let (walking, split) = (with(walking, Way::Walk), with(split, Way::Split));
         if enough { walking.chain(split).collect() } else { split.chain(walking).collect() }
@@ -192,7 +204,7 @@ mod tests {
     fn the_largest_tile_that_gives_enough_comes_first() {
         let first = |outputs: [usize; 2]| {
             let groups = |t: &Tile| t.groups(outputs).iter().product();
-            by_need(tiles(&Caps::BASE), groups)[0].size()
+            by_need(tiles(&Caps::BASE), outputs, groups)[0].size()
         };
         assert_eq!(first([4096, 4096]), [128, 128]);
         assert_eq!(first([2048, 2048]), [128, 128]);
@@ -201,15 +213,17 @@ mod tests {
         assert_eq!(first([1024, 512]), [64, 32]);
         assert_eq!(first([512, 512]), [32, 32]);
         assert_eq!(first([32, 32]), [32, 32]);
-        assert!(!by_need(tiles(&Caps::BASE), |_| 1000)[0].ahead);
+        assert_eq!(first([100_000, 64]), [64, 64]);
+        assert_eq!(first([1, 4096]), [32, 32]);
     }
 
     #[test]
     fn parts_are_split_where_one_workgroup_for_all_gives_too_few() {
         let long = sum([49, 512], 4608);
         let first = |batch: usize| {
-            let groups = |t: &Tile| t.groups([49 * batch, 512]).iter().product();
-            let (tile, way) = long.ways(tiles(&Caps::BASE), groups)[0];
+            let outputs = [49 * batch, 512];
+            let groups = |t: &Tile| t.groups(outputs).iter().product();
+            let (tile, way) = long.ways(tiles(&Caps::BASE), outputs, groups)[0];
             (tile.size(), way)
         };
         assert_eq!(first(1), ([64, 32], Way::Split));

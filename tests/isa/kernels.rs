@@ -32,13 +32,15 @@ type Build = fn(&Graph) -> Var<'_>;
 
 /// Lists by name. `large` fills a card; `small` is what a small network's later layers are.
 const LISTS: &[(&str, bool, Build)] = &[
-    ("matmul", true, |g| (input(g, [1024, 1024]).matmul(weight(g, "w", [1024, 1024])) + weight(g, "b", [1024])).relu()),
+    ("matmul", true, |g| {
+        (input(g, [1, 2048, 2048]).matmul(weight(g, "w", [2048, 2048])) + weight(g, "b", [2048])).relu()
+    }),
     ("matmul small", true, |g| {
         (input(g, [196, 256]).matmul(weight(g, "w", [256, 512])) + weight(g, "b", [512])).relu()
     }),
     ("conv", true, |g| {
-        let x = input(g, [1, 56, 56, 128]);
-        (conv(g, x, [128, 128, 3, 3], 1) + x).relu()
+        let x = input(g, [1, 128, 128, 256]);
+        (conv(g, x, [256, 256, 3, 3], 1) + x).relu()
     }),
     ("conv small", true, |g| {
         let x = input(g, [1, 14, 14, 256]);
@@ -129,7 +131,7 @@ fn name(list: &str, op: &str, kernel: &Kernel) -> String {
     let extra = if list.starts_with(op) { list } else { op };
     match (constant("TM"), constant("TN"), constant("TK")) {
         (Some(tm), Some(tn), Some(tk)) => {
-            let flags = ["SPLIT", "WALK"].into_iter().filter(|flag| constant(flag).as_deref() == Some("true"));
+            let flags = ["AHEAD", "SPLIT", "WALK"].into_iter().filter(|flag| constant(flag).as_deref() == Some("true"));
             let tile = format!("{extra} {tm}x{tn} k{tk} {}", kernel.needs.invocations);
             flags.fold(tile, |name, flag| format!("{name} {}", flag.to_lowercase()))
         }

@@ -1,7 +1,7 @@
 //! What is known of a dispatch without running it.
 
 use super::super::form::Form;
-use super::super::graph::op_name;
+use super::super::graph::name_in;
 use super::super::lower::{Lowered, Role, Step};
 use crate::tensor::Shape;
 
@@ -37,6 +37,11 @@ pub struct Fact {
 }
 
 impl Fact {
+    /// Workgroups in all.
+    pub fn workgroups(&self) -> u64 {
+        self.groups.iter().map(|&g| u64::from(g)).product()
+    }
+
     pub(crate) fn new(lowered: &Lowered, step: &Step, slot: Option<usize>) -> Fact {
         let inputs: Vec<Shape> = step.inputs.iter().map(|&v| lowered.values[v].shape).collect();
         let value = &lowered.values[step.output];
@@ -44,7 +49,7 @@ impl Fact {
         Fact {
             label: step.label.clone(),
             key: step.key.clone(),
-            op: op_name(&*step.op),
+            op: name_in(&step.key), // of the node, where the step makes a part of it
             shader: step.kernel.shader.name,
             kernel: step.kernel.label(),
             inputs,

@@ -21,6 +21,10 @@ pub fn cases() -> Vec<Case> {
         case(Window { groups: 10, ..plain(2, 1) }, [true, true, false], &[1, 9, 9, 10], &[10, 1, 3, 3]),
         case(plain(1, 4), [false, false, true], &[1, 2, 3, 4], &[8, 4, 5, 5]),
         case(plain(1, 0), [true, false, false], &[1, 2, 2, 600], &[1000, 600, 1, 1]),
+        // Sums in parts: of whole taps, of a part of one, whose last channels are no whole step, and of numbers that are not finite.
+        case(plain(1, 1), [true, true, true], &[3, 7, 7, 48], &[72, 48, 3, 3]).fill(Fill::Outliers),
+        case(plain(2, 1), [true, false, true], &[2, 14, 13, 100], &[68, 100, 3, 3]),
+        case(plain(1, 0), [false, true, true], &[2, 5, 6, 256], &[36, 256, 1, 1]).fill(Fill::NonFinite),
     ]
 }
 

@@ -25,7 +25,7 @@ pub fn kernels(conv: &Conv2d, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
         sum = Sum::whole(s.kh * s.kw);
     }
     let outputs = [s.n * s.ho * s.wo, s.co];
-    let ways = sum.ways(tiles, |t| t.groups(outputs).iter().product());
+    let ways = sum.ways(tiles, outputs, |t| t.groups(outputs).iter().product());
     let op = ConvParts { conv: Conv2d { bias: false, add: false, relu: false, ..*conv }, sum };
     parts::kernels((sum, ways), [conv.bias, conv.add, conv.relu], op, |tile, way| kernel(conv, s, &sum, tile, way))
 }

@@ -120,7 +120,13 @@ impl Scan {
         // which beside 64 sums spill on Intel and leave room for two warps a scheduler on Ampere.
         let fits = |t: &Tile| t.size()[0] <= t.invocations() && split.is_multiple_of(t.size()[1]);
         let groups = |t: &Tile| m.div_ceil(split) * q.div_ceil(t.size()[0]);
-        let mut tiles = by_need(tiles(caps).into_iter().filter(fits).collect(), groups);
+        // Nor is there room to load ahead of 64 sums: gfx1100 spills.
+        let mut offered: Vec<Tile> = vec![];
+        for tile in tiles(caps).into_iter().filter(fits) {
+            let tile = Tile { ahead: tile.ahead && tile.rows * tile.columns <= 32, ..tile };
+            offered.extend((!offered.contains(&tile)).then_some(tile));
+        }
+        let mut tiles = by_need(offered, [q, m], groups);
         tiles.sort_by_key(|t| t.rows * t.columns > 32);
         tiles.into_iter().map(kernel).collect()
     }

@@ -22,6 +22,10 @@ pub fn cases() -> Vec<Case> {
         case(Matmul { relu: true, ..plain }, &[20, 37], &[37, 28]).fill(Fill::NonFinite),
         case(Matmul { add: true, ..plain }, &[9000, 5], &[5, 8]),
         case(linear, &[5, 130], &[7, 130]),
+        // Sums in parts.
+        case(Matmul { add: true, relu: true, ..linear }, &[35, 1024], &[100, 1024]).fill(Fill::Outliers),
+        case(Matmul { bias: true, ..plain }, &[3, 40, 316], &[316, 36]),
+        case(Matmul { add: true, ..both }, &[2, 320, 9], &[2, 24, 320]).fill(Fill::NonFinite),
     ]
 }
 

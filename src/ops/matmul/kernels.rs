@@ -50,7 +50,7 @@ pub fn gemm(op: &Matmul, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     let alone = if s.plain { 1 } else { s.m };
     let sum = Sum::new([alone, s.n], s.k.div_ceil(STEP), 4);
     let groups = |t: &Tile| s.batch * t.groups([s.m, s.n]).iter().product::<usize>();
-    let ways = sum.ways(tiles(caps), groups);
+    let ways = sum.ways(tiles(caps), [s.m, s.n], groups);
     let plain = MatmulParts { matmul: Matmul { bias: false, add: false, relu: false, ..*op }, sum };
     parts::kernels((sum, ways), [op.bias, op.add, op.relu], plain, |tile, way| kernel(op, s, &sum, tile, way))
 }
