@@ -3,6 +3,17 @@
 // x [n, h, w, ci4] and y in vec4, w packed (pack_gemm.wgsl) as [4*k4, co4] in vec4
 // k goes over taps, then channels, of which every tap has a multiple of TK. What lies outside the picture or beyond its channels is zero;
 // what lies beyond the last pixel is read twice and stored nowhere.
+// What was tried, as the compilers of tests/isa see it (share of multiply-adds in the hottest loop; whole figures in benches/RESULTS.md):
+// - 8x8 sums, steps of k written out by fours, patches turned on their way in, texels divided out anew for every tap: navi21 0.93, dg2
+//   0.84, Adreno 0.92, Ampere 0.83, Mali with 4x4 0.60. The start of this ladder.
+// - Divisions before the loop: nothing is lost where a pixel keeps two words (picture; row and column), and with three Mali spills 32.
+// - Stores in rows of BM4 vec4 meet 4 to a bank; one vec4 of padding a row makes that 2. None at all: with half as wide loads (Adreno
+//   0.88 to 0.86) or a skew of two vec4 for every quad of k (Adreno 0.82 to 0.80, Mali 11 spills to 66). Neither was taken.
+// - The next step loaded ahead of the products: 24 registers more; navi21 0.93 as before with 8 subgroups instead of 10, Ampere 0.82
+//   (4x4: 0.65 instead of 0.81), dg2 spills 15. So it is a choice of tiles, by vendor (src/ops/tile.rs).
+// - The trips of loops from params alone: where they depended on the workgroup's part, Ampere took 234 registers for 102, and 0.29.
+// - As many products for the last channels as for others, zeros among them: the loop over a step then needs no count, one value less.
+// - 8x8 with 64 invocations, four steps written out instead of one: navi21 0.89 to 0.93, Adreno 0.86 to 0.91, same registers.
 #import tile
 #import parts
 #import nonfinite

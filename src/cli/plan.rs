@@ -5,7 +5,7 @@ use super::output::print;
 use super::session::{Session, describe};
 use super::subject::Subject;
 use crate::engine::plan::Fact;
-use crate::engine::{Asked, Choices, Form, Graph, Options, Plan, Store};
+use crate::engine::{Asked, Choices, ENOUGH, Family, Form, Graph, Options, Plan, Store};
 use crate::error::Result;
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ pub fn run(session: &Session, args: &PlanArgs) -> Result<()> {
     let (graph, asked) = (Graph::new(), Asked::default());
     let outputs = subject.graph(&graph, &asked);
     let plan = pollster::block_on(Plan::new(&gpu, &graph, &outputs, &Store::new(), options))?;
-    let enough = u64::from(gpu.caps.enough());
+    let enough = enough(gpu.caps.family);
     let sum = |f: fn(&Fact) -> u64| plan.facts().map(f).sum::<u64>();
     let (flops, traffic) = (sum(|f| f.flops), sum(|f| f.bytes));
     if session.json {
@@ -47,6 +47,14 @@ pub fn run(session: &Session, args: &PlanArgs) -> Result<()> {
         megabytes(plan.slots().iter().map(|s| s.0).sum()),
         megabytes(plan.bytes())
     ))
+}
+
+/// Workgroups that a dispatch should have for the device to be busy: as many as threads where the processor computes.
+fn enough(family: Family) -> u64 {
+    match family {
+        Family::Gpu => u64::from(ENOUGH),
+        Family::Software => std::thread::available_parallelism().map_or(1, |n| n.get() as u64),
+    }
 }
 
 /// What the mark means, where there is one; ends with a line's end.
@@ -102,8 +110,8 @@ fn as_json(f: &Fact, enough: u64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Caps;
     use crate::engine::lower::{Lowered, lower_by};
-    use crate::engine::{Caps, ENOUGH};
 
     fn facts(outputs: usize) -> Vec<Fact> {
         let graph = Graph::new();
@@ -115,7 +123,7 @@ mod tests {
     #[test]
     fn what_leaves_a_device_idle_is_marked() {
         let (few, many) = (facts(64), facts(1 << 20));
-        let enough = u64::from(ENOUGH);
+        let enough = enough(Family::Gpu);
         assert!(workgroups(&few[0], enough).ends_with(" <") && !workgroups(&many[0], enough).ends_with('<'));
         assert_eq!(as_json(&few[0], enough)["few_workgroups"], true);
         assert_eq!(as_json(&many[0], enough)["few_workgroups"], false);

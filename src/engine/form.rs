@@ -59,15 +59,6 @@ pub struct Caps {
 }
 
 impl Caps {
-    /// Workgroups that a dispatch should have for the adapter to be busy: [`ENOUGH`] on a GPU, as many as threads where the processor
-    /// computes.
-    pub fn enough(&self) -> u32 {
-        match self.family {
-            Family::Gpu => ENOUGH,
-            Family::Software => std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
-        }
-    }
-
     /// WebGPU's base limits and no features: what every portable candidate must run on.
     pub const BASE: Caps = Caps {
         family: Family::Gpu,

@@ -87,7 +87,9 @@ pub struct Lowered {
 pub fn candidates(op: &dyn Op, x: &[Shape], y: Shape, caps: &Caps) -> Result<Vec<Kernel>> {
     let mut kernels = op.kernels(x, y, caps);
     let offered = kernels.len();
-    kernels.retain(|k| k.runs_on(caps) && k.iterations <= MAX_ITERATIONS && images_fit(k, x, y, caps));
+    kernels.retain(|k| {
+        k.runs_on(caps) && k.iterations <= MAX_ITERATIONS && images_fit(k, x, y, caps) && parts_fit(k, x, caps)
+    });
     if kernels.is_empty() {
         let message = format!(
             "none of {offered} candidates of {op:?} runs here at {x:?} -> {y}: each passes a limit of the adapter or {MAX_ITERATIONS} loop trips"
@@ -95,6 +97,13 @@ pub fn candidates(op: &dyn Op, x: &[Shape], y: Shape, caps: &Caps) -> Result<Vec
         return Err(Error::Shader { name: format!("{op:?}"), message });
     }
     Ok(kernels)
+}
+
+/// Whether the parts that a kernel writes, where it does, can be bound.
+fn parts_fit(kernel: &Kernel, x: &[Shape], caps: &Caps) -> bool {
+    let read = &x[..kernel.reads.len().min(x.len())];
+    let shape = kernel.parts.as_ref().map(|parts| parts.op.infer(read));
+    shape.is_none_or(|shape| shape.is_ok_and(|shape| 4 * shape.len() as u64 <= caps.binding_bytes))
 }
 
 fn images_fit(kernel: &Kernel, x: &[Shape], y: Shape, caps: &Caps) -> bool {

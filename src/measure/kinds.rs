@@ -63,7 +63,7 @@ impl Kind {
 }
 
 /// Every kind that a run of `outputs` of `graph` has: nodes as they are fused, and the converts and packing that the default plan puts
-/// in between. What depends on weights alone is computed once and left out.
+/// in between; what adds up a node's parts belongs to it. What depends on weights alone is computed once and left out.
 ///
 /// # Errors
 /// [`Error::Shape`] for a malformed graph, [`Error::Shader`] for an op that nothing here can run.
@@ -81,7 +81,7 @@ pub fn kinds(graph: &Graph, outputs: &[Var<'_>], caps: &Caps) -> Result<Vec<Kind
         }
     }
     let lowered = lower_by(graph, outputs, caps, &Choices::First)?;
-    for step in runtime_steps(&lowered).map(|s| &lowered.steps[s]).filter(|s| s.role != Role::Node) {
+    for step in runtime_steps(&lowered).map(|s| &lowered.steps[s]).filter(|s| s.role == Role::Helper) {
         let given = |&v: &usize| Given { shape: lowered.values[v].shape, constant: false, values: None, node: None };
         let inputs = step.inputs.iter().map(given).collect();
         add(&mut found, Kind::new(&step.op, &step.label, inputs, lowered.values[step.output].shape));

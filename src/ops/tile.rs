@@ -69,7 +69,7 @@ const INTEL: u32 = 0x8086;
 const ARM: u32 = 0x13b5;
 const QUALCOMM: u32 = 0x5143;
 
-/// The tiles, largest first; where it is open whether to load ahead, the other choice of each follows.
+/// The tiles, largest first where a chip has room for it; where it is open whether to load ahead, the other choice of each follows.
 ///
 /// What compilers make of each on eight chips stands in benches/RESULTS.md, and tests/isa holds it: 8x8 is densest wherever its 64
 /// sums fit in registers. Intel has 128 of them, so few that four steps of k at once spill, or loading ahead; Arm has 64, where only
@@ -84,6 +84,9 @@ pub(crate) fn tiles(caps: &Caps) -> Vec<Tile> {
     let mut tiles = vec![tile(16, 8, 8, written), tile(8, 8, 8, written), tile(8, 8, 4, 4), tile(8, 4, 4, 4)];
     if caps.vendor == ARM {
         tiles.drain(..3);
+    }
+    if caps.vendor == QUALCOMM {
+        tiles.swap(0, 1); // 128x128 leaves room for 2 waves a core, 64x64 for 6
     }
     if open {
         tiles.extend_from_within(..);
