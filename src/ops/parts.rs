@@ -40,7 +40,7 @@ pub(crate) fn kernels(
     kernel: impl Fn(Tile, Way) -> Kernel,
 ) -> Vec<Kernel> {
     let made = |(tile, way): (Tile, Way)| {
-        let kernel = sum.set(kernel(tile, way), tile.step, way).ordered("gemm").unchecked();
+        let kernel = sum.set(kernel(tile, way), tile.step, way).ordered(sum.order()).unchecked();
         let stores = if way == Way::Split { [false; 3] } else { [bias, add, relu] };
         let kernel = epilogue(kernel, stores, Form::Buffer, ["residual4", "residual4_none"]);
         match way {

@@ -1,6 +1,6 @@
 //! Tiles of the products in workgroup memory: which there are, and which of them a product of certain sizes gets.
 
-use crate::engine::{Caps, ENOUGH, Kernel};
+use crate::engine::{Caps, ENOUGH, Family, Kernel};
 
 /// A tile of a product; an invocation keeps `rows x columns` sums of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,6 +150,20 @@ impl Sum {
     /// A sum of one part.
     pub(crate) fn whole(steps: usize) -> Sum {
         Sum { steps, parts: 1 }
+    }
+
+    /// The sums that an adapter gets candidates for. A driver on the processor has no use for parts; where its own kernels do not fit, the
+    /// whole sum comes first, which is added up as they do.
+    pub(crate) fn offered(self, caps: &Caps) -> Vec<Sum> {
+        match caps.family {
+            Family::Software if self.parts > 1 => vec![Sum::whole(self.steps), self],
+            _ => vec![self],
+        }
+    }
+
+    /// Name of the order in which it adds up.
+    pub(crate) fn order(&self) -> &'static str {
+        if self.parts == 1 { "gemm" } else { "gemm in parts" }
     }
 
     /// Steps of a part.

@@ -8,7 +8,7 @@ use crate::ops::parts;
 use crate::ops::tile::{STEP, Sum, Tile, Way, tiles};
 use crate::shader;
 
-/// Candidates by tile and by who sums which part. All add up in one order: taps, then channels, in parts of so many steps.
+/// Candidates by tile and by who sums which part. All of a GPU add up in one order: taps, then channels, in parts of so many steps.
 pub fn kernels(conv: &Conv2d, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     // Rows and columns, the pad counted, have 16 bits each.
     let pad = conv.window.pad;
@@ -25,9 +25,12 @@ pub fn kernels(conv: &Conv2d, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
         sum = Sum::whole(s.kh * s.kw);
     }
     let outputs = [s.n * s.ho * s.wo, s.co];
-    let ways = sum.ways(tiles, outputs, |t| t.groups(outputs).iter().product());
-    let op = ConvParts { conv: Conv2d { bias: false, add: false, relu: false, ..*conv }, sum };
-    parts::kernels((sum, ways), [conv.bias, conv.add, conv.relu], op, |tile, way| kernel(conv, s, &sum, tile, way))
+    let made = |sum: Sum| {
+        let ways = sum.ways(tiles.clone(), outputs, |t| t.groups(outputs).iter().product());
+        let op = ConvParts { conv: Conv2d { bias: false, add: false, relu: false, ..*conv }, sum };
+        parts::kernels((sum, ways), [conv.bias, conv.add, conv.relu], op, |tile, way| kernel(conv, s, &sum, tile, way))
+    };
+    sum.offered(caps).into_iter().flat_map(made).collect()
 }
 
 fn kernel(conv: &Conv2d, s: &Sizes, sum: &Sum, tile: Tile, way: Way) -> Kernel {

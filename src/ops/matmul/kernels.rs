@@ -41,7 +41,7 @@ pub fn software(op: &Matmul, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     software_tiles(rows, lanes, k4).into_iter().map(kernel).collect()
 }
 
-/// Tiles in workgroup memory, for GPUs; columns in fours. All add up in one order, in parts of so many steps.
+/// Tiles in workgroup memory, for GPUs; columns in fours. All of a GPU add up in one order, in parts of so many steps.
 pub fn gemm(op: &Matmul, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     if !s.n.is_multiple_of(4) {
         return vec![];
@@ -50,9 +50,12 @@ pub fn gemm(op: &Matmul, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     let alone = if s.plain { 1 } else { s.m };
     let sum = Sum::new([alone, s.n], s.k.div_ceil(STEP), 4);
     let groups = |t: &Tile| s.batch * t.groups([s.m, s.n]).iter().product::<usize>();
-    let ways = sum.ways(tiles(caps), [s.m, s.n], groups);
-    let plain = MatmulParts { matmul: Matmul { bias: false, add: false, relu: false, ..*op }, sum };
-    parts::kernels((sum, ways), [op.bias, op.add, op.relu], plain, |tile, way| kernel(op, s, &sum, tile, way))
+    let made = |sum: Sum| {
+        let ways = sum.ways(tiles(caps), [s.m, s.n], groups);
+        let plain = MatmulParts { matmul: Matmul { bias: false, add: false, relu: false, ..*op }, sum };
+        parts::kernels((sum, ways), [op.bias, op.add, op.relu], plain, |tile, way| kernel(op, s, &sum, tile, way))
+    };
+    sum.offered(caps).into_iter().flat_map(made).collect()
 }
 
 fn kernel(op: &Matmul, s: &Sizes, sum: &Sum, tile: Tile, way: Way) -> Kernel {
