@@ -32,7 +32,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) l: vec3u
                     let at = lane + i * WG;
                     if has_left(at) {
                         let quad = s + block(at).y;
-                        let row = wg.y * BM + block(at).x * 4u;
+                        let row = (wg.y * BM4 + block(at).x) * 4u;
                         for (var j = 0u; j < 4u; j++) { // unroll
                             let inside = row + j < p.q && quad < p.k4;
                             left[i][j] = select(vec4f(0.0), a[select(0u, (row + j) * p.k4 + quad, inside)], inside);
@@ -71,7 +71,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) l: vec3u
             }
             workgroupBarrier();
             let slice = first + n * WX * 4u;
-            let stop = select(slice, min(end, slice + WX * 4u), lane < BM && wg.y * BM + lane < p.q);
+            let stop = select(0u, min(end, slice + WX * 4u), lane < BM && wg.y * BM + lane < p.q);
             for (var row = slice; row < stop; row++) {
                 var key = clean(half[row] - tile[(row - slice) * BM4 + lane / 4u][lane % 4u]);
                 if key < keys[KEEP - 1u] && !skipped(wg.y * BM + lane, row + p.first) && wanted(wg.y * BM + lane, key, row + p.first) {
