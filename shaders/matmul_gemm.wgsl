@@ -49,19 +49,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) l: vec3u
                     }
                 }
             }
-            if AHEAD {
-                if s > 0u { add_products(&sums, l.xy); }
-                workgroupBarrier();
-                if s < p.part {
-                    for (var i = 0u; i < LA; i++) { if has_left(lane + i * WG) { put_left(lane + i * WG, left[i]); } } // unroll
-                    for (var i = 0u; i < LB; i++) { if has_right(lane + i * WG) { tile[RIGHT + lane + i * WG] = right[i]; } } // unroll
-                }
-            }
-            workgroupBarrier();
-            if !AHEAD {
-                add_products(&sums, l.xy);
-                workgroupBarrier();
-            }
+            turn(&sums, &left, &right, l.xy, lane, vec2u(s, p.part));
         }
         for (var n = 0u; n < N4; n++) { // unroll
             let quad = wg.x * BN4 + n * WX + l.x;

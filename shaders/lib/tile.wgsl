@@ -69,3 +69,24 @@ fn add_products(sums: ptr<function, array<array<vec4f, N4>, TM>>, l: vec2u) {
         ib += TU * BN4;
     }
 }
+
+// What follows the loads of turn s.x of s.y quads of k, by all invocations. Loaded ahead, they wait in registers until the products of the
+// turn before are added; else they are in workgroup memory by now, and their own products are.
+fn turn(
+    sums: ptr<function, array<array<vec4f, N4>, TM>>, left: ptr<function, array<array<vec4f, 4>, LA>>, right: ptr<function, array<vec4f, LB>>,
+    l: vec2u, lane: u32, s: vec2u,
+) {
+    if AHEAD {
+        if s.x > 0u { add_products(sums, l); }
+        workgroupBarrier();
+        if s.x < s.y {
+            for (var i = 0u; i < LA; i++) { if has_left(lane + i * WG) { put_left(lane + i * WG, (*left)[i]); } } // unroll
+            for (var i = 0u; i < LB; i++) { if has_right(lane + i * WG) { tile[RIGHT + lane + i * WG] = (*right)[i]; } } // unroll
+        }
+    }
+    workgroupBarrier();
+    if !AHEAD {
+        add_products(sums, l);
+        workgroupBarrier();
+    }
+}

@@ -5,7 +5,7 @@ use super::output::print;
 use super::session::{Session, describe};
 use super::subject::Subject;
 use crate::engine::plan::Fact;
-use crate::engine::{Asked, Choices, ENOUGH, Family, Form, Graph, Options, Plan, Store};
+use crate::engine::{Asked, ENOUGH, Family, Form, Graph, Options, Plan, Store};
 use crate::error::Result;
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 pub fn run(session: &Session, args: &PlanArgs) -> Result<()> {
     let subject = Subject::open(session, &args.subject)?;
     let gpu = session.gpu()?;
-    let choices = args.candidate.clone().map_or_else(|| session.choices(&gpu), Choices::Named);
+    let choices = session.choices_or(args.candidate.as_ref(), &gpu);
     let options = Options { limit_memory: session.limit_memory(&gpu), choices };
     let (graph, asked) = (Graph::new(), Asked::default());
     let outputs = subject.graph(&graph, &asked);
@@ -110,8 +110,8 @@ fn as_json(f: &Fact, enough: u64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Caps;
     use crate::engine::lower::{Lowered, lower_by};
+    use crate::engine::{Caps, Choices};
 
     fn facts(outputs: usize) -> Vec<Fact> {
         let graph = Graph::new();

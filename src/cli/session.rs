@@ -115,6 +115,11 @@ impl Session {
         if self.deterministic { Choices::First } else { tuning::choices(self, gpu) }
     }
 
+    /// The first candidate whose name contains the text that is given, else as [`Session::choices`].
+    pub fn choices_or(&self, candidate: Option<&String>, gpu: &Gpu) -> Choices {
+        candidate.cloned().map_or_else(|| self.choices(gpu), Choices::Named)
+    }
+
     /// From here on an interrupt is an answer that [`Session::go_on`] gives. Where the work is too busy to ask within
     /// [`PATIENCE`], and at a second interrupt, the process ends by itself, after the file that is being written.
     pub fn watch_for_interrupts(&self) -> Result<()> {

@@ -5,7 +5,7 @@ use super::output::print;
 use super::session::{Session, describe};
 use super::subject::Subject;
 use crate::engine::verify::{Difference, verify};
-use crate::engine::{Asked, Choice, Choices, Gpu, Graph, Options};
+use crate::engine::{Asked, Choice, Gpu, Graph, Options};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use serde_json::json;
@@ -25,7 +25,7 @@ pub fn run(session: &Session, args: &Verify) -> Result<()> {
 }
 
 fn one(session: &Session, args: &Verify, subject: &Subject, input: &Tensor, gpu: &Gpu) -> Result<()> {
-    let choices = args.candidate.clone().map_or_else(|| session.choices(gpu), Choices::Named);
+    let choices = session.choices_or(args.candidate.as_ref(), gpu);
     let options = Options { limit_memory: session.limit_memory(gpu), choices };
     let (graph, asked) = (Graph::new(), Asked::default());
     let outputs = subject.graph(&graph, &asked);

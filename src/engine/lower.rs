@@ -187,37 +187,21 @@ impl Lowering<'_> {
             };
         }
         let (flops, key) = (op.flops(&x, shape), key(&*op, &x, shape));
-        let Some(Parts { op: part, sum }) = kernel.parts.clone() else {
-            return Ok(self.node_step((op, kernel), inputs, shape, label, (flops, key)));
+        let parts = kernel.parts.clone();
+        let rest = inputs.split_off(kernel.reads.len().min(inputs.len())); // for the sum of parts
+        let (op, written) = match &parts {
+            Some(parts) => {
+                let part = parts.op.infer(&x[..inputs.len()]);
+                (parts.op.clone(), part.map_err(|m| Error::Shape(format!("{label}: a sum in parts: {m}")))?)
+            }
+            None => (op, shape),
         };
-        let rest = inputs.split_off(kernel.reads.len());
-        let shape_of =
-            |op: &dyn Op, x: &[Shape]| op.infer(x).map_err(|m| Error::Shape(format!("{label}: a sum in parts: {m}")));
-        let parts = self.node_step(
-            (part.clone(), kernel),
-            inputs,
-            shape_of(&*part, &x[..x.len() - rest.len()])?,
-            label,
-            (flops, key),
-        );
-        let summed = [vec![parts], rest].concat();
-        let output = self.op(sum, summed, shape, &format!("{label} sum"))?;
+        let made = self.step(op, kernel, inputs, written, label);
+        self.out.steps.last_mut().into_iter().for_each(|s| (s.flops, s.key) = (flops, key.clone()));
+        let Some(Parts { sum, .. }) = parts else { return Ok(made) };
+        let output = self.op(sum, [vec![made], rest].concat(), shape, &format!("{label} sum"))?;
         self.out.steps.last_mut().into_iter().for_each(|s| s.role = Role::Sum);
         Ok(output)
-    }
-
-    /// A step that does a node's work, by so many operations under this key.
-    fn node_step(
-        &mut self,
-        (op, kernel): (Rc<dyn Op>, Kernel),
-        inputs: Vec<usize>,
-        shape: Shape,
-        label: &str,
-        (flops, key): (u64, String),
-    ) -> usize {
-        let output = self.step(op, kernel, inputs, shape, label);
-        self.out.steps.last_mut().into_iter().for_each(|s| (s.flops, s.key) = (flops, key.clone()));
-        output
     }
 
     /// A step that serves another one.

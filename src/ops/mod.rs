@@ -144,6 +144,19 @@ pub(crate) fn relu(v: f64) -> f64 {
     if v.is_nan() { v } else { v.max(0.0) }
 }
 
+/// What references make of a sum: bias of its column and residual at its place, the first and second of `rest` where they are there, and ReLU.
+pub(crate) fn finished(
+    mut sum: f64,
+    [bias, add, clip]: [bool; 3],
+    rest: &[&Tensor],
+    [column, place]: [usize; 2],
+) -> f32 {
+    let mut rest = rest.iter();
+    sum += if bias { rest.next().map_or(0.0, |b| f64::from(b.data[column])) } else { 0.0 };
+    sum += if add { rest.next().map_or(0.0, |z| f64::from(z.data[place])) } else { 0.0 };
+    (if clip { relu(sum) } else { sum }) as f32
+}
+
 /// Bias at binding 4, residual at binding 5 and ReLU of a kernel that has two inputs, by what is there; `residual` names the
 /// snippets that read it in `form`, or nothing.
 pub(crate) fn epilogue(

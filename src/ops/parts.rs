@@ -2,7 +2,7 @@
 
 use super::tile::{Sum, Tile, Way};
 use crate::engine::{Caps, Form, Kernel, Op, Parts};
-use crate::ops::{Case, Fill, epilogue, relu};
+use crate::ops::{Case, Fill, epilogue, finished};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
 use std::rc::Rc;
@@ -17,13 +17,6 @@ pub(crate) struct SumParts {
     pub relu: bool,
 }
 
-impl SumParts {
-    /// What follows `kernel`, which writes the parts that `op` means, so that both together give an op's output with this epilogue.
-    pub(crate) fn after(kernel: Kernel, op: impl Op + 'static, parts: usize, [bias, add, relu]: [bool; 3]) -> Kernel {
-        kernel.in_parts(Parts { op: Rc::new(op), sum: Rc::new(SumParts { parts, bias, add, relu }) })
-    }
-}
-
 /// Shape of the parts of a sum of shape `y`.
 pub(crate) fn shape(parts: usize, y: Shape) -> Shape {
     let mut dims = y.dims().to_vec();
@@ -36,17 +29,15 @@ pub(crate) fn shape(parts: usize, y: Shape) -> Shape {
 pub(crate) fn kernels(
     (sum, ways): (Sum, Vec<(Tile, Way)>),
     [bias, add, relu]: [bool; 3],
-    op: impl Op + Clone + 'static,
+    op: impl Op + 'static,
     kernel: impl Fn(Tile, Way) -> Kernel,
 ) -> Vec<Kernel> {
+    let both = Parts { op: Rc::new(op), sum: Rc::new(SumParts { parts: sum.parts, bias, add, relu }) };
     let made = |(tile, way): (Tile, Way)| {
         let kernel = sum.set(kernel(tile, way), tile.step, way).ordered(sum.order()).unchecked();
         let stores = if way == Way::Split { [false; 3] } else { [bias, add, relu] };
         let kernel = epilogue(kernel, stores, Form::Buffer, ["residual4", "residual4_none"]);
-        match way {
-            Way::Split => SumParts::after(kernel, op.clone(), sum.parts, [bias, add, relu]),
-            _ => kernel,
-        }
+        if way == Way::Split { kernel.in_parts(both.clone()) } else { kernel }
     };
     ways.into_iter().map(made).collect()
 }
@@ -80,11 +71,8 @@ impl Op for SumParts {
 
     fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
         Tensor::from_fn(y, |i| {
-            let mut sum: f64 = (0..self.parts).map(|k| f64::from(x[0].data[k * y.len() + i])).sum();
-            let mut rest = x[1..].iter();
-            sum += if self.bias { rest.next().map_or(0.0, |b| f64::from(b.data[i % y.last()])) } else { 0.0 };
-            sum += if self.add { rest.next().map_or(0.0, |z| f64::from(z.data[i])) } else { 0.0 };
-            (if self.relu { relu(sum) } else { sum }) as f32
+            let sum = (0..self.parts).map(|k| f64::from(x[0].data[k * y.len() + i])).sum();
+            finished(sum, [self.bias, self.add, self.relu], &x[1..], [i % y.last(), i])
         })
     }
 }

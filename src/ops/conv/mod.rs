@@ -8,7 +8,7 @@ mod software;
 pub use cases::cases;
 
 use crate::engine::{Caps, Epilogue, Family, Form, Kernel, Op, Var};
-use crate::ops::{Pad, epilogue, relu};
+use crate::ops::{Pad, epilogue, finished};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
 use std::ops::Range;
@@ -172,11 +172,8 @@ impl Conv2d {
         for (pixel, row) in out.data.chunks_mut(s.co).enumerate() {
             let at = [pixel / (s.ho * s.wo), pixel / s.wo % s.ho, pixel % s.wo];
             for (c, v) in row.iter_mut().enumerate() {
-                let mut sum = self.dot(&s, [&x[0].data, &w.data], at, c, &steps);
-                let mut rest = x[2..].iter();
-                sum += if self.bias { rest.next().map_or(0.0, |b| f64::from(b.data[c])) } else { 0.0 };
-                sum += if self.add { rest.next().map_or(0.0, |z| f64::from(z.data[pixel * s.co + c])) } else { 0.0 };
-                *v = if self.relu { relu(sum) } else { sum } as f32;
+                let sum = self.dot(&s, [&x[0].data, &w.data], at, c, &steps);
+                *v = finished(sum, [self.bias, self.add, self.relu], &x[2..], [c, pixel * s.co + c]);
             }
         }
         out

@@ -7,7 +7,7 @@ mod parts;
 pub use cases::cases;
 
 use crate::engine::{Caps, Epilogue, Family, Kernel, Op, Var};
-use crate::ops::relu;
+use crate::ops::finished;
 use crate::tensor::{Shape, Tensor};
 use std::ops::Range;
 use std::rc::Rc;
@@ -84,11 +84,8 @@ impl Matmul {
             let (batch, row, column) = (i / s.n / s.m, i / s.n % s.m, i % s.n);
             let a = &x[0].data[batch * s.m * s.k + row * a_m..];
             let b = &x[1].data[if s.b_batched { batch * s.k * s.n } else { 0 } + column * b_n..];
-            let mut sum: f64 = (k.start.min(s.k)..k.end.min(s.k)).map(|k| f64::from(a[k * a_k]) * f64::from(b[k * b_k])).sum();
-            let mut rest = x[2..].iter();
-            sum += if self.bias { rest.next().map_or(0.0, |b| f64::from(b.data[column])) } else { 0.0 };
-            sum += if self.add { rest.next().map_or(0.0, |z| f64::from(z.data[i])) } else { 0.0 };
-            (if self.relu { relu(sum) } else { sum }) as f32
+            let sum = (k.start.min(s.k)..k.end.min(s.k)).map(|k| f64::from(a[k * a_k]) * f64::from(b[k * b_k])).sum();
+            finished(sum, [self.bias, self.add, self.relu], &x[2..], [column, i])
         })
     }
 }
