@@ -46,6 +46,9 @@ pub enum Error {
     /// The GPU interface refused a call; a bug of ours.
     #[error("the GPU interface reported: {0}")]
     Gpu(String),
+    /// A part of the program panicked: a bug of ours.
+    #[error("{0}: this is a bug")]
+    Internal(String),
     /// A result is not a number, or a self-test failed.
     #[error("{0}")]
     Numeric(String),
@@ -108,7 +111,7 @@ impl Error {
             Error::Partial(_) => 9,
             Error::Output(_) => 10,
             Error::Interrupted(_) => 130,
-            Error::Shape(_) | Error::Shader { .. } | Error::Gpu(_) => 70,
+            Error::Shape(_) | Error::Shader { .. } | Error::Gpu(_) | Error::Internal(_) => 70,
         }
     }
 }

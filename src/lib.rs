@@ -26,11 +26,17 @@ pub mod cli;
 pub mod data;
 pub mod engine;
 pub mod error;
+pub mod files;
+mod lock;
 pub mod measure;
 pub mod methods;
 pub mod models;
 pub mod ops;
+pub mod random;
+#[deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+pub mod report;
 pub mod tensor;
+pub mod watch;
 #[deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 pub mod weights;
 

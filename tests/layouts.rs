@@ -8,7 +8,7 @@ use common::vectors::zeros;
 use lupe::methods::embed::nearest;
 use lupe::models::{self, Model};
 use lupe::weights::Weights;
-use lupe::weights::container::sha256;
+use lupe::files::sha256;
 use std::collections::BTreeMap;
 
 /// Names and shapes as torchvision and timm have them; nobody publishes `resnet50_thin` so.

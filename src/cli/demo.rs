@@ -6,7 +6,7 @@ use super::patchcore;
 use super::session::Session;
 use crate::data::dataset::{Dataset, GOOD};
 use crate::data::demo::{Part, parts};
-use crate::data::render::{Canvas, contour, mask_png, sheet};
+use crate::report::{Canvas, contour, mask_png, sheet};
 use crate::data::{Limits, Picture};
 use crate::error::{Error, Result};
 use clap::Parser;

@@ -13,7 +13,7 @@
 //! - `LP_NATIVE_VECTOR_WIDTH` and `LUPE_REEXECUTED`: for the program that takes this one's place (`cli/width`), and for the self-test
 //!   before.
 
-use crate::weights::container::sha256;
+use crate::files::sha256;
 use std::env;
 use std::ffi::OsStr;
 use std::path::PathBuf;

@@ -4,13 +4,13 @@ pub mod dataset;
 mod decode;
 pub mod demo;
 mod jpeg;
+pub mod load;
 mod mask;
 mod picture;
 mod preprocess;
-pub mod render;
 mod resize;
 
 pub use mask::Mask;
 pub use picture::{Limits, Picture, Samples};
-pub use preprocess::{ChannelOrder, Preprocess, Resampling, Scaling};
+pub use preprocess::{ChannelOrder, Prepared, Preprocess, Resampling, Scaling};
 pub use resize::{Filter, resize};

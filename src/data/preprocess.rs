@@ -32,6 +32,38 @@ pub enum ChannelOrder {
     Bgr,
 }
 
+/// A network's input, made from a picture.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Prepared {
+    /// 8 bits: red, green, blue of each pixel, row by row; they become numbers by [`Preprocess::table`].
+    Bytes {
+        /// The values.
+        rgb: Vec<u8>,
+        /// Rows and columns.
+        size: [usize; 2],
+    },
+    /// Numbers, `[1, h, w, 3]`.
+    Numbers(Tensor),
+}
+
+impl Prepared {
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Prepared::Bytes { rgb, .. } => rgb.len(),
+            Prepared::Numbers(tensor) => 4 * tensor.data.len(),
+        }
+    }
+
+    /// Rows and columns.
+    pub fn size(&self) -> [usize; 2] {
+        match self {
+            Prepared::Bytes { size, .. } => *size,
+            Prepared::Numbers(tensor) => [tensor.shape.dim(1), tensor.shape.dim(2)],
+        }
+    }
+}
+
 /// Everything that happens to a picture before a network sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Preprocess {
@@ -104,19 +136,56 @@ impl Preprocess {
         [first(w, crop_w) * x, first(h, crop_h) * y, crop_w as f64 * x, crop_h as f64 * y]
     }
 
-    /// The network's input, `[1, h, w, 3]`.
+    /// The network's input, in 8 bits where the picture has no more once it has the network's size.
     ///
     /// # Errors
     /// [`Error::Input`] for a strip so long that it cannot be resized.
-    pub fn apply(&self, picture: &Picture) -> Result<Tensor> {
+    pub fn prepare(&self, picture: &Picture) -> Result<Prepared> {
         match &picture.samples {
-            Samples::Eight(_) if self.resampling == Resampling::Pillow => {
+            Samples::Eight(_) if self.gives_bytes() => {
                 let sized = self.sized(picture)?;
-                Ok(self.input(&sized.rgb8(), [sized.width, sized.height], 1.0))
+                Ok(Prepared::Bytes { size: [sized.height, sized.width], rgb: sized.rgb8().into_owned() })
             }
-            Samples::Eight(rgb) => self.in_floats(picture, rgb, 1.0),
-            Samples::Sixteen(rgb) => self.in_floats(picture, rgb, 257.0),
+            Samples::Eight(rgb) => self.in_floats(picture, rgb, 1.0).map(Prepared::Numbers),
+            Samples::Sixteen(rgb) => self.in_floats(picture, rgb, 257.0).map(Prepared::Numbers),
         }
+    }
+
+    /// The network's input as numbers, `[1, h, w, 3]`.
+    ///
+    /// # Errors
+    /// As [`Preprocess::prepare`].
+    pub fn apply(&self, picture: &Picture) -> Result<Tensor> {
+        Ok(self.numbers(self.prepare(picture)?))
+    }
+
+    /// What was prepared as numbers, `[1, h, w, 3]`.
+    pub fn numbers(&self, prepared: Prepared) -> Tensor {
+        match prepared {
+            Prepared::Bytes { rgb, size: [h, w] } => self.input(&rgb, [w, h], 1.0),
+            Prepared::Numbers(tensor) => tensor,
+        }
+    }
+
+    /// Whether pictures of 8 bits still have 8 bits at the network's size.
+    pub fn gives_bytes(&self) -> bool {
+        self.resampling == Resampling::Pillow
+    }
+
+    /// What each of the 256 values of 8 bits becomes, `[3, 256]`: a row for each of the network's channels.
+    pub fn table(&self) -> Tensor {
+        Tensor::from_fn([3, 256], |i| self.number((i % 256) as f32, 1.0, i / 256))
+    }
+
+    /// Which channel of a picture, red, green, blue, each of the network's is.
+    pub fn channels(&self) -> [usize; 3] {
+        if self.order == ChannelOrder::Rgb { [0, 1, 2] } else { [2, 1, 0] }
+    }
+
+    /// The number that a value becomes in the network's channel `c`; `unit` is what a level of 8 bits is in it.
+    fn number(&self, v: f32, unit: f32, c: usize) -> f32 {
+        let [mean, std] = [self.mean, self.std].map(|of| of.get(c).copied().unwrap_or(f32::NAN));
+        (v / unit / self.divisor - mean) / std
     }
 
     /// The network's input without a rounding on the way; `unit` is what a level of 8 bits is in `rgb`.
@@ -131,12 +200,11 @@ impl Preprocess {
 
     /// Values brought to the network's order and scale.
     fn input<T: Copy + Into<f32>>(&self, rgb: &[T], [width, height]: [usize; 2], unit: f32) -> Tensor {
-        let order = if self.order == ChannelOrder::Rgb { [0, 1, 2] } else { [2, 1, 0] };
         let mut data = Vec::with_capacity(rgb.len());
         for pixel in rgb.chunks_exact(3) {
-            for ((source, mean), std) in order.iter().zip(self.mean).zip(self.std) {
-                let v = pixel.get(*source).map_or(0.0, |&v| v.into());
-                data.push((v / unit / self.divisor - mean) / std);
+            for (c, source) in self.channels().into_iter().enumerate() {
+                let v = pixel.get(source).map_or(0.0, |&v| v.into());
+                data.push(self.number(v, unit, c));
             }
         }
         Tensor::new([1, height, width, 3], data)

@@ -1,6 +1,7 @@
 //! The graph: models append nodes by calling methods on `Var`; nothing runs here but the reference, on the CPU.
 
 use super::form::Caps;
+use super::requested::Requested;
 use super::shader::Kernel;
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
@@ -76,6 +77,7 @@ pub struct Node {
 pub struct Graph {
     nodes: RefCell<Vec<Node>>,
     error: RefCell<Option<String>>,
+    requested: Requested,
 }
 
 /// A node of a graph; `Copy`, so that formulas read like formulas.
@@ -89,6 +91,11 @@ impl Graph {
     /// An empty graph.
     pub fn new() -> Graph {
         Graph::default()
+    }
+
+    /// The weights that scopes of this graph asked for, and what is wrong with them.
+    pub fn requested(&self) -> &Requested {
+        &self.requested
     }
 
     /// An input, given at every run.

@@ -1,7 +1,27 @@
-//! What is done with networks: pictures in, answers out. No printing here.
+//! What is done with networks: fit, predict, evaluate. No printing here; whoever runs it may [watch](crate::watch).
+//!
+//! A method brings its fit and one value of [`Method`]; all that comes after a fit is written once, against [`Fitted`]: from pictures to
+//! findings ([`Scorer`]), results and metrics ([`predict`]).
+//!
+//! ```no_run
+#![doc = include_str!("../../examples/fit_and_predict.rs")]
+//! ```
 
+mod background;
+pub mod batched;
+pub mod drawing;
 pub mod embed;
+pub mod evaluation;
+pub mod fitted;
+mod looking;
 pub mod metrics;
 pub mod patchcore;
-pub mod self_test;
-pub mod stand_in;
+pub mod predict;
+pub mod results;
+pub mod scorer;
+pub mod subject;
+
+pub use batched::RunOptions;
+pub use fitted::{Answer, Description, Finding, Fitted, Known, Method, Methods, Seen, Stage, open};
+pub use looking::{Looked, Missed};
+pub use scorer::{Scored, Scorer};

@@ -1,66 +1,123 @@
-//! The networks: functions that build graphs.
+//! The networks: values with a name, what pictures go through, and a function that builds a graph with named places.
 
+mod compare;
 pub mod resnet;
+pub mod stand_in;
 
-use crate::data::{ChannelOrder, Preprocess};
-use crate::ops::Pad;
-use resnet::{Block, ResNet};
+pub use compare::{Comparison, check, nearest};
 
-/// A network by name.
+use crate::data::Preprocess;
+use crate::engine::{Graph, Scope, Var};
+use crate::error::{Error, Result};
+use crate::weights::Weights;
+use std::path::Path;
+
+/// A network.
 #[derive(Clone, Copy, Debug)]
-pub struct Model {
+pub struct Network {
     /// Its name on the command line.
     pub name: &'static str,
-    /// Its architecture.
-    pub net: ResNet,
     /// What its pictures go through.
     pub preprocess: Preprocess,
+    /// How the names of its head's weights begin: features need none of these.
+    pub head: &'static [&'static str],
+    /// Its named places for pictures `[n, h, w, 3]`, preprocessed; weights come from the scope by the checkpoint's keys.
+    pub build: for<'g, 'w> fn(Var<'g>, &Scope<'g, 'w>) -> Places<'g>,
 }
 
-/// As torchvision's first weights want it: shorter edge 256, centre crop 224.
-const IMAGENET: Preprocess = Preprocess::imagenet(256, 224);
+/// The named places of a network, in the order of the computation: `layer2`, `pool`, `logits`.
+#[derive(Clone, Debug, Default)]
+pub struct Places<'g>(Vec<(String, Var<'g>)>);
 
-/// As open_nsfw wants it: blue first, 0 to 255, less the means.
-const THIN_INPUT: Preprocess =
-    Preprocess { order: ChannelOrder::Bgr, divisor: 1.0, mean: [104.0, 117.0, 123.0], std: [1.0; 3], ..IMAGENET };
-
-const fn model(name: &'static str, net: ResNet) -> Model {
-    Model { name, net, preprocess: IMAGENET }
-}
-
-const fn pad(right: usize, left: usize) -> Pad {
-    Pad { top: left, left, bottom: right, right }
-}
-
-const fn torchvision(block: Block, depths: [usize; 4], width: usize) -> ResNet {
-    ResNet { block, depths, stem: 64, planes: 64, width, stride_first: false, pool_pad: pad(1, 1) }
-}
-
-/// Half the width of ResNet-50; strides in the first 1x1, a max pool that pads on the right and at the bottom only.
-const THIN: ResNet = ResNet {
-    block: Block::Bottleneck,
-    depths: [3, 4, 6, 3],
-    stem: 64,
-    planes: 32,
-    width: 1,
-    stride_first: true,
-    pool_pad: pad(1, 0),
-};
-
-/// Every network there is; the first is the one whose weights are built in.
-pub const ALL: [Model; 6] = [
-    Model { name: "resnet50_thin", net: THIN, preprocess: THIN_INPUT },
-    model("resnet18", torchvision(Block::Basic, [2, 2, 2, 2], 1)),
-    model("resnet34", torchvision(Block::Basic, [3, 4, 6, 3], 1)),
-    model("resnet50", torchvision(Block::Bottleneck, [3, 4, 6, 3], 1)),
-    model("wide_resnet50_2", torchvision(Block::Bottleneck, [3, 4, 6, 3], 2)),
-    model("wide_resnet101_2", torchvision(Block::Bottleneck, [3, 4, 23, 3], 2)),
-];
+/// The families of networks: a new one is a file and a line here. The first network of all is the one whose weights are built in.
+const FAMILIES: &[&[Network]] = &[&resnet::NETWORKS];
 
 /// The network whose weights are built in.
-pub const EMBEDDED: &Model = &ALL[0];
+pub const EMBEDDED: &Network = &resnet::NETWORKS[0];
+
+/// Every network there is.
+pub fn all() -> impl Iterator<Item = &'static Network> {
+    FAMILIES.iter().copied().flatten()
+}
 
 /// The network of that name.
-pub fn find(name: &str) -> Option<&'static Model> {
-    ALL.iter().find(|m| m.name == name)
+pub fn find(name: &str) -> Option<&'static Network> {
+    all().find(|n| n.name == name)
+}
+
+/// Names of all networks, with commas between.
+pub fn names() -> String {
+    all().map(|n| n.name).collect::<Vec<_>>().join(", ")
+}
+
+/// The network of that name and its weights, batch norms folded: from a file, else built in.
+///
+/// # Errors
+/// [`Error::Usage`] for an unknown name or one without built-in weights, [`Error::Weights`] for weights of another network.
+pub fn open(name: &str, file: Option<&Path>) -> Result<(&'static Network, Weights)> {
+    let network =
+        find(name).ok_or_else(|| Error::Usage(format!("unknown network `{name}`; available: {}", names())))?;
+    let weights = match file {
+        Some(path) => Weights::open(path)?,
+        None if network.name == EMBEDDED.name => Weights::embedded()?,
+        None => {
+            return Err(Error::Usage(format!(
+                "{name} has no built-in weights (only {} has): give --weights FILE",
+                EMBEDDED.name
+            )));
+        }
+    };
+    let weights = weights.fold_batch_norm()?;
+    check(network, &weights)?;
+    Ok((network, weights))
+}
+
+impl Network {
+    /// Rows and columns of its input, as its preprocessing makes them.
+    pub fn input_size(&self) -> [usize; 2] {
+        self.preprocess.crop.unwrap_or([224; 2])
+    }
+
+    /// Names of the places that it offers with these weights: without its head's weights those of its head are missing.
+    pub fn places(&self, weights: &Weights) -> Vec<String> {
+        let graph = Graph::new();
+        let [h, w] = self.input_size();
+        let places = (self.build)(graph.input("picture", [1, h, w, 3]), &Scope::new(&graph, weights.tensors()));
+        places.names().map(str::to_string).collect()
+    }
+}
+
+impl<'g> Places<'g> {
+    /// Adds a place.
+    pub fn push(&mut self, name: impl Into<String>, value: Var<'g>) {
+        self.0.push((name.into(), value));
+    }
+
+    /// The place of that name.
+    pub fn get(&self, name: &str) -> Option<Var<'g>> {
+        self.0.iter().find(|p| p.0 == name).map(|p| p.1)
+    }
+
+    /// The last one: the head's, where there is one.
+    pub fn last(&self) -> Option<Var<'g>> {
+        self.0.last().map(|p| p.1)
+    }
+
+    /// The names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|p| p.0.as_str())
+    }
+
+    /// The place of that name.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] that lists the places there are.
+    pub fn find(&self, name: &str) -> Result<Var<'g>> {
+        self.get(name).ok_or_else(|| unknown_place(name, self.names()))
+    }
+}
+
+/// What is said of a place that a network does not offer.
+pub fn unknown_place<'n>(name: &str, offered: impl Iterator<Item = &'n str>) -> Error {
+    Error::Usage(format!("unknown place `{name}`; available: {}", offered.collect::<Vec<_>>().join(", ")))
 }

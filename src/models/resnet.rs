@@ -4,11 +4,63 @@
 //! Weights may be folded or not: where a batch norm's statistics are there, it is applied; where they are not, the
 //! convolution has a bias instead.
 
+use super::{Network, Places};
+use crate::data::{ChannelOrder, Preprocess};
 use crate::engine::{Scope, Var};
 use crate::ops::Pad;
 
 /// Added to the variance by every batch norm: PyTorch's default, which torchvision keeps.
 const EPS: f32 = 1e-5;
+
+/// As torchvision's first weights expect it: shorter edge 256, centre crop 224.
+const IMAGENET: Preprocess = Preprocess::imagenet(256, 224);
+
+/// As open_nsfw expects it: blue first, 0 to 255, less the means.
+const THIN_INPUT: Preprocess =
+    Preprocess { order: ChannelOrder::Bgr, divisor: 1.0, mean: [104.0, 117.0, 123.0], std: [1.0; 3], ..IMAGENET };
+
+/// How the names of the classifier's weights begin.
+const HEAD: &[&str] = &["fc."];
+
+const fn pad(right: usize, left: usize) -> Pad {
+    Pad { top: left, left, bottom: right, right }
+}
+
+const fn torchvision(block: Block, depths: [usize; 4], width: usize) -> ResNet {
+    ResNet { block, depths, stem: 64, planes: 64, width, stride_first: false, pool_pad: pad(1, 1) }
+}
+
+/// Half the width of ResNet-50; strides in the first 1x1, a max pool that pads on the right and at the bottom only.
+pub const THIN: ResNet = ResNet {
+    block: Block::Bottleneck,
+    depths: [3, 4, 6, 3],
+    stem: 64,
+    planes: 32,
+    width: 1,
+    stride_first: true,
+    pool_pad: pad(1, 0),
+};
+
+/// torchvision's.
+pub const RESNET18: ResNet = torchvision(Block::Basic, [2, 2, 2, 2], 1);
+/// torchvision's.
+pub const RESNET34: ResNet = torchvision(Block::Basic, [3, 4, 6, 3], 1);
+/// torchvision's.
+pub const RESNET50: ResNet = torchvision(Block::Bottleneck, [3, 4, 6, 3], 1);
+/// torchvision's.
+pub const WIDE_RESNET50_2: ResNet = torchvision(Block::Bottleneck, [3, 4, 6, 3], 2);
+/// torchvision's.
+pub const WIDE_RESNET101_2: ResNet = torchvision(Block::Bottleneck, [3, 4, 23, 3], 2);
+
+/// The ResNets that can be named.
+pub const NETWORKS: [Network; 6] = [
+    Network { name: "resnet50_thin", preprocess: THIN_INPUT, head: HEAD, build: |x, p| THIN.places(x, p) },
+    Network { name: "resnet18", preprocess: IMAGENET, head: HEAD, build: |x, p| RESNET18.places(x, p) },
+    Network { name: "resnet34", preprocess: IMAGENET, head: HEAD, build: |x, p| RESNET34.places(x, p) },
+    Network { name: "resnet50", preprocess: IMAGENET, head: HEAD, build: |x, p| RESNET50.places(x, p) },
+    Network { name: "wide_resnet50_2", preprocess: IMAGENET, head: HEAD, build: |x, p| WIDE_RESNET50_2.places(x, p) },
+    Network { name: "wide_resnet101_2", preprocess: IMAGENET, head: HEAD, build: |x, p| WIDE_RESNET101_2.places(x, p) },
+];
 
 /// Which residual block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,19 +90,6 @@ pub struct ResNet {
     pub pool_pad: Pad,
 }
 
-/// Values along the way.
-#[derive(Clone, Copy, Debug)]
-pub struct Stages<'g> {
-    /// After the first convolution and ReLU, `[n, h/2, w/2, stem]`.
-    pub stem: Var<'g>,
-    /// After the max pool, `[n, h/4, w/4, stem]`.
-    pub pool: Var<'g>,
-    /// Outputs of layer1 to layer4.
-    pub layers: [Var<'g>; 4],
-    /// Mean of layer4 over rows and columns, `[n, c]`.
-    pub feature: Var<'g>,
-}
-
 impl ResNet {
     /// Output channels of stage `i` (0 is layer1).
     pub fn channels(&self, i: usize) -> usize {
@@ -58,19 +97,29 @@ impl ResNet {
         if self.block == Block::Basic { planes } else { 4 * planes }
     }
 
-    /// The network up to its pooled feature; `x` is `[n, h, w, 3]`, preprocessed.
-    pub fn features<'g>(&self, x: Var<'g>, p: &Scope<'g>) -> Stages<'g> {
+    /// The network for pictures `x` `[n, h, w, 3]`, preprocessed. `stem` `[n, h/2, w/2, c]` is what the first ReLU gives, `maxpool`
+    /// what it becomes, `layer1` to `layer4` `[n, h, w, c]` are the stages, `pool` `[n, c]` is the mean of the last one; `logits`
+    /// `[n, classes]` are there where their weights are.
+    pub fn places<'g>(&self, x: Var<'g>, p: &Scope<'g, '_>) -> Places<'g> {
+        let mut places = Places::default();
         let stem = conv(x, p, "conv1", "bn1", self.stem, 7, 2).relu();
-        let pool = stem.max_pool(3, 2, self.pool_pad);
-        let mut y = pool;
-        let layers = [0, 1, 2, 3].map(|i| {
-            y = self.stage(y, &p.at(&format!("layer{}", i + 1)), i);
-            y
-        });
-        Stages { stem, pool, layers, feature: y.global_pool() }
+        let mut y = stem.max_pool(3, 2, self.pool_pad);
+        places.push("stem", stem);
+        places.push("maxpool", y);
+        for i in 0..4 {
+            let name = format!("layer{}", i + 1);
+            y = self.stage(y, &p.at(&name), i);
+            places.push(name, y);
+        }
+        let pool = y.global_pool();
+        places.push("pool", pool);
+        if p.offers("fc.weight") {
+            places.push("logits", classifier(pool, p));
+        }
+        places
     }
 
-    fn stage<'g>(&self, mut x: Var<'g>, p: &Scope<'g>, i: usize) -> Var<'g> {
+    fn stage<'g>(&self, mut x: Var<'g>, p: &Scope<'g, '_>, i: usize) -> Var<'g> {
         for b in 0..self.depths[i] {
             let stride = if b == 0 && i > 0 { 2 } else { 1 };
             x = self.block(x, &p.at(&b.to_string()), self.planes << i, stride);
@@ -79,14 +128,14 @@ impl ResNet {
     }
 
     /// One residual block with `planes`.
-    pub fn block<'g>(&self, x: Var<'g>, p: &Scope<'g>, planes: usize, stride: usize) -> Var<'g> {
+    pub fn block<'g>(&self, x: Var<'g>, p: &Scope<'g, '_>, planes: usize, stride: usize) -> Var<'g> {
         match self.block {
             Block::Basic => basic(x, p, planes, stride),
             Block::Bottleneck => self.bottleneck(x, p, planes, stride),
         }
     }
 
-    fn bottleneck<'g>(&self, x: Var<'g>, p: &Scope<'g>, planes: usize, stride: usize) -> Var<'g> {
+    fn bottleneck<'g>(&self, x: Var<'g>, p: &Scope<'g, '_>, planes: usize, stride: usize) -> Var<'g> {
         let (inner, first, middle) =
             if self.stride_first { (self.width * planes, stride, 1) } else { (self.width * planes, 1, stride) };
         let y = conv(x, p, "conv1", "bn1", inner, 1, first).relu();
@@ -96,25 +145,25 @@ impl ResNet {
     }
 }
 
-fn basic<'g>(x: Var<'g>, p: &Scope<'g>, planes: usize, stride: usize) -> Var<'g> {
+fn basic<'g>(x: Var<'g>, p: &Scope<'g, '_>, planes: usize, stride: usize) -> Var<'g> {
     let y = conv(x, p, "conv1", "bn1", planes, 3, stride).relu();
     let y = conv(y, p, "conv2", "bn2", planes, 3, 1);
     (y + shortcut(x, p, planes, stride)).relu()
 }
 
 /// The input itself, or its projection where size or channels change.
-fn shortcut<'g>(x: Var<'g>, p: &Scope<'g>, co: usize, stride: usize) -> Var<'g> {
+fn shortcut<'g>(x: Var<'g>, p: &Scope<'g, '_>, co: usize, stride: usize) -> Var<'g> {
     if stride == 1 && x.dim(3) == co { x } else { conv(x, p, "downsample.0", "downsample.1", co, 1, stride) }
 }
 
 /// A square convolution that keeps the size but for the stride, and its batch norm.
-fn conv<'g>(x: Var<'g>, p: &Scope<'g>, name: &str, norm: &str, co: usize, k: usize, stride: usize) -> Var<'g> {
+fn conv<'g>(x: Var<'g>, p: &Scope<'g, '_>, name: &str, norm: &str, co: usize, k: usize, stride: usize) -> Var<'g> {
     let y = x.conv2d(p.at(name).param("weight", [co, x.dim(3), k, k]), stride, k / 2);
     batch_norm(y, &p.at(name), &p.at(norm))
 }
 
 /// The batch norm at `norm`; where it was folded into the convolution, that one's bias.
-fn batch_norm<'g>(y: Var<'g>, conv: &Scope<'g>, norm: &Scope<'g>) -> Var<'g> {
+fn batch_norm<'g>(y: Var<'g>, conv: &Scope<'g, '_>, norm: &Scope<'g, '_>) -> Var<'g> {
     let c = [y.dim(3)];
     if !norm.has("running_var") {
         return y + conv.param("bias", c);
@@ -124,7 +173,7 @@ fn batch_norm<'g>(y: Var<'g>, conv: &Scope<'g>, norm: &Scope<'g>) -> Var<'g> {
 }
 
 /// The classifier: `feature x fc.weight + fc.bias`, `[n, classes]`; as many classes as the weights have.
-pub fn classifier<'g>(feature: Var<'g>, p: &Scope<'g>) -> Var<'g> {
+pub fn classifier<'g>(feature: Var<'g>, p: &Scope<'g, '_>) -> Var<'g> {
     let (fc, c) = (p.at("fc"), feature.dim(1));
     let classes = fc.shape("bias").map_or(1000, |s| s.dim(0));
     feature.matmul_t(fc.param("weight", [classes, c])) + fc.param("bias", [classes])

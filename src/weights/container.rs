@@ -2,10 +2,12 @@
 //! that was changed is found, and the same content gives the same bytes.
 
 use crate::error::{Error, Result};
+use crate::files::sha256;
+use crate::tensor::{Shape, Tensor};
 use ::safetensors::tensor::TensorView;
 use ::safetensors::{Dtype, SafeTensors};
+use half::f16;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 
 /// The format that is written, and the newest that is read.
@@ -24,9 +26,27 @@ pub struct Stored {
     pub bytes: Vec<u8>,
 }
 
-/// Hexadecimal SHA-256.
-pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+impl Stored {
+    /// A tensor as f32, or as f16 where that loses nothing and is allowed.
+    pub fn floats(t: &Tensor, half: bool) -> Stored {
+    let lossless = |v: &f32| f16::from_f32(*v).to_f32().to_bits() == v.to_bits();
+    let shape = t.shape.dims().to_vec();
+    if half && t.data.iter().all(lossless) {
+        let bytes = t.data.iter().flat_map(|v| f16::from_f32(*v).to_bits().to_le_bytes()).collect();
+        return Stored { dtype: Dtype::F16, shape, bytes };
+    }
+    Stored { dtype: Dtype::F32, shape, bytes: t.data.iter().flat_map(|v| v.to_le_bytes()).collect() }
+}
+
+    /// The tensor, where its elements are f32 or f16 and it has four axes at most.
+    pub fn tensor(&self) -> Option<Tensor> {
+    let data: Vec<f32> = match self.dtype {
+        Dtype::F32 => self.bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        Dtype::F16 => self.bytes.as_chunks::<2>().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
+        _ => return None,
+    };
+    (self.shape.len() <= 4).then(|| Tensor::new(Shape::new(&self.shape), data))
+}
 }
 
 /// The file of these facts and tensors.

@@ -11,6 +11,7 @@ pub mod raw;
 pub mod safetensors;
 
 use crate::error::{Error, Result};
+use crate::files::sha256;
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -93,5 +94,14 @@ impl Weights {
             Error::Weights(problems.into_iter().map(|p| format!("{}: {p}", self.origin)).collect())
         })?;
         Ok(Weights { tensors, ..self })
+    }
+
+    /// Hash of names, shapes and values (as f32, in the order of the names): the same weights in any kind of file have the same.
+    pub fn sha256(&self) -> String {
+        let part = |(name, t): (&String, &Arc<Tensor>)| {
+            let bytes: Vec<u8> = t.data.iter().flat_map(|v| v.to_le_bytes()).collect();
+            format!("{name} {} {}\n", t.shape, sha256(&bytes))
+        };
+        sha256(self.tensors().iter().map(part).collect::<String>().as_bytes())
     }
 }

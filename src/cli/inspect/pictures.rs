@@ -4,7 +4,7 @@ use crate::data::{ChannelOrder, Preprocess, Scaling};
 use crate::error::Result;
 use crate::models::Model;
 use crate::weights::catalog::{Published, Verdict, verdict};
-use crate::weights::container::sha256;
+use crate::files::sha256;
 use serde_json::{Value, json};
 use std::path::Path;
 

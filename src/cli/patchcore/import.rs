@@ -7,7 +7,7 @@ use crate::cli::session::Session;
 use crate::error::{Error, Result};
 use crate::methods::patchcore::import::{Asked, Foreign, anomalib, official};
 use crate::methods::patchcore::model::Model;
-use crate::weights::container::sha256;
+use crate::files::sha256;
 use crate::weights::faiss;
 use crate::weights::pth::values::pickled;
 use crate::weights::safetensors::with_file;

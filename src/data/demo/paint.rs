@@ -1,5 +1,6 @@
 //! Painted defects: faint, with soft edges, each with the exact mask of the pixels that it changes.
 
+use crate::random::uniform;
 use super::{Mask, Picture};
 use std::f64::consts::{PI, TAU};
 
@@ -158,21 +159,19 @@ impl Blob {
     }
 }
 
-/// Draws by the splitmix64 rule: the same on every platform.
+/// Draws in order from the stream of a name.
 struct Dice {
-    state: u64,
+    stream: String,
+    drawn: u64,
 }
 
 impl Dice {
     fn new(seed: &str) -> Dice {
-        let hash = |h: u64, b: u8| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01B3);
-        Dice { state: seed.bytes().fold(0xCBF2_9CE4_8422_2325, hash) }
+        Dice { stream: seed.into(), drawn: 0 }
     }
 
-    fn between(&mut self, from: f64, to: f64) -> f64 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.state ^ (self.state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        from + (to - from) * ((z ^ (z >> 31)) >> 40) as f64 / (1u64 << 24) as f64
+    fn between(&mut self, low: f64, high: f64) -> f64 {
+        self.drawn += 1;
+        low + (high - low) * uniform(&self.stream, self.drawn - 1)
     }
 }

@@ -1,260 +1,169 @@
-//! A fitted model, and its file: the bank, where each of its rows comes from, the backbone, and every choice made.
+//! A fitted PatchCore, ready to use.
 
-use super::{Config, Geometry, Preset};
+use super::score::Bank;
+use super::select::{rows_at_once, stand_in};
+use super::{ModelFile, METHOD};
+use crate::data::Preprocess;
+use crate::engine::{Caps, Graph, Scope, Var};
 use crate::error::{Error, Result};
-use crate::tensor::{Shape, Tensor};
+use crate::files::write;
+use crate::lock::lock;
+use crate::methods::fitted::{Answer, Finding, Fitted, Known, Stage};
+use crate::models::{self, Network};
+use crate::tensor::Tensor;
 use crate::weights::Weights;
-use crate::weights::container::{self, Stored, sha256};
-use half::f16;
-use safetensors::Dtype;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
-/// A picture that the fit saw.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
-    /// Path relative to the data set's folder.
-    pub name: String,
-    /// Hash of the file.
-    pub sha256: String,
+/// What its file holds, its network, and that one's weights.
+#[derive(Debug)]
+pub struct PatchCore {
+    /// What its file holds.
+    pub file: ModelFile,
+    network: &'static Network,
+    weights: Weights,
+    scale: [f32; 2],
+    bank: Bank,
+    /// The bank's parts for the device that was last asked for, by the rows that it binds at once.
+    parts: Mutex<Option<(usize, Vec<Arc<Tensor>>)>>,
 }
 
-/// The network that made the patch vectors.
-#[derive(Clone, Debug)]
-pub struct Backbone {
-    /// Its name.
-    pub name: String,
-    /// [`Weights::sha256`], batch norms folded.
-    pub sha256: String,
-    /// Its weights, where they are in the file.
-    pub weights: Option<Weights>,
+/// Reads a file; its backbone's weights come from it, or from `weights` if they are the same.
+///
+/// # Errors
+/// [`Error::Weights`] for a damaged model or other weights.
+pub(super) fn open(bytes: &[u8], origin: &str, weights: Option<&Path>) -> Result<Box<dyn Fitted>> {
+    Ok(Box::new(PatchCore::new(ModelFile::from_bytes(bytes, origin)?, origin, weights)?))
 }
 
-/// A fitted PatchCore.
-#[derive(Clone, Debug)]
-pub struct Model {
-    /// Every choice.
-    pub config: Config,
-    /// Sizes that follow from it.
-    pub geometry: Geometry,
-    /// Backbone.
-    pub backbone: Backbone,
-    /// Memory bank `[m, d]`.
-    pub bank: Arc<Tensor>,
-    /// Picture and place of each row of the bank, rising.
-    pub sources: Vec<[u32; 2]>,
-    /// Pictures that the bank was made of, in the order of their names.
-    pub pictures: Vec<Seen>,
-    /// Score of each of them against the bank without its own rows.
-    pub scores: Vec<f64>,
-    /// Largest value of each one's anomaly map, made without its own rows.
-    pub peaks: Vec<f64>,
-    /// Good pictures kept aside for testing.
-    pub held_out: Vec<Seen>,
-    /// Where the bank is from if it was fitted elsewhere: then nothing is known of its pictures, and there are no scores of them.
-    pub origin: Option<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Facts {
-    method: String,
-    lupe_version: String,
-    config: Config,
-    geometry: Geometry,
-    backbone: String,
-    backbone_sha256: String,
-    backbone_embedded: bool,
-    pictures: Vec<Seen>,
-    held_out: Vec<Seen>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    origin: Option<String>,
-    format_version: u64,
-}
-
-const METHOD: &str = "patchcore";
-
-fn largest(scores: &[f64]) -> Option<f64> {
-    scores.iter().copied().filter(|s| s.is_finite()).reduce(f64::max)
-}
-
-fn doubles(values: &[f64]) -> Stored {
-    let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-    Stored { dtype: Dtype::F64, shape: vec![values.len()], bytes }
-}
-
-impl Model {
-    /// The largest score of a good picture against the others' rows; none where there is one picture only.
-    pub fn limit(&self) -> Option<f64> {
-        largest(&self.scores)
-    }
-
-    /// The same of the anomaly maps: what a pixel of a good picture does not pass.
-    pub fn map_limit(&self) -> Option<f64> {
-        largest(&self.peaks)
-    }
-
-    /// How far rows of the bank are apart, the median of some pairs by the preset's distance: a scale where no limit is known.
-    pub fn spread(&self) -> f64 {
-        const PAIRS: usize = 101;
-        let (n, d) = (self.bank.shape.dim(0), self.bank.shape.last().max(1));
-        let row = |i: usize| self.bank.data.chunks_exact(d).nth(i % n.max(1)).unwrap_or_default();
-        let pair = |i: usize| {
-            let (a, b) = (row(i * n / PAIRS), row(i * n / PAIRS + n / 2 + 1));
-            let squares = a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum::<f64>();
-            if self.config.preset == Preset::Official { squares } else { squares.sqrt() }
-        };
-        let mut apart: Vec<f64> = (0..PAIRS).map(pair).collect();
-        apart.sort_unstable_by(f64::total_cmp);
-        apart.get(PAIRS / 2).copied().filter(|v| *v > 0.0).unwrap_or(1.0)
-    }
-
-    /// Which rows of the bank come from picture `i`: from and up to.
-    pub fn own_rows(&self, i: usize) -> (usize, usize) {
-        let at = |p: usize| self.sources.partition_point(|s| (s[0] as usize) < p);
-        (at(i), at(i + 1))
-    }
-
-    /// The file.
+impl PatchCore {
+    /// A file's content with its network's weights, from there or from a file; `origin` is what messages call it.
     ///
     /// # Errors
-    /// [`Error::Output`] if the pieces disagree: a bug.
-    pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let facts = json!(Facts {
-            method: METHOD.into(),
-            lupe_version: env!("CARGO_PKG_VERSION").into(),
-            config: self.config.clone(),
-            geometry: self.geometry,
-            backbone: self.backbone.name.clone(),
-            backbone_sha256: self.backbone.sha256.clone(),
-            backbone_embedded: self.backbone.weights.is_some(),
-            pictures: self.pictures.clone(),
-            held_out: self.held_out.clone(),
-            origin: self.origin.clone(),
-            format_version: container::FORMAT,
-        });
-        let Value::Object(facts) = facts else { return Err(Error::Output("the facts are no object".into())) };
-        let mut tensors = BTreeMap::from([
-            ("bank".to_string(), floats(&self.bank, false)),
-            (
-                "bank.source".to_string(),
-                Stored {
-                    dtype: Dtype::U32,
-                    shape: vec![self.sources.len(), 2],
-                    bytes: self.sources.iter().flatten().flat_map(|v| v.to_le_bytes()).collect(),
-                },
-            ),
-            ("train.score".to_string(), doubles(&self.scores)),
-            ("train.peak".to_string(), doubles(&self.peaks)),
-        ]);
-        let weights = self.backbone.weights.iter().flat_map(|w| w.tensors());
-        tensors.extend(weights.map(|(k, t)| (format!("backbone.{k}"), floats(t, true))));
-        container::write(facts, &tensors)
-    }
-
-    /// Reads a file; `origin` is what messages call it.
-    ///
-    /// # Errors
-    /// [`Error::Weights`] if it is no PatchCore model, of a newer format, damaged, or does not fit itself.
-    pub fn from_bytes(bytes: &[u8], origin: &str) -> Result<Model> {
+    /// [`Error::Weights`] for an unknown network, other weights, or sizes that do not follow from its choices.
+    pub fn new(file: ModelFile, origin: &str, weights: Option<&Path>) -> Result<PatchCore> {
         let fail = |what: String| Error::Weights(vec![format!("{origin}: {what}")]);
-        let (facts, mut tensors) = container::read(bytes, origin)?;
-        let facts = parsed(facts).map_err(&fail)?;
-        let mut take = |name: &str, dtype: Dtype| match tensors.remove(name) {
-            Some(t) if t.dtype == dtype => Ok(t),
-            Some(t) => Err(fail(format!("tensor {name} is of type {:?}, {dtype:?} is wanted", t.dtype))),
-            None => Err(fail(format!("tensor {name} is missing"))),
-        };
-        let (bank, source) = (take("bank", Dtype::F32)?, take("bank.source", Dtype::U32)?);
-        let [score, peak] = [take("train.score", Dtype::F64)?, take("train.peak", Dtype::F64)?]
-            .map(|t| t.bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect::<Vec<f64>>());
-        let named = tensors.iter().filter_map(|(k, t)| Some((k.strip_prefix("backbone.")?.to_string(), tensor(t)?)));
-        let weights = facts.backbone_embedded.then(|| Weights::from_tensors(named));
-        let words = source.bytes.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)).collect::<Vec<u32>>();
-        let model = Model {
-            config: facts.config,
-            geometry: facts.geometry,
-            backbone: Backbone { name: facts.backbone, sha256: facts.backbone_sha256, weights },
-            bank: Arc::new(tensor(&bank).ok_or_else(|| fail("its bank has too many axes".into()))?),
-            sources: words.as_chunks::<2>().0.to_vec(),
-            scores: score,
-            peaks: peak,
-            pictures: facts.pictures,
-            held_out: facts.held_out,
-            origin: facts.origin,
-        };
-        model.check().map_err(fail)?;
-        Ok(model)
-    }
-
-    /// Whether the pieces fit each other: nothing that follows indexes by what a file claims without this.
-    fn check(&self) -> std::result::Result<(), String> {
-        self.config.check().map_err(|e| e.to_string())?;
-        let Geometry { grid: [h, w], dim } = self.geometry;
-        let places =
-            h.checked_mul(w).filter(|p| (1..=1 << 20).contains(p)).ok_or("its grid of places is impossible")?;
-        let rows = if self.origin.is_some() { self.bank.shape.dim(0) } else { self.sources.len() };
-        if rows == 0 || dim == 0 || self.bank.shape != Shape::from([rows, dim]) {
-            return Err(format!("its bank is {}, {rows} rows of {dim} are listed", self.bank.shape));
-        }
-        let lists = [self.sources.len(), self.pictures.len(), self.held_out.len(), self.scores.len(), self.peaks.len()];
-        if self.origin.is_some() && lists != [0; 5] {
-            return Err("was imported, and yet lists pictures: nothing is known of them then".into());
-        }
-        let known = |s: &[u32; 2]| (s[0] as usize) < self.pictures.len() && (s[1] as usize) < places;
-        if !self.sources.is_sorted_by(|a, b| a < b) || !self.sources.iter().all(known) {
-            return Err("rows of its bank come from places that do not exist, or are out of order".into());
-        }
-        for scores in [&self.scores, &self.peaks] {
-            if scores.len() != self.pictures.len() {
-                return Err(format!("{} scores are there for {} pictures", scores.len(), self.pictures.len()));
+        let name = &file.backbone.name;
+        let network =
+            models::find(name).ok_or_else(|| fail(format!("its backbone {name} is not known to this Lupe")))?;
+        let weights = match (&file.backbone.weights, weights) {
+            (Some(own), None) => own.clone(),
+            (_, path) => {
+                let (_, given) = models::open(name, path)?;
+                if given.sha256() != file.backbone.sha256 {
+                    return Err(fail(format!("was fitted with other weights of {name}; give those with --weights")));
+                }
+                given
             }
-        }
-        match &self.backbone.weights {
-            Some(w) if w.sha256() != self.backbone.sha256 => Err("its backbone is not the one it names".into()),
-            _ => Ok(()),
-        }
-    }
-}
-
-fn parsed(facts: Map<String, Value>) -> std::result::Result<Facts, String> {
-    match facts.get("method").and_then(Value::as_str) {
-        Some(METHOD) => {
-            serde_json::from_value(Value::Object(facts)).map_err(|e| format!("its facts cannot be read: {e}"))
-        }
-        other => Err(format!("is no PatchCore model but {}", other.unwrap_or("something else"))),
-    }
-}
-
-/// A tensor as f32, or as f16 where that loses nothing and is allowed.
-fn floats(t: &Tensor, half: bool) -> Stored {
-    let lossless = |v: &f32| f16::from_f32(*v).to_f32().to_bits() == v.to_bits();
-    let shape = t.shape.dims().to_vec();
-    if half && t.data.iter().all(lossless) {
-        let bytes = t.data.iter().flat_map(|v| f16::from_f32(*v).to_bits().to_le_bytes()).collect();
-        return Stored { dtype: Dtype::F16, shape, bytes };
-    }
-    Stored { dtype: Dtype::F32, shape, bytes: t.data.iter().flat_map(|v| v.to_le_bytes()).collect() }
-}
-
-fn tensor(t: &Stored) -> Option<Tensor> {
-    let data: Vec<f32> = match t.dtype {
-        Dtype::F32 => t.bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-        Dtype::F16 => t.bytes.as_chunks::<2>().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
-        _ => return None,
-    };
-    (t.shape.len() <= 4).then(|| Tensor::new(Shape::new(&t.shape), data))
-}
-
-impl Weights {
-    /// Hash of names, shapes and values (as f32, in the order of the names): the same weights in any kind of file have the same.
-    pub fn sha256(&self) -> String {
-        let part = |(name, t): (&String, &Arc<Tensor>)| {
-            let bytes: Vec<u8> = t.data.iter().flat_map(|v| v.to_le_bytes()).collect();
-            format!("{name} {} {}\n", t.shape, sha256(&bytes))
         };
-        sha256(self.tensors().iter().map(part).collect::<String>().as_bytes())
+        if file.config.geometry(network, &weights).map_err(|e| fail(e.to_string()))? != file.geometry {
+            return Err(fail("its sizes do not follow from its choices".into()));
+        }
+        Ok(PatchCore::fitted(file, network, weights))
+    }
+
+    /// A file's content with its network and that one's weights.
+    pub(super) fn fitted(file: ModelFile, network: &'static Network, weights: Weights) -> PatchCore {
+        // Twice what a good picture reaches: a place that is barely above the limit is told from one that is far above.
+        let scale = [0.0, file.map_limit().map_or_else(|| file.spread(), |l| 2.0 * l) as f32];
+        let bank = Bank::new(&file.config, file.geometry, file.bank.clone());
+        PatchCore { file, network, weights, scale, bank, parts: Mutex::default() }
+    }
+
+    /// Writes its file, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if it cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        write(path.as_ref(), &self.file.to_bytes()?)
+    }
+
+    /// The bank in parts that such a device binds: cut once, however often a graph is built.
+    fn parts(&self, caps: &Caps) -> Vec<Arc<Tensor>> {
+        let most = rows_at_once(caps, self.file.geometry.dim);
+        let mut known = lock(&self.parts);
+        match &*known {
+            Some((rows, parts)) if *rows == most => parts.clone(),
+            _ => known.insert((most, self.bank.parts(caps))).1.clone(),
+        }
+    }
+}
+
+impl Fitted for PatchCore {
+    fn method(&self) -> &'static str {
+        METHOD.name
+    }
+
+    fn preprocess(&self) -> Preprocess {
+        self.file.config.preprocess(self.network)
+    }
+
+    fn input_size(&self) -> [usize; 2] {
+        [self.file.config.size; 2]
+    }
+
+    fn limit(&self) -> Option<f64> {
+        self.file.limit()
+    }
+
+    fn map_limit(&self) -> Option<f64> {
+        self.file.map_limit()
+    }
+
+    fn scale(&self) -> [f32; 2] {
+        self.scale
+    }
+
+    fn localises(&self) -> bool {
+        true
+    }
+
+    fn known(&self) -> Known<'_> {
+        match &self.file.origin {
+            Some(_) => Known::Unknown,
+            None => Known::Fitted { on: &self.file.pictures, held_out: &self.file.held_out },
+        }
+    }
+
+    fn answer<'g>(&self, graph: &'g Graph, pictures: Var<'g>, caps: &Caps) -> Answer<'g> {
+        let places = (self.network.build)(pictures, &Scope::new(graph, self.weights.tensors()));
+        // The layers are places of the network: that was checked when it was opened.
+        let Some(features) = self.file.config.embed(&places) else { return Answer::default() };
+        let [n, count, d] = [features.dim(0), features.dim(1), features.dim(2)];
+        let outputs = self.bank.outputs(&self.parts(caps), features.reshape([n * count, d]), n, None);
+        Answer { outputs, features: Some(features) }
+    }
+
+    fn check(&self) -> Result<()> {
+        self.bank.check()
+    }
+
+    fn findings(&self, outputs: &[Tensor], n: usize) -> Vec<Result<Finding>> {
+        let finding = |i| {
+            let scored = self.bank.scored(outputs, i, n)?;
+            Ok(Finding { score: scored.score, map: Some(scored.map), ..Finding::default() })
+        };
+        (0..n).map(finding).collect()
+    }
+
+    fn fit_stages(&self, caps: &Caps) -> Vec<Stage<'_>> {
+        let bank = &self.file.bank;
+        let fitted_on = match self.file.pictures.len() * self.file.geometry.places() {
+            0 => bank.shape.dim(0), // an import: nothing is known of its pictures
+            n => n,
+        };
+        vec![stand_in(&self.file.config, bank, fitted_on, caps)]
+    }
+
+    fn facts(&self) -> Map<String, Value> {
+        let ModelFile { backbone, config, origin, .. } = &self.file;
+        let mut facts = Map::from_iter([
+            ("backbone".to_string(), json!(backbone.name)),
+            ("backbone_sha256".into(), json!(backbone.sha256)),
+            ("config".into(), json!(config)),
+        ]);
+        facts.extend(origin.as_ref().map(|origin| ("origin".to_string(), json!(origin))));
+        facts
     }
 }

@@ -1,20 +1,12 @@
 //! Scores: nearest rows of the bank for every place of a picture, the anomaly map, and the picture's score.
 
-use super::select::{parts, rows_per_part};
+use super::select::{parts, rows_at_once};
 use super::{Config, Geometry};
-use crate::engine::{Gpu, Graph, Options, Plan, Store, Var};
+use crate::engine::{Caps, Gpu, Graph, Options, Plan, Store, Var};
 use crate::error::{Error, Result};
+use crate::ops::coreset::rows_of;
 use crate::tensor::Tensor;
 use std::sync::Arc;
-
-/// A bank on a device, ready to score the patch vectors of one picture at a time.
-#[derive(Debug)]
-pub struct Scorer<'g> {
-    config: Config,
-    bank: Arc<Tensor>,
-    plan: Plan<'g>,
-    neighbourhood: Option<Plan<'g>>,
-}
 
 /// What is found in one picture.
 #[derive(Clone, Debug)]
@@ -27,48 +19,140 @@ pub struct Scored {
     pub map: Tensor,
 }
 
-impl<'g> Scorer<'g> {
-    /// Plans scoring against `bank` `[m, d]`.
+/// A memory bank and how it scores.
+#[derive(Clone, Debug)]
+pub struct Bank {
+    config: Config,
+    geometry: Geometry,
+    rows: Arc<Tensor>,
+}
+
+impl Bank {
+    /// The bank `rows` `[m, d]`.
+    pub fn new(config: &Config, geometry: Geometry, rows: Arc<Tensor>) -> Bank {
+        Bank { config: config.clone(), geometry, rows }
+    }
+
+    /// Its rows in parts that such a device binds at once.
+    pub fn parts(&self, caps: &Caps) -> Vec<Arc<Tensor>> {
+        let most = rows_at_once(caps, self.geometry.dim);
+        if self.rows.shape.dim(0) <= most { vec![self.rows.clone()] } else { parts(&self.rows, most) }
+    }
+
+    /// Whether all its numbers are finite.
+    ///
+    /// # Errors
+    /// [`Error::Numeric`] with the first row that has another one.
+    pub fn check(&self) -> Result<()> {
+        match self.rows.data.iter().position(|v| !v.is_finite()) {
+            Some(at) => Err(Error::Numeric(format!(
+                "row {} of the memory bank holds a number that is not finite; fit again",
+                at / self.rows.shape.last().max(1)
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Neighbours of a place, as far as there are rows.
+    fn neighbors(&self) -> usize {
+        self.config.neighbors.min(self.rows.shape.dim(0))
+    }
+
+    /// Rows of the neighbourhood that re-weights a picture's score; 1 where nothing is re-weighted.
+    fn reweight(&self) -> usize {
+        self.config.reweight.min(self.rows.shape.dim(0))
+    }
+
+    /// From patch vectors `rows` `[n * places, d]` of `n` pictures to the outputs that [`Bank::scored`] reads: distance and row of the nearest
+    /// rows `[n * places, k, 2]`, maps `[n, size, size, 1]`, and, where scores are re-weighted, of every picture's highest place: value
+    /// and place `[n, 2]`, patch vector `[n, d]`, and the neighbourhood of its nearest row `[n, b, 2]`. Rows of the bank in the range
+    /// `skip` `[n * places, 2]`, from and up to, are left out. `parts` are those of [`Bank::parts`].
+    pub fn outputs<'g>(
+        &self,
+        parts: &[Arc<Tensor>],
+        rows: Var<'g>,
+        n: usize,
+        skip: Option<Var<'g>>,
+    ) -> Vec<Var<'g>> {
+        let (graph, places, k) = (rows.graph(), self.geometry.places(), self.neighbors());
+        let part = |(i, part): (usize, &Arc<Tensor>)| graph.weight(&format!("bank.{i}"), part.clone());
+        let bank: Vec<Var> = parts.iter().enumerate().map(part).collect();
+        let nearest = rows.knn(&bank, k, self.config.metric(), skip);
+        let scores = nearest.slice(2, 0, 1).reshape([n * places, k]).mean();
+        let mut outputs = vec![nearest, self.config.map(scores, n, self.geometry.grid)];
+        let b = self.reweight();
+        if b > 1 {
+            let highest = scores.reshape([n, places]).arg_max();
+            let first = Tensor::from_fn([n, 2], |i| if i % 2 == 1 { (i / 2 * places) as f32 } else { 0.0 });
+            let pick = highest + graph.weight("first places", Arc::new(first));
+            let found = rows_of(&[nearest.reshape([n * places, 2 * k])], pick);
+            let row = found.map(|f| rows_of(&bank, f.slice(1, 0, 2)));
+            let skip = skip.map(|s| s.slice(0, 0, n));
+            let around = row.flatten().map(|row| row.knn(&bank, b, self.config.metric(), skip));
+            outputs.extend([Some(highest), rows_of(&[rows], pick), around].into_iter().flatten());
+        }
+        outputs
+    }
+
+    /// What [`Bank::outputs`] of `n` pictures say of picture `i`.
+    ///
+    /// # Errors
+    /// [`Error::Numeric`] where a score is not a number: never a verdict.
+    pub fn scored(&self, outputs: &[Tensor], i: usize, n: usize) -> Result<Scored> {
+        let (places, k, size) = (self.geometry.places(), self.neighbors(), self.config.size);
+        let cut = |t: &Tensor| t.data.iter().skip(i * (t.data.len() / n)).take(t.data.len() / n).copied().collect();
+        let [nearest, map, rest @ ..] = outputs else { return Err(Error::Gpu("a plan gave no output".into())) };
+        let nearest = Tensor::new([places, k, 2], cut(nearest));
+        let map = Tensor::new([size, size], cut(map));
+        if map.data.iter().chain(&nearest.data).any(|v| !v.is_finite()) {
+            return Err(Error::Numeric("a score is not a finite number: no verdict; are the weights right?".into()));
+        }
+        let scores = place_scores(&nearest);
+        let score = match rest {
+            [highest, query, around] => {
+                let (highest, query, around): (Vec<f32>, Vec<f32>, Vec<f32>) = (cut(highest), cut(query), cut(around));
+                let at = highest.get(1).map_or(0, |place| *place as usize);
+                self.reweighted(&query, &around) * scores.get(at).copied().unwrap_or(f64::NAN)
+            }
+            _ => largest(&scores).1,
+        };
+        Ok(Scored { score, nearest, map })
+    }
+
+    /// The paper's formula (7) without the score itself: 1 - softmax, over the neighbourhood of the nearest row (that row first), of the
+    /// distances to the place.
+    fn reweighted(&self, query: &[f32], around: &[f32]) -> f64 {
+        let d = self.rows.shape.last();
+        let distance = |row: usize| {
+            let row = &self.rows.data[row * d..][..d];
+            let squares = query.iter().zip(row).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2));
+            squares.sum::<f64>().sqrt()
+        };
+        let found = around.chunks(2).filter(|p| p[0].is_finite());
+        weight(&found.map(|p| distance(p[1] as usize)).collect::<Vec<f64>>())
+    }
+}
+
+/// A bank on a device, ready to score the patch vectors of one picture at a time, some of the bank's rows left out.
+#[derive(Debug)]
+pub struct PlaceScorer<'g> {
+    bank: Bank,
+    plan: Plan<'g>,
+}
+
+impl<'g> PlaceScorer<'g> {
+    /// Plans scoring against `bank`.
     ///
     /// # Errors
     /// [`Error::Numeric`] for a bank with a number that is not finite; [`Error::Memory`].
-    pub async fn new(
-        gpu: &'g Gpu,
-        config: &Config,
-        geometry: &Geometry,
-        bank: Arc<Tensor>,
-        limit_memory: Option<u64>,
-    ) -> Result<Scorer<'g>> {
-        if let Some(at) = bank.data.iter().position(|v| !v.is_finite()) {
-            let row = at / bank.shape.last().max(1);
-            return Err(Error::Numeric(format!(
-                "row {row} of the memory bank holds a number that is not finite; fit again"
-            )));
-        }
-        let store = Store::new();
-        let chunks = parts(&bank, rows_per_part(gpu, geometry.dim));
-        let rows = bank.shape.dim(0);
-        let options = Options { limit_memory, ..Options::default() };
-        let plan = {
-            let graph = Graph::new();
-            let queries = graph.input("queries", [geometry.places(), geometry.dim]);
-            let skip = graph.input("skip", [geometry.places(), 2]);
-            let k = config.neighbors.min(rows);
-            let nearest = queries.knn(&weights(&graph, &chunks), k, config.metric(), Some(skip));
-            let scores = nearest.slice(2, 0, 1).reshape([geometry.places(), k]).mean();
-            let map = config.map(scores, geometry.grid);
-            Plan::new(gpu, &graph, &[nearest, map], &store, options.clone()).await?
-        };
-        let neighbourhood = match config.reweight.min(rows) {
-            1 => None,
-            b => {
-                let graph = Graph::new();
-                let (row, skip) = (graph.input("row", [1, geometry.dim]), graph.input("skip", [1, 2]));
-                let nearest = row.knn(&weights(&graph, &chunks), b, config.metric(), Some(skip));
-                Some(Plan::new(gpu, &graph, &[nearest], &store, options).await?)
-            }
-        };
-        Ok(Scorer { config: config.clone(), bank, plan, neighbourhood })
+    pub async fn new(gpu: &'g Gpu, bank: Bank, options: Options) -> Result<PlaceScorer<'g>> {
+        bank.check()?;
+        let graph = Graph::new();
+        let queries = graph.input("queries", [bank.geometry.places(), bank.geometry.dim]);
+        let skip = graph.input("skip", [bank.geometry.places(), 2]);
+        let outputs = bank.outputs(&bank.parts(&gpu.caps), queries, 1, Some(skip));
+        let plan = Plan::new(gpu, &graph, &outputs, &Store::new(), options).await?;
+        Ok(PlaceScorer { bank, plan })
     }
 
     /// Scores patch vectors `[places, d]`; rows `skip.0..skip.1` of the bank are left out.
@@ -76,62 +160,11 @@ impl<'g> Scorer<'g> {
     /// # Errors
     /// [`Error::Numeric`] where a score is not a number: never a verdict.
     pub async fn run(&self, queries: &Tensor, skip: (usize, usize)) -> Result<Scored> {
-        let range = [skip.0 as f32, skip.1 as f32];
         let places = queries.shape.dim(0);
-        let skips = Tensor::new([places, 2], range.repeat(places));
-        let mut outputs = self.plan.run(&[queries, &skips]).await?;
-        let (map, nearest) = (outputs.pop(), outputs.pop());
-        let (Some(map), Some(nearest)) = (map, nearest) else { return Err(Error::Gpu("a plan gave no output".into())) };
-        if map.data.iter().chain(&nearest.data).any(|v| !v.is_finite()) {
-            return Err(Error::Numeric("a score is not a finite number: no verdict".into()));
-        }
-        let scores = place_scores(&nearest);
-        let (at, highest) = largest(&scores);
-        let score = match &self.neighbourhood {
-            Some(plan) => {
-                let row = nearest.data[2 * at * self.config.neighbors.min(self.bank.shape.dim(0)) + 1] as usize;
-                let found = plan.run(&[&self.row(row), &Tensor::new([1, 2], range.to_vec())]).await?;
-                self.reweighted(queries, at, highest, &found[0])
-            }
-            None => highest,
-        };
-        let [_, h, w, _] = map.shape.nhwc();
-        Ok(Scored { score, nearest, map: map.reshape([h, w]) })
+        let skips = Tensor::new([places, 2], [skip.0 as f32, skip.1 as f32].repeat(places));
+        let outputs = self.plan.run(&[queries, &skips]).await?;
+        self.bank.scored(&outputs, 0, 1)
     }
-
-    /// The plan that scores the places of a picture.
-    pub fn plan(&self) -> &Plan<'g> {
-        &self.plan
-    }
-
-    /// Inputs of [`Scorer::plan`] for patch vectors `[places, d]`, no row of the bank left out.
-    pub fn inputs(&self, queries: &Tensor) -> Vec<Tensor> {
-        vec![queries.clone(), Tensor::zeros([queries.shape.dim(0), 2])]
-    }
-
-    fn row(&self, i: usize) -> Tensor {
-        let d = self.bank.shape.last();
-        Tensor::new([1, d], self.bank.data[i * d..][..d].to_vec())
-    }
-
-    /// The paper's formula (7): place `at`'s score times 1 - softmax, over the neighbourhood of its nearest row (that row first),
-    /// of the distances to the place.
-    fn reweighted(&self, queries: &Tensor, at: usize, score: f64, neighbourhood: &Tensor) -> f64 {
-        let d = self.bank.shape.last();
-        let query = &queries.data[at * d..][..d];
-        let distance = |row: usize| {
-            let row = &self.bank.data[row * d..][..d];
-            let squares = query.iter().zip(row).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2));
-            squares.sum::<f64>().sqrt()
-        };
-        let found = neighbourhood.data.chunks(2).filter(|p| p[0].is_finite());
-        let distances: Vec<f64> = found.map(|p| distance(p[1] as usize)).collect();
-        weight(&distances) * score
-    }
-}
-
-fn weights<'g>(graph: &'g Graph, chunks: &[Arc<Tensor>]) -> Vec<Var<'g>> {
-    chunks.iter().enumerate().map(|(i, c)| graph.weight(&format!("bank.{i}"), c.clone())).collect()
 }
 
 /// Mean distance of every place to its nearest rows; `nearest` is `[places, k, 2]`.

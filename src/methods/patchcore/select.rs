@@ -1,7 +1,8 @@
 //! Greedy k-centre selection of the bank's rows, on the device, some steps a round: between rounds it can be shown, stopped and kept.
 
-use super::{Config, Preset, random};
-use crate::engine::{Gpu, Graph, Options, Plan, Store, Var};
+use super::{Config, Preset, projection};
+use crate::engine::{Caps, Gpu, Graph, Options, Plan, Store, Var};
+use crate::methods::fitted::{Stage, boxed};
 use crate::error::{Error, Result};
 use crate::ops::coreset::{k_center_round, lowered};
 use crate::tensor::Tensor;
@@ -35,15 +36,15 @@ pub struct Selector {
     /// Rows picked, in order.
     pub picks: Vec<usize>,
     wanted: usize,
-    limit_memory: Option<u64>,
+    options: Options,
     /// Whether every row that is left equals a pick, so that the bank is smaller than wanted.
     pub exhausted: bool,
 }
 
 /// Rows of one part of a matrix with rows of `d` that a device binds at once and keeps in one image.
-pub fn rows_per_part(gpu: &Gpu, d: usize) -> usize {
-    let bytes = gpu.caps.binding_bytes.min(gpu.info.buffer_bytes) as usize / (4 * d.max(1));
-    let texels = gpu.caps.image_side as usize * 1024 / d.div_ceil(4).max(1);
+pub fn rows_at_once(caps: &Caps, d: usize) -> usize {
+    let bytes = caps.binding_bytes as usize / (4 * d.max(1));
+    let texels = caps.image_side as usize * 1024 / d.div_ceil(4).max(1);
     (bytes.min(texels) / 64 * 64).max(64)
 }
 
@@ -71,11 +72,11 @@ fn candidates_of(anchors: &[Tensor], kept: usize) -> (Tensor, Tensor) {
 
 impl Selector {
     /// To select `wanted` of the (projected) `rows` `[n, d]`.
-    pub fn new(gpu: &Gpu, rows: Tensor, wanted: usize, limit_memory: Option<u64>) -> Selector {
-        let parts = parts(&rows, rows_per_part(gpu, rows.shape.last()));
+    pub fn new(caps: &Caps, rows: Tensor, wanted: usize, options: Options) -> Selector {
+        let parts = parts(&rows, rows_at_once(caps, rows.shape.last()));
         let anchors =
             parts.iter().map(|p| Tensor::new([p.shape.dim(0)], vec![f32::INFINITY; p.shape.dim(0)])).collect();
-        Selector { parts, anchors, picks: vec![], wanted, limit_memory, exhausted: false }
+        Selector { parts, anchors, picks: vec![], wanted, options, exhausted: false }
     }
 
     fn rows(&self) -> usize {
@@ -114,19 +115,18 @@ impl Selector {
         Ok(())
     }
 
-    /// Picks among so many candidates, then every row's new anchor.
     async fn round<'g>(&self, gpu: &'g Gpu, store: &Store, kept: usize) -> Result<Plan<'g>> {
         let graph = Graph::new();
-        let (parts, anchors) = self.vars(&graph);
+        Plan::new(gpu, &graph, &self.round_graph(&graph, kept), store, self.options.clone()).await
+    }
+
+    /// Picks among so many candidates, then every row's new anchor.
+    fn round_graph<'g>(&self, graph: &'g Graph, kept: usize) -> Vec<Var<'g>> {
+        let (parts, anchors) = self.vars(graph);
         let (candidates, last) = (graph.input("candidates", [kept, 2]), graph.input("last", [1, 2]));
         let steps = steps(self.rows(), self.parts.first().map_or(1, |p| p.shape.last()));
         let state = k_center_round(&parts, &anchors, candidates, last, steps);
-        let outputs: Vec<Var> = state.picks.into_iter().chain(state.anchors).collect();
-        Plan::new(gpu, &graph, &outputs, store, self.options()).await
-    }
-
-    fn options(&self) -> Options {
-        Options { limit_memory: self.limit_memory, ..Options::default() }
+        state.picks.into_iter().chain(state.anchors).collect()
     }
 
     fn take(&mut self, anchor: f32, row: f32) -> Result<()> {
@@ -158,10 +158,10 @@ impl Selector {
         let graph = Graph::new();
         let (parts, anchors) = self.vars(&graph);
         let distances = lowered(&parts, &anchors, graph.input("pick", [1, 2]));
-        let plan = Plan::new(gpu, &graph, &distances, store, self.options()).await?;
+        let plan = Plan::new(gpu, &graph, &distances, store, self.options.clone()).await?;
         let far = self.anchors.clone();
         let official = config.preset == Preset::Official;
-        let starts = random::rows(config.seed, if official { STARTS } else { 1 }, self.rows());
+        let starts = projection::starts(config.seed, if official { STARTS } else { 1 }, self.rows());
         let mut sums: Vec<Vec<f64>> = far.iter().map(|a| vec![0.0; a.data.len()]).collect();
         for &row in &starts {
             let pick = Tensor::new([1, 2], vec![0.0, row as f32]);
@@ -178,4 +178,31 @@ impl Selector {
         }
         Ok(())
     }
+}
+
+/// The selection's round as a stage of its own, on rows of `bank` as they are projected for it: what is measured and checked where the
+/// `fitted_on` patch vectors of the fit are gone.
+pub(super) fn stand_in<'m>(config: &Config, bank: &Tensor, fitted_on: usize, caps: &Caps) -> Stage<'m> {
+    let (n, d) = (bank.shape.dim(0), bank.shape.last());
+    let rows = match projection::projection(config, fitted_on, d) {
+        Some(p) => projected(bank, &p),
+        None => bank.clone(),
+    };
+    let mut selector = Selector::new(caps, rows, n, Options::default());
+    for (part, anchors) in selector.parts.iter().zip(&mut selector.anchors) {
+        anchors.data = part.data.chunks(part.shape.last().max(1)).map(|row| row.iter().map(|v| v * v).sum()).collect();
+    }
+    let kept = CANDIDATES.min(n);
+    let (candidates, last) = candidates_of(&selector.anchors, kept);
+    let inputs = selector.anchors.iter().cloned().chain([candidates, last]).collect();
+    let build = boxed(move |graph| selector.round_graph(graph, kept));
+    Stage { name: "coreset", predicts: false, inputs, build }
+}
+
+/// `rows x p^T`.
+fn projected(rows: &Tensor, p: &Tensor) -> Tensor {
+    let (d, k) = (rows.shape.last().max(1), p.shape.dim(0));
+    let dot = |row: &[f32], column: &[f32]| row.iter().zip(column).map(|(a, b)| a * b).sum::<f32>();
+    let values = rows.data.chunks(d).flat_map(|row| p.data.chunks(d).map(move |column| dot(row, column)));
+    Tensor::new([rows.data.len() / d, k], values.collect())
 }

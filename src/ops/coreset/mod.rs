@@ -48,7 +48,7 @@ pub fn k_center_round<'g>(
     last: Var<'g>,
     steps: usize,
 ) -> Selection<'g> {
-    let Some(rows) = gathered(parts, candidates) else { return Selection { picks: vec![], anchors: vec![] } };
+    let Some(rows) = rows_of(parts, candidates) else { return Selection { picks: vec![], anchors: vec![] } };
     let values = candidates.slice(1, 0, 1).reshape([candidates.dim(0)]);
     let picks = rows.apply(Picks { steps }, &[rows.apply(Apart, &[rows, rows]), values, last]);
     let centres = rows.apply(Gather { first: 0 }, &[rows, picks]);
@@ -68,11 +68,11 @@ fn farthest<'g>(anchors: &[Var<'g>]) -> Option<Var<'g>> {
 
 /// Anchors after the rows of `picks` `[p, 2]` have become centres.
 pub fn lowered<'g>(parts: &[Var<'g>], anchors: &[Var<'g>], picks: Var<'g>) -> Vec<Var<'g>> {
-    gathered(parts, picks).map_or(vec![], |centres| nearest(parts, anchors, centres, picks))
+    rows_of(parts, picks).map_or(vec![], |centres| nearest(parts, anchors, centres, picks))
 }
 
-/// The rows of `picks`.
-fn gathered<'g>(parts: &[Var<'g>], picks: Var<'g>) -> Option<Var<'g>> {
+/// The rows of `parts` `[n, d]`, numbered through, that `picks` `[p, 2]` (value, number) name: `[p, d]`; none without parts.
+pub fn rows_of<'g>(parts: &[Var<'g>], picks: Var<'g>) -> Option<Var<'g>> {
     let (mut first, mut rows): (usize, Option<Var>) = (0, None);
     for part in parts {
         let inputs: Vec<Var> = [*part, picks].into_iter().chain(rows).collect();

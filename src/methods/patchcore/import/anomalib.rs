@@ -1,6 +1,6 @@
 //! anomalib's checkpoint: Lightning's archive with the bank, the network as far as it is needed, and hyper-parameters.
 
-use super::{Asked, Foreign, UNCHECKED, agreed, checked, network, stages};
+use super::{Foreign, Given, UNCHECKED, agreed, checked, layer_names, network};
 use crate::data::{ChannelOrder, Preprocess};
 use crate::error::{Error, Result};
 use crate::methods::patchcore::{Config, Preset};
@@ -28,7 +28,7 @@ const DEFAULT: &str = "wide_resnet50_2";
 ///
 /// # Errors
 /// [`Error::Weights`] for what is no checkpoint of anomalib's PatchCore, [`Error::Usage`] where a flag is needed or contradicts.
-pub fn anomalib(bytes: &[u8], source: &str, origin: String, asked: &Asked) -> Result<Foreign> {
+pub fn anomalib(bytes: &[u8], source: &str, origin: String, given: &Given) -> Result<Foreign> {
     let fail = |what: String| Error::Weights(vec![format!("{source}: {what}")]);
     let mut tensors = tensors(bytes, source)?;
     let bank = tensors.remove("memory_bank");
@@ -38,9 +38,9 @@ pub fn anomalib(bytes: &[u8], source: &str, origin: String, asked: &Asked) -> Re
     }
     let stated = beside(bytes, &PATHS, source)?;
     let [backbone, layers, neighbors, object, transform] = [0, 1, 2, 3, 4].map(|i| stated.get(i).cloned().flatten());
-    let network = name(source, backbone.as_ref(), asked)?;
-    let size = edge(source, transform.as_ref(), object.as_ref(), &network, asked)?;
-    let (config, mut notes) = choices(source, layers.as_ref(), neighbors.as_ref(), size, asked)?;
+    let network = name(source, backbone.as_ref(), given)?;
+    let size = edge(source, transform.as_ref(), object.as_ref(), &network, given)?;
+    let (config, mut notes) = choices(source, layers.as_ref(), neighbors.as_ref(), size, given)?;
     let threshold = |kind: &str| {
         let t = tensors.get(&format!("post_processor._{kind}_threshold"))?;
         t.data.first().map(|v| f64::from(*v)).filter(|v| v.is_finite())
@@ -60,17 +60,17 @@ fn choices(
     layers: Option<&Value>,
     neighbors: Option<&Value>,
     size: Option<usize>,
-    asked: &Asked,
+    given: &Given,
 ) -> Result<(Config, Vec<String>)> {
-    if asked.resize.is_some() {
+    if given.resize.is_some() {
         let what = "--resize has no meaning here: anomalib's banks are of whole pictures, --size is their edge";
         return Err(Error::Usage(what.into()));
     }
     let plain = |what: &str| Error::Weights(vec![format!("{source}: its hyper-parameter {what} has no meaning here")]);
-    let layers = layers.map(|v| stages(v).ok_or_else(|| plain("layers"))).transpose()?;
+    let layers = layers.map(|v| layer_names(v).ok_or_else(|| plain("layers"))).transpose()?;
     let neighbors = neighbors.map(|v| v.number().ok_or_else(|| plain("num_neighbors"))).transpose()?;
-    let layers = agreed("--layers", asked.layers.clone(), layers)?;
-    let reweight = agreed("--reweight", asked.reweight, neighbors)?;
+    let layers = agreed("--layers", given.layers.clone(), layers)?;
+    let reweight = agreed("--reweight", given.reweight, neighbors)?;
     let missing = [
         ("the layers (--layers)", layers.is_none()),
         ("num_neighbors (--reweight)", reweight.is_none()),
@@ -87,7 +87,7 @@ fn choices(
     };
     let note = format!("it does not say {}: anomalib's defaults are taken", missing.join(", "));
     let notes = if missing.is_empty() { vec![] } else { vec![note] };
-    Ok((checked(source, config, asked)?, notes))
+    Ok((checked(source, config, given)?, notes))
 }
 
 /// The tensors that are of use, as f32: `memory_bank`, `feature_extractor.*` in the network's own names, thresholds.
@@ -123,24 +123,24 @@ fn edge(
     transform: Option<&Value>,
     object: Option<&Value>,
     network: &str,
-    asked: &Asked,
+    given: &Given,
 ) -> Result<Option<usize>> {
     if let Some(described @ Value::Map(_)) = transform {
-        return agreed("--size", asked.size, Some(size(source, described, network)?));
+        return agreed("--size", given.size, Some(size(source, described, network)?));
     }
     let unknown = transform.is_some() || matches!(object, Some(Value::Object(_)));
-    if unknown && asked.size.is_none() {
+    if unknown && given.size.is_none() {
         return Err(Error::Usage(format!(
             "{source}: was fitted with a pre-processor that it does not describe: give --size, the edge of the square to which \
              pictures were resized; if more was done to them, the bank is of no use here"
         )));
     }
-    Ok(asked.size)
+    Ok(given.size)
 }
 
 /// The network: what the user says, else what is stated, else anomalib's default.
-fn name(source: &str, stated: Option<&Value>, asked: &Asked) -> Result<String> {
-    match (&asked.backbone, stated) {
+fn name(source: &str, stated: Option<&Value>, given: &Given) -> Result<String> {
+    match (&given.backbone, stated) {
         (Some(name), _) => Ok(name.clone()),
         (None, Some(Value::Text(name))) => network(source, name),
         (None, None) => Ok(DEFAULT.into()),

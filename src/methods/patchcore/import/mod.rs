@@ -1,5 +1,5 @@
-//! Models that were fitted elsewhere: pieces of the official implementation or of anomalib become a [`Model`]. What they do not say is
-//! asked for, what they say otherwise than the user is refused: a bank scores well only what its own choices made.
+//! Models that were fitted elsewhere: pieces of the official implementation or of anomalib become a [`ModelFile`]. What they do not say is
+//! given for, what they say otherwise than the user is refused: a bank scores well only what its own choices made.
 
 mod anomalib;
 mod official;
@@ -7,8 +7,7 @@ mod official;
 pub use anomalib::anomalib;
 pub use official::official;
 
-use super::model::{Backbone, Model};
-use super::{Config, MAX_ROWS};
+use super::{Backbone, Config, MAX_ROWS, ModelFile};
 use crate::error::{Error, Result};
 use crate::models;
 use crate::tensor::Tensor;
@@ -28,11 +27,11 @@ const SAME: f32 = 1e-6;
 
 /// What the user says beside the source.
 #[derive(Clone, Debug, Default)]
-pub struct Asked {
+pub struct Given {
     /// The network, in place of the one that the source names.
     pub backbone: Option<String>,
-    /// Stages of the network.
-    pub layers: Option<Vec<usize>>,
+    /// Places of the network.
+    pub layers: Option<Vec<String>>,
     /// Edge of the network's input.
     pub size: Option<usize>,
     /// Shorter edge before the crop.
@@ -69,7 +68,7 @@ impl Foreign {
     ///
     /// # Errors
     /// [`Error::Weights`] if rows or weights are not those of this network, [`Error::Numeric`] for a row that is not finite.
-    pub fn model(self, net: &models::Model, weights: Weights, embed: bool) -> Result<Model> {
+    pub fn model(self, net: &models::Network, weights: Weights, embed: bool) -> Result<ModelFile> {
         let fail = |what: String| Error::Weights(vec![format!("{}: {what}", self.source)]);
         let [rows, d] = [self.bank.shape.dim(0), self.bank.shape.last()];
         if rows > MAX_ROWS {
@@ -87,14 +86,14 @@ impl Foreign {
             .map_err(|what| fail(format!("{what}; --weights has to name the file that it was fitted with")))?;
         let geometry = self.config.geometry(net, &weights).map_err(|e| fail(e.to_string()))?;
         if geometry.dim != d {
-            let (layers, name) = (&self.config.layers, net.name);
+            let (layers, name) = (self.config.layers.join(","), net.name);
             return Err(fail(format!(
-                "its bank has rows of {d} values, layers {layers:?} of {name} give {}; is it another network (--backbone)?",
+                "its bank has rows of {d} values, layers {layers} of {name} give {}; is it another network (--backbone)?",
                 geometry.dim
             )));
         }
         let backbone = Backbone { name: net.name.into(), sha256: weights.sha256(), weights: embed.then_some(weights) };
-        Ok(Model {
+        Ok(ModelFile {
             config: self.config,
             geometry,
             backbone,
@@ -128,10 +127,9 @@ fn same(part: &Weights, weights: &Weights) -> std::result::Result<(), String> {
     Ok(())
 }
 
-/// The numbers of stages by their names, `layer1` to `layer4`.
-fn stages(value: &Value) -> Option<Vec<usize>> {
-    let stage = |v: &Value| v.text()?.strip_prefix("layer")?.parse().ok();
-    value.items()?.iter().map(stage).collect()
+/// Names of layers.
+fn layer_names(value: &Value) -> Option<Vec<String>> {
+    value.items()?.iter().map(|v| Some(v.text()?.to_string())).collect()
 }
 
 /// The network that a source calls `name`.
@@ -147,11 +145,10 @@ fn network(source: &str, name: &str) -> Result<String> {
     if models::find(ours).is_some() {
         return Ok(ours.into());
     }
-    let names: Vec<&str> = models::ALL.iter().map(|m| m.name).collect();
     Err(Error::Weights(vec![format!(
-        "{source}: was fitted with {}, which Lupe does not have; it has {}",
+        "{source}: was fitted with {}, an unknown network; available: {}",
         name.escape_debug(),
-        names.join(", ")
+        models::names()
     )]))
 }
 
@@ -159,19 +156,19 @@ fn network(source: &str, name: &str) -> Result<String> {
 ///
 /// # Errors
 /// [`Error::Usage`] if they do.
-fn agreed<T: PartialEq + std::fmt::Debug>(flag: &str, asked: Option<T>, stated: Option<T>) -> Result<Option<T>> {
-    match (asked, stated) {
+fn agreed<T: PartialEq + std::fmt::Debug>(flag: &str, given: Option<T>, stated: Option<T>) -> Result<Option<T>> {
+    match (given, stated) {
         (Some(a), Some(s)) if a != s => {
             Err(Error::Usage(format!("{flag} {a:?}: the bank was fitted with {s:?}; leave the flag out")))
         }
-        (asked, stated) => Ok(stated.or(asked)),
+        (given, stated) => Ok(stated.or(given)),
     }
 }
 
 /// A configuration whose numbers come from a file; where flags gave some of them, it is these that are wrong.
-fn checked(source: &str, config: Config, asked: &Asked) -> Result<Config> {
+fn checked(source: &str, config: Config, given: &Given) -> Result<Config> {
     let fail = |what: String| Error::Weights(vec![format!("{source}: {what}")]);
-    let flags = asked.layers.is_some() || asked.size.is_some() || asked.reweight.is_some();
+    let flags = given.layers.is_some() || given.size.is_some() || given.reweight.is_some();
     config.check().map_err(|e| if flags { e } else { fail(e.to_string()) })?;
     match [config.neighbors, config.reweight].into_iter().find(|n| *n > MAX_NEIGHBORS) {
         Some(n) => Err(fail(format!("asks for {n} neighbours, {MAX_NEIGHBORS} at most can be had"))),

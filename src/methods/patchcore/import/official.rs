@@ -1,6 +1,6 @@
 //! Pieces of amazon-science/patchcore-inspection: the dictionary `patchcore_params.pkl` and the rows of `nnscorer_search_index.faiss`.
 
-use super::{Asked, Foreign, UNCHECKED, agreed, checked, network, stages};
+use super::{Foreign, Given, UNCHECKED, agreed, checked, layer_names, network};
 use crate::error::{Error, Result};
 use crate::methods::patchcore::{Config, Preset};
 use crate::tensor::Tensor;
@@ -33,27 +33,27 @@ impl Params<'_> {
 ///
 /// # Errors
 /// [`Error::Weights`] for an entry that is missing or of no meaning here, [`Error::Usage`] where a flag is needed or contradicts.
-pub fn official(params: &Value, file: &str, bank: Tensor, origin: String, asked: &Asked) -> Result<Foreign> {
+pub fn official(params: &Value, file: &str, bank: Tensor, origin: String, given: &Given) -> Result<Foreign> {
     let p = Params { value: params, file };
     let config = choices(&p)?;
     let name = p.get("backbone.name", "a text", Value::text)?;
-    let backbone = asked.backbone.clone().map_or_else(|| network(file, name), Ok)?;
-    agreed("--layers", asked.layers.as_ref(), Some(&config.layers))?;
-    agreed("--size", asked.size, Some(config.size))?;
-    if asked.reweight.is_some() {
+    let backbone = given.backbone.clone().map_or_else(|| network(file, name), Ok)?;
+    agreed("--layers", given.layers.as_ref(), Some(&config.layers))?;
+    agreed("--size", given.size, Some(config.size))?;
+    if given.reweight.is_some() {
         let what = "--reweight: the official implementation does not re-weight; leave the flag out";
         return Err(Error::Usage(what.into()));
     }
     let mut notes = vec![UNCHECKED.to_string()];
-    if config.neighbors > 1 && asked.neighbors.is_none() {
+    if config.neighbors > 1 && given.neighbors.is_none() {
         notes.push(format!(
             "the model says {} neighbours, as it was evaluated after its fit; the official program, reading it again, takes 1: \
              --neighbors 1 gives those scores",
             config.neighbors
         ));
     }
-    let resize = resize(file, config.size, asked)?;
-    let config = Config { resize, neighbors: asked.neighbors.unwrap_or(config.neighbors), ..config };
+    let resize = resize(file, config.size, given)?;
+    let config = Config { resize, neighbors: given.neighbors.unwrap_or(config.neighbors), ..config };
     config.check()?;
     let (source, part) = (file.to_string(), Weights::default());
     Ok(Foreign { config, backbone, thresholds: [None; 2], notes, source, origin, bank, part })
@@ -66,12 +66,12 @@ fn choices(p: &Params) -> Result<Config> {
         _ => None,
     };
     let size = p.get("input_shape", "a square of three channels, (3, s, s)", square)?;
-    let what = "a list of layer1 to layer4: no others can be read here";
+    let what = "a list of names";
     if p.number("patchstride")? != 1 {
         return Err(p.fail("patchstride is not 1: banks of every n-th place cannot be used"));
     }
     let config = Config {
-        layers: p.get("layers_to_extract_from", what, stages)?,
+        layers: p.get("layers_to_extract_from", what, layer_names)?,
         patch: p.number("patchsize")?,
         pretrain_dim: p.number("pretrain_embed_dimension")?,
         target_dim: p.number("target_embed_dimension")?,
@@ -81,12 +81,12 @@ fn choices(p: &Params) -> Result<Config> {
         ratio: 1.0,
         ..Config::new(Preset::Official)
     };
-    checked(p.file, config, &Asked::default())
+    checked(p.file, config, &Given::default())
 }
 
-/// The edge before the crop: as asked, else as the official program's examples have it.
-fn resize(file: &str, size: usize, asked: &Asked) -> Result<usize> {
-    match (asked.resize, size) {
+/// The edge before the crop: as given, else as the official program's examples have it.
+fn resize(file: &str, size: usize, given: &Given) -> Result<usize> {
+    match (given.resize, size) {
         (Some(resize), _) => Ok(resize),
         (None, 224) => Ok(256),
         (None, 320) => Ok(366),

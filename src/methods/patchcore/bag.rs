@@ -3,12 +3,11 @@
 //! The file: a line with the format and a key, then one record for each picture: its number (u64), its file's SHA-256 (64 hexadecimal
 //! digits), rows and projected rows (f32), and the SHA-256 of all this. A record that a crash cut off is found and made again.
 
-use super::load::read;
-use crate::cli::output;
-use crate::cli::session::Session;
 use crate::data::dataset::Sample;
+use crate::data::load::read;
 use crate::error::{Error, Result};
-use crate::weights::container::sha256;
+use crate::files::sha256;
+use crate::watch::Watch;
 use std::borrow::Cow;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -59,22 +58,30 @@ impl Bag {
     ///
     /// # Errors
     /// [`Error::Output`] if nothing can be written beside `output`, or another fit is writing there.
-    pub fn open(output: &Path, key: &str, sizes: Sizes, samples: &[Sample], limit: u64, fresh: bool) -> Result<Bag> {
+    pub fn open(
+        output: Option<&Path>,
+        key: &str,
+        sizes: Sizes,
+        samples: &[Sample],
+        limit: u64,
+        fresh: bool,
+    ) -> Result<Bag> {
         let room = (limit / (4 * sizes.rows as u64).max(1)).min(samples.len() as u64) as usize;
         let (kept, projected) = (vec![], Vec::with_capacity(sizes.projected * samples.len()));
         let all_fit = room == samples.len();
         let mut bag = Bag { sizes, pictures: vec![], kept, projected, room, all_fit, disk: None, replaced: false };
         // A device or a pipe has nothing beside it.
-        if output.metadata().is_ok_and(|m| !m.is_file()) {
+        let beside = output.filter(|path| !path.metadata().is_ok_and(|m| !m.is_file()));
+        let Some(output) = beside else {
+            let name = output.map_or("no output".into(), |path| path.display().to_string());
             return if all_fit {
                 Ok(bag)
             } else {
                 Err(Error::Usage(format!(
-                    "{}: name a regular file, since patch vectors beyond --limit-ram go to disk beside it",
-                    output.display()
+                    "{name}: name a regular file, since patch vectors beyond --limit-ram go to disk beside it"
                 )))
             };
-        }
+        };
         let (mut disk, replaced) = Disk::open(output, key, fresh)?;
         bag.replaced = replaced;
         bag.take_over(&mut disk, samples).map_err(|e| disk.failed(&e))?;
@@ -116,14 +123,14 @@ impl Bag {
     ///
     /// # Errors
     /// [`Error::Output`] if the file cannot be written and the rows do not all fit in memory.
-    pub fn push(&mut self, session: &Session, sha256: String, rows: &[f32], projected: &[f32]) -> Result<()> {
+    pub fn push(&mut self, watch: &dyn Watch, sha256: String, rows: &[f32], projected: &[f32]) -> Result<()> {
         if let Some(disk) = &mut self.disk {
             let number = self.pictures.len() as u64;
             match disk.append(number, &sha256, rows, projected) {
                 Ok(()) => {}
                 Err(e) if self.all_fit => {
-                    session.say(&format!("note: {}; it goes on in memory and cannot be resumed", disk.failed(&e)));
-                    self.remove();
+                    watch.say(&format!("note: {}; it goes on in memory and cannot be resumed", disk.failed(&e)));
+                    self.remove(watch);
                 }
                 Err(e) => return Err(disk.failed(&e)),
             }
@@ -182,11 +189,11 @@ impl Bag {
     }
 
     /// Removes the file.
-    pub fn remove(&mut self) {
+    pub fn remove(&mut self, watch: &dyn Watch) {
         if let Some(disk) = self.disk.take()
             && let Err(e) = std::fs::remove_file(&disk.path)
         {
-            output::note(&format!("note: {} cannot be removed: {e}", disk.path.display()));
+            watch.say(&format!("note: {} cannot be removed: {e}", disk.path.display()));
         }
     }
 }

@@ -1,21 +1,8 @@
-//! Random draws by the splitmix64 rule: a name and a position give the same number on every platform.
+//! What PatchCore draws at random: the projection before the selection, and the rows at which the selection starts.
 
 use super::{Config, Preset};
+use crate::random::{distinct, uniform};
 use crate::tensor::Tensor;
-
-/// Position `i` of the stream `name`, 64 random bits.
-pub fn draw(name: &str, i: u64) -> u64 {
-    let hash = name.bytes().fold(0xCBF2_9CE4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01B3));
-    let z = hash.wrapping_add((i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}
-
-/// Uniform in [0, 1), 24 bits.
-fn uniform(name: &str, i: u64) -> f64 {
-    (draw(name, i) >> 40) as f64 / (1u64 << 24) as f64
-}
 
 /// The matrix `[k, d]` by which rows are projected before the selection, or none where they are narrow enough. `official`: 128
 /// rows, uniform in ±1/√d. `anomalib`: very sparse (Li et al. 2006), k by Johnson and Lindenstrauss for `n` rows and eps 0.9.
@@ -44,32 +31,14 @@ pub fn projection(config: &Config, n: usize, d: usize) -> Option<Tensor> {
     }
 }
 
-/// `count` different rows of `n`.
-pub fn rows(seed: u64, count: usize, n: usize) -> Vec<usize> {
-    let name = format!("patchcore.start.{seed}");
-    let mut found = vec![];
-    for i in 0.. {
-        if found.len() >= count.min(n) {
-            break;
-        }
-        let row = ((u128::from(draw(&name, i)) * n as u128) >> 64) as usize;
-        if !found.contains(&row) {
-            found.push(row);
-        }
-    }
-    found
+/// The `count` rows of `n` at which the selection starts.
+pub fn starts(seed: u64, count: usize, n: usize) -> Vec<usize> {
+    distinct(&format!("patchcore.start.{seed}"), count, n)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_rule_of_the_reference_vectors() {
-        assert_eq!(draw("bilinear.x", 0), 0x939c_b48c_65ca_2692);
-        assert_eq!(rows(0, 10, 3).len(), 3);
-        assert_ne!(rows(0, 10, 1000), rows(1, 10, 1000));
-    }
 
     #[test]
     fn sizes_of_the_projections() {

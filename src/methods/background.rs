@@ -1,8 +1,9 @@
 //! Work that is done beside the device's: drawing and writing files.
 
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 type Job = Box<dyn FnOnce() -> Result<()> + Send>;
@@ -56,7 +57,7 @@ impl Background {
     }
 
     fn outcome(&self) -> Result<()> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
+        lock(&self.failed).take().map_or(Ok(()), Err)
     }
 }
 
@@ -69,10 +70,10 @@ impl Drop for Background {
 
 fn work(waiting: &Mutex<Receiver<Job>>, failed: &Mutex<Option<Error>>) {
     loop {
-        let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let job = lock(waiting).recv();
         let Ok(job) = job else { return };
         if let Err(e) = job() {
-            failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
+            lock(failed).get_or_insert(e);
             return;
         }
     }

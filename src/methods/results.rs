@@ -1,118 +1,163 @@
 //! What `predict` and `eval` write for every picture: a line of results, times, and, in the background, what is drawn.
 
-use super::args::{Common, Format};
-use super::drawing::Drawing;
-use super::features::Looked;
-use super::predict::Opened;
-use crate::cli::background::Background;
-use crate::cli::output::{folder, write};
+use super::background::Background;
+use super::drawing::{Draw, Drawing, sides};
+use super::fitted::Fitted;
+use super::looking::Looked;
+use super::scorer::Scored;
 use crate::data::dataset::Sample;
 use crate::error::{Error, Result};
-use crate::methods::patchcore::score::Scored;
+use crate::files::{folder, save};
+use crate::lock::lock;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// A JSON object a line.
+    #[default]
+    Ndjson,
+    /// A table.
+    Csv,
+}
 
 /// One line of results.
 #[derive(Clone, Debug, Serialize)]
 pub struct Line {
-    path: String,
-    label: Option<String>,
-    score: Option<f64>,
-    limit: Option<f64>,
-    above: Option<bool>,
-    /// x, y of the highest value, in the picture's pixels.
-    peak: Option<[f64; 2]>,
+    /// The picture's path below the folder that was given.
+    pub path: String,
+    /// Its label, where its data set has one.
+    pub label: Option<String>,
+    /// The method's name.
+    pub method: &'static str,
+    /// Its score; none where it could not be read.
+    pub score: Option<f64>,
+    /// The largest score that is not called defective.
+    pub limit: Option<f64>,
+    /// Whether the score is above it.
+    pub above: Option<bool>,
+    /// x, y of the map's highest value, in the picture's pixels.
+    pub peak: Option<[f64; 2]>,
     /// x, y, width, height of what was looked at, in the picture's pixels.
-    crop: Option<[f64; 4]>,
+    pub crop: Option<[f64; 4]>,
+    /// Its class, where the method classifies.
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
+    pub predicted: Option<String>,
+    /// Probabilities of the classes, where the method classifies.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub probabilities: BTreeMap<String, f64>,
+    /// Why it could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// The results of a run, in a folder.
-pub struct Results<'a> {
-    opened: &'a Opened,
+pub struct Results<'m> {
+    fitted: &'m dyn Fitted,
     format: Format,
-    out: &'a Path,
+    out: PathBuf,
     /// Names of the files of each sample, without extension.
     names: Vec<String>,
     lines: Vec<(usize, Line)>,
     timing: Arc<Mutex<Vec<(usize, String)>>>,
     drawing: Arc<Drawing>,
     background: Background,
-    /// Pictures above the limit.
-    pub above: usize,
 }
 
-impl<'a> Results<'a> {
+impl<'m> Results<'m> {
     /// For results of `samples` in `out`, which is made and tried: better to know now that nothing can be written there.
-    pub fn new(opened: &'a Opened, common: &'a Common, samples: &[Sample], out: &'a Path) -> Result<Results<'a>> {
+    ///
+    /// # Errors
+    /// [`Error::Output`] if nothing can be written there.
+    pub fn new(
+        fitted: &'m dyn Fitted,
+        (format, draw): (Format, Draw),
+        samples: &[Sample],
+        out: &Path,
+    ) -> Result<Results<'m>> {
         folder(out)?;
         Ok(Results {
-            opened,
-            format: common.format,
-            out,
+            fitted,
+            format,
+            out: out.into(),
             names: names(samples),
             lines: vec![],
             timing: Arc::default(),
-            drawing: Arc::new(Drawing::new(opened, common, out)),
+            drawing: Arc::new(Drawing::new(fitted, draw, out)),
             background: Background::new(),
-            above: 0,
         })
     }
 
-    /// Takes one picture in, and has the files that were asked for written; `scoring` is its milliseconds so far.
-    pub fn add(&mut self, sample: &Sample, looked: Looked, scored: Scored, scoring: f64) -> Result<()> {
-        let line = self.line(sample, &looked, &scored);
-        self.above += usize::from(line.above == Some(true));
-        self.lines.push((looked.number, line));
-        let (path, [decode, features]) = (sample.name.clone(), looked.milliseconds);
+    /// Takes one picture in, and has the files that were asked for written.
+    ///
+    /// # Errors
+    /// That of a file of an earlier picture which could not be written.
+    pub fn add(&mut self, sample: &Sample, looked: Looked, scored: Scored) -> Result<()> {
+        self.lines.push((looked.number, self.line(sample, &looked, &scored)));
+        let (path, [decode, device]) = (sample.name.clone(), looked.milliseconds);
         let name = self.names.get(looked.number).cloned().unwrap_or_default();
         let (drawing, timing) = (self.drawing.clone(), self.timing.clone());
         self.background.give(move || {
             let start = Instant::now();
             drawing.draw(&name, &looked, &scored)?;
             let writing = start.elapsed().as_secs_f64() * 1e3;
-            let times = json!({
-                "path": path, "decode": decode, "features": features, "scoring": scoring, "writing": writing,
-            });
-            let mut all = timing.lock().unwrap_or_else(PoisonError::into_inner);
-            all.push((looked.number, times.to_string()));
+            let times = json!({"path": path, "decode": decode, "device": device, "writing": writing});
+            lock(&timing).push((looked.number, times.to_string()));
             Ok(())
         })
     }
 
     /// Takes in a picture that could not be read.
     pub fn add_failed(&mut self, number: usize, sample: &Sample, why: &str) {
-        let error = Some(why.to_string());
-        let label = Some(sample.label.clone()).filter(|l| !l.is_empty());
-        let limit = self.opened.model.limit();
-        let path = sample.name.clone();
-        self.lines.push((number, Line { path, label, score: None, limit, above: None, peak: None, crop: None, error }));
+        self.lines.push((number, Line { error: Some(why.to_string()), ..self.empty(sample) }));
     }
 
-    fn line(&self, sample: &Sample, looked: &Looked, scored: &Scored) -> Line {
-        let crop = self.opened.preprocess.area(looked.picture.width, looked.picture.height);
-        let [x, y, w, h] = crop;
-        let (size, at) = (scored.map.shape.last().max(1), peak(&scored.map.data));
-        let along = |i: usize, start: f64, length: f64| start + (i as f64 + 0.5) * length / size as f64;
-        let limit = self.opened.model.limit();
+    /// A line without an answer.
+    fn empty(&self, sample: &Sample) -> Line {
         Line {
             path: sample.name.clone(),
             label: Some(sample.label.clone()).filter(|l| !l.is_empty()),
-            score: Some(scored.score),
-            limit,
-            above: limit.map(|l| scored.score > l),
-            peak: Some([along(at % size, x, w), along(at / size, y, h)]),
-            crop: Some(crop),
+            method: self.fitted.method(),
+            score: None,
+            limit: self.fitted.limit(),
+            above: None,
+            peak: None,
+            crop: None,
+            predicted: None,
+            probabilities: BTreeMap::new(),
             error: None,
         }
     }
 
+    fn line(&self, sample: &Sample, looked: &Looked, scored: &Scored) -> Line {
+        let (found, limit) = (&scored.finding, self.fitted.limit());
+        let crop = self.fitted.preprocess().area(looked.picture.width, looked.picture.height);
+        let [x, y, w, h] = crop;
+        let peak = found.map.as_ref().map(|map| {
+            let ([rows, columns], at) = (sides(map).map(|n| n.max(1)), peak(&map.data));
+            let along = |i: usize, cells: usize, start: f64, length: f64| start + (i as f64 + 0.5) * length / cells as f64;
+            [along(at % columns, columns, x, w), along(at / columns, rows, y, h)]
+        });
+        Line {
+            score: Some(found.score),
+            above: limit.map(|l| found.score > l),
+            peak,
+            crop: Some(crop),
+            predicted: found.label.clone(),
+            probabilities: found.probabilities.iter().cloned().collect(),
+            ..self.empty(sample)
+        }
+    }
+
     /// Writes results and times; what other formats an earlier run left there goes, so that the folder does not contradict itself.
+    ///
+    /// # Errors
+    /// [`Error::Output`] for the first file that could not be written.
     pub fn write(mut self) -> Result<Vec<Line>> {
         self.background.finish()?;
         self.lines.sort_by_key(|l| l.0);
@@ -122,7 +167,7 @@ impl<'a> Results<'a> {
             Format::Csv => ("results.csv", "results.ndjson", csv(&lines)?),
         };
         save(&self.out.join(name), &bytes)?;
-        let mut times = std::mem::take(&mut *self.timing.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut times = std::mem::take(&mut *lock(&self.timing));
         times.sort();
         let times = times.into_iter().map(|t| t.1 + "\n").collect::<String>();
         save(&self.out.join("timing.ndjson"), times.as_bytes())?;
@@ -161,24 +206,17 @@ pub fn ndjson(lines: &[Line]) -> Result<String> {
 fn csv(lines: &[Line]) -> Result<Vec<u8>> {
     let wrong = |e: &dyn std::fmt::Display| Error::Output(format!("the results cannot be written: {e}"));
     let mut table = csv::Writer::from_writer(vec![]);
-    let header = "path,label,score,limit,above,peak_x,peak_y,crop_x,crop_y,crop_w,crop_h,error";
+    let header = "path,label,method,score,limit,above,peak_x,peak_y,crop_x,crop_y,crop_w,crop_h,predicted,error";
     table.write_record(header.split(',')).map_err(|e| wrong(&e))?;
     let number = |v: Option<f64>| v.map_or(String::new(), |v| v.to_string());
     for l in lines {
-        let mut row = vec![l.path.clone(), l.label.clone().unwrap_or_default(), number(l.score), number(l.limit)];
+        let mut row = vec![l.path.clone(), l.label.clone().unwrap_or_default(), l.method.into(), number(l.score), number(l.limit)];
         row.push(l.above.map_or(String::new(), |a| a.to_string()));
         let places =
             l.peak.map_or([None; 2], |p| p.map(Some)).into_iter().chain(l.crop.map_or([None; 4], |c| c.map(Some)));
         row.extend(places.map(number));
-        row.push(l.error.clone().unwrap_or_default());
+        row.extend([&l.predicted, &l.error].map(|text| text.clone().unwrap_or_default()));
         table.write_record(row).map_err(|e| wrong(&e))?;
     }
     table.into_inner().map_err(|e| wrong(&e))
-}
-
-/// Writes a file below the results, its folders made.
-pub fn save(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(|e| Error::Output(format!("{} cannot be made: {e}", folder.display())))?;
-    write(path, bytes)
 }

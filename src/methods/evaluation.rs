@@ -1,14 +1,13 @@
-//! `metrics.json`: what is counted along an evaluation, and what comes of it.
+//! What is counted along an evaluation, and the metrics that come of it.
 
-use super::features::Looked;
-use super::predict::Opened;
+use super::drawing::sides;
+use super::fitted::{Finding, Fitted};
+use super::looking::Looked;
+use super::metrics::{PixelMetrics, Pixels, Ranking, Value, ranking};
+use crate::data::Resampling;
 use crate::data::dataset::{Sample, good};
-use crate::data::render::full_map;
 use crate::error::Result;
-use crate::methods::metrics::{PixelMetrics, Pixels, Ranking, Value, ranking};
-use crate::methods::patchcore::Preset;
-use crate::methods::patchcore::score::Scored;
-use comfy_table::{Table, presets};
+use crate::report::full_map;
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
 
@@ -16,9 +15,10 @@ use std::collections::BTreeMap;
 const PIXEL: u64 = 8;
 
 /// What is counted along the way.
-pub struct Sums {
-    /// Whether there are masks.
-    masked: bool,
+pub struct Evaluation<'m> {
+    fitted: &'m dyn Fitted,
+    /// Whether pixels are counted, or why not.
+    pixels: std::result::Result<(), &'static str>,
     scores: Vec<(f64, bool)>,
     by_defect: BTreeMap<String, Vec<f64>>,
     pixel: Pixels<f32>,
@@ -28,11 +28,16 @@ pub struct Sums {
     unseen: u64,
 }
 
-impl Sums {
-    /// Counts pixels too where pictures are `masked`; those at the pictures' own size in `room` bytes.
-    pub fn new(masked: bool, room: u64) -> Sums {
+impl<'m> Evaluation<'m> {
+    /// Of `samples`: pixels count too where there are masks and maps; those at the pictures' own size in `room` bytes.
+    pub fn new(fitted: &'m dyn Fitted, samples: &[Sample], room: u64) -> Evaluation<'m> {
+        let pixels = match (samples.iter().any(|s| s.mask.is_some()), fitted.localises()) {
+            (false, _) => Err("no picture has a mask"),
+            (true, false) => Err("the method gives no anomaly maps"),
+            (true, true) => Ok(()),
+        };
         let (scores, by_defect, pixel, full) = (vec![], BTreeMap::new(), Pixels::new(), Some(Pixels::new()));
-        Sums { masked, scores, by_defect, pixel, full, room, unseen: 0 }
+        Evaluation { fitted, pixels, scores, by_defect, pixel, full, room, unseen: 0 }
     }
 
     /// Pictures that were counted.
@@ -41,21 +46,23 @@ impl Sums {
     }
 
     /// Counts a picture.
-    pub fn add(&mut self, opened: &Opened, sample: &Sample, looked: &Looked, scored: &Scored) -> Result<()> {
-        self.scores.push((scored.score, !good(sample)));
+    ///
+    /// # Errors
+    /// [`Error::Numeric`](crate::Error::Numeric) for a score that is not a number.
+    pub fn add(&mut self, sample: &Sample, looked: &Looked, found: &Finding) -> Result<()> {
+        self.scores.push((found.score, !good(sample)));
         if !good(sample) {
-            self.by_defect.entry(sample.label.clone()).or_default().push(scored.score);
+            self.by_defect.entry(sample.label.clone()).or_default().push(found.score);
         }
-        if !self.masked {
-            return Ok(());
-        }
-        let (map, size) = (&scored.map.data, scored.map.shape.last());
-        let nearest = opened.model.config.preset == Preset::Anomalib;
-        let view = looked.mask.as_ref().map(|m| m.sized(&opened.preprocess, nearest)).transpose()?;
-        self.pixel.add(map, view.as_deref(), size)?;
+        let Some(map) = found.map.as_ref().filter(|_| self.pixels.is_ok()) else { return Ok(()) };
+        let (preprocess, [rows, columns]) = (self.fitted.preprocess(), sides(map));
+        // As the implementation does whose arithmetic resizes pictures.
+        let nearest = preprocess.resampling == Resampling::Float;
+        let view = looked.mask.as_ref().map(|m| m.sized(&preprocess, nearest)).transpose()?;
+        self.pixel.add(&map.data, view.as_deref(), columns)?;
         let (w, h) = (looked.picture.width, looked.picture.height);
-        let area = opened.preprocess.area(w, h);
-        let full = full_map(map, size, size, area, w, h);
+        let area = preprocess.area(w, h);
+        let full = full_map(&map.data, columns, rows, area, w, h);
         if let Some(m) = &looked.mask {
             self.unseen += m.bits.iter().zip(&full).filter(|(b, v)| **b && **v == f32::NEG_INFINITY).count() as u64;
         }
@@ -73,6 +80,9 @@ impl Sums {
     }
 
     /// All metrics. `counts` are added to the counts; a metric that is undefined is null, with its reason.
+    ///
+    /// # Errors
+    /// [`Error::Numeric`](crate::Error::Numeric) for a score that is not a number.
     pub fn finish(self, counts: Map<String, Json>, model: Json, device: Json) -> Result<Json> {
         let goods: Vec<f64> = self.scores.iter().filter(|s| !s.1).map(|s| s.0).collect();
         let mut by_defect = Map::new();
@@ -88,10 +98,10 @@ impl Sums {
             ("defect_pixels_unseen".into(), json!(self.unseen)),
         ]);
         all.extend(counts);
-        let (view, full) = match (self.masked, self.full) {
-            (false, _) => (nothing("no picture has a mask"), nothing("no picture has a mask")),
-            (true, None) => (pixel(&self.pixel.finish()?), nothing("more memory than --limit-ram is needed")),
-            (true, Some(full)) => (pixel(&self.pixel.finish()?), pixel(&full.finish()?)),
+        let (view, full) = match (self.pixels, self.full) {
+            (Err(why), _) => (nothing(why), nothing(why)),
+            (Ok(()), None) => (pixel(&self.pixel.finish()?), nothing("more memory than --limit-ram is needed")),
+            (Ok(()), Some(full)) => (pixel(&self.pixel.finish()?), pixel(&full.finish()?)),
         };
         Ok(json!({
             "schema": 1,
@@ -133,18 +143,4 @@ fn facts(r: &Ranking, more: &[(&str, &Value)]) -> Json {
 
 fn pixel(m: &PixelMetrics) -> Json {
     facts(&m.ranking, &[("aupro_30", &m.aupro_30), ("aupro_05", &m.aupro_05)])
-}
-
-/// The metrics as a table, undefined ones as `-`.
-pub fn table(metrics: &Json) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["", "AUROC", "AP", "F1-max", "at", "AUPRO 0.3", "AUPRO 0.05"]);
-    for part in ["image", "pixel", "pixel_full"] {
-        let cell = |name: &&str| {
-            let value = metrics.get(part).and_then(|p| p.get(*name)).and_then(Json::as_f64);
-            value.map_or("-".into(), |v| format!("{v:.4}"))
-        };
-        table.add_row(std::iter::once(part.to_string()).chain(PIXELS.iter().map(cell)));
-    }
-    table.to_string()
 }

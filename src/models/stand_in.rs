@@ -1,20 +1,19 @@
 //! Weights that stand in where a network is measured or checked and none are given: times do not depend on values, and references
 //! take any.
 
-use super::patchcore::random;
+use super::Network;
 use crate::engine::graph::{Node, Source};
-use crate::engine::{Asked, Graph, Named, Scope};
-use crate::models::resnet::{self, ResNet};
+use crate::engine::{Graph, Named, Scope};
+use crate::random;
 use crate::tensor::Tensor;
 use crate::weights::Weights;
 
-/// All weights of `net`, its last layer included, batch norms folded: uniform in ±sqrt(6 / fan in), so that no stage fades or
+/// All weights of `network`, its head included, batch norms folded: uniform in ±sqrt(6 / fan in), so that no stage fades or
 /// overflows, biases in ±0.1; drawn by splitmix64 from name and place, the same everywhere.
-pub fn weights(net: &ResNet) -> Weights {
-    let (graph, asked, none) = (Graph::new(), Asked::default(), Named::new());
-    let root = Scope::new(&graph, &none, &asked);
-    let stages = net.features(graph.input("picture", [1, 64, 64, 3]), &root);
-    resnet::classifier(stages.feature, &root);
+pub fn weights(network: &Network) -> Weights {
+    let (graph, none) = (Graph::new(), Named::new());
+    let [h, w] = network.input_size();
+    (network.build)(graph.input("picture", [1, h, w, 3]), &Scope::new(&graph, &none));
     weights_of(graph.nodes().unwrap_or_default())
 }
 

@@ -1,0 +1,290 @@
+//! Pictures from disk in order, decoded ahead by as many threads as there are processors, within a bound of memory.
+
+use super::dataset::Sample;
+use super::{Limits, Mask, Picture, Prepared, Preprocess};
+use crate::error::{Error, Result};
+use crate::files::sha256;
+use crate::lock::{lock, wait};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+/// No picture is begun while those that wait hold more bytes: pictures take this and one for each thread at most.
+const WAITING_BYTES: usize = 128 << 20;
+
+/// How pictures are loaded.
+#[derive(Clone, Debug, Default)]
+pub struct Loading {
+    /// Pixels of a picture at most.
+    pub limits: Limits,
+    /// Whether the work goes on without pictures that cannot be read.
+    pub keep_going: bool,
+    /// Hashes of files that are left out.
+    pub leave_out: BTreeSet<String>,
+}
+
+/// A picture ready for a network.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Its number among the samples.
+    pub number: usize,
+    /// Hash of its file.
+    pub sha256: String,
+    /// The picture.
+    pub picture: Picture,
+    /// Which of its pixels are defective, where that is known.
+    pub mask: Option<Mask>,
+    /// The network's input.
+    pub input: Prepared,
+    /// Milliseconds for all this.
+    pub milliseconds: f64,
+}
+
+/// What becomes of a sample.
+#[derive(Debug)]
+pub enum Arrival {
+    /// It can be looked at.
+    Ready(Box<Loaded>),
+    /// It was left out.
+    LeftOut,
+    /// It cannot be read.
+    Failed(usize, Error),
+}
+
+impl Arrival {
+    fn bytes(&self) -> usize {
+        match self {
+            Arrival::Ready(loaded) => loaded.picture.bytes() + loaded.input.bytes(),
+            Arrival::LeftOut | Arrival::Failed(..) => 0,
+        }
+    }
+}
+
+/// Samples as they arrive, in order.
+#[derive(Debug)]
+pub struct Stream {
+    work: Arc<Work>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Work {
+    samples: Vec<Sample>,
+    preprocess: Preprocess,
+    loading: Loading,
+    ahead: usize,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The next sample that a thread takes, and the next that is given out.
+    next: usize,
+    given: usize,
+    ready: BTreeMap<usize, Arrival>,
+    bytes: usize,
+    stopped: bool,
+}
+
+impl Stream {
+    /// Begins to load `samples`, at most `ahead` of them beyond the one that is asked for.
+    pub fn open(samples: &[Sample], preprocess: &Preprocess, loading: &Loading, ahead: usize) -> Stream {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let work = Arc::new(Work {
+            samples: samples.to_vec(),
+            preprocess: *preprocess,
+            loading: loading.clone(),
+            ahead: ahead.max(1) + threads,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let thread = |_| {
+            let work = work.clone();
+            std::thread::spawn(move || work.run())
+        };
+        let threads = (0..threads.min(samples.len())).map(thread).collect();
+        Stream { work, threads }
+    }
+}
+
+impl Iterator for Stream {
+    type Item = Arrival;
+
+    fn next(&mut self) -> Option<Arrival> {
+        let mut state = lock(&self.work.state);
+        loop {
+            if state.given >= self.work.samples.len() {
+                return None;
+            }
+            let number = state.given;
+            if let Some(arrival) = state.ready.remove(&number) {
+                state.given += 1;
+                state.bytes -= arrival.bytes();
+                self.work.changed.notify_all();
+                return Some(arrival);
+            }
+            state = wait(&self.work.changed, state);
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        lock(&self.work.state).stopped = true;
+        self.work.changed.notify_all();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join(); // a panic has been told by its arrival
+        }
+    }
+}
+
+/// Puts an arrival in place of a thread that panics: nobody must wait for it for ever.
+struct Taken<'w>(&'w Work, usize);
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let sample = self.0.samples.get(self.1).map_or("a picture", |s| s.name.as_str());
+            self.0.put(self.1, Arrival::Failed(self.1, Error::Internal(format!("{sample}: loading it panicked"))));
+        }
+    }
+}
+
+impl Work {
+    fn run(&self) {
+        while let Some(number) = self.take() {
+            let taken = Taken(self, number);
+            let arrival = match self.samples.get(number).map(|s| self.load(number, s)) {
+                Some(Ok(Some(loaded))) => Arrival::Ready(Box::new(loaded)),
+                Some(Ok(None)) | None => Arrival::LeftOut,
+                Some(Err(e)) => Arrival::Failed(number, e),
+            };
+            drop(taken);
+            self.put(number, arrival);
+        }
+    }
+
+    fn take(&self) -> Option<usize> {
+        let mut state = lock(&self.state);
+        loop {
+            if state.stopped || state.next >= self.samples.len() {
+                return None;
+            }
+            // Whatever is asked for next is always begun: nothing waits then, so that no byte is held.
+            if state.bytes < WAITING_BYTES && state.next < state.given + self.ahead {
+                state.next += 1;
+                return Some(state.next - 1);
+            }
+            state = wait(&self.changed, state);
+        }
+    }
+
+    fn put(&self, number: usize, arrival: Arrival) {
+        let mut state = lock(&self.state);
+        state.bytes += arrival.bytes();
+        state.ready.insert(number, arrival);
+        self.changed.notify_all();
+    }
+
+    fn load(&self, number: usize, sample: &Sample) -> Result<Option<Loaded>> {
+        let (start, name) = (Instant::now(), sample.path.display().to_string());
+        let bytes = read(&sample.path)?;
+        let sha256 = sha256(&bytes);
+        if self.loading.leave_out.contains(&sha256) {
+            return Ok(None);
+        }
+        let limits = self.loading.limits;
+        let picture = Picture::decode(&bytes, &name, limits)?;
+        drop(bytes);
+        let input = self.preprocess.prepare(&picture).map_err(|e| named(&name, e))?;
+        let mask = sample.mask.as_ref().map(|m| Mask::open(m, limits)).transpose()?;
+        let (w, h) = (picture.width, picture.height);
+        if let Some(m) = mask.as_ref().filter(|m| (m.width, m.height) != (w, h)) {
+            let mask = sample.mask.as_deref().unwrap_or(&sample.path).display();
+            return Err(Error::Input(format!(
+                "{name}: is {w}x{h}, its mask {mask} is {}x{}; make them the same size",
+                m.width, m.height
+            )));
+        }
+        let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+        Ok(Some(Loaded { number, sha256, picture, mask, input, milliseconds }))
+    }
+}
+
+/// An error about a picture's content, with its name.
+fn named(name: &str, error: Error) -> Error {
+    match error {
+        Error::Input(what) => Error::Input(format!("{name}: {what}")),
+        other => other,
+    }
+}
+
+/// The bytes of a picture's file.
+///
+/// # Errors
+/// [`Error::Input`] naming the file and the system's reason.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    if path.is_dir() {
+        return Err(Error::Input(format!("{}: is a folder; expected a picture", path.display())));
+    }
+    std::fs::read(path).map_err(|e| Error::Input(format!("{}: cannot be read: {e}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    fn samples(folder: &Path, n: usize) -> Vec<Sample> {
+        let picture = image::RgbImage::from_fn(200, 150, |x, y| image::Rgb([x as u8, y as u8, 7]));
+        let mut bytes = std::io::Cursor::new(vec![]);
+        picture.write_to(&mut bytes, image::ImageFormat::Png).expect("encoded");
+        let bytes = bytes.into_inner();
+        (0..n)
+            .map(|i| {
+                let (name, path) = (format!("{i}.png"), folder.join(format!("{i}.png")));
+                std::fs::write(&path, if i == 3 { b"no picture".to_vec() } else { bytes.clone() }).expect("written");
+                Sample { path, name, label: String::new(), mask: None }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn all_arrive_in_order_and_within_the_bound() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let samples = samples(folder.path(), 40);
+        let preprocess = Preprocess::imagenet(64, 64);
+        let mut stream = Stream::open(&samples, &preprocess, &Loading::default(), 2);
+        let mut seen = vec![];
+        while let Some(arrival) = stream.next() {
+            let state = lock(&stream.work.state);
+            assert!(state.next <= state.given + stream.work.ahead, "{} of {}", state.next, state.given);
+            match arrival {
+                Arrival::Ready(loaded) => seen.push(loaded.number),
+                Arrival::Failed(number, e) => assert!(number == 3 && e.to_string().contains("3.png"), "{e}"),
+                Arrival::LeftOut => panic!("nothing is left out"),
+            }
+        }
+        assert_eq!(seen, (0..40).filter(|i| *i != 3).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_stream_that_nobody_reads_ends() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let samples = samples(folder.path(), 20);
+        let mut stream = Stream::open(&samples, &Preprocess::imagenet(64, 64), &Loading::default(), 1);
+        assert!(matches!(stream.next(), Some(Arrival::Ready(_))));
+        drop(stream);
+    }
+
+    #[test]
+    fn known_files_are_left_out() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let samples = samples(folder.path(), 2);
+        let leave_out = BTreeSet::from([sha256(&read(&samples[0].path).expect("read"))]);
+        let loading = Loading { leave_out, ..Loading::default() };
+        let all: Vec<Arrival> = Stream::open(&samples, &Preprocess::imagenet(64, 64), &loading, 4).collect();
+        assert!(all.len() == 2 && all.iter().all(|a| matches!(a, Arrival::LeftOut)), "{all:?}");
+    }
+}

@@ -1,0 +1,103 @@
+//! Files: written whole or not at all, and known again by their hash.
+
+use crate::error::{Error, Result};
+use sha2::{Digest, Sha256};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Read by whoever writes a file, written by who ends the process: files are whole then.
+static WRITING: RwLock<()> = RwLock::new(());
+
+/// Waits for the files that are being written; while the answer lives, no other is begun.
+pub fn no_writing() -> RwLockWriteGuard<'static, ()> {
+    WRITING.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn writing() -> RwLockReadGuard<'static, ()> {
+    WRITING.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Hexadecimal SHA-256.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Writes a file whole or not at all; a target that exists and is no regular file (a device, a pipe) is written in place.
+///
+/// # Errors
+/// [`Error::Output`] with the path and the system's reason; nothing half-written is left.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_by(path, &|file| file.write_all(bytes))
+}
+
+/// What writes a file's content.
+type Content<'c> = dyn Fn(&mut dyn Write) -> io::Result<()> + 'c;
+
+/// As [`write()`], for content that is made while it is written.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_by(path: &Path, content: &Content) -> Result<()> {
+    let fail = |e: io::Error| Error::Output(format!("{} cannot be written: {e}", path.display()));
+    match fs::metadata(path) {
+        Ok(m) if m.is_dir() => Err(fail(io::Error::other("it is a folder; name a file"))),
+        Ok(m) if !m.is_file() => in_place(path, content).map_err(fail),
+        // A link to a file keeps being one.
+        Ok(_) => fs::canonicalize(path).and_then(|target| replace(&target, content)).map_err(fail),
+        Err(_) => replace(path, content).map_err(fail),
+    }
+}
+
+/// Makes a folder and tries that files can be written there.
+///
+/// # Errors
+/// [`Error::Output`] with the folder and the system's reason.
+pub fn folder(path: &Path) -> Result<()> {
+    let _writing = writing();
+    let fail = |e: io::Error| Error::Output(format!("{}: nothing can be written there: {e}", path.display()));
+    fs::create_dir_all(path).map_err(fail)?;
+    builder().tempfile_in(path).map(drop).map_err(fail)
+}
+
+/// Writes a file as [`write()`] does, the folders above it made.
+///
+/// # Errors
+/// As [`write()`].
+pub fn save(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(|e| Error::Output(format!("{} cannot be made: {e}", folder.display())))?;
+    write(path, bytes)
+}
+
+fn in_place(path: &Path, content: &Content) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    content(&mut file)?;
+    file.flush()
+}
+
+fn replace(path: &Path, content: &Content) -> io::Result<()> {
+    let _writing = writing();
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut temporary = builder().tempfile_in(folder)?;
+    content(temporary.as_file_mut())?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(path).map_err(|e| e.error)?;
+    if let Ok(folder) = File::open(folder) {
+        // The file is whole already; a file system that cannot sync folders loses at most its name in a power cut.
+        let _ = folder.sync_all();
+    }
+    Ok(())
+}
+
+fn builder() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".lupe-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666)); // less the umask, as any new file
+    }
+    builder
+}

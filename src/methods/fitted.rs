@@ -1,0 +1,241 @@
+//! One fitted model, whatever its method: what every command needs of it, and the methods that Lupe has.
+
+use super::batched::{Feed, Form};
+use super::patchcore;
+use crate::data::{Prepared, Preprocess};
+use crate::engine::{Caps, Graph, Var};
+use crate::error::{Error, Result};
+use crate::random;
+use crate::tensor::Tensor;
+use crate::weights::container;
+use crate::weights::safetensors::with_file;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::fmt::Debug;
+use std::path::Path;
+
+/// What is found in one picture.
+#[derive(Clone, Debug, Default)]
+pub struct Finding {
+    /// How anomalous it is: higher is worse.
+    pub score: f64,
+    /// Its class, where the method classifies.
+    pub label: Option<String>,
+    /// Probabilities of the classes, where the method classifies.
+    pub probabilities: Vec<(String, f64)>,
+    /// Anomaly map `[h, w]` over what the network saw of the picture, where the method localises.
+    pub map: Option<Tensor>,
+}
+
+/// What a fitted model computes of pictures.
+#[derive(Clone, Debug, Default)]
+pub struct Answer<'g> {
+    /// What [`Fitted::findings`] reads.
+    pub outputs: Vec<Var<'g>>,
+    /// What describes the pictures, `[n, places, values]`, for those who want to look at it.
+    pub features: Option<Var<'g>>,
+}
+
+/// A picture that a fit saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Path relative to the data set's folder.
+    pub name: String,
+    /// Hash of the file.
+    pub sha256: String,
+}
+
+/// Which pictures a model knows.
+#[derive(Clone, Copy, Debug)]
+pub enum Known<'m> {
+    /// It was fitted on some and kept others aside for testing.
+    Fitted {
+        /// Pictures that it was fitted on.
+        on: &'m [Seen],
+        /// Pictures kept aside.
+        held_out: &'m [Seen],
+    },
+    /// It comes from elsewhere: nothing is known.
+    Unknown,
+}
+
+/// A graph of a model, with inputs to run it on.
+pub struct Stage<'m> {
+    /// What it is called.
+    pub name: &'static str,
+    /// Whether pictures go through it; else it is a part of the fit.
+    pub predicts: bool,
+    /// Its inputs, in the order declared.
+    pub inputs: Vec<Tensor>,
+    /// Builds it.
+    pub build: Box<Build<'m>>,
+}
+
+/// A function that builds a graph and gives its outputs.
+pub type Build<'m> = dyn for<'g> Fn(&'g Graph) -> Vec<Var<'g>> + 'm;
+
+/// A fitted model.
+pub trait Fitted: Debug + Send + Sync {
+    /// Name of the method.
+    fn method(&self) -> &'static str;
+
+    /// What pictures go through before the graph sees them.
+    fn preprocess(&self) -> Preprocess;
+
+    /// Rows and columns of the graph's input.
+    fn input_size(&self) -> [usize; 2];
+
+    /// The largest score that is not called defective, where one is known.
+    fn limit(&self) -> Option<f64>;
+
+    /// The same of the anomaly map's values.
+    fn map_limit(&self) -> Option<f64> {
+        None
+    }
+
+    /// Values of the first and last colour of heat maps, the same for all pictures of a model.
+    fn scale(&self) -> [f32; 2] {
+        [0.0, 1.0]
+    }
+
+    /// Whether findings have a map.
+    fn localises(&self) -> bool;
+
+    /// Which pictures it knows.
+    fn known(&self) -> Known<'_>;
+
+    /// The way from pictures `[n, h, w, 3]` to what [`Fitted::findings`] reads, on a device that can do `caps`.
+    fn answer<'g>(&self, graph: &'g Graph, pictures: Var<'g>, caps: &Caps) -> Answer<'g>;
+
+    /// Whether it can be planned at all: what is in it may be anything.
+    ///
+    /// # Errors
+    /// [`Error::Numeric`] for numbers that are not finite.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// What the outputs of a run say of each of its `n` pictures: [`Error::Numeric`] where an answer is not a number, never a verdict.
+    fn findings(&self, outputs: &[Tensor], n: usize) -> Vec<Result<Finding>>;
+
+    /// Graphs of the fit alone, on stand-ins for what it worked on.
+    fn fit_stages(&self, _caps: &Caps) -> Vec<Stage<'_>> {
+        vec![]
+    }
+
+    /// What metrics say of the model that they are of.
+    fn facts(&self) -> Map<String, Value>;
+}
+
+impl dyn Fitted + '_ {
+    /// The way from pictures to the answer, for `batch` pictures: as given, `[1, …]` in the form in which they go to the device, or noise.
+    ///
+    /// # Errors
+    /// As [`Feed::value`].
+    pub fn predict_stage(&self, batch: usize, picture: Option<Prepared>, caps: Caps) -> Result<Stage<'_>> {
+        self.check()?;
+        let [h, w] = self.input_size();
+        let preprocess = self.preprocess();
+        let picture = picture.unwrap_or_else(|| noise(&preprocess, [h, w]));
+        let form = Form::Numbers; // PIXELS
+        let feed = Feed::new(&preprocess, [h, w]);
+        let inputs = vec![feed.value(&vec![&picture; batch], batch, form)?];
+        let build = move |graph: &_| self.answer(graph, feed.input(graph, batch, form), &caps).outputs;
+        Ok(Stage { name: "predict", predicts: true, inputs, build: boxed(build) })
+    }
+}
+
+/// Helps the compiler to see that a closure builds any graph.
+pub(super) fn boxed<'m>(build: impl for<'g> Fn(&'g Graph) -> Vec<Var<'g>> + 'm) -> Box<Build<'m>> {
+    Box::new(build)
+}
+
+/// A picture of noise, in the form in which pictures of 8 bits reach a network.
+pub fn noise(preprocess: &Preprocess, [h, w]: [usize; 2]) -> Prepared {
+    let rgb = (0..3 * h * w).map(|i| (random::draw("picture of noise", i as u64) >> 56) as u8).collect();
+    let bytes = Prepared::Bytes { rgb, size: [h, w] };
+    if preprocess.gives_bytes() { bytes } else { Prepared::Numbers(preprocess.numbers(bytes)) }
+}
+
+/// What a file says of itself, for people and for programs; its weights may be elsewhere.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// What it is, as in `a PatchCore model`.
+    pub title: String,
+    /// Facts by what they are about.
+    pub lines: Vec<(&'static str, String)>,
+    /// The same and more.
+    pub json: Value,
+    /// The network whose weights have to be given, where the file does not hold them.
+    pub needs_weights: Option<String>,
+}
+
+/// A method: what its files are called, and how they are read.
+#[derive(Clone, Copy, Debug)]
+pub struct Method {
+    /// Its name on the command line and in its files.
+    pub name: &'static str,
+    /// What a file says of itself; its bytes, and what messages call it.
+    pub describe: fn(&[u8], &str) -> Result<Description>,
+    /// A file ready to use; weights that it does not hold come from the path.
+    pub open: fn(&[u8], &str, Option<&Path>) -> Result<Box<dyn Fitted>>,
+}
+
+/// The methods that files are opened by.
+#[derive(Clone, Debug)]
+pub struct Methods(Vec<Method>);
+
+impl Default for Methods {
+    /// Lupe's own: a new one is a line here.
+    fn default() -> Methods {
+        Methods(vec![patchcore::METHOD])
+    }
+}
+
+impl Methods {
+    /// These and another one.
+    pub fn with(mut self, method: Method) -> Methods {
+        self.0.push(method);
+        self
+    }
+
+    /// The method of a file.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] for a damaged file, or a method that is unknown here.
+    fn of(&self, bytes: &[u8], origin: &str) -> Result<Method> {
+        let (facts, _) = container::read(bytes, origin)?;
+        let name = facts.get("method").and_then(Value::as_str).unwrap_or("none");
+        self.0.iter().find(|m| m.name == name).copied().ok_or_else(|| {
+            let known: Vec<&str> = self.0.iter().map(|m| m.name).collect();
+            let known = known.join(", ");
+            let name = crate::error::plain(name);
+            Error::Weights(vec![format!("{origin}: unknown method `{name}`; available: {known}")])
+        })
+    }
+
+    /// What a file says of itself.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] for a damaged model.
+    pub fn describe(&self, bytes: &[u8], origin: &str) -> Result<Description> {
+        (self.of(bytes, origin)?.describe)(bytes, origin)
+    }
+
+    /// Opens a fitted model; weights that it does not hold come from `weights`, if they are the ones that it was fitted with.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a file that cannot be read, [`Error::Weights`] for a damaged model or other weights.
+    pub fn open(&self, path: &Path, weights: Option<&Path>) -> Result<Box<dyn Fitted>> {
+        let origin = path.display().to_string();
+        with_file(path, |bytes| (self.of(bytes, &origin)?.open)(bytes, &origin, weights))
+    }
+}
+
+/// Opens a fitted model of any of Lupe's methods whose file holds all that it needs.
+///
+/// # Errors
+/// As [`Methods::open`].
+pub fn open(path: impl AsRef<Path>) -> Result<Box<dyn Fitted>> {
+    Methods::default().open(path.as_ref(), None)
+}

@@ -1,0 +1,146 @@
+//! Pictures from disk through a plan: the next batch is decoded and uploaded while the device works on this one.
+
+use super::batched::Under;
+use crate::data::dataset::Sample;
+use crate::data::load::{Arrival, Loaded, Loading, Stream};
+use crate::data::{Mask, Picture, Prepared, Preprocess};
+use crate::error::{Error, Result};
+use crate::watch::Watch;
+use std::time::Instant;
+
+/// A batch is closed when its pictures hold more bytes: one is worked on and one is made ready.
+const BATCH_BYTES: usize = 128 << 20;
+
+/// One picture that was looked at.
+#[derive(Debug)]
+pub struct Looked {
+    /// Its number among the samples.
+    pub number: usize,
+    /// Hash of its file.
+    pub sha256: String,
+    /// The picture.
+    pub picture: Picture,
+    /// Which of its pixels are defective, where that is known.
+    pub mask: Option<Mask>,
+    /// Milliseconds for decoding, and for this picture's share of the time between this batch's answer and the one before.
+    pub milliseconds: [f64; 2],
+}
+
+/// What became of samples that were not looked at.
+#[derive(Debug, Default)]
+pub struct Missed {
+    /// How many were left out because their hash is known.
+    pub left_out: usize,
+    /// Number and reason of those that could not be read.
+    pub failed: Vec<(usize, String)>,
+}
+
+impl Missed {
+    /// Whether sample `number` could not be read.
+    pub fn has(&self, number: usize) -> bool {
+        self.failed.iter().any(|f| f.0 == number)
+    }
+
+    /// The pictures that could not be read, as the error that a command ends with; `of` is how many there were.
+    ///
+    /// # Errors
+    /// [`Error::Partial`] with all of them.
+    pub fn ended(&self, of: usize) -> Result<()> {
+        if self.failed.is_empty() {
+            return Ok(());
+        }
+        let list: String = self.failed.iter().map(|(_, why)| format!("\n  {why}")).collect();
+        Err(Error::Partial(format!("{} of {of} pictures could not be read:{list}", self.failed.len())))
+    }
+}
+
+/// What a batch goes through.
+pub(super) trait Device {
+    /// Pictures in one run.
+    fn batch(&self) -> usize;
+
+    /// Sends a batch on its way.
+    async fn submit(&mut self, pictures: &[&Prepared]) -> Result<Under>;
+
+    /// Takes a batch's answer in.
+    fn collect(&mut self, under: Under, looked: Vec<Looked>) -> Result<()>;
+}
+
+/// Looks at all samples, in order, and says which were missed.
+///
+/// # Errors
+/// Whatever reading, the device or [`Device::collect`] report; the watcher's interrupt.
+pub(super) async fn look(
+    device: &mut impl Device,
+    (samples, preprocess): (&[Sample], &Preprocess),
+    loading: &Loading,
+    watch: &dyn Watch,
+) -> Result<Missed> {
+    let batch = device.batch();
+    let mut stream = Stream::open(samples, preprocess, loading, 2 * batch);
+    let (mut missed, mut under, mut since) = (Missed::default(), None, Instant::now());
+    watch.progress("features", 0, samples.len());
+    loop {
+        let (ready, ended) = next(&mut stream, batch, loading, &mut missed)?;
+        watch.go_on()?;
+        let sent = if ready.is_empty() { None } else { Some(send(device, ready).await?) };
+        if let Some((run, looked)) = std::mem::replace(&mut under, sent) {
+            let (done, n) = (last(&looked), looked.len());
+            let looked = shared(looked, &mut since, n);
+            device.collect(run, looked)?;
+            watch.progress("features", done, samples.len());
+        }
+        if ended && under.is_none() {
+            watch.progress("features", samples.len(), samples.len());
+            return Ok(missed);
+        }
+    }
+}
+
+/// Samples up to the last of these.
+fn last(looked: &[Looked]) -> usize {
+    looked.last().map_or(0, |l| l.number + 1)
+}
+
+/// Gives every picture its share of the time since the last answer.
+fn shared(mut looked: Vec<Looked>, since: &mut Instant, n: usize) -> Vec<Looked> {
+    let share = since.elapsed().as_secs_f64() * 1e3 / n.max(1) as f64;
+    *since = Instant::now();
+    for one in &mut looked {
+        let [decode, _] = one.milliseconds;
+        one.milliseconds = [decode, share];
+    }
+    looked
+}
+
+/// The next batch, and whether it is the last.
+fn next(stream: &mut Stream, batch: usize, loading: &Loading, missed: &mut Missed) -> Result<(Vec<Loaded>, bool)> {
+    let (mut ready, mut bytes) = (vec![], 0);
+    while ready.len() < batch && bytes < BATCH_BYTES {
+        match stream.next() {
+            Some(Arrival::Ready(loaded)) => {
+                bytes += loaded.picture.bytes() + loaded.input.bytes();
+                ready.push(*loaded);
+            }
+            Some(Arrival::LeftOut) => missed.left_out += 1,
+            Some(Arrival::Failed(number, e)) if loading.keep_going && !matches!(e, Error::Internal(_)) => {
+                missed.failed.push((number, e.to_string()));
+            }
+            Some(Arrival::Failed(_, e)) => return Err(e),
+            None => return Ok((ready, true)),
+        }
+    }
+    Ok((ready, false))
+}
+
+async fn send(device: &mut impl Device, ready: Vec<Loaded>) -> Result<(Under, Vec<Looked>)> {
+    let run = device.submit(&ready.iter().map(|l| &l.input).collect::<Vec<_>>()).await?;
+    let looked = |l: Loaded| Looked {
+        number: l.number,
+        sha256: l.sha256,
+        picture: l.picture,
+        mask: l.mask,
+        milliseconds: [l.milliseconds, 0.0],
+    };
+    Ok((run, ready.into_iter().map(looked).collect()))
+}

@@ -1,0 +1,57 @@
+//! What a file says of itself.
+
+use super::{METHOD, ModelFile, Preset};
+use crate::error::Result;
+use crate::methods::fitted::Description;
+use serde_json::{Value, json};
+
+/// What a file says of itself, for people and for programs.
+///
+/// # Errors
+/// As [`ModelFile::from_bytes`].
+pub fn describe(bytes: &[u8], origin: &str) -> Result<Description> {
+    let m = ModelFile::from_bytes(bytes, origin)?;
+    let needs_weights = m.backbone.weights.is_none().then(|| m.backbone.name.clone());
+    Ok(Description { title: "a PatchCore model".into(), lines: lines(&m), json: as_json(&m), needs_weights })
+}
+
+fn lines(m: &ModelFile) -> Vec<(&'static str, String)> {
+    let (c, [h, w]) = (&m.config, m.geometry.grid);
+    let whose = match c.preset {
+        Preset::Official => "official (amazon-science/patchcore-inspection)",
+        Preset::Anomalib => "anomalib",
+    };
+    let no_limit = if m.origin.is_some() { "none: its source has none" } else { "none: one picture only" };
+    let inside =
+        if m.backbone.weights.is_some() { "its weights are in the file" } else { "its weights are not in the file" };
+    let look = match c.crop {
+        true => format!("shorter edge to {}; centre crop {}x{}", c.resize, c.size, c.size),
+        false => format!("whole, {}x{}", c.size, c.size),
+    };
+    vec![
+        ("preset", whose.into()),
+        ("backbone", format!("{}, {}; {inside}", m.backbone.name, c.layers.join(", "))),
+        ("pictures", format!("{look}; {h}x{w} places")),
+        bank(m),
+        match &m.origin {
+            Some(origin) => ("imported from", origin.clone()),
+            None => ("fitted on", format!("{} pictures; {} kept aside", m.pictures.len(), m.held_out.len())),
+        },
+        ("limit", m.limit().map_or(no_limit.into(), |l| format!("{l}"))),
+    ]
+}
+
+/// Ratio and seed mean nothing in an import.
+fn bank(m: &ModelFile) -> (&'static str, String) {
+    let rows = format!("{} rows of {}", m.bank.shape.dim(0), m.geometry.dim);
+    let drawn = format!(", ratio {}, seed {}", m.config.ratio, m.config.seed);
+    ("bank", if m.origin.is_some() { rows } else { rows + &drawn })
+}
+
+fn as_json(m: &ModelFile) -> Value {
+    json!({
+        "method": METHOD.name, "config": m.config, "geometry": m.geometry, "backbone": m.backbone.name,
+        "backbone_sha256": m.backbone.sha256, "backbone_embedded": m.backbone.weights.is_some(),
+        "bank_rows": m.bank.shape.dim(0), "origin": m.origin, "pictures": m.pictures.len(), "held_out": m.held_out.len(), "limit": m.limit(),
+    })
+}

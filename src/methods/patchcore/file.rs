@@ -1,0 +1,220 @@
+//! A fitted PatchCore as its file holds it: the bank, where each of its rows comes from, the backbone, and every choice made.
+
+use super::{Config, Geometry, Preset};
+use crate::methods::fitted::Seen;
+use crate::error::{Error, Result};
+use crate::tensor::{Shape, Tensor};
+use crate::weights::Weights;
+use crate::weights::container::{self, Stored};
+use safetensors::Dtype;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The network that made the patch vectors.
+#[derive(Clone, Debug)]
+pub struct Backbone {
+    /// Its name.
+    pub name: String,
+    /// [`Weights::sha256`], batch norms folded.
+    pub sha256: String,
+    /// Its weights, where they are in the file.
+    pub weights: Option<Weights>,
+}
+
+/// What a file holds.
+#[derive(Clone, Debug)]
+pub struct ModelFile {
+    /// Every choice.
+    pub config: Config,
+    /// Sizes that follow from it.
+    pub geometry: Geometry,
+    /// Backbone.
+    pub backbone: Backbone,
+    /// Memory bank `[m, d]`.
+    pub bank: Arc<Tensor>,
+    /// Picture and place of each row of the bank, rising.
+    pub sources: Vec<[u32; 2]>,
+    /// Pictures that the bank was made of, in the order of their names.
+    pub pictures: Vec<Seen>,
+    /// Score of each of them against the bank without its own rows.
+    pub scores: Vec<f64>,
+    /// Largest value of each one's anomaly map, made without its own rows.
+    pub peaks: Vec<f64>,
+    /// Good pictures kept aside for testing.
+    pub held_out: Vec<Seen>,
+    /// Where the bank is from if it was fitted elsewhere: then nothing is known of its pictures, and there are no scores of them.
+    pub origin: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Facts {
+    method: String,
+    lupe_version: String,
+    config: Config,
+    geometry: Geometry,
+    backbone: String,
+    backbone_sha256: String,
+    backbone_embedded: bool,
+    pictures: Vec<Seen>,
+    held_out: Vec<Seen>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    origin: Option<String>,
+    format_version: u64,
+}
+
+const METHOD: &str = "patchcore";
+
+fn largest(scores: &[f64]) -> Option<f64> {
+    scores.iter().copied().filter(|s| s.is_finite()).reduce(f64::max)
+}
+
+fn doubles(values: &[f64]) -> Stored {
+    let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    Stored { dtype: Dtype::F64, shape: vec![values.len()], bytes }
+}
+
+impl ModelFile {
+    /// The largest score of a good picture against the others' rows; none where there is one picture only.
+    pub fn limit(&self) -> Option<f64> {
+        largest(&self.scores)
+    }
+
+    /// The same of the anomaly maps: what a pixel of a good picture does not pass.
+    pub fn map_limit(&self) -> Option<f64> {
+        largest(&self.peaks)
+    }
+
+    /// How far rows of the bank are apart, the median of some pairs by the preset's distance: a scale where no limit is known.
+    pub fn spread(&self) -> f64 {
+        const PAIRS: usize = 101;
+        let (n, d) = (self.bank.shape.dim(0), self.bank.shape.last().max(1));
+        let row = |i: usize| self.bank.data.chunks_exact(d).nth(i % n.max(1)).unwrap_or_default();
+        let pair = |i: usize| {
+            let (a, b) = (row(i * n / PAIRS), row(i * n / PAIRS + n / 2 + 1));
+            let squares = a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum::<f64>();
+            if self.config.preset == Preset::Official { squares } else { squares.sqrt() }
+        };
+        let mut apart: Vec<f64> = (0..PAIRS).map(pair).collect();
+        apart.sort_unstable_by(f64::total_cmp);
+        apart.get(PAIRS / 2).copied().filter(|v| *v > 0.0).unwrap_or(1.0)
+    }
+
+    /// Which rows of the bank come from picture `i`: from and up to.
+    pub fn own_rows(&self, i: usize) -> (usize, usize) {
+        let at = |p: usize| self.sources.partition_point(|s| (s[0] as usize) < p);
+        (at(i), at(i + 1))
+    }
+
+    /// The file.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if the pieces disagree: a bug.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let facts = json!(Facts {
+            method: METHOD.into(),
+            lupe_version: env!("CARGO_PKG_VERSION").into(),
+            config: self.config.clone(),
+            geometry: self.geometry,
+            backbone: self.backbone.name.clone(),
+            backbone_sha256: self.backbone.sha256.clone(),
+            backbone_embedded: self.backbone.weights.is_some(),
+            pictures: self.pictures.clone(),
+            held_out: self.held_out.clone(),
+            origin: self.origin.clone(),
+            format_version: container::FORMAT,
+        });
+        let Value::Object(facts) = facts else { return Err(Error::Output("the facts are no object".into())) };
+        let mut tensors = BTreeMap::from([
+            ("bank".to_string(), Stored::floats(&self.bank, false)),
+            (
+                "bank.source".to_string(),
+                Stored {
+                    dtype: Dtype::U32,
+                    shape: vec![self.sources.len(), 2],
+                    bytes: self.sources.iter().flatten().flat_map(|v| v.to_le_bytes()).collect(),
+                },
+            ),
+            ("train.score".to_string(), doubles(&self.scores)),
+            ("train.peak".to_string(), doubles(&self.peaks)),
+        ]);
+        let weights = self.backbone.weights.iter().flat_map(|w| w.tensors());
+        tensors.extend(weights.map(|(k, t)| (format!("backbone.{k}"), Stored::floats(t, true))));
+        container::write(facts, &tensors)
+    }
+
+    /// Reads a file; `origin` is what messages call it.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if it is no PatchCore model, of a newer format, damaged, or does not fit itself.
+    pub fn from_bytes(bytes: &[u8], origin: &str) -> Result<ModelFile> {
+        let fail = |what: String| Error::Weights(vec![format!("{origin}: {what}")]);
+        let (facts, mut tensors) = container::read(bytes, origin)?;
+        let facts = parsed(facts).map_err(&fail)?;
+        let mut take = |name: &str, dtype: Dtype| match tensors.remove(name) {
+            Some(t) if t.dtype == dtype => Ok(t),
+            Some(t) => Err(fail(format!("tensor {name} is of type {:?}, expected {dtype:?}", t.dtype))),
+            None => Err(fail(format!("tensor {name} is missing"))),
+        };
+        let (bank, source) = (take("bank", Dtype::F32)?, take("bank.source", Dtype::U32)?);
+        let [score, peak] = [take("train.score", Dtype::F64)?, take("train.peak", Dtype::F64)?]
+            .map(|t| t.bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect::<Vec<f64>>());
+        let named = tensors.iter().filter_map(|(k, t)| Some((k.strip_prefix("backbone.")?.to_string(), t.tensor()?)));
+        let weights = facts.backbone_embedded.then(|| Weights::from_tensors(named));
+        let words = source.bytes.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)).collect::<Vec<u32>>();
+        let model = ModelFile {
+            config: facts.config,
+            geometry: facts.geometry,
+            backbone: Backbone { name: facts.backbone, sha256: facts.backbone_sha256, weights },
+            bank: Arc::new(bank.tensor().ok_or_else(|| fail("its bank has too many axes".into()))?),
+            sources: words.as_chunks::<2>().0.to_vec(),
+            scores: score,
+            peaks: peak,
+            pictures: facts.pictures,
+            held_out: facts.held_out,
+            origin: facts.origin,
+        };
+        model.check().map_err(fail)?;
+        Ok(model)
+    }
+
+    /// Whether the pieces fit each other: nothing that follows indexes by what a file claims without this.
+    fn check(&self) -> std::result::Result<(), String> {
+        self.config.check().map_err(|e| e.to_string())?;
+        let Geometry { grid: [h, w], dim } = self.geometry;
+        let places =
+            h.checked_mul(w).filter(|p| (1..=1 << 20).contains(p)).ok_or("its grid of places is impossible")?;
+        let rows = if self.origin.is_some() { self.bank.shape.dim(0) } else { self.sources.len() };
+        if rows == 0 || dim == 0 || self.bank.shape != Shape::from([rows, dim]) {
+            return Err(format!("its bank is {}, {rows} rows of {dim} are listed", self.bank.shape));
+        }
+        let lists = [self.sources.len(), self.pictures.len(), self.held_out.len(), self.scores.len(), self.peaks.len()];
+        if self.origin.is_some() && lists != [0; 5] {
+            return Err("was imported, and yet lists pictures: nothing is known of them then".into());
+        }
+        let known = |s: &[u32; 2]| (s[0] as usize) < self.pictures.len() && (s[1] as usize) < places;
+        if !self.sources.is_sorted_by(|a, b| a < b) || !self.sources.iter().all(known) {
+            return Err("rows of its bank come from places that do not exist, or are out of order".into());
+        }
+        for scores in [&self.scores, &self.peaks] {
+            if scores.len() != self.pictures.len() {
+                return Err(format!("{} scores are there for {} pictures", scores.len(), self.pictures.len()));
+            }
+        }
+        match &self.backbone.weights {
+            Some(w) if w.sha256() != self.backbone.sha256 => Err("its backbone is not the one it names".into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn parsed(facts: Map<String, Value>) -> std::result::Result<Facts, String> {
+    match facts.get("method").and_then(Value::as_str) {
+        Some(METHOD) => {
+            serde_json::from_value(Value::Object(facts)).map_err(|e| format!("its facts cannot be read: {e}"))
+        }
+        other => Err(format!("is no PatchCore model but {}", other.unwrap_or("something else"))),
+    }
+}

@@ -1,0 +1,335 @@
+//! The fit: patch vectors of good pictures, the selection of the bank's rows, and every training picture's own score.
+
+use super::bag::{Bag, Sizes};
+use super::file::{Backbone, ModelFile};
+use super::score::{Bank, PlaceScorer};
+use super::select::Selector;
+use super::{Config, Geometry, MAX_ROWS, PatchCore, projection};
+use crate::data::dataset::{Dataset, Sample, good};
+use crate::data::load::{Loading, read};
+use crate::data::{Prepared, Preprocess};
+use crate::engine::{Gpu, Graph, Scope, Var};
+use crate::error::{Error, Result};
+use crate::files::sha256;
+use crate::methods::batched::{Batched, RunOptions, Under, part};
+use crate::methods::fitted::Seen;
+use crate::methods::looking::{Device, Looked, Missed, look};
+use crate::models::Network;
+use crate::tensor::Tensor;
+use crate::watch::Watch;
+use crate::weights::Weights;
+use serde_json::json;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Seconds of a fit by stage.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Times {
+    /// Patch vectors.
+    pub features: f64,
+    /// Selection of the bank's rows.
+    pub coreset: f64,
+    /// The training pictures' scores.
+    pub scoring: f64,
+}
+
+/// How a fit works.
+#[derive(Clone, Debug, Default)]
+pub struct FitOptions {
+    /// How plans are made, and pictures in one run.
+    pub run: RunOptions,
+    /// How pictures are loaded.
+    pub loading: Loading,
+    /// Bytes of memory that may be used; none: all that is needed.
+    pub limit_ram: Option<u64>,
+    /// Where the model will be written: beside it patch vectors lie until the fit is over, so that an interrupted one can go on.
+    pub output: Option<PathBuf>,
+    /// Whether patch vectors are made again that an interrupted fit left there.
+    pub fresh: bool,
+    /// Whether the model's file does without the backbone's weights.
+    pub no_embed_backbone: bool,
+}
+
+/// What a fit works on.
+#[derive(Clone, Copy, Debug)]
+pub struct Good<'a> {
+    /// Pictures, split into those to fit on and those to test with; good ones of the latter are kept aside.
+    pub set: &'a Dataset,
+    /// The network.
+    pub network: &'static Network,
+    /// Its weights, batch norms folded.
+    pub weights: &'a Weights,
+}
+
+/// Fits PatchCore. Gives the model, the pictures that could not be read, and how long it took.
+///
+/// # Errors
+/// [`Error::Usage`] for choices that make no sense; [`Error::Input`] if there is no good picture, too many, or one cannot be read,
+/// unless [`Loading::keep_going`]; [`Error::Output`] where patch vectors cannot be kept; whatever the device and the watcher say.
+pub async fn fit(
+    gpu: &Gpu,
+    good: Good<'_>,
+    config: &Config,
+    options: &FitOptions,
+    watch: &dyn Watch,
+) -> Result<(PatchCore, Missed, Times)> {
+    config.check()?;
+    let geometry = config.geometry(good.network, good.weights)?;
+    check(good.set, geometry)?;
+    let work = Work { gpu, good, config, geometry, options, watch };
+    let (mut times, mut watchmaker) = (Times::default(), Instant::now());
+    let (mut bag, missed) = work.features().await?;
+    times.features = lap(&mut watchmaker, "features");
+    let picks = work.select(bag.take_projected()?, bag.pictures.len()).await?;
+    times.coreset = lap(&mut watchmaker, "coreset");
+    let mut file = work.file(&bag, &picks, &missed)?;
+    (file.scores, file.peaks) = work.scores(&file, &bag).await?;
+    times.scoring = lap(&mut watchmaker, "scoring");
+    let fitted = PatchCore::fitted(file, good.network, good.weights.clone());
+    if let Some(path) = &options.output {
+        fitted.save(path)?;
+    }
+    bag.remove(watch);
+    Ok((fitted, missed, times))
+}
+
+/// Seconds since the last lap.
+fn lap(since: &mut Instant, stage: &str) -> f64 {
+    let seconds = since.elapsed().as_secs_f64();
+    *since = Instant::now();
+    log::info!("{stage} took {seconds:.1} s");
+    seconds
+}
+
+/// Whether there are pictures to fit on, and not too many.
+fn check(set: &Dataset, geometry: Geometry) -> Result<()> {
+    let (data, pictures) = (set.root.display(), set.train.len());
+    let n = pictures.saturating_mul(geometry.places());
+    if pictures == 0 {
+        return Err(Error::Input(format!(
+            "{data}: no good picture is left to fit on; raise --test-split, or 0 to keep none aside"
+        )));
+    }
+    if n > MAX_ROWS {
+        let most = MAX_ROWS / geometry.places().max(1);
+        return Err(Error::Input(format!(
+            "{data}: {pictures} good pictures give {n} patch vectors, {MAX_ROWS} at most can be numbered: fit on {most} of \
+             them, or with a smaller --size"
+        )));
+    }
+    Ok(())
+}
+
+struct Work<'a> {
+    gpu: &'a Gpu,
+    good: Good<'a>,
+    config: &'a Config,
+    geometry: Geometry,
+    options: &'a FitOptions,
+    watch: &'a dyn Watch,
+}
+
+/// A backbone whose patch vectors go into the bag.
+struct Bagging<'a, 'b, 'g> {
+    batched: Batched<'a, 'g>,
+    bag: &'b mut Bag,
+    samples: &'b [Sample],
+    watch: &'b dyn Watch,
+}
+
+impl Device for Bagging<'_, '_, '_> {
+    fn batch(&self) -> usize {
+        self.batched.batch()
+    }
+
+    async fn submit(&mut self, pictures: &[&Prepared]) -> Result<Under> {
+        self.batched.submit(pictures).await
+    }
+
+    fn collect(&mut self, under: Under, looked: Vec<Looked>) -> Result<()> {
+        let (outputs, n) = (self.batched.collect(under)?, self.batched.batch());
+        for (i, looked) in looked.into_iter().enumerate() {
+            let own: Vec<Tensor> = outputs.iter().map(|o| part(o, i, n)).collect();
+            let [rows, projected @ ..] = own.as_slice() else { continue };
+            if rows.data.iter().any(|v| !v.is_finite()) {
+                let name = self.samples.get(looked.number).map_or("", |s| s.name.as_str());
+                return Err(Error::Numeric(format!(
+                    "{name}: its patch vectors are not finite; are the weights right?"
+                )));
+            }
+            let projected = projected.first().map_or(&[][..], |p| &p.data);
+            self.bag.push(self.watch, looked.sha256, &rows.data, projected)?;
+        }
+        Ok(())
+    }
+}
+
+impl Work<'_> {
+    /// Patch vectors of all training pictures.
+    async fn features(&self) -> Result<(Bag, Missed)> {
+        let Work { good, config, geometry, watch, .. } = self;
+        let train = good.set.train.as_slice();
+        let n = train.len() * geometry.places();
+        let projection = if config.ratio < 1.0 { projection::projection(config, n, geometry.dim) } else { None };
+        let mut bag = self.bag(projection.as_ref().map_or(0, |p| p.shape.dim(0)))?;
+        let known = bag.pictures.len();
+        self.tell(&bag, n);
+        let rest = train.get(known..).unwrap_or_default();
+        if rest.is_empty() {
+            return Ok((bag, Missed::default()));
+        }
+        let preprocess: Preprocess = config.preprocess(good.network);
+        let (size, projection) = ([config.size; 2], projection.map(Arc::new));
+        let head = Box::new(move |graph, pictures| self.head(graph, pictures, projection.as_ref()));
+        let batched = Batched::new(self.gpu, &preprocess, size, &self.options.run, head).await?;
+        let mut bagging = Bagging { batched, bag: &mut bag, samples: rest, watch: *watch };
+        let mut missed = look(&mut bagging, (rest, &preprocess), &self.options.loading, *watch).await?;
+        missed.failed.iter_mut().for_each(|f| f.0 += known);
+        if bag.pictures.is_empty() {
+            return Err(Error::Input(format!("{}: none of its pictures can be read", good.set.root.display())));
+        }
+        Ok((bag, missed))
+    }
+
+    /// Patch vectors `[n, places, d]` of pictures and, where there is a projection `[k, d]`, projected ones `[n, places, k]`.
+    fn head<'g>(
+        &self,
+        graph: &'g Graph,
+        pictures: Var<'g>,
+        projection: Option<&Arc<Tensor>>,
+    ) -> Vec<Var<'g>> {
+        let places = (self.good.network.build)(pictures, &Scope::new(graph, self.good.weights.tensors()));
+        let Some(rows) = self.config.embed(&places) else { return vec![] };
+        let Some(p) = projection else { return vec![rows] };
+        let [n, places, d] = [rows.dim(0), rows.dim(1), rows.dim(2)];
+        let projected = rows.reshape([n * places, d]).matmul_t(graph.weight("projection", p.clone()));
+        vec![rows, projected.reshape([n, places, p.shape.dim(0)])]
+    }
+
+    /// Says what will be done.
+    fn tell(&self, bag: &Bag, n: usize) {
+        let (train, known, watch) = (self.good.set.train.len(), bag.pictures.len(), self.watch);
+        let (held, d) = (bag.describe(train), self.geometry.dim);
+        watch.left_by_interrupt(&bag.left());
+        watch.say(&format!("fitting   {train} good pictures, {n} patch vectors of {d} values ({held})"));
+        if bag.replaced {
+            watch.say("note: an earlier fit of other choices was interrupted; its patch vectors are of no use here");
+        }
+        if known > 0 {
+            watch.say(&format!("resuming  {known} pictures are there from an earlier fit; --fresh makes them again"));
+        }
+    }
+
+    /// The bag of an earlier fit of the same kind, or a new one; `narrow` is the number of projected values.
+    fn bag(&self, narrow: usize) -> Result<Bag> {
+        let Work { good, gpu, config, geometry, options, .. } = self;
+        let train = good.set.train.as_slice();
+        let n = train.len() * geometry.places();
+        let sizes = Sizes { rows: geometry.places() * geometry.dim, projected: geometry.places() * narrow };
+        // The selection holds what it looks at twice, here and on the device, and the bank is held twice when it is written.
+        let others = 4 * (2 * n * narrow + 2 * config.bank_rows(n) * geometry.dim) as u64;
+        let room = options.limit_ram.unwrap_or(u64::MAX).saturating_sub(others);
+        let (weights, device) = (good.weights.sha256(), gpu.info.describe());
+        let key = json!([config.for_features(), weights, narrow, device, env!("CARGO_PKG_VERSION")]);
+        let key = sha256(key.to_string().as_bytes());
+        Bag::open(options.output.as_deref(), &key, sizes, train, room, options.fresh)
+    }
+
+    /// Rows of the bank, rising.
+    async fn select(&self, rows: Vec<f32>, pictures: usize) -> Result<Vec<usize>> {
+        let n = pictures * self.geometry.places();
+        let wanted = self.config.bank_rows(n);
+        if wanted == n {
+            return Ok((0..n).collect());
+        }
+        let rows = Tensor::new([n, rows.len() / n.max(1)], rows);
+        let mut selector = Selector::new(&self.gpu.caps, rows, wanted, self.options.run.planning());
+        let mut progress = |done| {
+            self.watch.progress("coreset", done, wanted);
+            self.watch.go_on().is_ok()
+        };
+        let selected = selector.run(self.gpu, self.config, &mut progress).await;
+        selected.map_err(|e| self.watch.go_on().err().unwrap_or(e))?;
+        self.watch.progress("coreset", wanted, wanted);
+        if selector.exhausted {
+            let found = selector.picks.len();
+            self.watch.say(&format!(
+                "note: {found} rows hold everything there is; of the {wanted} asked for the rest are repetitions"
+            ));
+        }
+        selector.picks.sort_unstable();
+        Ok(selector.picks)
+    }
+
+    /// All that the file holds but the training pictures' scores.
+    fn file(&self, bag: &Bag, picks: &[usize], missed: &Missed) -> Result<ModelFile> {
+        let Work { good, config, geometry, options, .. } = self;
+        let place = |i: &usize| [(i / geometry.places()) as u32, (i % geometry.places()) as u32];
+        Ok(ModelFile {
+            geometry: *geometry,
+            bank: Arc::new(self.bank(bag, picks)?),
+            sources: picks.iter().map(place).collect(),
+            scores: vec![],
+            peaks: vec![],
+            held_out: held_out(good.set)?,
+            pictures: seen(&good.set.train, missed, bag),
+            backbone: Backbone {
+                name: good.network.name.into(),
+                sha256: good.weights.sha256(),
+                weights: (!options.no_embed_backbone).then(|| good.weights.clone()),
+            },
+            config: (*config).clone(),
+            origin: None,
+        })
+    }
+
+    /// The patch vectors of these numbers, rising, `[m, d]`.
+    fn bank(&self, bag: &Bag, picks: &[usize]) -> Result<Tensor> {
+        let (places, d) = (self.geometry.places(), self.geometry.dim);
+        let mut bank = Vec::with_capacity(picks.len() * d);
+        for group in picks.chunk_by(|a, b| a / places == b / places) {
+            let rows = bag.rows(group.first().map_or(0, |i| i / places))?;
+            for i in group {
+                bank.extend(rows.iter().skip(i % places * d).take(d));
+            }
+        }
+        Ok(Tensor::new([picks.len(), d], bank))
+    }
+
+    /// Every training picture's score and its map's largest value, against the bank without its own rows; infinite where nothing is left
+    /// of the bank then.
+    async fn scores(&self, file: &ModelFile, bag: &Bag) -> Result<(Vec<f64>, Vec<f64>)> {
+        let bank = Bank::new(&file.config, file.geometry, file.bank.clone());
+        let scorer = PlaceScorer::new(self.gpu, bank, self.options.run.planning()).await?;
+        let (mut scores, mut peaks, n) = (vec![], vec![], file.pictures.len());
+        for i in 0..n {
+            self.watch.go_on()?;
+            let (first, end) = file.own_rows(i);
+            let (score, peak) = if end - first == file.sources.len() {
+                (f64::INFINITY, f64::INFINITY) // the bank holds nothing but this picture
+            } else {
+                let queries = Tensor::new([self.geometry.places(), self.geometry.dim], bag.rows(i)?.into_owned());
+                let scored = scorer.run(&queries, (first, end)).await?;
+                (scored.score, f64::from(scored.map.data.iter().copied().fold(f32::NEG_INFINITY, f32::max)))
+            };
+            scores.push(score);
+            peaks.push(peak);
+            self.watch.progress("scoring", i + 1, n);
+        }
+        Ok((scores, peaks))
+    }
+}
+
+/// The training pictures that were read, in order.
+fn seen(train: &[Sample], missed: &Missed, bag: &Bag) -> Vec<Seen> {
+    let read = train.iter().enumerate().filter(|(i, _)| !missed.has(*i));
+    let one = |((_, s), hash): ((usize, &Sample), &String)| Seen { name: s.name.clone(), sha256: hash.clone() };
+    read.zip(&bag.pictures).map(one).collect()
+}
+
+/// Good pictures that are kept aside.
+fn held_out(set: &Dataset) -> Result<Vec<Seen>> {
+    let seen = |s: &Sample| Ok(Seen { name: s.name.clone(), sha256: sha256(&read(&s.path)?) });
+    set.test.iter().filter(|s| good(s)).map(seen).collect()
+}

@@ -1,0 +1,115 @@
+//! What is planned, profiled, verified or tuned: a network by name, or a fitted model.
+
+use super::batched::{Feed, Form};
+use super::fitted::{Fitted, Stage, noise};
+use crate::data::{Picture, Prepared, Preprocess, Scaling};
+use crate::engine::{Caps, Graph, Scope, Var};
+use crate::error::{Error, Result};
+use crate::models::{self, Network, stand_in};
+use crate::weights::Weights;
+use std::path::Path;
+
+/// A network with weights.
+#[derive(Debug)]
+pub struct Weighted {
+    /// The network.
+    pub network: &'static Network,
+    /// Its weights.
+    pub weights: Weights,
+    /// Whether the weights are drawn, not given.
+    pub stands_in: bool,
+    preprocess: Preprocess,
+}
+
+/// A subject.
+#[derive(Debug)]
+pub enum Subject {
+    /// A network.
+    Network(Box<Weighted>),
+    /// A fitted model.
+    Fitted(Box<dyn Fitted>),
+}
+
+impl Subject {
+    /// The network of that name for inputs of `size` pixels a side; without weights, and where none are built in, drawn ones stand in.
+    ///
+    /// # Errors
+    /// As [`models::open`]; [`Error::Usage`] for a size that it cannot take.
+    pub fn network(name: &str, weights: Option<&Path>, size: Option<usize>) -> Result<Subject> {
+        let found = models::find(name).filter(|n| weights.is_none() && n.name != models::EMBEDDED.name);
+        let (network, weights, stands_in) = match found {
+            Some(network) => (network, stand_in::weights(network), true),
+            None => models::open(name, weights).map(|(network, weights)| (network, weights, false))?,
+        };
+        let preprocess = match size {
+            None => network.preprocess,
+            Some(size) if (32..=4096).contains(&size) => {
+                // The crop's share of the shorter edge is ImageNet's, 224 of 256.
+                let scaling = Some(Scaling::ShortEdge(size * 8 / 7));
+                Preprocess { scaling, crop: Some([size; 2]), ..network.preprocess }
+            }
+            Some(size) => return Err(Error::Usage(format!("--size {size}: must be between 32 and 4096"))),
+        };
+        Ok(Subject::Network(Box::new(Weighted { network, weights, stands_in, preprocess })))
+    }
+
+    /// What pictures go through.
+    pub fn preprocess(&self) -> Preprocess {
+        match self {
+            Subject::Network(n) => n.preprocess,
+            Subject::Fitted(fitted) => fitted.preprocess(),
+        }
+    }
+
+    /// Rows and columns of its input.
+    pub fn input_size(&self) -> [usize; 2] {
+        match self {
+            Subject::Network(n) => n.preprocess.crop.unwrap_or(n.network.input_size()),
+            Subject::Fitted(fitted) => fitted.input_size(),
+        }
+    }
+
+    /// Pictures, rows, columns, channels of a run.
+    pub fn input(&self, batch: usize) -> [usize; 4] {
+        let [h, w] = self.input_size();
+        [batch, h, w, 3]
+    }
+
+    /// What runs for a batch of pictures, `picture` or noise each: logits where there is a head, else the network's last place; a
+    /// fitted model's findings.
+    ///
+    /// # Errors
+    /// As [`Preprocess::prepare`].
+    pub fn predict_stage(&self, batch: usize, picture: Option<&Picture>, caps: &Caps) -> Result<Stage<'_>> {
+        let preprocess = self.preprocess();
+        let picture = picture.map(|p| preprocess.prepare(p)).transpose()?;
+        match self {
+            Subject::Fitted(fitted) => fitted.predict_stage(batch, picture, *caps),
+            Subject::Network(n) => n.stage(batch, picture),
+        }
+    }
+
+    /// Graphs of a fit alone, where it is a fitted model.
+    pub fn fit_stages(&self, caps: &Caps) -> Vec<Stage<'_>> {
+        match self {
+            Subject::Network(_) => vec![],
+            Subject::Fitted(fitted) => fitted.fit_stages(caps),
+        }
+    }
+}
+
+impl Weighted {
+    fn stage(&self, batch: usize, picture: Option<Prepared>) -> Result<Stage<'_>> {
+        let size = self.preprocess.crop.unwrap_or(self.network.input_size());
+        let picture = picture.unwrap_or_else(|| noise(&self.preprocess, size));
+        let form = Form::Numbers; // PIXELS
+        let feed = Feed::new(&self.preprocess, size);
+        let inputs = vec![feed.value(&vec![&picture; batch], batch, form)?];
+        fn last<'g>(of: &Weighted, graph: &'g Graph, x: Var<'g>) -> Vec<Var<'g>> {
+            let places = (of.network.build)(x, &Scope::new(graph, of.weights.tensors()));
+            places.last().into_iter().collect()
+        }
+        let build = move |graph: &_| last(self, graph, feed.input(graph, batch, form));
+        Ok(Stage { name: "network", predicts: true, inputs, build: super::fitted::boxed(build) })
+    }
+}

@@ -1,0 +1,37 @@
+//! What long work tells whoever started it, and what it asks: the command line implements it, and so may any other program.
+
+use crate::error::Result;
+
+/// Whoever watches a piece of long work.
+pub trait Watch: Sync {
+    /// A message for people.
+    fn say(&self, text: &str);
+
+    /// So many steps of a stage are done; the stage is over when all are.
+    fn progress(&self, stage: &'static str, done: usize, of: usize);
+
+    /// Whether to go on.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`](crate::Error::Interrupted) to end the work in good order.
+    fn go_on(&self) -> Result<()>;
+
+    /// What an interrupt from here on leaves behind, for its message.
+    fn left_by_interrupt(&self, text: &str);
+}
+
+/// Nobody watches: nothing is told, nothing is interrupted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unwatched;
+
+impl Watch for Unwatched {
+    fn say(&self, _: &str) {}
+
+    fn progress(&self, _: &'static str, _: usize, _: usize) {}
+
+    fn go_on(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn left_by_interrupt(&self, _: &str) {}
+}
