@@ -20,7 +20,7 @@ pub use choices::Choices;
 pub use form::{Caps, ENOUGH, Family, Form, Geometry};
 pub use gpu::{Choice, Gpu};
 pub use graph::{Epilogue, Graph, Op, Var};
-pub use plan::{Options, Plan, Store, Timeline};
+pub use plan::{Options, Plan, Run, Store, Timeline};
 pub use requested::{Named, Problem, Requested};
 pub use scope::Scope;
 pub use shader::{Kernel, Parts, Shader};

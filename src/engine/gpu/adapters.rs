@@ -58,6 +58,12 @@ impl AdapterInfo {
     pub fn title(&self) -> String {
         format!("{}:{}", self.backend, self.name)
     }
+
+    /// `vulkan:NAME, DRIVER, software kernels`.
+    pub fn describe(&self) -> String {
+        let family = if self.caps.family == Family::Software { "software" } else { "GPU" };
+        format!("{}, {} {}, {family} kernels", self.title(), self.driver, self.driver_info)
+    }
 }
 
 /// Which adapter is wanted.

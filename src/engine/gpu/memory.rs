@@ -87,21 +87,36 @@ impl Gpu {
 
     /// Words of a readable buffer, once all submitted work is done.
     pub(crate) fn read(&self, staging: &wgpu::Buffer) -> Result<Vec<f32>> {
-        let slice = staging.slice(..);
+        Ok(self.read_all(std::slice::from_ref(staging), None)?.pop().unwrap_or_default())
+    }
+
+    /// Words of readable buffers, bit by bit, after one wait for all of them: until `submission` is done, or all submitted work.
+    pub(crate) fn read_all(
+        &self,
+        staging: &[wgpu::Buffer],
+        submission: Option<wgpu::SubmissionIndex>,
+    ) -> Result<Vec<Vec<f32>>> {
         let failed = Arc::new(Mutex::new(None));
-        let report = failed.clone();
-        slice.map_async(wgpu::MapMode::Read, move |r| {
-            *report.lock().unwrap_or_else(PoisonError::into_inner) = r.err();
-        });
-        self.wait()?;
+        for buffer in staging {
+            let report = failed.clone();
+            buffer.map_async(wgpu::MapMode::Read, .., move |r| {
+                if let Err(e) = r {
+                    report.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
+                }
+            });
+        }
+        self.wait_for(submission)?;
         if let Some(e) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(Error::DeviceLost(format!("results cannot be read back: {e}")));
         }
-        let view = slice.get_mapped_range().map_err(|e| Error::Gpu(e.to_string()))?;
-        let data = bytemuck::pod_collect_to_vec(&view);
-        drop(view);
-        staging.unmap();
-        Ok(data)
+        let words = |buffer: &wgpu::Buffer| {
+            let view = buffer.slice(..).get_mapped_range().map_err(|e| Error::Gpu(e.to_string()))?;
+            let data = bytemuck::pod_collect_to_vec(&view);
+            drop(view);
+            buffer.unmap();
+            Ok(data)
+        };
+        staging.iter().map(words).collect()
     }
 
     /// All words of a value's memory; an image row by row.

@@ -60,7 +60,13 @@ impl Gpu {
 
     /// Waits until all submitted work is done.
     pub(crate) fn wait(&self) -> Result<()> {
-        self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|e| Error::DeviceLost(e.to_string()))?;
+        self.wait_for(None)
+    }
+
+    /// Waits until that submission is done, all submitted work where there is none.
+    fn wait_for(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let until = wgpu::PollType::Wait { submission_index, timeout: None };
+        self.device.poll(until).map_err(|e| Error::DeviceLost(e.to_string()))?;
         self.check()
     }
 

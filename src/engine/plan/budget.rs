@@ -3,10 +3,11 @@
 use super::super::form::{Form, Geometry};
 use super::super::gpu::Gpu;
 use super::super::lower::{Lowered, Origin, Value};
+use super::run::IN_FLIGHT;
 use super::{Options, Store};
 use crate::error::{Error, Result};
 
-/// Bytes the plan needs in all: slots, inputs, outputs read back, constants that are kept.
+/// Bytes the plan needs in all: slots, inputs, constants that are kept, and outputs read back, of as many runs as may be on their way.
 pub(super) fn check(gpu: &Gpu, lowered: &Lowered, slots: u64, store: &Store, options: &Options) -> Result<u64> {
     for value in &lowered.values {
         let need = bytes(gpu, value);
@@ -20,7 +21,7 @@ pub(super) fn check(gpu: &Gpu, lowered: &Lowered, slots: u64, store: &Store, opt
     let constants = kept(lowered).map(|v| bytes(gpu, &lowered.values[v])).sum::<u64>();
     let making = lowered.values.iter().filter(|v| matches!(v.origin, Origin::Weight(_)));
     let making = making.filter(|v| store.get(v).is_none()).map(|v| bytes(gpu, v)).max().unwrap_or(0);
-    let need = slots + inputs + outputs + constants + making;
+    let need = slots + inputs + IN_FLIGHT as u64 * outputs + constants + making;
     match options.limit_memory {
         Some(have) if need > have => Err(Error::Memory { need, have }),
         _ => Ok(need),

@@ -2,11 +2,13 @@
 
 mod budget;
 mod fact;
+mod run;
 pub(crate) mod step;
 mod store;
 mod timeline;
 
 pub use fact::Fact;
+pub use run::Run;
 pub use store::Store;
 pub(crate) use store::dispatch;
 pub use timeline::Timeline;
@@ -20,6 +22,8 @@ use super::profile::{Stopwatch, Ticks};
 use super::slots::{Lifetime, assign_slots};
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
+use run::Sets;
+use std::sync::{Arc, Mutex};
 use step::{Ready, WINDOW};
 
 /// How to plan.
@@ -37,7 +41,8 @@ pub struct Plan<'g> {
     gpu: &'g Gpu,
     steps: Vec<Ready>,
     inputs: Vec<(String, Shape, wgpu::Buffer)>,
-    outputs: Vec<(Shape, Resource, wgpu::Buffer)>,
+    outputs: Vec<(Shape, Resource)>,
+    sets: Arc<Mutex<Sets>>,
     slots: Vec<(u64, Option<Geometry>)>,
     bytes: u64,
     timeline: Timeline,
@@ -98,7 +103,8 @@ impl<'g> Plan<'g> {
         let input = |(name, shape): &(String, Shape)| (name.clone(), *shape, gpu.buffer(name, 4 * shape.len() as u64));
         let inputs = lowered.inputs.iter().map(input).collect();
         let timeline = Timeline::default();
-        let mut plan = Plan { gpu, steps: vec![], inputs, outputs: vec![], slots, bytes: need, timeline };
+        let sets = Arc::default();
+        let mut plan = Plan { gpu, steps: vec![], inputs, outputs: vec![], sets, slots, bytes: need, timeline };
         plan.bind(&lowered, store, (&slot_of, &memory), &pipelines)?;
         gpu.check()?;
         plan.timeline = Timeline::of([lowering, prepared, compiled, watch.ns()]);
@@ -151,8 +157,7 @@ impl<'g> Plan<'g> {
         }
         self.gpu.queue.write_buffer(&uniform, 0, bytemuck::cast_slice(&words));
         for &o in &lowered.outputs {
-            let (resource, bytes) = memory(o)?;
-            self.outputs.push((lowered.values[o].shape, resource.clone(), self.gpu.staging(bytes)));
+            self.outputs.push((lowered.values[o].shape, memory(o)?.0.clone()));
         }
         Ok(())
     }
@@ -180,22 +185,6 @@ impl<'g> Plan<'g> {
     /// Bytes of every slot and, of images, their geometry.
     pub fn slots(&self) -> &[(u64, Option<Geometry>)] {
         &self.slots
-    }
-
-    /// Runs once: inputs in the order declared, outputs in the order planned.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] for an input of another shape; [`Error::DeviceLost`], [`Error::OutOfMemory`] from the device.
-    pub async fn run(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
-        self.upload(inputs)?;
-        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            for step in &self.steps {
-                step.record(&mut pass);
-            }
-        }
-        self.finish(encoder)
     }
 
     /// Runs once with a pass and a pair of timestamps per step; where the adapter has no timestamps, every pass is submitted and waited
@@ -291,32 +280,6 @@ impl<'g> Plan<'g> {
         step.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
         self.gpu.queue.submit([encoder.finish()]);
         self.gpu.wait()
-    }
-
-    fn upload(&self, inputs: &[&Tensor]) -> Result<()> {
-        if inputs.len() != self.inputs.len() {
-            return Err(Error::Shape(format!("{} inputs given, {} wanted", inputs.len(), self.inputs.len())));
-        }
-        for (tensor, (name, shape, buffer)) in inputs.iter().zip(&self.inputs) {
-            if tensor.shape != *shape {
-                return Err(Error::Shape(format!("input {name}: {} given, {shape} wanted", tensor.shape)));
-            }
-            self.gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&tensor.data));
-        }
-        Ok(())
-    }
-
-    /// Copies the outputs out, submits and reads them back.
-    fn finish(&self, mut encoder: wgpu::CommandEncoder) -> Result<Vec<Tensor>> {
-        for (_, resource, staging) in &self.outputs {
-            if let Resource::Buffer(buffer) = resource {
-                encoder.copy_buffer_to_buffer(buffer, 0, staging, 0, staging.size());
-            }
-        }
-        self.gpu.queue.submit([encoder.finish()]);
-        self.gpu.check()?;
-        let read = |(shape, _, staging): &(Shape, _, _)| Ok(Tensor::new(*shape, self.gpu.read(staging)?));
-        self.outputs.iter().map(read).collect()
     }
 }
 
