@@ -1,20 +1,18 @@
 //! `lupe demo`: pictures that ship with Lupe, then what anybody would type: fit and eval. At the end one sheet shows all of it.
 
-use super::args::{Cli, Command};
-use super::output::{print, silently, write};
-use super::patchcore;
+use super::output::{print, silently};
 use super::session::Session;
 use crate::data::dataset::{Dataset, GOOD};
 use crate::data::demo::{Part, parts};
 use crate::report::{Canvas, contour, mask_png, sheet};
 use crate::data::{Limits, Picture};
 use crate::error::{Error, Result};
-use clap::Parser;
+use crate::files::{save, write};
 use comfy_table::{Table, presets};
 use serde_json::{Map, Value, json};
 use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// What the pixel AUROC must reach: four seeds give 0.963 to 0.968, weights of no training 0.775.
@@ -24,9 +22,20 @@ const INTRODUCTION: &str = "\
 The pictures are real: tiles of a photograph of bricks (CC0). The defects are painted on them, faint on purpose.
 Lupe learns from 8 good tiles alone. Then it looks at 8 others, and at those once more with defects.";
 
-/// Runs the command.
-pub fn run(session: &Session, folder: &Path) -> Result<()> {
-    let start = Instant::now();
+/// What `lupe demo` accepts.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folder for everything that it makes
+    #[arg(short, long, default_value = "lupe-demo", value_name = "DIR")]
+    output: PathBuf,
+}
+
+/// Runs a command with these words behind `lupe`.
+type Typed<'t> = dyn Fn(&[&OsStr]) -> Result<()> + 't;
+
+/// Runs the command; `command` runs others, as if they had been typed.
+pub fn run(session: &Session, args: &Args, command: &Typed) -> Result<()> {
+    let (start, folder) = (Instant::now(), args.output.as_path());
     let [data, model, results] = ["parts", "parts.lupe", "results"].map(|name| folder.join(name));
     let parts = parts()?;
     write_parts(&parts, &data)?;
@@ -34,8 +43,9 @@ pub fn run(session: &Session, folder: &Path) -> Result<()> {
         print(INTRODUCTION)?;
     }
     let word = OsStr::new;
-    typed(session, &[word("fit"), data.as_ref(), word("-o"), model.as_ref(), word("--no-crop")])?;
-    typed(session, &[word("eval"), model.as_ref(), data.as_ref(), word("-o"), results.as_ref()])?;
+    let typed = |words: &[&OsStr]| typed(session, words, command);
+    typed(&[word("fit"), word("patchcore"), data.as_ref(), word("-o"), model.as_ref(), word("--no-crop")])?;
+    typed(&[word("eval"), model.as_ref(), data.as_ref(), word("-o"), results.as_ref()])?;
     let verdicts = verdicts(&results.join("results.ndjson"))?;
     write(&folder.join("contact_sheet.png"), &contact_sheet(&parts, &verdicts, &results)?.png()?)?;
     let file = results.join("metrics.json");
@@ -55,29 +65,25 @@ pub fn run(session: &Session, folder: &Path) -> Result<()> {
     Err(Error::Numeric(what))
 }
 
-/// Runs `lupe patchcore` with these words, as if they had been typed, and shows them.
-fn typed(session: &Session, words: &[&OsStr]) -> Result<()> {
-    let line: Vec<&OsStr> = ["lupe", "patchcore"].map(OsStr::new).into_iter().chain(words.iter().copied()).collect();
-    let Command::Patchcore(args) = Cli::try_parse_from(&line).map_err(|e| Error::Usage(e.to_string()))?.command else {
-        return Err(Error::Usage(format!("{line:?} is another command")));
-    };
+/// Shows the line that is typed, and runs it.
+fn typed(session: &Session, words: &[&OsStr], command: &Typed) -> Result<()> {
     if session.json {
-        // One object is wanted, and what theirs say stands in the files that they write.
-        return silently(|| patchcore::run(session, &args));
+        // One object is expected, and what theirs say stands in the files that they write.
+        return silently(|| command(words));
     }
-    let shown: Vec<_> = line.iter().map(|w| w.to_string_lossy()).collect();
-    print(&format!("\n$ {}", shown.join(" ")))?;
-    patchcore::run(session, &args)
+    let shown: Vec<_> = words.iter().map(|w| w.to_string_lossy()).collect();
+    print(&format!("\n$ lupe {}", shown.join(" ")))?;
+    command(words)
 }
 
 /// Writes the pictures and masks in MVTec AD's layout.
 fn write_parts(parts: &[Part], folder: &Path) -> Result<()> {
-    let save = |file: String, bytes: &[u8]| patchcore::save(&folder.join(file), bytes);
+    let write = |file: String, bytes: &[u8]| save(&folder.join(file), bytes);
     for part in parts {
-        save(name(part), &canvas(&part.picture).png()?)?;
+        write(name(part), &canvas(&part.picture).png()?)?;
         if let Some(mask) = &part.mask {
             let file = format!("ground_truth/{}/{}_mask.png", part.label, part.stem());
-            save(file, &mask_png(&mask.bits, mask.width, mask.height)?)?;
+            write(file, &mask_png(&mask.bits, mask.width, mask.height)?)?;
         }
     }
     let set = Dataset::open(folder)?;
@@ -186,8 +192,8 @@ fn summary(verdicts: &[Verdict], folder: &Path, seconds: f64) -> String {
         "\n{}\n\n\
          Look at   {folder}/contact_sheet.png: every picture and its heat map, painted defects outlined\n          \
          {folder}/results/heatmaps: each with its scale; {folder}/parts: pictures and masks\n\
-         Your own  lupe patchcore fit FOLDER_WITH_GOOD_PICTURES -o part.lupe\n          \
-         lupe patchcore predict part.lupe NEW_PICTURES -o results\n\
+         Your own  lupe fit patchcore FOLDER_WITH_GOOD_PICTURES -o part.lupe\n          \
+         lupe predict part.lupe NEW_PICTURES -o results\n\
          took      {seconds:.1} s",
         table.trim_fmt()
     )

@@ -1,18 +1,25 @@
 //! `lupe devices`: adapters, and which kernels each will run.
 
-use super::args::Devices;
 use super::output::print;
-use super::session::{Session, describe};
+use super::session::Session;
 use super::width;
 use crate::engine::Family;
 use crate::engine::gpu::AdapterInfo;
 use crate::error::{Error, Result};
-use crate::methods::self_test;
+use crate::measure::self_test;
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
+/// What `lupe devices` accepts.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Compares the kernels of the chosen device with their references instead; ends with code 7 at the first that differs
+    #[arg(long)]
+    self_test: bool,
+}
+
 /// Runs the command.
-pub fn run(session: &Session, args: &Devices) -> Result<()> {
+pub fn run(session: &Session, args: &Args) -> Result<()> {
     if args.self_test {
         return tested(session);
     }
@@ -51,7 +58,7 @@ fn tested(session: &Session) -> Result<()> {
     if session.json {
         return print(&json!({"name": gpu.info.title(), "width": gpu.info.width, "kernels": kernels}).to_string());
     }
-    print(&format!("all {kernels} kernels are as their references\ndevice  {}", describe(&gpu.info)))
+    print(&format!("all {kernels} kernels are as their references\ndevice  {}", gpu.info.describe()))
 }
 
 fn width(session: &Session, a: &AdapterInfo) -> String {

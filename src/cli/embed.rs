@@ -1,24 +1,48 @@
 //! `lupe embed`: pictures in, features of a network's stages out.
 
-use super::args::Embed;
-use super::network::network;
-use super::output::{print, write};
-use super::session::{Session, describe};
-use crate::data::{Limits, Picture};
+use super::output::print;
+use super::session::Session;
+use crate::data::{Limits, Picture, Prepared};
 use crate::error::{Error, Result};
-use crate::methods::embed::{EmbedOptions, Embedder, Tap};
-use crate::models::Model;
+use crate::files::write;
+use crate::methods::embed::{Embedder, offered};
+use crate::models::{self, Network};
 use crate::tensor::{Shape, Tensor};
 use crate::weights::{Weights, safetensors};
 use comfy_table::{Table, presets};
 use npyz::WriterBuilder;
 use serde_json::{Value, json};
-use std::path::Path;
+use crate::watch::Watch;
+use std::path::{Path, PathBuf};
+
+/// What `lupe embed` accepts.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Pictures: PNG, JPEG, BMP, TIFF or WebP
+    #[arg(required = true, value_name = "PICTURE")]
+    pictures: Vec<PathBuf>,
+    /// Network
+    #[arg(long, default_value = "resnet50_thin", value_name = "NAME")]
+    model: String,
+    /// Its weights, safetensors or .pth; only resnet50_thin has built-in ones
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// A place of the network, such as layer2, pool or logits; may be given several times
+    #[arg(long, default_value = "pool", value_name = "PLACE")]
+    tap: Vec<String>,
+    /// Pictures in one run at most; never changes a result
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    batch: u16,
+    /// Output: .safetensors, .npy (one tap) or .json; without it a summary is printed
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
 
 /// Runs the command.
-pub fn run(session: &Session, args: &Embed) -> Result<()> {
+pub fn run(session: &Session, args: &Args) -> Result<()> {
     let format = args.output.as_deref().map(|path| Format::of(path, &args.tap)).transpose()?;
-    let (model, weights) = network(&args.model, args.weights.as_deref())?;
+    let (network, weights) = models::open(&args.model, args.weights.as_deref())?;
+    offered(network, &weights, &args.tap)?;
     for path in &args.pictures {
         let meta = std::fs::metadata(path);
         let fail = |what: String| Error::Input(format!("{}: {what}", path.display()));
@@ -26,9 +50,9 @@ pub fn run(session: &Session, args: &Embed) -> Result<()> {
             return Err(fail("is a folder; name the pictures in it".into()));
         }
     }
-    let features = features(session, args, model, &weights)?;
+    let features = features(session, args, network, &weights)?;
     let taps: Vec<(String, Tensor)> =
-        args.tap.iter().zip(features).map(|(tap, t)| (tap.to_string(), channels_first(t))).collect();
+        args.tap.iter().zip(features).map(|(tap, t)| (tap.clone(), channels_first(t))).collect();
     match (format, &args.output) {
         (Some(format), Some(path)) => write(path, &format.bytes(args, &taps)?),
         _ if session.json => print(&as_json(args, &taps).to_string()),
@@ -37,25 +61,21 @@ pub fn run(session: &Session, args: &Embed) -> Result<()> {
 }
 
 /// For each tap the features of all pictures, `[n, h, w, c]` or `[n, c]`.
-fn features(session: &Session, args: &Embed, model: &Model, weights: &Weights) -> Result<Vec<Tensor>> {
-    let load = |path: &Path| model.preprocess.apply(&Picture::open(path, Limits::default())?);
+fn features(session: &Session, args: &Args, network: &Network, weights: &Weights) -> Result<Vec<Tensor>> {
+    let load = |path: &Path| network.preprocess.prepare(&Picture::open(path, Limits::default())?);
     let mut inputs = args.pictures.iter();
-    let first = inputs.next().map(|p| load(p)).transpose()?;
+    let first: Option<Prepared> = inputs.next().map(|p| load(p)).transpose()?;
     let Some(first) = first else { return Ok(vec![]) };
-    let gpu = session.gpu()?;
-    let options = EmbedOptions {
-        taps: args.tap.clone(),
-        batch: usize::from(args.batch).min(args.pictures.len()),
-        limit_memory: session.limit_memory(&gpu),
-        choices: session.choices(&gpu),
-    };
-    let size = [first.shape.dim(1), first.shape.dim(2)];
-    let embedder = pollster::block_on(Embedder::new(&gpu, model, weights, size, &options))?;
-    log::info!("{}; {} dispatches, {} pictures a run", describe(&gpu.info), embedder.dispatches(), embedder.batch());
-    let bar = session.progress(args.pictures.len(), "embedding");
+    let (gpu, n) = (session.gpu()?, args.pictures.len());
+    let mut options = session.run_options(&gpu, args.batch);
+    options.batch = options.batch.min(n);
+    let planned = Embedder::new(&gpu, (network, weights), &args.tap, first.size(), &options);
+    let mut embedder = pollster::block_on(planned)?;
+    let (dispatches, batch) = (embedder.dispatches(), embedder.batch());
+    log::info!("{}; {dispatches} dispatches, {batch} pictures a run", gpu.info.describe());
     let (mut all, mut waiting) = (vec![], vec![first]);
     loop {
-        while waiting.len() < embedder.batch() {
+        while waiting.len() < batch {
             let Some(path) = inputs.next() else { break };
             waiting.push(load(path)?);
         }
@@ -63,10 +83,9 @@ fn features(session: &Session, args: &Embed, model: &Model, weights: &Weights) -
             break;
         }
         all.extend(pollster::block_on(embedder.run(&waiting))?);
-        bar.at(all.len());
+        session.progress("embedding", all.len(), n);
         waiting.clear();
     }
-    bar.done();
     finite(args, &all)?;
     let mut taps = vec![vec![]; args.tap.len()];
     for picture in all {
@@ -76,7 +95,7 @@ fn features(session: &Session, args: &Embed, model: &Model, weights: &Weights) -
 }
 
 /// A feature that is no number is an error, never a result.
-fn finite(args: &Embed, features: &[Vec<Tensor>]) -> Result<()> {
+fn finite(args: &Args, features: &[Vec<Tensor>]) -> Result<()> {
     let broken = |f: &Vec<Tensor>| f.iter().any(|t| t.data.iter().any(|v| !v.is_finite()));
     match args.pictures.iter().zip(features).find(|(_, f)| broken(f)) {
         Some((path, _)) => Err(Error::Numeric(format!(
@@ -111,7 +130,7 @@ enum Format {
 
 impl Format {
     /// By the extension.
-    fn of(path: &Path, taps: &[Tap]) -> Result<Format> {
+    fn of(path: &Path, taps: &[String]) -> Result<Format> {
         match path.extension().and_then(|e| e.to_str()) {
             Some("npy") if taps.len() > 1 => {
                 Err(Error::Usage("a .npy file holds one tap; use .safetensors or .json for several".into()))
@@ -124,7 +143,7 @@ impl Format {
         }
     }
 
-    fn bytes(self, args: &Embed, taps: &[(String, Tensor)]) -> Result<Vec<u8>> {
+    fn bytes(self, args: &Args, taps: &[(String, Tensor)]) -> Result<Vec<u8>> {
         match self {
             Format::Safetensors => safetensors::write(&taps.iter().map(|(k, t)| (k.clone(), t)).collect::<Vec<_>>()),
             Format::Json => Ok(as_json(args, taps).to_string().into_bytes()),
@@ -144,13 +163,13 @@ fn npy(taps: &[(String, Tensor)]) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn as_json(args: &Embed, taps: &[(String, Tensor)]) -> Value {
+fn as_json(args: &Args, taps: &[(String, Tensor)]) -> Value {
     let pictures: Vec<String> = args.pictures.iter().map(|p| p.display().to_string()).collect();
     let tap = |(name, t): &(String, Tensor)| (name.clone(), json!({"shape": t.shape.dims(), "data": t.data}));
     json!({"model": args.model, "pictures": pictures, "taps": taps.iter().map(tap).collect::<serde_json::Map<_, _>>()})
 }
 
-fn summary(args: &Embed, taps: &[(String, Tensor)]) -> String {
+fn summary(args: &Args, taps: &[(String, Tensor)]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["picture", "tap", "shape", "mean", "max", "length"]);
     for (name, t) in taps {

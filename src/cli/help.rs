@@ -1,22 +1,29 @@
 //! Help topics, and what is said when the program is wrong.
 
-use super::args::Cli;
 use super::output;
 use crate::error::{EXIT_CODES, Error, Result};
 use clap::CommandFactory;
 use std::backtrace::Backtrace;
 
-/// `lupe help [COMMAND...|exit-codes]`.
-pub fn run(topic: &[String]) -> Result<()> {
-    if topic == ["exit-codes"] {
+/// What `lupe help` accepts.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A command, or `exit-codes`
+    topic: Vec<String>,
+}
+
+/// `lupe help [COMMAND...|exit-codes]` of the program `P`.
+pub fn run<P: CommandFactory>(args: &Args) -> Result<()> {
+    let topic = &args.topic;
+    if *topic == ["exit-codes"] {
         let lines: Vec<String> = EXIT_CODES.iter().map(|(code, what)| format!("{code:>4}  {what}")).collect();
         return output::print(&lines.join("\n"));
     }
-    let mut command = Cli::command();
+    let mut command = P::command();
     command.build();
     let mut found = &mut command;
     for name in topic {
-        let unknown = || Error::Usage(format!("there is no help on {name}; try `lupe help` or `lupe help exit-codes`"));
+        let unknown = || Error::Usage(format!("unknown topic `{name}`; try `lupe help` or `lupe help exit-codes`"));
         found = found.find_subcommand_mut(name).ok_or_else(unknown)?;
     }
     let text = found.render_long_help().to_string();

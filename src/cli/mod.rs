@@ -1,43 +1,58 @@
-//! The command line: one file per command.
+//! The command line: one file per command, which parses and prints; what is done lies below.
 
 mod args;
-mod background;
 mod bench;
-mod catalog;
 mod demo;
 mod devices;
 mod embed;
 mod env;
+mod eval;
+mod fit;
+mod global;
 mod help;
-mod inspect;
-mod network;
+mod import;
+mod memory;
 mod output;
-mod patchcore;
 mod plan;
+mod predict;
 mod profile;
 mod progress;
+mod renamed;
 mod session;
 mod shaders;
 mod subject;
 mod tune;
-mod tuning;
 mod verify;
 mod weights;
 mod width;
+mod working;
 
 pub use help::install_panic_hook;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::methods::Methods;
 use args::{Cli, Command};
 use clap::Parser;
 use session::Session;
+use std::ffi::{OsStr, OsString};
 
-/// Parses the arguments, runs the command and returns the exit code.
+/// Parses the program's arguments, runs the command and returns the exit code.
 pub fn main() -> u8 {
     env::prepare();
     install_panic_hook();
     output::keep_running_at_file_size_limit();
-    let cli = match Cli::try_parse() {
+    line(&Methods::default(), std::env::args_os(), true)
+}
+
+/// Parses `words`, the program's name first, runs the command and returns the exit code. Fitted models are opened by `methods`: a program
+/// that brings a method of its own has all commands for it.
+pub fn run(methods: &Methods, words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> u8 {
+    line(methods, words, false)
+}
+
+/// `own` says whether the whole process is this line's: it may be started again then.
+fn line(methods: &Methods, words: impl IntoIterator<Item = impl Into<OsString> + Clone>, own: bool) -> u8 {
+    let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(e) => {
             // Help and version go to stdout with code 0, anything else to stderr with code 2; a closed pipe changes neither.
@@ -46,7 +61,7 @@ pub fn main() -> u8 {
         }
     };
     session::install_logger(cli.global.quiet, cli.global.verbose);
-    match run(&cli) {
+    match started(methods, &cli, own) {
         Ok(()) => 0,
         Err(e) => {
             output::note(&format!("lupe: {e}"));
@@ -55,24 +70,41 @@ pub fn main() -> u8 {
     }
 }
 
-fn run(cli: &Cli) -> Result<()> {
-    let session = Session::new(&cli.global)?;
-    width::settle(&session, &cli.command);
+fn started(methods: &Methods, cli: &Cli, own: bool) -> Result<()> {
+    let session = Session::new(&cli.global, methods)?;
     if cli.command.needs_device() {
+        if own {
+            width::settle(&session);
+        }
         output::make_cache();
     }
-    match &cli.command {
-        Command::Devices(args) => devices::run(&session, args),
-        Command::Embed(args) => embed::run(&session, args),
-        Command::Patchcore(args) => patchcore::run(&session, args),
-        Command::Weights(args) => weights::run(&session, args),
-        Command::Profile(args) => profile::run(&session, args),
-        Command::Bench(args) => bench::run(&session, args),
-        Command::Tune(args) => tune::run(&session, args),
-        Command::Plan(args) => plan::run(&session, args),
-        Command::Verify(args) => verify::run(&session, args),
-        Command::Shaders(args) => shaders::run(&session, args),
-        Command::Demo { output } => demo::run(&session, output),
-        Command::Help { topic } => help::run(topic),
+    command(&session, &cli.command)
+}
+
+fn command(session: &Session, command: &Command) -> Result<()> {
+    match command {
+        Command::Fit(args) => fit::run(session, args),
+        Command::Predict(args) => predict::run(session, args),
+        Command::Eval(args) => eval::run(session, args),
+        Command::Import(args) => import::run(session, args),
+        Command::Embed(args) => embed::run(session, args),
+        Command::Demo(args) => demo::run(session, args, &|words| typed(session, words)),
+        Command::Weights(args) => weights::run(session, args),
+        Command::Devices(args) => devices::run(session, args),
+        Command::Profile(args) => profile::run(session, args),
+        Command::Bench(args) => bench::run(session, args),
+        Command::Tune(args) => tune::run(session, args),
+        Command::Plan(args) => plan::run(session, args),
+        Command::Verify(args) => verify::run(session, args),
+        Command::Shaders(args) => shaders::run(session, args),
+        Command::Help(args) => help::run::<Cli>(args),
+        Command::Patchcore(args) => renamed::run(args),
     }
+}
+
+/// Runs a command with these words behind `lupe`, as if they had been typed, in the session of another one.
+fn typed(session: &Session, words: &[&OsStr]) -> Result<()> {
+    let line = std::iter::once(OsStr::new("lupe")).chain(words.iter().copied());
+    let cli = Cli::try_parse_from(line).map_err(|e| Error::Usage(e.to_string()))?;
+    command(session, &cli.command)
 }

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use std::cell::Cell;
 use std::io::{self, Write};
+use std::path::Path;
 
 thread_local! {
     static SILENT: Cell<bool> = const { Cell::new(false) };
@@ -49,5 +50,27 @@ pub fn keep_running_at_file_size_limit() {
         if let Err(e) = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, seen) {
             note(&format!("lupe: the file-size limit cannot be watched: {e}"));
         }
+    }
+}
+
+/// A path as a shell takes it.
+pub fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let text = if text.starts_with('-') { format!("./{text}") } else { text.into_owned() };
+    let safe = |c: char| c.is_alphanumeric() || "._/-+=:@%,".contains(c) || (cfg!(windows) && c == '\\');
+    if text.chars().all(safe) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_can_be_pasted() {
+        let quoted = |path: &str| quoted(Path::new(path));
+        assert_eq!(quoted("a/b-1.pth"), "a/b-1.pth");
+        assert_eq!(quoted("my weights.pth"), "'my weights.pth'");
+        assert_eq!(quoted("it's.pth"), r"'it'\''s.pth'");
+        assert_eq!(quoted("-x.pth"), "./-x.pth");
     }
 }

@@ -1,32 +1,42 @@
 //! `lupe plan`: what will run, without running it.
 
-use super::args::PlanArgs;
 use super::output::print;
-use super::session::{Session, describe};
-use super::subject::Subject;
+use super::session::Session;
+use super::subject::SubjectArgs;
 use crate::engine::plan::Fact;
-use crate::engine::{Asked, ENOUGH, Family, Form, Graph, Options, Plan, Store};
+use crate::engine::{ENOUGH, Family, Form, Graph, Options, Plan, Store};
 use crate::error::Result;
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
+/// What `lupe plan` accepts.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    subject: SubjectArgs,
+    /// Take the first candidate whose name contains this text wherever there is one
+    #[arg(long, value_name = "LABEL")]
+    candidate: Option<String>,
+}
+
 /// Runs the command.
-pub fn run(session: &Session, args: &PlanArgs) -> Result<()> {
-    let subject = Subject::open(session, &args.subject)?;
+pub fn run(session: &Session, args: &Args) -> Result<()> {
+    let subject = args.subject.open(session)?;
     let gpu = session.gpu()?;
     let choices = session.choices_or(args.candidate.as_ref(), &gpu);
     let options = Options { limit_memory: session.limit_memory(&gpu), choices };
-    let (graph, asked) = (Graph::new(), Asked::default());
-    let outputs = subject.graph(&graph, &asked);
-    let plan = pollster::block_on(Plan::new(&gpu, &graph, &outputs, &Store::new(), options))?;
-    let enough = enough(gpu.caps.family);
+    let batch = args.subject.batch.into();
+    let stage = subject.predict_stage(batch, None, &gpu.caps)?;
+    let graph = Graph::new();
+    let plan = pollster::block_on(Plan::new(&gpu, &graph, &(stage.build)(&graph), &Store::new(), options))?;
+    let (enough, name) = (enough(gpu.caps.family), &args.subject.model);
     let sum = |f: fn(&Fact) -> u64| plan.facts().map(f).sum::<u64>();
     let (flops, traffic) = (sum(|f| f.flops), sum(|f| f.bytes));
     if session.json {
         let dispatches: Vec<Value> = plan.facts().map(|f| as_json(f, enough)).collect();
         return print(
             &json!({
-                "model": subject.name, "device": describe(&gpu.info), "input": subject.input, "dispatches": dispatches,
+                "model": name, "device": gpu.info.describe(), "input": subject.input(batch), "dispatches": dispatches,
                 "slots": plan.slots().iter().map(|s| s.0).collect::<Vec<_>>(), "bytes": plan.bytes(), "flops": flops,
                 "traffic": traffic,
             })
@@ -35,11 +45,10 @@ pub fn run(session: &Session, args: &PlanArgs) -> Result<()> {
     }
     let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
     print(&format!(
-        "{}\n{}\n{} on {}\n{} dispatches, {:.2} GFLOP, {} read and written at least\n{} slots of {}, {} of device memory in all",
+        "{}\n{}\n{name} on {}\n{} dispatches, {:.2} GFLOP, {} read and written at least\n{} slots of {}, {} of device memory in all",
         table(&plan, enough),
         remark(&plan, enough),
-        subject.name,
-        describe(&gpu.info),
+        gpu.info.describe(),
         plan.dispatches(),
         flops as f64 / 1e9,
         megabytes(traffic),

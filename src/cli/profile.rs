@@ -1,21 +1,22 @@
 //! `lupe profile`: what every dispatch takes, against what the adapter can do.
 
-use super::args::Profile as Args;
-use super::output::{print, write};
-use super::session::{Session, describe};
-use super::subject::Subject;
+use super::output::print;
+use super::session::Session;
+use super::subject::{SubjectArgs, picture};
 use crate::engine::gpu::Gpu;
-use crate::engine::{Asked, Graph, Options, Plan, Store, Timeline};
+use crate::engine::{Graph, Plan, Store, Timeline};
 use crate::error::Result;
+use crate::files::write;
 use crate::measure::ceilings::{self, Ceiling, Ceilings};
 use crate::measure::html::{Head, page};
-use crate::measure::profile::{Profile, Row, Stage, profile, together};
+use crate::measure::profile::{Profile, Profiled, Row, profile, together};
 use crate::measure::stats::percentile;
 use crate::measure::{roofline, trace};
-use crate::methods::patchcore::score::Scorer;
-use crate::tensor::Tensor;
+use crate::methods::subject::Subject;
+use crate::watch::Watch;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// All that is shown.
@@ -27,43 +28,75 @@ struct Measured {
     clock: &'static str,
 }
 
+/// What `lupe profile` accepts.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    subject: SubjectArgs,
+    /// The picture to look at [default: noise, and no decoding]
+    picture: Option<PathBuf>,
+    /// Runs that are timed, after one to warm up
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    repeats: u16,
+    /// Rows of the table
+    #[arg(long, value_enum, default_value = "node")]
+    by: By,
+    /// All of it as one page with a roofline and sortable tables
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// The last run as a trace for Perfetto or Chrome
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+}
+
+/// What a row of a profile is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum By {
+    /// A dispatch
+    Node,
+    /// All dispatches of an op
+    Op,
+    /// All dispatches of a shader
+    Shader,
+}
+
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     session.watch_for_interrupts()?;
     let mut start = Start::new();
-    let subject = Subject::open(session, &args.subject)?;
+    let subject = args.subject.open(session)?;
     start.end("weights, read or drawn");
-    let (decode, input) = decode(&subject, args)?;
+    let picture = picture(args.picture.as_deref())?;
+    let decode = decode(&subject, args)?;
     start.at = Instant::now();
     let gpu = session.gpu()?;
     start.end("device");
-    let limit = session.limit_memory(&gpu);
-    session.say(&format!("device    {}", describe(&gpu.info)));
-    let (graph, asked, store) = (Graph::new(), Asked::default(), Store::new());
-    let outputs = subject.graph(&graph, &asked);
-    let options = Options { limit_memory: limit, choices: session.choices(&gpu) };
-    let plan = pollster::block_on(Plan::new(&gpu, &graph, &outputs, &store, options))?;
+    let options = session.options(&gpu);
+    let limit = options.limit_memory;
+    session.say(&format!("device    {}", gpu.info.describe()));
+    let stage = subject.predict_stage(args.subject.batch.into(), picture.as_ref(), &gpu.caps)?;
+    let (graph, store) = (Graph::new(), Store::new());
+    let plan = pollster::block_on(Plan::new(&gpu, &graph, &(stage.build)(&graph), &store, options))?;
     start.planned(&plan.timeline());
-    let values = pollster::block_on(plan.run(&[&input]))?;
+    pollster::block_on(plan.run(&stage.inputs.iter().collect::<Vec<_>>()))?;
     start.end("first run");
     let ceilings = pollster::block_on(ceilings::measure(&gpu, limit))?;
-    let scorer = scorer(&subject, &gpu, limit)?;
-    let mut stages = vec![Stage { name: "network", plan: &plan, inputs: vec![input] }];
-    if let (Some(scorer), Some(rows)) = (&scorer, values.into_iter().next()) {
-        let [_, places, d] = [rows.shape.dim(0), rows.shape.dim(1), rows.shape.dim(2)];
-        let queries = Tensor::new([places, d], rows.data.into_iter().take(places * d).collect());
-        stages.push(Stage { name: "scoring", plan: scorer.plan(), inputs: scorer.inputs(&queries) });
-    }
-    let bar = session.progress(args.repeats.into(), "profiling");
+    let stages = [Profiled { name: stage.name, plan: &plan, inputs: stage.inputs }];
     let mut progress = |done| {
-        bar.at(done);
+        session.progress("profiling", done, args.repeats.into());
         session.go_on()
     };
-    let found = pollster::block_on(profile(&stages, args.repeats.into(), &ceilings, &mut progress));
-    bar.done();
-    let mut measured = measured(found?, ceilings, decode, &gpu, &subject);
+    let found = pollster::block_on(profile(&stages, args.repeats.into(), &ceilings, &mut progress))?;
+    let named = Named { model: &args.subject.model, input: subject.input(args.subject.batch.into()) };
+    let mut measured = measured(found, ceilings, decode, &gpu, &named);
     measured.head.start = start.parts;
     show(session, args, &measured, &gpu)
+}
+
+/// What is profiled.
+struct Named<'a> {
+    model: &'a str,
+    input: [usize; 4],
 }
 
 /// What happens once, up to the first result.
@@ -95,25 +128,19 @@ impl Start {
     }
 }
 
-/// Milliseconds of decoding and preprocessing, as often as asked for, and the input; without a picture noise and no times.
-fn decode(subject: &Subject, args: &Args) -> Result<(Vec<f64>, Tensor)> {
-    let Some(picture) = args.picture.as_deref() else { return Ok((vec![], subject.input(None)?)) };
-    let mut times = vec![];
-    let mut input = subject.input(Some(picture))?;
-    for _ in 0..args.repeats {
+/// Milliseconds of decoding and preprocessing, as often as asked for; without a picture no times.
+fn decode(subject: &Subject, args: &Args) -> Result<Vec<f64>> {
+    let (mut times, path) = (vec![], args.picture.as_deref());
+    for _ in 0..path.map_or(0, |_| args.repeats) {
         let start = Instant::now();
-        input = subject.input(Some(picture))?;
+        let decoded = picture(path)?.map(|p| subject.preprocess().prepare(&p)).transpose()?;
         times.push(start.elapsed().as_secs_f64() * 1e3);
+        drop(decoded);
     }
-    Ok((times, input))
+    Ok(times)
 }
 
-fn scorer<'g>(subject: &Subject, gpu: &'g Gpu, limit: Option<u64>) -> Result<Option<Scorer<'g>>> {
-    let Some(m) = &subject.fitted else { return Ok(None) };
-    pollster::block_on(Scorer::new(gpu, &m.config, &m.geometry, m.bank.clone(), limit)).map(Some)
-}
-
-fn measured(profile: Profile, ceilings: Ceilings, decode: Vec<f64>, gpu: &Gpu, subject: &Subject) -> Measured {
+fn measured(profile: Profile, ceilings: Ceilings, decode: Vec<f64>, gpu: &Gpu, named: &Named) -> Measured {
     let part =
         |f: fn(&crate::engine::plan::Parts) -> f64| -> Vec<f64> { profile.parts.iter().map(|p| f(p) / 1e6).collect() };
     let points = |ms: &[f64]| [0.5, 0.95, 0.99].map(|share| percentile(ms, share));
@@ -128,9 +155,9 @@ fn measured(profile: Profile, ceilings: Ceilings, decode: Vec<f64>, gpu: &Gpu, s
     }
     let clock = if gpu.timestamps() { "device" } else { "host" };
     let middle = (!decode.is_empty()).then(|| percentile(&decode, 0.5));
-    let input = subject.input.map(|d| d.to_string()).join("x");
+    let input = named.input.map(|d| d.to_string()).join("x");
     let mut lines = vec![
-        describe(&gpu.info),
+        gpu.info.describe(),
         format!("input {input}; {} runs after one to warm up; Lupe {}", profile.runs, env!("CARGO_PKG_VERSION")),
         told("copy", "GB/s", &ceilings.copy),
         told("arithmetic", "GFLOP/s", &ceilings.arithmetic),
@@ -147,7 +174,7 @@ fn measured(profile: Profile, ceilings: Ceilings, decode: Vec<f64>, gpu: &Gpu, s
         );
     }
     let sentence = profile.sentence(middle, &ceilings);
-    let head = Head { title: format!("lupe profile {}", subject.name), lines, sentence, latency, ..Head::default() };
+    let head = Head { title: format!("lupe profile {}", named.model), lines, sentence, latency, ..Head::default() };
     Measured { profile, ceilings, head, decode, clock }
 }
 
@@ -174,9 +201,9 @@ fn show(session: &Session, args: &Args, m: &Measured, gpu: &Gpu) -> Result<()> {
     }
     let by = |name: fn(&Row) -> &str| table(&together(&m.profile.rows, &m.ceilings, name), false);
     let rows = match args.by {
-        super::args::By::Node => table(&m.profile.rows, true),
-        super::args::By::Op => by(|r| &r.op),
-        super::args::By::Shader => by(|r| &r.shader),
+        By::Node => table(&m.profile.rows, true),
+        By::Op => by(|r| &r.op),
+        By::Shader => by(|r| &r.shader),
     };
     let mut latency = Table::new();
     latency.load_style(presets::NOTHING).set_header(["ms a run", "p50", "p95", "p99"]);

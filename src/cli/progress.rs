@@ -1,56 +1,73 @@
 //! Progress of long work on stderr.
 
 use super::{env, output};
-use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
-use std::cell::Cell;
+use crate::lock::lock;
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Progress of one stage: a bar on a terminal, elsewhere a line now and then; nothing when quiet.
-pub struct Progress {
-    what: &'static str,
-    steps: u64,
+/// Progress of stages with ETA: bars on a terminal, elsewhere a line now and then; nothing when quiet.
+pub struct Bars {
+    all: MultiProgress,
+    stages: Mutex<BTreeMap<&'static str, Stage>>,
+    quiet: bool,
+    terminal: bool,
+}
+
+/// A stage under way.
+struct Stage {
     bar: ProgressBar,
-    lines: bool,
     start: Instant,
-    first: Cell<Option<u64>>,
-    said: Cell<Instant>,
+    /// Steps that were done when it began: what an earlier run had done says nothing about speed.
+    first: usize,
+    said: Instant,
 }
 
 /// Time between two lines where stderr is no terminal.
 const EVERY: Duration = Duration::from_secs(10);
 
-impl Progress {
-    /// Of `steps` steps, none of which is done.
-    pub(super) fn new(steps: usize, what: &'static str, quiet: bool, bars: &MultiProgress) -> Progress {
-        let terminal = std::io::stderr().is_terminal();
-        let bar = if quiet || !terminal { ProgressBar::hidden() } else { bars.add(ProgressBar::new(steps as u64)) };
+impl Bars {
+    /// No stage yet.
+    pub fn new(quiet: bool) -> Bars {
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        Bars { all, stages: Mutex::default(), quiet, terminal: std::io::stderr().is_terminal() }
+    }
+
+    /// So many steps of a stage are done; it is over when all are.
+    pub fn at(&self, name: &'static str, done: usize, of: usize) {
+        if self.quiet {
+            return;
+        }
+        let mut stages = lock(&self.stages);
+        if done >= of {
+            stages.remove(name).into_iter().for_each(|s| s.bar.finish_and_clear());
+            return;
+        }
+        let stage = stages.entry(name).or_insert_with(|| self.begun(name, done, of));
+        stage.bar.set_position(done as u64);
+        if !self.terminal && stage.said.elapsed() >= EVERY {
+            stage.said = Instant::now();
+            let each = stage.start.elapsed().as_secs_f64() / done.saturating_sub(stage.first).max(1) as f64;
+            let left = Duration::from_secs_f64(each * (of - done) as f64);
+            output::note(&format!("{name:9} {done} of {of}, about {} left", HumanDuration(left)));
+        }
+    }
+
+    /// Writes to stderr without spoiling the bars.
+    pub fn above(&self, write: impl FnOnce()) {
+        self.all.suspend(write);
+    }
+
+    fn begun(&self, name: &'static str, done: usize, of: usize) -> Stage {
+        let bar = if self.terminal { self.all.add(ProgressBar::new(of as u64)) } else { ProgressBar::hidden() };
         let color = if env::no_color() { "" } else { ".cyan" };
         let template = format!("{{msg:9}} {{bar:30{color}}} {{pos}}/{{len}} {{eta}}");
         if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style);
         }
-        bar.set_message(what);
-        let (start, lines) = (Instant::now(), !quiet && !terminal);
-        Progress { what, steps: steps as u64, bar, lines, start, first: Cell::default(), said: Cell::new(start) }
-    }
-
-    /// So many steps are done.
-    pub fn at(&self, done: usize) {
-        let done = done as u64;
-        self.bar.set_position(done);
-        let first = self.first.get().unwrap_or(done); // what an earlier run had done says nothing about speed
-        self.first.set(Some(first));
-        if self.lines && self.said.get().elapsed() >= EVERY {
-            self.said.set(Instant::now());
-            let each = self.start.elapsed().as_secs_f64() / done.saturating_sub(first).max(1) as f64;
-            let left = Duration::from_secs_f64(each * self.steps.saturating_sub(done) as f64);
-            output::note(&format!("{:9} {done} of {}, about {} left", self.what, self.steps, HumanDuration(left)));
-        }
-    }
-
-    /// The stage is over.
-    pub fn done(&self) {
-        self.bar.finish_and_clear();
+        bar.set_message(name);
+        Stage { bar, start: Instant::now(), first: done, said: Instant::now() }
     }
 }

@@ -1,16 +1,22 @@
 //! What the commands share: the device, messages and progress.
 
-use super::args::Global;
-use super::output;
-use super::progress::Progress;
-use super::tuning;
+use super::global::Global;
+use super::memory::free_memory;
+use super::progress::Bars;
+use super::{env, output};
 use crate::engine::gpu::{AdapterInfo, Kind, adapters};
-use crate::engine::{Choice, Choices, Family, Gpu};
+use crate::engine::{Choice, Choices, Gpu, Options};
 use crate::error::{Error, Result};
-use indicatif::{MultiProgress, ProgressDrawTarget};
+use crate::files::no_writing;
+use crate::lock::lock;
+use crate::measure::tuned::Tuned;
+use crate::methods::drawing::Draw;
+use crate::methods::{Fitted, Methods, RunOptions};
+use crate::watch::Watch;
 use log::{LevelFilter, Log, Metadata, Record};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Flags of every command, ready to use.
 pub struct Session {
@@ -26,7 +32,9 @@ pub struct Session {
     stop: Arc<AtomicBool>,
     watched: AtomicBool,
     left: Arc<Mutex<String>>,
-    bars: MultiProgress,
+    bars: Bars,
+    /// The methods that fitted models are opened by.
+    pub methods: Methods,
 }
 
 /// How long an interrupt waits for the work to end in order; with what follows it is answered within a second.
@@ -35,7 +43,7 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_millis(600);
 
 impl Session {
     /// From the flags.
-    pub fn new(global: &Global) -> Result<Session> {
+    pub fn new(global: &Global, methods: &Methods) -> Result<Session> {
         Ok(Session {
             choice: Session::choice(&global.device)?,
             no_reexec: global.no_reexec,
@@ -46,7 +54,8 @@ impl Session {
             stop: Arc::default(),
             watched: AtomicBool::default(),
             left: Arc::new(Mutex::new("nothing was written".into())),
-            bars: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()),
+            bars: Bars::new(global.quiet),
+            methods: methods.clone(),
         })
     }
 
@@ -67,7 +76,7 @@ impl Session {
 
     /// All adapters.
     pub fn adapters(&self) -> Vec<AdapterInfo> {
-        pollster::block_on(adapters(super::env::backends().as_deref()))
+        pollster::block_on(adapters(env::backends().as_deref()))
     }
 
     /// The adapters of these backends.
@@ -98,7 +107,7 @@ impl Session {
 
     /// Opens a device.
     pub fn open(&self, choice: &Choice) -> Result<Gpu> {
-        let gpu = pollster::block_on(Gpu::new(choice, super::env::backends().as_deref()))?;
+        let gpu = pollster::block_on(Gpu::new(choice, env::backends().as_deref()))?;
         if self.choice == Choice::Auto && gpu.info.backend == "gl" {
             self.say("note: only GL was found; a Vulkan driver would be faster and is better tested");
         }
@@ -112,7 +121,42 @@ impl Session {
 
     /// Which candidates plans take: what `lupe tune` wrote for this adapter and driver, unless `--deterministic`.
     pub fn choices(&self, gpu: &Gpu) -> Choices {
-        if self.deterministic { Choices::First } else { tuning::choices(self, gpu) }
+        let Some(table) = self.tuned(gpu).filter(|_| !self.deterministic) else { return Choices::First };
+        if table.fast {
+            self.say("note: kernels tuned with --fast add up in other orders; --deterministic takes the default ones");
+        }
+        Choices::Table(Arc::new(table.labels))
+    }
+
+    /// What `lupe tune` wrote for this adapter, if it can be used; a note if it cannot.
+    pub fn tuned(&self, gpu: &Gpu) -> Option<Tuned> {
+        let path = self.tuned_file(gpu).ok()?;
+        Tuned::read(&path, gpu).unwrap_or_else(|why| {
+            let path = path.display();
+            self.say(&format!("note: the tuning table {path} is not used, {why}; `lupe tune` makes a new one"));
+            None
+        })
+    }
+
+    /// Where the table of this adapter lies, whatever its driver.
+    ///
+    /// # Errors
+    /// [`Error::Output`] where there is no cache folder.
+    pub fn tuned_file(&self, gpu: &Gpu) -> Result<PathBuf> {
+        env::cached("tuning/", &gpu.info.title()).ok_or_else(|| {
+            Error::Output("there is no folder for caches: set XDG_CACHE_HOME or HOME to an absolute path".into())
+        })
+    }
+
+    /// How plans are made on this device.
+    pub fn options(&self, gpu: &Gpu) -> Options {
+        Options { limit_memory: self.limit_memory(gpu), choices: self.choices(gpu) }
+    }
+
+    /// The same, for batches of pictures.
+    pub fn run_options(&self, gpu: &Gpu, batch: u16) -> RunOptions {
+        let Options { limit_memory, choices } = self.options(gpu);
+        RunOptions { batch: batch.into(), limit_memory, choices }
     }
 
     /// The first candidate whose name contains the text that is given, else as [`Session::choices`].
@@ -120,7 +164,7 @@ impl Session {
         candidate.cloned().map_or_else(|| self.choices(gpu), Choices::Named)
     }
 
-    /// From here on an interrupt is an answer that [`Session::go_on`] gives. Where the work is too busy to ask within
+    /// From here on an interrupt is an answer that [`Watch::go_on`] gives. Where the work is too busy to ask within
     /// [`PATIENCE`], and at a second interrupt, the process ends by itself, after the file that is being written.
     pub fn watch_for_interrupts(&self) -> Result<()> {
         if self.watched.swap(true, Ordering::Relaxed) {
@@ -137,37 +181,47 @@ impl Session {
         Ok(())
     }
 
-    /// What an interrupt from here on leaves behind, for its message.
-    pub fn left_by_interrupt(&self, text: &str) {
-        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = text.into();
-    }
-
-    /// Whether to go on.
-    ///
-    /// # Errors
-    /// [`Error::Interrupted`] after an interrupt.
-    pub fn go_on(&self) -> Result<()> {
-        if self.stop.load(Ordering::Relaxed) {
-            return Err(Error::Interrupted(self.left.lock().unwrap_or_else(PoisonError::into_inner).clone()));
+    /// What predict and eval say before they begin, and what an interrupt would leave.
+    pub fn begin_scoring(&self, gpu: &Gpu, fitted: &dyn Fitted, draw: Draw) -> Result<()> {
+        let localises = fitted.localises();
+        if draw.masks && localises && fitted.map_limit().is_none() {
+            self.say("note: this model has no limit, so no masks are written");
         }
+        if !localises && (draw.masks || draw.maps.is_some()) {
+            self.say(&format!("note: {} gives no anomaly maps, so neither maps nor masks are written", fitted.method()));
+        }
+        self.watch_for_interrupts()?;
+        self.left_by_interrupt("results.* and metrics.json were not written");
+        self.say(&format!("device    {}", gpu.info.describe()));
         Ok(())
-    }
-
-    /// A message, unless quiet.
-    pub fn say(&self, text: &str) {
-        if !self.quiet {
-            output::note(text);
-        }
     }
 
     /// Memory of this machine to use at most: what was asked for, else 60 % of what the system has free.
     pub fn limit_ram(&self, asked: Option<u64>) -> u64 {
         asked.or_else(|| free_memory().map(|free| free / 5 * 3)).unwrap_or(u64::MAX)
     }
+}
 
-    /// Progress with ETA on stderr: a bar on a terminal, elsewhere a line every ten seconds.
-    pub fn progress(&self, steps: usize, what: &'static str) -> Progress {
-        Progress::new(steps, what, self.quiet, &self.bars)
+impl Watch for Session {
+    fn say(&self, text: &str) {
+        if !self.quiet {
+            self.bars.above(|| output::note(text));
+        }
+    }
+
+    fn progress(&self, stage: &'static str, done: usize, of: usize) {
+        self.bars.at(stage, done, of);
+    }
+
+    fn go_on(&self) -> Result<()> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted(lock(&self.left).clone()));
+        }
+        Ok(())
+    }
+
+    fn left_by_interrupt(&self, text: &str) {
+        *lock(&self.left) = text.into();
     }
 }
 
@@ -180,45 +234,12 @@ fn watch(mut signals: signal_hook::iterator::Signals, stop: &AtomicBool, left: &
             if !second {
                 std::thread::sleep(PATIENCE);
             }
-            let _whole = output::no_writing();
-            let left = left.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let _whole = no_writing();
+            let left = lock(&left).clone();
             output::note(&format!("lupe: {}", Error::Interrupted(left)));
             signal_hook::low_level::exit(130);
         });
     }
-}
-
-/// `vulkan:NAME (software family)`.
-pub fn describe(info: &AdapterInfo) -> String {
-    let family = if info.caps.family == Family::Software { "software" } else { "GPU" };
-    format!("{}, {} {}, {family} kernels", info.title(), info.driver, info.driver_info)
-}
-
-/// Bytes that the system could give right now, where it says so.
-fn free_memory() -> Option<u64> {
-    kilobytes("/proc/meminfo", "MemAvailable:")
-}
-
-/// Most bytes that the process has held so far, where the system says so.
-pub fn peak_memory() -> Option<u64> {
-    kilobytes("/proc/self/status", "VmHWM:")
-}
-
-/// Bytes that the process holds now, where the system says so.
-pub fn held_memory() -> Option<u64> {
-    kilobytes("/proc/self/status", "VmRSS:")
-}
-
-/// The system's load average of the last minute, where it says so.
-pub fn load_average() -> Option<f64> {
-    std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
-}
-
-/// A line `NAME  123 kB` of a file, in bytes.
-fn kilobytes(file: &str, name: &str) -> Option<u64> {
-    let text = std::fs::read_to_string(file).ok()?;
-    let line = text.lines().find_map(|l| l.strip_prefix(name))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 struct Logger;

@@ -1,15 +1,16 @@
 //! `lupe shaders`: every kernel as plain WGSL, for other tools and for reading.
 
-use super::args::Shaders;
-use super::output::{folder, print, write};
+use super::output::print;
 use super::session::Session;
 use crate::engine::form::typical;
 use crate::engine::{Caps, Kernel, Op};
 use crate::error::{Error, Result};
+use crate::files::{folder, write};
 use crate::ops;
 use crate::tensor::Shape;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// One composed source.
 struct Source {
@@ -19,8 +20,16 @@ struct Source {
     adapters: Vec<&'static str>,
 }
 
+/// What `lupe shaders` accepts.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folder for one .wgsl a kernel, and their list shaders.csv
+    #[arg(long, value_name = "DIR")]
+    dump: PathBuf,
+}
+
 /// Runs the command.
-pub fn run(session: &Session, args: &Shaders) -> Result<()> {
+pub fn run(session: &Session, args: &Args) -> Result<()> {
     let sources = sources()?;
     folder(&args.dump)?;
     let mut list = csv::Writer::from_writer(vec![]);

@@ -1,48 +1,58 @@
 //! `lupe tune`: times the candidates of every node and keeps the fastest for later runs.
 
-use super::args::Tune;
 use super::output::print;
-use super::session::{Session, describe};
-use super::subject::Subject;
-use super::tuning::Table as Tuned;
-use crate::engine::{Asked, Graph};
+use super::session::Session;
+use super::subject::SubjectArgs;
+use crate::engine::{Gpu, Graph};
 use crate::error::Result;
-use crate::measure::tune::{Node, labels, tune};
+use crate::measure::tune::{Tuning, labels, tune};
+use crate::measure::tuned::Tuned;
+use crate::methods::Stage;
+use crate::tensor::Tensor;
+use crate::watch::Watch;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
+/// What `lupe tune` accepts.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    subject: SubjectArgs,
+    /// Runs of every candidate, after one to warm up
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    repeats: u16,
+    /// Also kernels that add up in another order: results may differ in the last bits, and say so
+    #[arg(long)]
+    fast: bool,
+}
+
 /// Runs the command.
-pub fn run(session: &Session, args: &Tune) -> Result<()> {
-    let subject = Subject::open(session, &args.subject)?;
+pub fn run(session: &Session, args: &Args) -> Result<()> {
+    let subject = args.subject.open(session)?;
     session.watch_for_interrupts()?;
     session.left_by_interrupt("the table is as it was");
     let gpu = session.gpu()?;
-    session.say(&format!("device    {}", describe(&gpu.info)));
+    session.say(&format!("device    {}", gpu.info.describe()));
     if !gpu.timestamps() {
         session.say("note: this adapter has no timestamps; times are the host's, one submission a dispatch");
     }
-    let (graph, asked) = (Graph::new(), Asked::default());
-    let outputs = subject.graph(&graph, &asked);
-    let input = subject.input(None)?;
-    let bar = session.progress(args.repeats.into(), "tuning");
-    let mut progress = |done| {
-        bar.at(done);
-        session.go_on()
-    };
-    let (how, limit) = ((args.repeats.into(), args.fast), session.limit_memory(&gpu));
-    let nodes = pollster::block_on(tune(&gpu, (&graph, &outputs), &[&input], limit, how, &mut progress));
-    bar.done();
-    let nodes = nodes?;
+    let mut nodes: Vec<Tuning> = vec![];
+    let mut stages = vec![subject.predict_stage(args.subject.batch.into(), None, &gpu.caps)?];
+    stages.extend(subject.fit_stages(&gpu.caps));
+    for stage in &stages {
+        let found = timed(session, args, &gpu, stage)?;
+        nodes.extend(found.into_iter().filter(|n| !nodes.iter().any(|known| known.key == n.key)).collect::<Vec<_>>());
+    }
     // What other models were tuned for stays, unless it was chosen under other rules.
-    let known = Tuned::read(session, &gpu).filter(|t| t.fast == args.fast);
+    let known = session.tuned(&gpu).filter(|t| t.fast == args.fast);
     let mut table = known.unwrap_or_else(|| Tuned::of(&gpu, args.fast));
     table.labels.extend(labels(&nodes, |n| n.chosen));
-    let path = table.write()?;
+    let path = session.tuned_file(&gpu)?;
+    table.write(&path)?;
     if session.json {
-        return print(
-            &json!({"model": subject.name, "device": describe(&gpu.info), "fast": args.fast, "table": path, "nodes": nodes})
-                .to_string(),
-        );
+        let (model, device) = (&args.subject.model, gpu.info.describe());
+        let all = json!({"model": model, "device": device, "fast": args.fast, "table": path, "nodes": nodes});
+        return print(&all.to_string());
     }
     let changed = nodes.iter().filter(|n| n.chosen > 0).count();
     print(&format!(
@@ -53,7 +63,20 @@ pub fn run(session: &Session, args: &Tune) -> Result<()> {
     ))
 }
 
-fn shown(nodes: &[Node]) -> Table {
+/// The nodes of a graph that have a choice, timed.
+fn timed(session: &Session, args: &Args, gpu: &Gpu, stage: &Stage) -> Result<Vec<Tuning>> {
+    let graph = Graph::new();
+    let outputs = (stage.build)(&graph);
+    let inputs: Vec<&Tensor> = stage.inputs.iter().collect();
+    let mut progress = |done| {
+        session.progress("tuning", done, args.repeats.into());
+        session.go_on()
+    };
+    let (how, limit) = ((args.repeats.into(), args.fast), session.limit_memory(gpu));
+    pollster::block_on(tune(gpu, (&graph, &outputs), &inputs, limit, how, &mut progress))
+}
+
+fn shown(nodes: &[Tuning]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["node", "calls", "kernel", "us", "spread", "of default", ""]);
     for n in nodes {

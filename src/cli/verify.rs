@@ -1,57 +1,86 @@
-//! `lupe verify`: a plan and the references side by side.
+//! `lupe verify`: plans and the references side by side.
 
-use super::args::Verify;
 use super::output::print;
-use super::session::{Session, describe};
-use super::subject::Subject;
+use super::session::Session;
+use super::subject::{SubjectArgs, picture};
+use crate::data::Picture;
 use crate::engine::verify::{Difference, verify};
-use crate::engine::{Asked, Choice, Gpu, Graph, Options};
+use crate::engine::{Choice, Gpu, Graph, Options};
 use crate::error::{Error, Result};
+use crate::methods::Stage;
+use crate::methods::subject::Subject;
 use crate::tensor::Tensor;
+use crate::watch::Watch;
 use serde_json::json;
+use std::path::PathBuf;
+
+/// What `lupe verify` accepts.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    subject: SubjectArgs,
+    /// The picture to look at [default: noise]
+    picture: Option<PathBuf>,
+    /// Take the first candidate whose name contains this text wherever there is one
+    #[arg(long, value_name = "LABEL")]
+    candidate: Option<String>,
+}
 
 /// Runs the command.
-pub fn run(session: &Session, args: &Verify) -> Result<()> {
-    let subject = Subject::open(session, &args.subject)?;
-    let input = subject.input(args.picture.as_deref())?;
+pub fn run(session: &Session, args: &Args) -> Result<()> {
+    let (subject, picture) = (args.subject.open(session)?, picture(args.picture.as_deref())?);
     session.watch_for_interrupts()?;
     if session.all_devices() {
         for a in session.adapters() {
-            one(session, args, &subject, &input, &session.open(&Choice::Index(a.index))?)?;
+            let gpu = session.open(&Choice::Index(a.index))?;
+            one(session, args, &subject, picture.as_ref(), &gpu)?;
         }
         return Ok(());
     }
-    one(session, args, &subject, &input, &session.gpu()?)
+    one(session, args, &subject, picture.as_ref(), &session.gpu()?)
 }
 
-fn one(session: &Session, args: &Verify, subject: &Subject, input: &Tensor, gpu: &Gpu) -> Result<()> {
-    let choices = session.choices_or(args.candidate.as_ref(), gpu);
-    let options = Options { limit_memory: session.limit_memory(gpu), choices };
-    let (graph, asked) = (Graph::new(), Asked::default());
-    let outputs = subject.graph(&graph, &asked);
-    let (mut bar, mut compared) = (None, 0);
-    let found = pollster::block_on(verify(gpu, &graph, &outputs, &[input], options, &mut |done, of| {
-        bar.get_or_insert_with(|| session.progress(of, "verifying")).at(done);
-        compared = done;
-        session.go_on().is_ok()
-    }));
-    if let Some(bar) = bar {
-        bar.done();
+/// All graphs of a subject on one device, up to the first dispatch that differs.
+fn one(session: &Session, args: &Args, subject: &Subject, picture: Option<&Picture>, gpu: &Gpu) -> Result<()> {
+    let (batch, name, device) = (args.subject.batch.into(), &args.subject.model, gpu.info.describe());
+    let mut stages = vec![subject.predict_stage(batch, picture, &gpu.caps)?];
+    stages.extend(subject.fit_stages(&gpu.caps));
+    let (mut compared, mut first) = (0, None);
+    for stage in &stages {
+        if first.is_some() {
+            break;
+        }
+        let (count, found) = compare(session, args, gpu, stage)?;
+        compared += count;
+        first = found.map(|difference| (stage.name, difference));
     }
-    let found = found.map_err(|e| session.go_on().err().unwrap_or(e))?;
-    let device = describe(&gpu.info);
     if session.json {
-        let first = found.as_ref().map(|d| {
+        let first = first.as_ref().map(|(stage, d)| {
             json!({
-                "step": d.step, "node": d.fact.label, "kernel": d.fact.kernel, "shape": d.fact.shape.dims(),
+                "stage": stage, "step": d.step, "node": d.fact.label, "kernel": d.fact.kernel, "shape": d.fact.shape.dims(),
                 "element": d.element, "expected": d.expected, "found": d.found, "nmse": d.nmse,
             })
         });
-        print(&json!({"model": subject.name, "device": device, "compared": compared, "first": first}).to_string())?;
-    } else if found.is_none() {
-        print(&format!("{}: all {compared} dispatches are as their references\ndevice  {device}", subject.name))?;
+        print(&json!({"model": name, "device": device, "compared": compared, "first": first}).to_string())?;
+    } else if first.is_none() {
+        print(&format!("{name}: all {compared} dispatches are as their references\ndevice  {device}"))?;
     }
-    found.map_or(Ok(()), |d| Err(Error::Numeric(format!("{} on {device}: {}", subject.name, text(&d)))))
+    first.map_or(Ok(()), |(stage, d)| Err(Error::Numeric(format!("{name} on {device}, {stage}: {}", text(&d)))))
+}
+
+/// How many dispatches of a graph were compared, and the first that differs.
+fn compare(session: &Session, args: &Args, gpu: &Gpu, stage: &Stage) -> Result<(usize, Option<Difference>)> {
+    let choices = session.choices_or(args.candidate.as_ref(), gpu);
+    let options = Options { limit_memory: session.limit_memory(gpu), choices };
+    let (graph, mut compared) = (Graph::new(), 0);
+    let outputs = (stage.build)(&graph);
+    let inputs: Vec<&Tensor> = stage.inputs.iter().collect();
+    let found = pollster::block_on(verify(gpu, &graph, &outputs, &inputs, options, &mut |done, of| {
+        session.progress("verifying", done, of);
+        compared = done;
+        session.go_on().is_ok()
+    }));
+    Ok((compared, found.map_err(|e| session.go_on().err().unwrap_or(e))?))
 }
 
 fn text(d: &Difference) -> String {

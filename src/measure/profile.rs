@@ -9,7 +9,7 @@ use crate::tensor::Tensor;
 use serde::Serialize;
 
 /// A plan that a picture goes through, with inputs to run it on.
-pub struct Stage<'s, 'g> {
+pub struct Profiled<'s, 'g> {
     /// What it is called.
     pub name: &'static str,
     /// The plan.
@@ -85,7 +85,7 @@ pub struct Profile {
 /// # Errors
 /// As [`Plan::run`], and what `progress` says.
 pub async fn profile(
-    stages: &[Stage<'_, '_>],
+    stages: &[Profiled<'_, '_>],
     runs: usize,
     ceilings: &Ceilings,
     progress: &mut dyn FnMut(usize) -> Result<()>,

@@ -33,7 +33,7 @@ pub struct Candidate {
 
 /// A node that has a choice; the default is its first candidate.
 #[derive(Clone, Debug, Serialize)]
-pub struct Node {
+pub struct Tuning {
     /// Op and shapes without the batch.
     pub key: String,
     /// Path of the weights, or name of the op, of the first such node.
@@ -58,7 +58,7 @@ pub async fn tune(
     limit_memory: Option<u64>,
     (repeats, fast): (usize, bool),
     progress: &mut dyn FnMut(usize) -> Result<()>,
-) -> Result<Vec<Node>> {
+) -> Result<Vec<Tuning>> {
     let mut nodes = offered(gpu, graph, outputs, fast)?;
     let most = nodes.iter().map(|n| n.candidates.len()).max().unwrap_or(0);
     let (store, mut plans) = (Store::new(), vec![]);
@@ -94,12 +94,12 @@ pub(super) fn with_sums<'p>(dispatches: impl Iterator<Item = (&'p Fact, f64)>) -
 }
 
 /// Labels by key, as plans read them; `which` says the number of a node's candidate.
-pub fn labels(nodes: &[Node], which: impl Fn(&Node) -> usize) -> BTreeMap<String, String> {
+pub fn labels(nodes: &[Tuning], which: impl Fn(&Tuning) -> usize) -> BTreeMap<String, String> {
     nodes.iter().filter_map(|n| Some((n.key.clone(), n.candidates.get(which(n))?.label.clone()))).collect()
 }
 
 /// Nodes with a choice, each once.
-fn offered(gpu: &Gpu, graph: &Graph, outputs: &[Var<'_>], fast: bool) -> Result<Vec<Node>> {
+fn offered(gpu: &Gpu, graph: &Graph, outputs: &[Var<'_>], fast: bool) -> Result<Vec<Tuning>> {
     let lists: RefCell<BTreeMap<String, Vec<Candidate>>> = RefCell::default();
     let pick = |op: &dyn Op, x: &[Shape], y: Shape, kernels: &[Kernel]| {
         lists.borrow_mut().entry(key(op, x, y)).or_insert_with(|| allowed(kernels, fast));
@@ -107,14 +107,14 @@ fn offered(gpu: &Gpu, graph: &Graph, outputs: &[Var<'_>], fast: bool) -> Result<
     };
     let ids: Vec<usize> = outputs.iter().map(Var::id).collect();
     let lowered = lower(graph.nodes()?, &ids, &gpu.caps, &pick)?;
-    let mut nodes: Vec<Node> = vec![];
+    let mut nodes: Vec<Tuning> = vec![];
     for step in lowered.steps.iter().filter(|s| s.role == Role::Node && lowered.values[s.output].constant.is_none()) {
         match nodes.iter_mut().find(|n| n.key == step.key) {
             Some(known) => known.calls += 1,
             None => {
                 let candidates = lists.borrow().get(&step.key).cloned().unwrap_or_default();
                 let (key, node) = (step.key.clone(), step.label.clone());
-                nodes.push(Node { key, node, calls: 1, candidates, chosen: 0 });
+                nodes.push(Tuning { key, node, calls: 1, candidates, chosen: 0 });
             }
         }
     }
@@ -132,7 +132,7 @@ fn allowed(kernels: &[Kernel], fast: bool) -> Vec<Candidate> {
     kernels.iter().filter(fits).map(candidate).collect()
 }
 
-fn choose(node: &mut Node) {
+fn choose(node: &mut Tuning) {
     for c in &mut node.candidates {
         (c.us, c.spread) = (median(&c.runs), spread(&c.runs));
     }
@@ -157,7 +157,7 @@ mod tests {
         };
         let chosen = |times: &[f64]| {
             let candidates = times.iter().map(|us| candidate(*us)).collect();
-            let mut node = Node { key: "k".into(), node: "n".into(), calls: 1, candidates, chosen: 9 };
+            let mut node = Tuning { key: "k".into(), node: "n".into(), calls: 1, candidates, chosen: 9 };
             choose(&mut node);
             node.chosen
         };

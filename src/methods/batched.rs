@@ -35,6 +35,11 @@ impl RunOptions {
 /// What is computed of pictures `[n, h, w, 3]`: outputs whose first axis is a multiple of n.
 pub type Head<'h> = dyn for<'a> Fn(&'a Graph, Var<'a>) -> Vec<Var<'a>> + 'h;
 
+/// Helps the compiler to see that a closure takes any graph.
+pub fn head<'h>(head: impl for<'a> Fn(&'a Graph, Var<'a>) -> Vec<Var<'a>> + 'h) -> Box<Head<'h>> {
+    Box::new(head)
+}
+
 /// How pictures get into a graph.
 #[derive(Clone, Debug)]
 pub struct Feed {

@@ -1,6 +1,6 @@
 //! Features of pictures: any places of a network, in batches as large as the device takes.
 
-use super::batched::{Batched, RunOptions, part};
+use super::batched::{Batched, RunOptions, head, part};
 use crate::data::Prepared;
 use crate::engine::{Gpu, Scope};
 use crate::error::Result;
@@ -26,7 +26,7 @@ impl<'b, 'g> Embedder<'b, 'g> {
     ) -> Result<Embedder<'b, 'g>> {
         check(network, weights)?;
         offered(network, weights, places)?;
-        let head = Box::new(move |graph, pictures| {
+        let head = head(move |graph, pictures| {
             let all = (network.build)(pictures, &Scope::new(graph, weights.tensors()));
             places.iter().filter_map(|name| all.get(name)).collect()
         });

@@ -140,8 +140,8 @@ impl dyn Fitted + '_ {
         let form = Form::Numbers; // PIXELS
         let feed = Feed::new(&preprocess, [h, w]);
         let inputs = vec![feed.value(&vec![&picture; batch], batch, form)?];
-        let build = move |graph: &_| self.answer(graph, feed.input(graph, batch, form), &caps).outputs;
-        Ok(Stage { name: "predict", predicts: true, inputs, build: boxed(build) })
+        let build = boxed(move |graph| self.answer(graph, feed.input(graph, batch, form), &caps).outputs);
+        Ok(Stage { name: "predict", predicts: true, inputs, build })
     }
 }
 

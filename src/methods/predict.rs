@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::watch::Watch;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 /// What pictures go through, and how.
 pub struct Work<'a> {
@@ -86,23 +87,33 @@ pub async fn predict<'m>(
     Ok(missed)
 }
 
-/// Scores labelled `samples` into `results`: the metrics, and which pictures were missed. Pictures that the model was fitted on are left
+/// Labelled pictures to test with.
+#[derive(Clone, Debug)]
+pub struct Labelled {
+    /// The data set's folder or table.
+    pub root: PathBuf,
+    /// The pictures, in bytewise order of their names.
+    pub samples: Vec<Sample>,
+}
+
+/// Scores labelled pictures into `results`: the metrics, and which pictures were missed. Pictures that the model was fitted on are left
 /// out as far as `work` says. Pixels at the pictures' own size are counted in `room` bytes.
 ///
 /// # Errors
 /// As [`predict`]; [`Error::Input`] if no picture is left.
 pub async fn evaluate<'m>(
     work: &'m Work<'_>,
-    samples: &[Sample],
+    labelled: &Labelled,
     results: &mut Results<'m>,
     room: u64,
 ) -> Result<(Value, Missed)> {
+    let samples = labelled.samples.as_slice();
     let mut evaluation = Evaluation::new(work.fitted, samples, room);
     let mut each = |sample: &Sample, looked: &Looked, found: &Finding| evaluation.add(sample, looked, found);
     let missed = predict(work, samples, results, &mut each).await?;
     if evaluation.pictures() == 0 {
         let why = if missed.failed.is_empty() { "the model was fitted on all of them" } else { "none can be read" };
-        return Err(Error::Input(format!("no test picture is left: {why}")));
+        return Err(Error::Input(format!("{}: no test picture is left: {why}", labelled.root.display())));
     }
     let train = match work.fitted.known() {
         Known::Fitted { on, .. } => on.len(),
@@ -136,7 +147,7 @@ pub fn fitted_on(fitted: &dyn Fitted) -> BTreeSet<String> {
 ///
 /// # Errors
 /// [`Error::Input`] if there are none, or masks are missing.
-pub fn to_test(fitted: &dyn Fitted, set: Dataset, skip_unmasked: bool) -> Result<Vec<Sample>> {
+pub fn to_test(fitted: &dyn Fitted, set: Dataset, skip_unmasked: bool) -> Result<Labelled> {
     let root = set.root.clone();
     let aside: BTreeSet<&str> = match fitted.known() {
         Known::Fitted { held_out, .. } => held_out.iter().map(|p| p.name.as_str()).collect(),
@@ -153,7 +164,7 @@ pub fn to_test(fitted: &dyn Fitted, set: Dataset, skip_unmasked: bool) -> Result
         )));
     }
     if all.iter().all(|s| s.mask.is_none()) {
-        return Ok(all);
+        return Ok(Labelled { root, samples: all });
     }
     let unmasked: Vec<&Sample> = all.iter().filter(|s| !good(s) && s.mask.is_none()).collect();
     match unmasked.first() {
@@ -162,6 +173,6 @@ pub fn to_test(fitted: &dyn Fitted, set: Dataset, skip_unmasked: bool) -> Result
             unmasked.len(),
             first.name
         ))),
-        _ => Ok(all.into_iter().filter(|s| good(s) || s.mask.is_some()).collect()),
+        _ => Ok(Labelled { root, samples: all.into_iter().filter(|s| good(s) || s.mask.is_some()).collect() }),
     }
 }

@@ -1,6 +1,6 @@
 //! A fitted model on a device: pictures in, findings out, from one plan.
 
-use super::batched::{Batched, RunOptions, Under, part};
+use super::batched::{Batched, RunOptions, Under, head, part};
 use super::fitted::{Finding, Fitted};
 use crate::data::{Picture, Prepared};
 use crate::engine::Gpu;
@@ -36,7 +36,7 @@ impl<'m, 'g> Scorer<'m, 'g> {
     ) -> Result<Scorer<'m, 'g>> {
         fitted.check()?;
         let caps = gpu.caps;
-        let head = Box::new(move |graph, pictures| {
+        let head = head(move |graph, pictures| {
             let answer = fitted.answer(graph, pictures, &caps);
             answer.outputs.into_iter().chain(answer.features.filter(|_| features)).collect()
         });

@@ -1,9 +1,9 @@
 //! What is planned, profiled, verified or tuned: a network by name, or a fitted model.
 
 use super::batched::{Feed, Form};
-use super::fitted::{Fitted, Stage, noise};
+use super::fitted::{Fitted, Stage, boxed, noise};
 use crate::data::{Picture, Prepared, Preprocess, Scaling};
-use crate::engine::{Caps, Graph, Scope, Var};
+use crate::engine::{Caps, Scope};
 use crate::error::{Error, Result};
 use crate::models::{self, Network, stand_in};
 use crate::weights::Weights;
@@ -105,11 +105,10 @@ impl Weighted {
         let form = Form::Numbers; // PIXELS
         let feed = Feed::new(&self.preprocess, size);
         let inputs = vec![feed.value(&vec![&picture; batch], batch, form)?];
-        fn last<'g>(of: &Weighted, graph: &'g Graph, x: Var<'g>) -> Vec<Var<'g>> {
-            let places = (of.network.build)(x, &Scope::new(graph, of.weights.tensors()));
+        let build = boxed(move |graph| {
+            let places = (self.network.build)(feed.input(graph, batch, form), &Scope::new(graph, self.weights.tensors()));
             places.last().into_iter().collect()
-        }
-        let build = move |graph: &_| last(self, graph, feed.input(graph, batch, form));
-        Ok(Stage { name: "network", predicts: true, inputs, build: super::fitted::boxed(build) })
+        });
+        Ok(Stage { name: "network", predicts: true, inputs, build })
     }
 }

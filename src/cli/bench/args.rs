@@ -1,5 +1,6 @@
 //! What `lupe bench` accepts.
 
+use crate::measure::measurement;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -104,7 +105,19 @@ pub enum Format {
     Jsonl,
 }
 
+impl Format {
+    /// What it is called where measurements are written.
+    pub fn written(self) -> measurement::Format {
+        match self {
+            Format::Md => measurement::Format::Md,
+            Format::Csv => measurement::Format::Csv,
+            Format::Json => measurement::Format::Json,
+            Format::Jsonl => measurement::Format::Jsonl,
+        }
+    }
+}
+
 fn percent(text: &str) -> Result<f64, String> {
     let value = text.trim_end_matches('%').parse::<f64>().ok().filter(|v| v.is_finite() && *v >= 0.0);
-    value.ok_or("a number of percent from 0 upwards is wanted".into())
+    value.ok_or("expected a percentage from 0 upwards".into())
 }

@@ -1,10 +1,10 @@
 //! `lupe bench compare`: two files of measurements, pair by pair.
 
 use super::args::Compare;
-use super::row::{Row, named, read, shape};
 use crate::cli::output::print;
 use crate::cli::session::Session;
 use crate::error::{Error, Result, plain};
+use crate::measure::measurement::{Measurement, named, read, shape};
 use crate::measure::verdict::{Judged, judge};
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
@@ -12,8 +12,8 @@ use std::path::Path;
 
 /// The same measurement before and after.
 struct Pair<'r> {
-    before: &'r Row,
-    after: &'r Row,
+    before: &'r Measurement,
+    after: &'r Measurement,
     judged: Judged,
 }
 
@@ -22,7 +22,7 @@ pub fn run(session: &Session, args: &Compare) -> Result<()> {
     let (before, after) = (read(&args.before)?, read(&args.after)?);
     let pairs = pairs(&before, &after);
     if pairs.is_empty() {
-        let names = |path: &Path, rows: &[Row]| format!("{} has {}", path.display(), list(rows.iter().map(name)));
+        let names = |path: &Path, rows: &[Measurement]| format!("{} has {}", path.display(), list(rows.iter().map(name)));
         let (a, b) = (names(&args.before, &before), names(&args.after, &after));
         return Err(Error::Input(format!("no model, input and device is in both files: {a}; {b}")));
     }
@@ -43,8 +43,8 @@ pub fn run(session: &Session, args: &Compare) -> Result<()> {
     }
 }
 
-/// Rows of one model, input and device; the last of several in a file counts. The driver and its width may differ: that is a finding.
-fn pairs<'r>(before: &'r [Row], after: &'r [Row]) -> Vec<Pair<'r>> {
+/// Measurements of one model, input and device; the last of several in a file counts. The driver and its width may differ: that is a finding.
+fn pairs<'r>(before: &'r [Measurement], after: &'r [Measurement]) -> Vec<Pair<'r>> {
     let mut pairs: Vec<Pair> = vec![];
     for a in before.iter().rev() {
         let known = pairs.iter().any(|p| p.before.is_of(a));
@@ -56,13 +56,13 @@ fn pairs<'r>(before: &'r [Row], after: &'r [Row]) -> Vec<Pair<'r>> {
 }
 
 /// What only one of the files has.
-fn alone(before: &[Row], after: &[Row], pairs: &[Pair]) -> [Vec<String>; 2] {
+fn alone(before: &[Measurement], after: &[Measurement], pairs: &[Pair]) -> [Vec<String>; 2] {
     let of =
-        |rows: &[Row]| rows.iter().filter(|r| !pairs.iter().any(|p| p.before.is_of(r))).map(name).collect::<Vec<_>>();
+        |rows: &[Measurement]| rows.iter().filter(|r| !pairs.iter().any(|p| p.before.is_of(r))).map(name).collect::<Vec<_>>();
     [of(before), of(after)]
 }
 
-fn name(r: &Row) -> String {
+fn name(r: &Measurement) -> String {
     plain(&named(&r.cell.model, r.cell.input, &r.cell.device))
 }
 
@@ -106,8 +106,8 @@ fn notes(pairs: &[Pair], alone: &[Vec<String>; 2]) -> Vec<String> {
             }
         };
         let (a, b) = (p.before, p.after);
-        let bits = |r: &Row| r.cell.width.map_or("unknown".into(), |w| format!("{w} bits"));
-        let kernels = |r: &Row| if r.tuned { "tuned" } else { "default" }.to_string();
+        let bits = |r: &Measurement| r.cell.width.map_or("unknown".into(), |w| format!("{w} bits"));
+        let kernels = |r: &Measurement| if r.tuned { "tuned" } else { "default" }.to_string();
         differs("driver", a.cell.driver.clone(), b.cell.driver.clone());
         differs("width", bits(a), bits(b));
         differs("Lupe", a.lupe_version.clone(), b.lupe_version.clone());

@@ -2,18 +2,21 @@
 
 pub mod args;
 mod compare;
-mod row;
 mod worker;
 
+use super::memory::load_average;
 use super::output;
-use super::session::{Session, load_average};
-use super::subject::{Named, Subject};
+use super::session::Session;
+use super::subject::SubjectArgs;
 use crate::engine::Choice;
 use crate::engine::gpu::{AdapterInfo, NO_ADAPTER, choose_of, chosen};
 use crate::error::{Error, Result};
+use crate::files::write;
+use crate::measure::measurement::{self, Format, Measurement, adapter, read, written};
+use crate::methods::subject::{Subject, Weighted};
+use crate::watch::Watch;
 use crate::weights::safetensors;
-use args::{Bench, BenchCommand, Format, Role, Sweep};
-use row::{Row, adapter, read, written};
+use args::{Bench, BenchCommand, Role, Sweep};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -41,8 +44,8 @@ struct Job {
 }
 
 /// The model, size and batch of those numbers.
-fn named(args: &Sweep, model: usize, size: usize, batch: usize) -> Named {
-    Named {
+fn named(args: &Sweep, model: usize, size: usize, batch: usize) -> SubjectArgs {
+    SubjectArgs {
         model: args.model.get(model).cloned().unwrap_or_default(),
         weights: args.weights.clone(),
         size: args.size.get(size).copied(),
@@ -61,7 +64,6 @@ fn sweep(session: &Session, args: &Sweep) -> Result<()> {
     let jobs = jobs(session, args, &devices, &drawn)?;
     let mut rows = known(args, to)?;
     session.watch_for_interrupts()?;
-    let bar = session.progress(jobs.len(), "measuring");
     let mut failed = vec![];
     for (done, job) in jobs.iter().enumerate() {
         session.go_on()?;
@@ -72,14 +74,13 @@ fn sweep(session: &Session, args: &Sweep) -> Result<()> {
             }
             session.go_on()?; // an interrupt reaches the worker as well: that it failed is no news then
             if let Some((path, format)) = to {
-                output::write(path, format!("{}\n", written(&rows, format)?).as_bytes())?;
+                write(path, format!("{}\n", written(&rows, format)?).as_bytes())?;
                 session.left_by_interrupt(&format!("{} measurements are in {}", rows.len(), path.display()));
             }
         }
-        bar.at(done + 1);
+        session.progress("measuring", done + 1, jobs.len());
     }
-    bar.done();
-    output::print(&written(&rows, if session.json { Format::Json } else { args.format })?)?;
+    output::print(&written(&rows, if session.json { Format::Json } else { args.format.written() })?)?;
     ended(jobs.len(), failed)
 }
 
@@ -90,7 +91,7 @@ fn ended(jobs: usize, mut failed: Vec<(&Job, Error)>) -> Result<()> {
         (1, Some((_, e))) => Err(e),
         (_, Some(last)) => {
             failed.push(last);
-            let name = |j: &Job| row::named(&j.model, j.input, &j.device.title());
+            let name = |j: &Job| measurement::named(&j.model, j.input, &j.device.title());
             let list: String = failed.iter().map(|(j, e)| format!("\n  {}: {e}", name(j))).collect();
             Err(Error::Partial(format!("{} of {jobs} measurements failed:{list}", failed.len())))
         }
@@ -104,12 +105,12 @@ fn format(path: &Path) -> Result<Format> {
         Some("csv") => Ok(Format::Csv),
         Some("json") => Ok(Format::Json),
         Some("jsonl") => Ok(Format::Jsonl),
-        _ => Err(Error::Usage(format!("{}: a name in .md, .csv, .json or .jsonl is wanted", path.display()))),
+        _ => Err(Error::Usage(format!("{}: expected a name that ends in .md, .csv, .json or .jsonl", path.display()))),
     }
 }
 
 /// What an interrupted sweep left, where it is to go on.
-fn known(args: &Sweep, to: Option<(&Path, Format)>) -> Result<Vec<Row>> {
+fn known(args: &Sweep, to: Option<(&Path, Format)>) -> Result<Vec<Measurement>> {
     match to.filter(|_| args.resume) {
         Some((path, Format::Json | Format::Jsonl)) if path.exists() => read(path),
         Some((path, Format::Md | Format::Csv)) => {
@@ -144,14 +145,15 @@ fn jobs(session: &Session, args: &Sweep, devices: &[AdapterInfo], drawn: &TempDi
         let mut weights = args.weights.clone();
         for s in 0..args.size.len().max(1) {
             // The weights are the same at every size: drawn once, and told of once.
-            let subject = Subject::open(session, &Named { weights: weights.clone(), ..named(args, m, s, 0) })?;
-            if subject.stands_in {
-                weights = Some(file(&subject, drawn)?);
+            let subject = SubjectArgs { weights: weights.clone(), ..named(args, m, s, 0) }.open(session)?;
+            if let Subject::Network(network) = &subject
+                && network.stands_in
+            {
+                weights = Some(file(network, drawn)?);
             }
             for b in 0..args.batch.len() {
-                let named = Named { weights: weights.clone(), ..named(args, m, s, b) };
-                let mut input = subject.input;
-                input[0] = named.batch.into();
+                let named = SubjectArgs { weights: weights.clone(), ..named(args, m, s, b) };
+                let input = subject.input(named.batch.into());
                 let job = |device: &AdapterInfo| Job {
                     model: named.model.clone(),
                     input,
@@ -166,14 +168,14 @@ fn jobs(session: &Session, args: &Sweep, devices: &[AdapterInfo], drawn: &TempDi
 }
 
 /// Weights that stand in, as a file: a worker starts as a user does, by reading one.
-fn file(subject: &Subject, folder: &TempDir) -> Result<PathBuf> {
-    let tensors: Vec<_> = subject.weights.tensors().iter().map(|(name, t)| (name.clone(), t.as_ref())).collect();
-    let path = folder.path().join(format!("{}.safetensors", subject.net.name));
-    output::write(&path, &safetensors::write(&tensors)?)?;
+fn file(drawn: &Weighted, folder: &TempDir) -> Result<PathBuf> {
+    let tensors: Vec<_> = drawn.weights.tensors().iter().map(|(name, t)| (name.clone(), t.as_ref())).collect();
+    let path = folder.path().join(format!("{}.safetensors", drawn.network.name));
+    write(&path, &safetensors::write(&tensors)?)?;
     Ok(path)
 }
 
-fn words(named: &Named) -> Vec<String> {
+fn words(named: &SubjectArgs) -> Vec<String> {
     let mut words = vec!["--model".into(), named.model.clone(), "--batch".into(), named.batch.to_string()];
     words.extend(named.size.iter().flat_map(|s| ["--size".into(), s.to_string()]));
     words.extend(named.weights.iter().flat_map(|w| ["--weights".into(), w.display().to_string()]));
@@ -181,15 +183,15 @@ fn words(named: &Named) -> Vec<String> {
 }
 
 /// Whether a measurement is this job's, by this Lupe; the worker may choose another width than its caller has.
-fn of(row: &Row, job: &Job) -> bool {
+fn of(row: &Measurement, job: &Job) -> bool {
     let same = row.cell.model == job.model && row.cell.input == job.input;
     same && adapter(&row.cell.device) == adapter(&job.device.title()) && row.lupe_version == env!("CARGO_PKG_VERSION")
 }
 
-fn measure(session: &Session, args: &Sweep, job: &Job) -> Result<Row> {
+fn measure(session: &Session, args: &Sweep, job: &Job) -> Result<Measurement> {
     let load = load_average();
     let (first_cold_ms, line) = worker(session, args, job, Role::Runs)?;
-    let mut row: Row = serde_json::from_str(&line).map_err(|e| Error::Gpu(format!("a worker said {line:?}: {e}")))?;
+    let mut row: Measurement = serde_json::from_str(&line).map_err(|e| Error::Gpu(format!("a worker said {line:?}: {e}")))?;
     let cold: Result<Vec<f64>> = (0..args.cold).map(|_| Ok(worker(session, args, job, Role::Start)?.0)).collect();
     (row.first_cold_ms, row.cold_ms, row.load) = (first_cold_ms, cold?, load);
     Ok(row)

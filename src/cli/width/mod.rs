@@ -7,16 +7,17 @@
 mod choose;
 mod verdict;
 
-use super::args::Command;
 use super::session::Session;
-use super::{env, output};
+use super::env;
 use crate::engine::Choice;
 use crate::engine::gpu::{AdapterInfo, Kind, choose_of};
+use crate::files::folder;
+use crate::watch::Watch;
 use choose::{Known, Step, WIDE, choose, found_when_wide};
 
 /// Starts the program again at another width where that pays; returns where it does not.
-pub fn settle(session: &Session, command: &Command) {
-    if !command.needs_device() || env::reexecuted() || env::width_is_set() || turned_off(session) || cpu().is_none() {
+pub fn settle(session: &Session) {
+    if env::reexecuted() || env::width_is_set() || turned_off(session) || cpu().is_none() {
         return; // not even a list of adapters is needed
     }
     // Only a driver for Vulkan comes into question, and only Metal could be chosen before it.
@@ -75,7 +76,7 @@ fn tested(session: &Session, a: &AdapterInfo) -> bool {
     let key = key(a);
     let kept = || -> Result<(), String> {
         let path = verdict::file(&key).ok_or("there is no cache folder, HOME is not set")?;
-        output::folder(path.parent().unwrap_or(&path)).map_err(|e| e.to_string())?;
+        folder(path.parent().unwrap_or(&path)).map_err(|e| e.to_string())?;
         session.say("note: testing the driver's 512-bit mode; this takes some seconds, once");
         let verdict = verdict::test(a.index)?;
         verdict::write(&path, &key, &verdict).map_err(|e| e.to_string())

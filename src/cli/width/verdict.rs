@@ -1,7 +1,7 @@
 //! What the self-test said, kept in Lupe's cache folder: one small file for each driver, processor and version of Lupe.
 
 use super::choose::{Verdict, WIDE};
-use crate::cli::{env, output};
+use crate::cli::env;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -24,7 +24,7 @@ pub fn read(path: &Path, key: &str) -> Option<Verdict> {
 /// Keeps it.
 pub fn write(path: &Path, key: &str, verdict: &Verdict) -> crate::error::Result<()> {
     let failure = if let Verdict::Failed(what) = verdict { Some(what) } else { None };
-    output::write(path, json!({"key": key, "failure": failure}).to_string().as_bytes())
+    crate::files::write(path, json!({"key": key, "failure": failure}).to_string().as_bytes())
 }
 
 /// Runs `lupe devices --self-test` on adapter `index` in a process of its own at the wide mode.

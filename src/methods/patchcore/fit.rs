@@ -11,7 +11,7 @@ use crate::data::{Prepared, Preprocess};
 use crate::engine::{Gpu, Graph, Scope, Var};
 use crate::error::{Error, Result};
 use crate::files::sha256;
-use crate::methods::batched::{Batched, RunOptions, Under, part};
+use crate::methods::batched::{Batched, RunOptions, Under, head, part};
 use crate::methods::fitted::Seen;
 use crate::methods::looking::{Device, Looked, Missed, look};
 use crate::models::Network;
@@ -62,6 +62,19 @@ pub struct Good<'a> {
     pub weights: &'a Weights,
 }
 
+impl Good<'_> {
+    /// Whether choices fit the network and the pictures: needs no device.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for choices that make no sense, [`Error::Input`] if there is no good picture, or too many.
+    pub fn check(&self, config: &Config) -> Result<Geometry> {
+        config.check()?;
+        let geometry = config.geometry(self.network, self.weights)?;
+        check(self.set, geometry)?;
+        Ok(geometry)
+    }
+}
+
 /// Fits PatchCore. Gives the model, the pictures that could not be read, and how long it took.
 ///
 /// # Errors
@@ -74,9 +87,7 @@ pub async fn fit(
     options: &FitOptions,
     watch: &dyn Watch,
 ) -> Result<(PatchCore, Missed, Times)> {
-    config.check()?;
-    let geometry = config.geometry(good.network, good.weights)?;
-    check(good.set, geometry)?;
+    let geometry = good.check(config)?;
     let work = Work { gpu, good, config, geometry, options, watch };
     let (mut times, mut watchmaker) = (Times::default(), Instant::now());
     let (mut bag, missed) = work.features().await?;
@@ -181,7 +192,7 @@ impl Work<'_> {
         }
         let preprocess: Preprocess = config.preprocess(good.network);
         let (size, projection) = ([config.size; 2], projection.map(Arc::new));
-        let head = Box::new(move |graph, pictures| self.head(graph, pictures, projection.as_ref()));
+        let head = head(move |graph, pictures| self.head(graph, pictures, projection.as_ref()));
         let batched = Batched::new(self.gpu, &preprocess, size, &self.options.run, head).await?;
         let mut bagging = Bagging { batched, bag: &mut bag, samples: rest, watch: *watch };
         let mut missed = look(&mut bagging, (rest, &preprocess), &self.options.loading, *watch).await?;

@@ -3,9 +3,11 @@
 
 mod anomalib;
 mod official;
+mod open;
 
 pub use anomalib::anomalib;
 pub use official::official;
+pub use open::read;
 
 use super::{Backbone, Config, MAX_ROWS, ModelFile};
 use crate::error::{Error, Result};

@@ -1,11 +1,23 @@
-//! A measurement, and the forms in which measurements are written.
+//! A whole network's or model's measurement, and the forms in which measurements are written.
 
-use super::args::Format;
 use crate::error::{Error, Result};
-use crate::measure::stats::{median, percentile};
+use super::stats::{median, percentile};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A table in Markdown.
+    Md,
+    /// A row a measurement; without the single runs.
+    Csv,
+    /// A list of everything.
+    Json,
+    /// The same, a line a measurement.
+    Jsonl,
+}
 
 /// What is measured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +36,7 @@ pub struct Cell {
 
 /// What was found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Row {
+pub struct Measurement {
     /// Of what.
     #[serde(flatten)]
     pub cell: Cell,
@@ -50,9 +62,9 @@ pub struct Row {
     pub load: Option<f64>,
 }
 
-impl Row {
+impl Measurement {
     /// Whether it is of the same model, input and device as `other`; the width of a software driver may be another.
-    pub fn is_of(&self, other: &Row) -> bool {
+    pub fn is_of(&self, other: &Measurement) -> bool {
         let (a, b) = (&self.cell, &other.cell);
         a.model == b.model && a.input == b.input && adapter(&a.device) == adapter(&b.device)
     }
@@ -115,7 +127,7 @@ const COLUMNS: [(&str, bool); 14] = [
     ("driver", false),
 ];
 
-fn fields(r: &Row) -> [String; 14] {
+fn fields(r: &Measurement) -> [String; 14] {
     let mb = |b: Option<u64>| b.map_or(String::new(), |b| format!("{:.0}", b as f64 / 1e6));
     [
         r.cell.model.clone(),
@@ -139,7 +151,7 @@ fn fields(r: &Row) -> [String; 14] {
 ///
 /// # Errors
 /// [`Error::Output`] if a number cannot be written; none is known that cannot.
-pub fn written(rows: &[Row], format: Format) -> Result<String> {
+pub fn written(rows: &[Measurement], format: Format) -> Result<String> {
     let fail = |e: &dyn std::fmt::Display| Error::Output(format!("the measurements cannot be written: {e}"));
     match format {
         Format::Md => Ok(table(rows)),
@@ -160,7 +172,7 @@ pub fn written(rows: &[Row], format: Format) -> Result<String> {
     }
 }
 
-fn table(rows: &[Row]) -> String {
+fn table(rows: &[Measurement]) -> String {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_header(COLUMNS.map(|c| c.0));
     for r in rows {
@@ -176,10 +188,10 @@ fn table(rows: &[Row]) -> String {
 ///
 /// # Errors
 /// [`Error::Input`] with the file and what is wrong with it.
-pub fn read(path: &Path) -> Result<Vec<Row>> {
+pub fn read(path: &Path) -> Result<Vec<Measurement>> {
     let fail = |what: String| Error::Input(format!("{}: {what}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
-    let rows: serde_json::Result<Vec<Row>> = match text.trim_start().starts_with('[') {
+    let rows: serde_json::Result<Vec<Measurement>> = match text.trim_start().starts_with('[') {
         true => serde_json::from_str(&text),
         false => text.lines().filter(|l| !l.trim().is_empty()).map(serde_json::from_str).collect(),
     };

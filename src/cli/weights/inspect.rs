@@ -1,11 +1,8 @@
 //! `lupe weights inspect`: the tensors of a file, the network that they are, what keeps them from being used, what they can be used for.
 
-mod model;
-mod network;
-mod pictures;
-
-use super::output::print;
-use super::session::Session;
+use super::{model, network};
+use crate::cli::output::print;
+use crate::cli::session::Session;
 use crate::error::{Error, Result, plain};
 use crate::weights::container;
 use crate::weights::safetensors::{Entry, inspect, with_file};
@@ -18,21 +15,23 @@ use std::path::Path;
 const NAMED: usize = 10;
 
 /// What was found out about a file: for people, and for programs.
-struct Report {
+pub struct Report {
     /// Ends the line that counts tensors.
-    summary: String,
+    pub summary: String,
     /// Facts by what they are about, in the order in which they are printed.
-    lines: Vec<(&'static str, String)>,
+    pub lines: Vec<(&'static str, String)>,
     /// The same and more.
-    json: Map<String, Value>,
+    pub json: Map<String, Value>,
 }
 
 /// Runs the command.
 pub fn run(session: &Session, file: &Path) -> Result<()> {
     let (entries, report) = with_file(file, |bytes| {
         let entries = inspect(bytes, &file.display().to_string())?;
-        let look = if container::is_own(bytes) { model::look } else { network::look };
-        let report = look(file, bytes)?;
+        let report = match container::is_own(bytes) {
+            true => model::look(session, file, bytes),
+            false => network::look(file, bytes)?,
+        };
         Ok((entries, report))
     })?;
     if session.json {
@@ -80,7 +79,7 @@ fn dtypes(entries: &[Entry]) -> BTreeMap<&str, (usize, usize)> {
 }
 
 /// The problems of an error, one a line.
-fn problems(error: Error) -> Vec<String> {
+pub fn problems(error: Error) -> Vec<String> {
     match error {
         Error::Weights(problems) => problems,
         other => vec![other.to_string()],
@@ -88,31 +87,14 @@ fn problems(error: Error) -> Vec<String> {
 }
 
 /// Up to [`NAMED`] of them, one a line, and how many more there are.
-fn some(all: &[String]) -> String {
+pub fn some(all: &[String]) -> String {
     let named = all.iter().take(NAMED).map(|p| plain(p)).collect::<Vec<_>>().join("\n");
     if all.len() > NAMED { format!("{named}\nand {} more", all.len() - NAMED) } else { named }
-}
-
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let text = if text.starts_with('-') { format!("./{text}") } else { text.into_owned() };
-    let safe = |c: char| c.is_alphanumeric() || "._/-+=:@%,".contains(c) || (cfg!(windows) && c == '\\');
-    if text.chars().all(safe) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paths_can_be_pasted() {
-        let quoted = |path: &str| quoted(Path::new(path));
-        assert_eq!(quoted("a/b-1.pth"), "a/b-1.pth");
-        assert_eq!(quoted("my weights.pth"), "'my weights.pth'");
-        assert_eq!(quoted("it's.pth"), r"'it'\''s.pth'");
-        assert_eq!(quoted("-x.pth"), "./-x.pth");
-    }
 
     #[test]
     fn long_lists_are_cut() {

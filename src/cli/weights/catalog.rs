@@ -1,7 +1,7 @@
 //! `lupe weights list` and `lupe weights verify`: published weights, and whether a file is one of them.
 
-use super::output::print;
-use super::session::Session;
+use crate::cli::output::print;
+use crate::cli::session::Session;
 use crate::error::{Error, Result};
 use crate::weights::catalog::{Published, Verdict, published, verdict};
 use comfy_table::{Table, presets};

@@ -1,10 +1,11 @@
 //! A file of weights: the network that they are, or nearly are.
 
-use super::{Report, pictures, problems, quoted, some};
+use super::inspect::{Report, problems, some};
+use super::pictures;
+use crate::cli::output::quoted;
 use crate::engine::Problem;
 use crate::error::{Result, plain};
-use crate::methods::embed::{Comparison, check, nearest};
-use crate::models::{self, Model};
+use crate::models::{self, Comparison, Network, check, nearest};
 use crate::weights::Weights;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -21,11 +22,11 @@ pub fn look(file: &Path, bytes: &[u8]) -> Result<Report> {
     let origin = file.display().to_string();
     let (outline, taken_off) = Weights::outline(bytes, &origin)?;
     let (fits, unusable) = match Weights::from_bytes(bytes, &origin).and_then(Weights::fold_batch_norm) {
-        Ok(weights) => (models::ALL.iter().filter(|m| check(m, &weights).is_ok()).collect(), vec![]),
+        Ok(weights) => (models::all().filter(|n| check(n, &weights).is_ok()).collect(), vec![]),
         Err(e) => (vec![], problems(e)),
     };
     let nearest = if fits.is_empty() { nearest(&outline) } else { None };
-    let model = fits.first().copied().or(nearest.as_ref().map(|n| n.model));
+    let model = fits.first().copied().or(nearest.as_ref().map(|n| n.network));
     let layers = layers(&outline);
     let known = pictures::known(file, bytes)?;
     let commands = fits.iter().flat_map(|m| commands(m, file)).collect::<Vec<_>>();
@@ -64,18 +65,18 @@ fn summary(fits: &[&str], nearest: Option<&Comparison>) -> String {
     match nearest {
         _ if !fits.is_empty() => format!("fits {}", fits.join(", ")),
         Some(n) if n.problems.is_empty() => {
-            format!("has names and shapes of {}, but cannot be used as it is", n.model.name)
+            format!("has names and shapes of {}, but cannot be used as it is", n.network.name)
         }
-        Some(n) => format!("fits no network as it is; the nearest is {}", n.model.name),
+        Some(n) => format!("fits no network as it is; the nearest is {}", n.network.name),
         None => "fits no network that Lupe knows".into(),
     }
 }
 
-fn commands(model: &Model, file: &Path) -> [String; 2] {
+fn commands(model: &Network, file: &Path) -> [String; 2] {
     let (name, file) = (model.name, quoted(file));
     [
         format!("lupe embed PICTURE --model {name} --weights {file}"),
-        format!("lupe patchcore fit GOOD_PICTURES -o part.lupe --backbone {name} --weights {file}"),
+        format!("lupe fit patchcore GOOD_PICTURES -o part.lupe --backbone {name} --weights {file}"),
     ]
 }
 
@@ -113,7 +114,7 @@ fn sorted(problems: &[Problem]) -> [Vec<&Problem>; 3] {
 
 fn differences(n: &Comparison) -> Vec<(&'static str, String)> {
     let kinds = sorted(&n.problems);
-    let (wanted, name) = (n.wanted, n.model.name);
+    let (wanted, name) = (n.wanted, n.network.name);
     let [missing, misshapen, foreign] = kinds.each_ref().map(Vec::len);
     let count = format!(
         "{name}: {} of its {wanted} tensors are there, {missing} missing, {misshapen} misshapen; {foreign} are not part of it",
@@ -134,7 +135,7 @@ fn as_json(n: &Comparison) -> Value {
     };
     let [missing, misshapen, extra] = sorted(&n.problems).map(|list| list.iter().map(entry).collect::<Vec<_>>());
     json!({
-        "network": n.model.name, "wanted": n.wanted, "right": n.right(),
+        "network": n.network.name, "wanted": n.wanted, "right": n.right(),
         "missing": missing, "misshapen": misshapen, "extra": extra,
     })
 }

@@ -2,7 +2,7 @@
 
 use crate::data::{ChannelOrder, Preprocess, Scaling};
 use crate::error::Result;
-use crate::models::Model;
+use crate::models::Network;
 use crate::weights::catalog::{Published, Verdict, verdict};
 use crate::files::sha256;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ pub fn known(file: &Path, bytes: &[u8]) -> Result<Known> {
 }
 
 /// Resize, filter and crop of the catalog's entry for this file as that network, where it has them.
-fn stated<'k>(known: &'k Known, model: &Model) -> Option<(&'k Published, usize, usize, &'k str)> {
+fn stated<'k>(known: &'k Known, model: &Network) -> Option<(&'k Published, usize, usize, &'k str)> {
     let entry = match &known.verdict {
         Verdict::Mismatch(_) => None,
         other => other.published().filter(|p| p.network == model.name),
@@ -45,7 +45,7 @@ fn geometry(resize: Option<usize>, crop: Option<usize>, filter: &str) -> String 
 }
 
 /// Lines on the catalog and, where a network was recognised, on its pictures.
-pub fn lines(known: &Known, model: Option<&Model>) -> Vec<(&'static str, String)> {
+pub fn lines(known: &Known, model: Option<&Network>) -> Vec<(&'static str, String)> {
     let word = known.verdict.word();
     let entry = match &known.verdict {
         Verdict::Unverified(None) => format!("{word}: it does not know this file"),
@@ -60,7 +60,7 @@ pub fn lines(known: &Known, model: Option<&Model>) -> Vec<(&'static str, String)
     lines
 }
 
-fn pictures(known: &Known, model: &Model) -> String {
+fn pictures(known: &Known, model: &Network) -> String {
     let p = &model.preprocess;
     let (resize, crop, filter) = default(p);
     let own = geometry(resize, crop, filter);
@@ -94,7 +94,7 @@ pub fn catalog(known: &Known) -> Value {
 }
 
 /// What pictures go through, for programs.
-pub fn as_json(known: &Known, model: &Model) -> Value {
+pub fn as_json(known: &Known, model: &Network) -> Value {
     let p = &model.preprocess;
     let (mut from, (mut resize, mut crop, mut filter)) = ("network", default(p));
     if let Some((_, r, c, f)) = stated(known, model) {

@@ -1,0 +1,82 @@
+//! `lupe eval`: metrics of a fitted model on labelled pictures.
+
+use super::memory::log_peak;
+use super::output::print;
+use super::session::Session;
+use super::working::Out;
+use crate::data::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::files::save;
+use crate::methods::Known;
+use crate::methods::predict::{Work, evaluate, fitted_on, to_test};
+use crate::methods::results::Results;
+use crate::watch::Watch;
+use comfy_table::{Table, presets};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// What `lupe eval` accepts.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A fitted model
+    #[arg(value_name = "MODEL.lupe")]
+    model: PathBuf,
+    /// A data set with test pictures
+    #[arg(value_name = "DIR")]
+    data: PathBuf,
+    /// Count pictures that the model was fitted on, too
+    #[arg(long)]
+    allow_seen: bool,
+    /// Leave out defective pictures that have no mask
+    #[arg(long)]
+    skip_unmasked: bool,
+    #[command(flatten)]
+    out: Out,
+}
+
+/// Runs the command.
+pub fn run(session: &Session, args: &Args) -> Result<()> {
+    let (set, out) = (Dataset::open(&args.data)?, &args.out);
+    let (gpu, fitted) = session.gpu_beside(|| session.methods.open(&args.model, out.weights.as_deref()))?;
+    let labelled = to_test(&*fitted, set, args.skip_unmasked)?;
+    let mut loading = out.work.loading();
+    match fitted.known() {
+        _ if args.allow_seen => {
+            session.say("warning: pictures that the model was fitted on are counted too; the metrics flatter it");
+        }
+        Known::Unknown => session.say(
+            "note: which pictures this model was fitted on is not known, so none is left out; keep them out of the test",
+        ),
+        Known::Fitted { .. } => loading.leave_out = fitted_on(&*fitted),
+    }
+    session.begin_scoring(&gpu, &*fitted, out.wanted().1)?;
+    let (options, features) = (session.run_options(&gpu, out.work.batch), out.wanted().1.features);
+    let work = Work { gpu: &gpu, fitted: &*fitted, options, loading, features, watch: session };
+    let mut results = Results::new(&*fitted, out.wanted(), &labelled.samples, &out.output)?;
+    let room = session.limit_ram(out.work.limit_ram);
+    let (metrics, missed) = pollster::block_on(evaluate(&work, &labelled, &mut results, room))?;
+    results.write()?;
+    log_peak();
+    let text = serde_json::to_string_pretty(&metrics).map_err(|e| Error::Output(format!("metrics.json: {e}")))?;
+    save(&out.output.join("metrics.json"), (text + "\n").as_bytes())?;
+    match session.json {
+        true => print(&metrics.to_string())?,
+        false => print(&format!("{}\nresults   {}", table(&metrics), out.output.display()))?,
+    }
+    missed.ended(labelled.samples.len())
+}
+
+/// The metrics as a table, undefined ones as `-`.
+fn table(metrics: &Value) -> String {
+    const COLUMNS: [&str; 6] = ["auroc", "ap", "f1_max", "f1_threshold", "aupro_30", "aupro_05"];
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["", "AUROC", "AP", "F1-max", "at", "AUPRO 0.3", "AUPRO 0.05"]);
+    for part in ["image", "pixel", "pixel_full"] {
+        let cell = |name: &&str| {
+            let value = metrics.get(part).and_then(|p| p.get(*name)).and_then(Value::as_f64);
+            value.map_or("-".into(), |v| format!("{v:.4}"))
+        };
+        table.add_row(std::iter::once(part.to_string()).chain(COLUMNS.iter().map(cell)));
+    }
+    table.to_string()
+}

@@ -1,0 +1,30 @@
+//! `lupe fit METHOD`: pictures in, a model file out. A method brings its arguments and its fit; a new one is a file and a line here.
+
+mod patchcore;
+
+use super::session::Session;
+use crate::error::Result;
+use clap::Subcommand;
+
+/// What `lupe fit` accepts.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    method: Method,
+}
+
+#[derive(Debug, Subcommand)]
+enum Method {
+    /// PatchCore: finds defects after seeing good pictures only
+    #[command(
+        after_help = "Examples:\n  lupe fit patchcore hazelnut -o hazelnut.lupe\n  lupe fit patchcore good_parts -o part.lupe --preset anomalib --ratio 0.05\n\nAn interrupted fit goes on where it ended when the same command is given again."
+    )]
+    Patchcore(Box<patchcore::Args>),
+}
+
+/// Runs the command.
+pub fn run(session: &Session, args: &Args) -> Result<()> {
+    match &args.method {
+        Method::Patchcore(args) => patchcore::run(session, args),
+    }
+}

@@ -1,0 +1,35 @@
+//! What the system says of memory and load.
+
+/// Bytes that the system could give right now, where it says so.
+pub fn free_memory() -> Option<u64> {
+    kilobytes("/proc/meminfo", "MemAvailable:")
+}
+
+/// Most bytes that the process has held so far, where the system says so.
+pub fn peak_memory() -> Option<u64> {
+    kilobytes("/proc/self/status", "VmHWM:")
+}
+
+/// Bytes that the process holds now, where the system says so.
+pub fn held_memory() -> Option<u64> {
+    kilobytes("/proc/self/status", "VmRSS:")
+}
+
+/// The system's load average of the last minute, where it says so.
+pub fn load_average() -> Option<f64> {
+    std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
+}
+
+/// A line `NAME  123 kB` of a file, in bytes.
+fn kilobytes(file: &str, name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix(name))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Tells, with `-v`, how much memory it took.
+pub fn log_peak() {
+    if let Some(bytes) = peak_memory() {
+        log::info!("peak memory {:.0} MB", bytes as f64 / 1e6);
+    }
+}
