@@ -2,6 +2,7 @@
 
 pub mod choices;
 pub mod compose;
+pub mod constant;
 pub mod form;
 pub mod fuse;
 pub mod gpu;
