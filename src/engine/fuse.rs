@@ -24,13 +24,13 @@ pub fn fuse(mut nodes: Vec<Node>, outputs: &[usize]) -> Vec<Node> {
 fn fused(nodes: &[Node], i: usize, uses: &[usize]) -> Option<Node> {
     let Source::Op(op) = &nodes[i].source else { return None };
     let shapes: Vec<_> = nodes[i].inputs.iter().map(|&k| nodes[k].shape).collect();
-    op.as_epilogue(&shapes).into_iter().find_map(|(epilogue, follows)| {
+    op.as_epilogue(&shapes).into_iter().find_map(|(finish, follows)| {
         let before = &nodes[*nodes[i].inputs.get(follows)?];
         let Source::Op(producer) = &before.source else { return None };
         if uses[nodes[i].inputs[follows]] != 1 {
             return None;
         }
-        let op = producer.fuse(epilogue)?;
+        let op = producer.fuse(finish)?;
         let others = nodes[i].inputs.iter().enumerate().filter(|(k, _)| *k != follows).map(|(_, &id)| id);
         let inputs = before.inputs.iter().copied().chain(others).collect();
         Some(Node { source: Source::Op(op), inputs, ..before.clone() })

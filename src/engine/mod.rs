@@ -19,7 +19,7 @@ pub mod verify;
 pub use choices::Choices;
 pub use form::{Caps, ENOUGH, Family, Form, Geometry};
 pub use gpu::{Choice, Gpu};
-pub use graph::{Epilogue, Graph, Op, Var};
+pub use graph::{Finish, Graph, Op, Var};
 pub use plan::{Options, Plan, Run, Store, Timeline};
 pub use scope::{Asked, Named, Problem, Scope};
 pub use shader::{Kernel, Parts, Shader};
