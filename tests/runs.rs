@@ -7,6 +7,7 @@ use common::sweep::gpu;
 use lupe::engine::{Graph, Options, Plan, Store, Var};
 use lupe::error::Error;
 use lupe::tensor::Tensor;
+use std::sync::Arc;
 
 fn noise(shape: [usize; 4], seed: usize) -> Tensor {
     Tensor::from_fn(shape, |i| ((i * 7919 + seed * 104_729) % 1009) as f32 / 504.0 - 1.0)
@@ -116,4 +117,59 @@ fn every_bit_of_an_input_arrives() {
     let plan = planned(&graph, &[input, input.relu()], &Store::new()).expect("a plan");
     let outputs = pollster::block_on(plan.run(&[&x])).expect("a run");
     assert!(bits(&outputs[..1])[0] == words);
+}
+
+/// A product with a weight of that name, by a store; its plan and its output for `x`.
+fn product(name: &str, weight: &Arc<Tensor>, x: &Tensor, store: &Store) -> Tensor {
+    let graph = Graph::new();
+    let y = graph.input("x", x.shape).matmul(graph.weight(name, weight.clone()));
+    let plan = planned(&graph, &[y], store).expect("a plan");
+    let found = pollster::block_on(plan.run(&[x])).expect("a run").remove(0);
+    let expected = graph.eval(&[y], &[x]).expect("no wrong shape").remove(0);
+    assert!(found.data.iter().zip(&expected.data).all(|(f, e)| (f - e).abs() < 1e-4), "{name}");
+    found
+}
+
+#[test]
+fn a_store_tells_weights_apart_by_themselves() {
+    if no_gpu() {
+        return;
+    }
+    let weight = |seed| Arc::new(noise([1, 1, 24, 20], seed).reshape([24, 20]));
+    let (teacher, student, x) = (weight(1), weight(2), noise([1, 1, 3, 24], 3).reshape([3, 24]));
+    let store = Store::new();
+    let first = product("net.weight", &teacher, &x, &store);
+    let bytes = store.bytes();
+    assert!(bytes > 0);
+    let second = product("net.weight", &student, &x, &store);
+    assert!(first != second && store.bytes() == 2 * bytes, "two weights of one name");
+    assert_eq!(product("another.weight", &teacher, &x, &store), first);
+    assert_eq!(product("net.weight", &student, &x, &store), second);
+    assert_eq!(store.bytes(), 2 * bytes, "a tensor is stored once, whatever it is called");
+    // The address of a tensor that is gone may be another one's by now.
+    for seed in 4..40 {
+        let mut kept = product("net.weight", &weight(seed), &x, &store);
+        kept.data.truncate(1);
+    }
+    assert_eq!(store.bytes(), 38 * bytes);
+}
+
+#[test]
+fn one_name_for_two_weights_of_a_graph_is_told() {
+    if no_gpu() {
+        return;
+    }
+    let told = |other: Tensor| {
+        let graph = Graph::new();
+        let ones = graph.weight("net.scale", Tensor::new([3], vec![1.0; 3]).into());
+        let y = graph.input("x", [2, 3]) * ones;
+        let _unused = graph.weight("net.scale", Tensor::new([1], vec![5.0]).into());
+        let plan = planned(&graph, &[y + graph.weight("net.scale", other.into())], &Store::new());
+        plan.map(drop).map_err(|e| e.to_string())
+    };
+    let error = told(Tensor::new([3], vec![1.0, 1.0, 2.5])).expect_err("other values");
+    assert!(error.contains("net.scale: both have shape [3], element 2 is 1 and 2.5"), "{error}");
+    let error = told(Tensor::new([1], vec![1.0])).expect_err("another shape");
+    assert!(error.contains("net.scale: one has shape [3], the other [1]"), "{error}");
+    told(Tensor::new([3], vec![1.0; 3])).expect("the same values");
 }

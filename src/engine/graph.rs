@@ -21,13 +21,13 @@ pub trait Op: Debug {
     /// The op's meaning: plain loops, sums in f64.
     fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor;
 
-    /// This op with `epilogue` done before its result is stored (the epilogue's other input comes last), if it can do that.
-    fn fuse(&self, _epilogue: Epilogue) -> Option<Rc<dyn Op>> {
+    /// This op with `finish` done before its result is stored (its other input comes last), if it can do that.
+    fn fuse(&self, _finish: Finish) -> Option<Rc<dyn Op>> {
         None
     }
 
-    /// What this op is when it follows another one, for inputs of these shapes: (epilogue, the input that it follows).
-    fn as_epilogue(&self, _x: &[Shape]) -> Vec<(Epilogue, usize)> {
+    /// What this op is when it follows another one, for inputs of these shapes: (finish, the input that it follows).
+    fn as_epilogue(&self, _x: &[Shape]) -> Vec<(Finish, usize)> {
         vec![]
     }
 
@@ -39,7 +39,7 @@ pub trait Op: Debug {
 
 /// What may be done to a result before it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Epilogue {
+pub enum Finish {
     /// Adds a vector along the last axis.
     Bias,
     /// Adds a tensor of the result's shape.

@@ -1,6 +1,7 @@
 //! From graph nodes to steps: a candidate for every node, packing nodes and convert nodes put in, forms settled. No GPU call here.
 
 use super::choices::{Choices, key};
+use super::constant::{Constant, check_labels};
 use super::form::{Caps, Form, Geometry};
 use super::fuse::fuse;
 use super::graph::{Graph, Node, Op, Source, Var, live};
@@ -34,8 +35,10 @@ pub struct Value {
     pub form: Form,
     /// Where it comes from.
     pub origin: Origin,
-    /// For what depends on weights alone: a name that says how it was made. It is computed once, when the plan is made.
-    pub constant: Option<String>,
+    /// For what depends on weights alone: which of them, and how it was made. It is computed once, when the plan is made.
+    pub constant: Option<Arc<Constant>>,
+    /// Name of the input or weight, label of the step.
+    pub label: String,
 }
 
 /// One dispatch.
@@ -120,17 +123,18 @@ fn images_fit(kernel: &Kernel, x: &[Shape], y: Shape, caps: &Caps) -> bool {
 pub type Pick<'p> = &'p dyn Fn(&dyn Op, &[Shape], Shape, &[Kernel]) -> usize;
 
 /// Fuses, picks a candidate for every live node and settles all forms.
+///
+/// # Errors
+/// [`Error::Weights`] where two different weights have one label; [`Error::Shader`] for an op that nothing here can run.
 pub fn lower(nodes: Vec<Node>, outputs: &[usize], caps: &Caps, pick: Pick<'_>) -> Result<Lowered> {
     let nodes = fuse(nodes, outputs);
     let live = live(&nodes, outputs);
+    check_labels(nodes.iter().zip(&live).filter(|n| *n.1).map(|n| n.0))?;
     let mut lowering = Lowering { caps, pick, out: Lowered::default() };
     let mut value_of = vec![usize::MAX; nodes.len()];
     for (i, node) in nodes.iter().enumerate() {
-        if let Source::Input = node.source {
-            let number = lowering.out.inputs.len();
-            lowering.out.inputs.push((node.label.clone(), node.shape));
-            value_of[i] = lowering.value(node.shape, Form::Buffer, Origin::Input(number), None);
-        } else if live[i] {
+        // An input is given at every run, whether anything reads it or not.
+        if live[i] || matches!(node.source, Source::Input) {
             let inputs = node.inputs.iter().map(|&k| value_of[k]).collect();
             value_of[i] = lowering.node(node, inputs)?;
         }
@@ -154,25 +158,36 @@ struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
-    fn value(&mut self, shape: Shape, form: Form, origin: Origin, constant: Option<String>) -> usize {
-        self.out.values.push(Value { shape, form, origin, constant });
+    fn value(&mut self, value: Value) -> usize {
+        self.out.values.push(value);
         self.out.values.len() - 1
     }
 
     fn node(&mut self, node: &Node, inputs: Vec<usize>) -> Result<usize> {
+        let given = |origin, constant| Value {
+            shape: node.shape,
+            form: Form::Buffer,
+            origin,
+            constant,
+            label: node.label.clone(),
+        };
         match &node.source {
-            Source::Op(op) => self.op(op.clone(), inputs, node.shape, &node.label),
+            Source::Op(op) => self.op(op.clone(), inputs, node.shape, &node.label, Role::Node),
             Source::Weight(t) => {
-                let origin = Origin::Weight(t.clone());
-                Ok(self.value(node.shape, Form::Buffer, origin, Some(node.label.clone())))
+                let constant = Some(Arc::new(Constant::weight(t)));
+                Ok(self.value(given(Origin::Weight(t.clone()), constant)))
             }
-            Source::Input => Err(Error::Shape(format!("input {} is declared twice", node.label))),
+            Source::Input => {
+                let number = self.out.inputs.len();
+                self.out.inputs.push((node.label.clone(), node.shape));
+                Ok(self.value(given(Origin::Input(number), None)))
+            }
         }
     }
 
     /// Appends a step for `op` and, before it, the packing that its kernel asks for. One value packed the same way twice is
     /// packed once.
-    fn op(&mut self, op: Rc<dyn Op>, mut inputs: Vec<usize>, shape: Shape, label: &str) -> Result<usize> {
+    fn op(&mut self, op: Rc<dyn Op>, mut inputs: Vec<usize>, shape: Shape, label: &str, role: Role) -> Result<usize> {
         let x: Vec<Shape> = inputs.iter().map(|&v| self.out.values[v].shape).collect();
         let mut kernels = candidates(&*op, &x, shape, self.caps)?;
         let kernel = kernels.swap_remove((self.pick)(&*op, &x, shape, &kernels).min(kernels.len() - 1));
@@ -183,7 +198,7 @@ impl Lowering<'_> {
                 .map_err(|m| Error::Shape(format!("{label}: packing input {i}: {m}")))?;
             inputs[*i] = match self.packed(pack, from) {
                 Some(v) => v,
-                None => self.helper(pack.clone(), from, packed, &format!("{label} pack"))?,
+                None => self.op(pack.clone(), vec![from], packed, &format!("{label} pack"), Role::Helper)?,
             };
         }
         let (flops, key) = (op.flops(&x, shape), key(&*op, &x, shape));
@@ -196,19 +211,10 @@ impl Lowering<'_> {
             }
             None => (op, shape),
         };
-        let made = self.step(op, kernel, inputs, written, label);
-        self.out.steps.last_mut().into_iter().for_each(|s| (s.flops, s.key) = (flops, key.clone()));
+        let output = self.out.values.len();
+        let made = self.step(Step { op, kernel, inputs, output, label: label.into(), flops, key, role }, written);
         let Some(Parts { sum, .. }) = parts else { return Ok(made) };
-        let output = self.op(sum, [vec![made], rest].concat(), shape, &format!("{label} sum"))?;
-        self.out.steps.last_mut().into_iter().for_each(|s| s.role = Role::Sum);
-        Ok(output)
-    }
-
-    /// A step that serves another one.
-    fn helper(&mut self, op: Rc<dyn Op>, from: usize, shape: Shape, label: &str) -> Result<usize> {
-        let output = self.op(op, vec![from], shape, label)?;
-        self.out.steps.last_mut().into_iter().for_each(|s| s.role = Role::Helper);
-        Ok(output)
+        self.op(sum, [vec![made], rest].concat(), shape, &format!("{label} sum"), Role::Sum)
     }
 
     fn packed(&self, pack: &Rc<dyn Op>, from: usize) -> Option<usize> {
@@ -217,21 +223,15 @@ impl Lowering<'_> {
         self.out.steps.iter().find(same).map(|s| s.output)
     }
 
-    fn step(&mut self, op: Rc<dyn Op>, kernel: Kernel, inputs: Vec<usize>, shape: Shape, label: &str) -> usize {
-        let names: Option<Vec<_>> = inputs.iter().map(|&v| self.out.values[v].constant.clone()).collect();
-        let constant = names.map(|n| format!("{op:?} {} ({})", kernel.label(), n.join(", ")));
-        let output = self.value(shape, kernel.writes, Origin::Step(self.out.steps.len()), constant);
-        self.out.steps.push(Step {
-            op,
-            kernel,
-            inputs,
-            output,
-            label: label.into(),
-            flops: 0,
-            key: String::new(),
-            role: Role::Node,
-        });
-        output
+    /// Appends a step, and the value of that shape that it writes: the next one.
+    fn step(&mut self, step: Step, shape: Shape) -> usize {
+        let of: Option<Vec<_>> = step.inputs.iter().map(|&v| self.out.values[v].constant.clone()).collect();
+        let how = || format!("{:?} {}", step.op, step.kernel.label());
+        let constant = of.map(|of| Arc::new(Constant::Made { how: how(), of }));
+        let (form, origin) = (step.kernel.writes, Origin::Step(self.out.steps.len()));
+        let value = Value { shape, form, origin, constant, label: step.label.clone() };
+        self.out.steps.push(step);
+        self.value(value)
     }
 }
 
@@ -254,24 +254,17 @@ fn settle(from: Lowered, caps: &Caps) -> Result<Lowered> {
     let mut lowering = Lowering { caps, pick: &|_, _, _, _| 0, out: Lowered { inputs, ..Lowered::default() } };
     let mut now = vec![[usize::MAX; 2]; values.len()]; // as a buffer, as an image
     let mut steps = steps.into_iter();
-    for (v, value) in values.iter().enumerate() {
-        let made = match &value.origin {
+    for (v, value) in values.into_iter().enumerate() {
+        let made = match value.origin {
             Origin::Step(_) => {
-                let Some(mut step) = steps.next() else { continue };
-                step.inputs = step
-                    .inputs
-                    .iter()
-                    .zip(&step.kernel.reads)
-                    .map(|(&i, r)| now[i][usize::from(r.1 != Form::Buffer)])
-                    .collect();
-                let made = lowering.step(step.op, step.kernel, step.inputs, value.shape, &step.label);
-                lowering.out.steps.last_mut().into_iter().for_each(|s| {
-                    (s.flops, s.role, s.key) = (step.flops, step.role, step.key.clone());
-                });
+                let Some(step) = steps.next() else { continue };
+                let reads = step.inputs.iter().zip(&step.kernel.reads);
+                let inputs = reads.map(|(&i, r)| now[i][usize::from(r.1 != Form::Buffer)]).collect();
+                let made = lowering.step(Step { inputs, output: lowering.out.values.len(), ..step }, value.shape);
                 widen(&mut lowering.out.values[made].form, image[v]);
                 made
             }
-            origin => lowering.value(value.shape, value.form, origin.clone(), value.constant.clone()),
+            _ => lowering.value(value),
         };
         now[v] = lowering.both_forms(made, buffer[v], image[v])?;
     }
@@ -288,19 +281,16 @@ fn widen(form: &mut Form, wanted: Option<u32>) {
 impl Lowering<'_> {
     /// Value `made` as a buffer and as an image, converted where it is wanted.
     fn both_forms(&mut self, made: usize, buffer: bool, image: Option<u32>) -> Result<[usize; 2]> {
-        let (shape, form) = (self.out.values[made].shape, self.out.values[made].form);
-        let label = match self.out.values[made].origin {
-            Origin::Step(s) => self.out.steps[s].label.clone(),
-            Origin::Input(i) => self.out.inputs[i].0.clone(),
-            Origin::Weight(_) => self.out.values[made].constant.clone().unwrap_or_default(),
-        };
+        let Value { shape, form, label, .. } = self.out.values[made].clone();
         match (form, image) {
             (Form::Buffer, Some(pad)) => {
-                let converted = self.helper(Rc::new(ToImage { pad }), made, shape, &label)?;
+                let converted = self.op(Rc::new(ToImage { pad }), vec![made], shape, &label, Role::Helper)?;
                 widen(&mut self.out.values[converted].form, image);
                 Ok([made, converted])
             }
-            (Form::Image { .. }, _) if buffer => Ok([self.helper(Rc::new(ToBuffer), made, shape, &label)?, made]),
+            (Form::Image { .. }, _) if buffer => {
+                Ok([self.op(Rc::new(ToBuffer), vec![made], shape, &label, Role::Helper)?, made])
+            }
             _ => Ok([made, made]),
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod choices;
 pub mod compose;
+pub mod constant;
 pub mod form;
 pub mod fuse;
 pub mod gpu;
@@ -19,7 +20,7 @@ pub mod verify;
 pub use choices::Choices;
 pub use form::{Caps, ENOUGH, Family, Form, Geometry};
 pub use gpu::{Choice, Gpu};
-pub use graph::{Epilogue, Graph, Op, Var};
+pub use graph::{Finish, Graph, Op, Var};
 pub use plan::{Options, Plan, Run, Store, Timeline};
 pub use requested::{Named, Problem, Requested};
 pub use scope::Scope;

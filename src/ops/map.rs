@@ -1,7 +1,7 @@
 //! Element by element: functions of one tensor, and of two, the second of the same shape, a vector along the last axis or
 //! one element.
 
-use crate::engine::{Caps, Epilogue, Kernel, Op, Var};
+use crate::engine::{Caps, Finish, Kernel, Op, Var};
 use crate::ops::{Case, Fill, fours, identity, widths};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
@@ -132,8 +132,8 @@ impl Op for Unary {
         Tensor::from_fn(y, |i| self.value(x[0].data[i].into()) as f32)
     }
 
-    fn as_epilogue(&self, _: &[Shape]) -> Vec<(Epilogue, usize)> {
-        if *self == Unary::Relu { vec![(Epilogue::Relu, 0)] } else { vec![] }
+    fn as_epilogue(&self, _: &[Shape]) -> Vec<(Finish, usize)> {
+        if *self == Unary::Relu { vec![(Finish::Relu, 0)] } else { vec![] }
     }
 
     fn flops(&self, x: &[Shape], _: Shape) -> u64 {
@@ -212,10 +212,10 @@ impl Op for Binary {
         Tensor::from_fn(y, |i| self.value(x[0].data[i].into(), b[i % b.len()].into()) as f32)
     }
 
-    fn as_epilogue(&self, x: &[Shape]) -> Vec<(Epilogue, usize)> {
+    fn as_epilogue(&self, x: &[Shape]) -> Vec<(Finish, usize)> {
         match (self, Second::of(x)) {
-            (Binary::Add, Some(Second::Same)) => vec![(Epilogue::Add, 0), (Epilogue::Add, 1)],
-            (Binary::Add, Some(Second::Row)) => vec![(Epilogue::Bias, 0)],
+            (Binary::Add, Some(Second::Same)) => vec![(Finish::Add, 0), (Finish::Add, 1)],
+            (Binary::Add, Some(Second::Row)) => vec![(Finish::Bias, 0)],
             _ => vec![],
         }
     }
@@ -300,10 +300,10 @@ mod tests {
     #[test]
     fn what_may_follow_a_convolution() {
         let (x, row, one) = (Shape::from([2, 3]), Shape::from([3]), Shape::from([1]));
-        assert_eq!(Unary::Relu.as_epilogue(&[x]), [(Epilogue::Relu, 0)]);
+        assert_eq!(Unary::Relu.as_epilogue(&[x]), [(Finish::Relu, 0)]);
         assert_eq!(Unary::Abs.as_epilogue(&[x]), []);
-        assert_eq!(Binary::Add.as_epilogue(&[x, x]), [(Epilogue::Add, 0), (Epilogue::Add, 1)]);
-        assert_eq!(Binary::Add.as_epilogue(&[x, row]), [(Epilogue::Bias, 0)]);
+        assert_eq!(Binary::Add.as_epilogue(&[x, x]), [(Finish::Add, 0), (Finish::Add, 1)]);
+        assert_eq!(Binary::Add.as_epilogue(&[x, row]), [(Finish::Bias, 0)]);
         assert_eq!(Binary::Add.as_epilogue(&[x, one]), []);
         assert_eq!(Binary::Mul.as_epilogue(&[x, row]), []);
     }

@@ -1,10 +1,11 @@
 //! One file or folder per op: shape rule, candidates, CPU reference, cases.
 
-use crate::engine::{Caps, Family, Form, Kernel, Op, Shader};
+use crate::engine::{Caps, Family, Kernel, Op, Shader};
 use crate::tensor::{Shape, Tensor};
 use std::rc::Rc;
 
 mod compare;
+pub(crate) mod epilogue;
 pub(crate) mod tile;
 
 macro_rules! ops {
@@ -142,40 +143,6 @@ pub(crate) fn identity(x: &[Shape]) -> Result<Shape, String> {
 /// max(0, v) that keeps NaN: the references' ReLU.
 pub(crate) fn relu(v: f64) -> f64 {
     if v.is_nan() { v } else { v.max(0.0) }
-}
-
-/// What references make of a sum: bias of its column and residual at its place, the first and second of `rest` where they are there, and ReLU.
-pub(crate) fn finished(
-    mut sum: f64,
-    [bias, add, clip]: [bool; 3],
-    rest: &[&Tensor],
-    [column, place]: [usize; 2],
-) -> f32 {
-    let mut rest = rest.iter();
-    sum += if bias { rest.next().map_or(0.0, |b| f64::from(b.data[column])) } else { 0.0 };
-    sum += if add { rest.next().map_or(0.0, |z| f64::from(z.data[place])) } else { 0.0 };
-    (if clip { relu(sum) } else { sum }) as f32
-}
-
-/// Bias at binding 4, residual at binding 5 and ReLU of a kernel that has two inputs, by what is there; `residual` names the
-/// snippets that read it in `form`, or nothing.
-pub(crate) fn epilogue(
-    mut kernel: Kernel,
-    [bias, add, relu]: [bool; 3],
-    form: Form,
-    residual: [&'static str; 2],
-) -> Kernel {
-    if bias {
-        kernel.reads.push((4, Form::Buffer));
-    } else {
-        kernel = kernel.import("bias", "bias_none");
-    }
-    if add {
-        kernel.reads.push((5, form));
-    } else {
-        kernel = kernel.import(residual[0], residual[1]);
-    }
-    kernel.set("RELU", relu)
 }
 
 /// The kernel with its number type `T` set to four floats.

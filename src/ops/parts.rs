@@ -2,19 +2,25 @@
 
 use super::tile::{Sum, Tile, Way};
 use crate::engine::{Caps, Form, Kernel, Op, Parts};
-use crate::ops::{Case, Fill, epilogue, finished};
+use crate::ops::epilogue::Epilogue;
+use crate::ops::{Case, Fill};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
+use std::fmt;
 use std::rc::Rc;
 
 /// Inputs: x `[parts * n, .., c]`, part after part, then bias `[c]` and residual `[n, .., c]` where they are there. Output `[n, .., c]`:
 /// the parts added in their order, then bias, residual, ReLU.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct SumParts {
     pub parts: usize,
-    pub bias: bool,
-    pub add: bool,
-    pub relu: bool,
+    pub epilogue: Epilogue,
+}
+
+impl fmt::Debug for SumParts {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.epilogue.fields(f.debug_struct("SumParts").field("parts", &self.parts)).finish()
+    }
 }
 
 /// Shape of the parts of a sum of shape `y`.
@@ -28,15 +34,15 @@ pub(crate) fn shape(parts: usize, y: Shape) -> Shape {
 /// split one is followed by the sum of what `op` means.
 pub(crate) fn kernels(
     (sum, ways): (Sum, Vec<(Tile, Way)>),
-    [bias, add, relu]: [bool; 3],
+    epilogue: Epilogue,
     op: impl Op + 'static,
     kernel: impl Fn(Tile, Way) -> Kernel,
 ) -> Vec<Kernel> {
-    let both = Parts { op: Rc::new(op), sum: Rc::new(SumParts { parts: sum.parts, bias, add, relu }) };
+    let both = Parts { op: Rc::new(op), sum: Rc::new(SumParts { parts: sum.parts, epilogue }) };
     let made = |(tile, way): (Tile, Way)| {
         let kernel = sum.set(kernel(tile, way), tile.step, way).ordered(sum.order()).unchecked();
-        let stores = if way == Way::Split { [false; 3] } else { [bias, add, relu] };
-        let kernel = epilogue(kernel, stores, Form::Buffer, ["residual4", "residual4_none"]);
+        let stores = if way == Way::Split { Epilogue::NONE } else { epilogue };
+        let kernel = stores.on(kernel, Form::Buffer, ["residual4", "residual4_none"]);
         if way == Way::Split { kernel.in_parts(both.clone()) } else { kernel }
     };
     ways.into_iter().map(made).collect()
@@ -52,9 +58,7 @@ impl Op for SumParts {
         let mut dims = x.dims().to_vec();
         dims[0] /= self.parts;
         let y = Shape::new(&dims);
-        let wanted = [(self.bias, Shape::from([y.last()])), (self.add, y)];
-        let wanted: Vec<Shape> = wanted.iter().filter(|o| o.0).map(|o| o.1).collect();
-        if rest == wanted { Ok(y) } else { Err(format!("after the parts come {wanted:?}")) }
+        self.epilogue.check(rest, y).map(|()| y)
     }
 
     /// Columns in fours: so have the products that are split.
@@ -66,25 +70,25 @@ impl Op for SumParts {
             .param("columns4", y.last() / 4)
             .flat_groups(quads.div_ceil(64))
             .iterations(self.parts);
-        vec![epilogue(kernel, [self.bias, self.add, self.relu], Form::Buffer, ["residual4", "residual4_none"])]
+        vec![self.epilogue.on(kernel, Form::Buffer, ["residual4", "residual4_none"])]
     }
 
     fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
         Tensor::from_fn(y, |i| {
             let sum = (0..self.parts).map(|k| f64::from(x[0].data[k * y.len() + i])).sum();
-            finished(sum, [self.bias, self.add, self.relu], &x[1..], [i % y.last(), i])
+            self.epilogue.finished(sum, &x[1..], [i % y.last(), i])
         })
     }
 }
 
 /// Cases of the sweep.
 pub fn cases() -> Vec<Case> {
-    let plain = |parts| SumParts { parts, bias: false, add: false, relu: false };
+    let sum = |parts, [bias, add, relu]: [bool; 3]| SumParts { parts, epilogue: Epilogue { bias, add, relu } };
     vec![
-        Case::new(plain(1), &[&[3, 4]]),
-        Case::new(plain(5), &[&[35, 12]]).fill(Fill::Outliers),
-        Case::new(SumParts { bias: true, ..plain(16) }, &[&[16, 1000], &[1000]]),
-        Case::new(SumParts { bias: true, add: true, relu: true, ..plain(3) }, &[&[6, 5, 7, 20], &[20], &[2, 5, 7, 20]]),
-        Case::new(SumParts { add: true, relu: true, ..plain(4) }, &[&[8, 9, 28], &[2, 9, 28]]).fill(Fill::NonFinite),
+        Case::new(sum(1, [false; 3]), &[&[3, 4]]),
+        Case::new(sum(5, [false; 3]), &[&[35, 12]]).fill(Fill::Outliers),
+        Case::new(sum(16, [true, false, false]), &[&[16, 1000], &[1000]]),
+        Case::new(sum(3, [true; 3]), &[&[6, 5, 7, 20], &[20], &[2, 5, 7, 20]]),
+        Case::new(sum(4, [false, true, true]), &[&[8, 9, 28], &[2, 9, 28]]).fill(Fill::NonFinite),
     ]
 }

@@ -93,9 +93,10 @@ impl<'g> Plan<'g> {
         let (slot_of, slots) = assign_slots(&lifetimes(gpu, &lowered));
         let slot_bytes: u64 = slots.iter().map(|s| s.0).sum();
         let need = budget::check(gpu, &lowered, slot_bytes, store, &options)?;
+        let room = options.limit_memory.map_or(store::AT_ONCE, |have| store::AT_ONCE.min(have - need));
         let lowering = watch.ns();
         let kernels = || runtime_steps(&lowered).map(|s| &lowered.steps[s].kernel);
-        let prepare = || store.prepare(gpu, &lowered).map(|()| watch.ns());
+        let prepare = || store.prepare(gpu, &lowered, room).map(|()| watch.ns());
         let prepared = gpu.pipelines_beside(kernels(), prepare).await?;
         let pipelines = kernels().map(|k| gpu.pipeline(k, false)).collect::<Result<Vec<Pipeline>>>()?;
         let compiled = watch.ns();

@@ -1,6 +1,7 @@
-//! Weights and what was packed from them, on the device, by name: as long as the program lives, shared by its plans.
+//! Weights and what was packed from them, on the device: as long as the program lives, shared by its plans.
 
-use super::super::form::Family;
+use super::super::constant::Constant;
+use super::super::form::{Family, Form};
 use super::super::gpu::{Gpu, Resource};
 use super::super::lower::{Lowered, Origin, Role, Step, Value};
 use super::budget::kept;
@@ -8,13 +9,19 @@ use super::step::{self, WINDOW};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Constants on the device. One store serves one set of weights on one device.
+/// Constants on the device, by the tensors that they are made of: one store serves any number of graphs, whatever their labels say.
 #[derive(Debug, Default)]
 pub struct Store {
-    values: Mutex<HashMap<String, Resource>>,
+    values: Mutex<HashMap<Key, Resource>>,
 }
+
+/// What a constant is, and its form: one weight may be kept in several.
+type Key = (Arc<Constant>, Form);
+
+/// Bytes of weights that are written before the device is waited for: what is only written is held in host memory until then.
+pub(super) const AT_ONCE: u64 = 64 << 20;
 
 impl Store {
     /// An empty store.
@@ -22,7 +29,7 @@ impl Store {
         Store::default()
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<String, Resource>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<Key, Resource>> {
         self.values.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -35,29 +42,50 @@ impl Store {
         self.all().get(&key(value)?).cloned()
     }
 
-    /// Computes every constant that runs read and that is not here yet; raw weights that only packing reads are released.
-    pub(crate) fn prepare(&self, gpu: &Gpu, lowered: &Lowered) -> Result<()> {
-        for v in kept(lowered) {
-            if self.get(&lowered.values[v]).is_none() {
-                let made = self.make(gpu, lowered, v)?;
-                gpu.queue.submit([]); // what was only written is held in host memory until something is submitted
-                gpu.wait()?;
-                let key = key(&lowered.values[v]).unwrap_or_default();
-                self.all().insert(key, made);
-            }
+    /// Computes every constant that runs read and that is not here yet; raw weights that only packing reads are released. `room`: bytes
+    /// of weights that may be written before the device is waited for.
+    pub(crate) fn prepare(&self, gpu: &Gpu, lowered: &Lowered, room: u64) -> Result<()> {
+        let mut fresh = vec![];
+        let made = self.prepare_missing(gpu, lowered, room, &mut fresh);
+        if made.is_err() {
+            fresh.iter().for_each(|key| drop(self.all().remove(key)));
         }
-        Ok(())
+        made
     }
 
-    fn make(&self, gpu: &Gpu, lowered: &Lowered, v: usize) -> Result<Resource> {
+    /// `fresh`: what was made and not waited for yet.
+    fn prepare_missing(&self, gpu: &Gpu, lowered: &Lowered, room: u64, fresh: &mut Vec<Key>) -> Result<()> {
+        let mut written = 0;
+        let settle = |fresh: &mut Vec<Key>| {
+            gpu.queue.submit([]);
+            gpu.wait().map(|()| fresh.clear())
+        };
+        for value in kept(lowered) {
+            let Some(key) = key(&lowered.values[value]) else { continue };
+            if !self.all().contains_key(&key) {
+                let made = self.make(gpu, lowered, value, &mut written)?;
+                self.all().insert(key.clone(), made);
+                fresh.push(key);
+                if written >= room {
+                    settle(fresh)?;
+                    written = 0;
+                }
+            }
+        }
+        if fresh.is_empty() { Ok(()) } else { settle(fresh) }
+    }
+
+    /// The memory of a constant, with what it needs; `written` counts bytes that were uploaded.
+    fn make(&self, gpu: &Gpu, lowered: &Lowered, v: usize, written: &mut u64) -> Result<Resource> {
         let value = &lowered.values[v];
         if let Some(known) = self.get(value) {
             return Ok(known);
         }
         match &value.origin {
             Origin::Weight(tensor) => {
-                let made = gpu.memory(value.constant.as_deref().unwrap_or("weight"), value.shape, value.form, 0);
+                let made = gpu.memory(&value.label, value.shape, value.form, 0);
                 gpu.fill(&made, tensor);
+                *written += made.bytes();
                 Ok(made)
             }
             Origin::Step(s) => {
@@ -65,9 +93,10 @@ impl Store {
                 let output = gpu.memory(&step.label, value.shape, value.form, 0);
                 if let Some(packed) = packed_by_host(gpu, lowered, step) {
                     gpu.fill(&output, &packed);
+                    *written += output.bytes();
                     return Ok(output);
                 }
-                let inputs = step.inputs.iter().map(|&i| Ok((i, self.make(gpu, lowered, i)?)));
+                let inputs = step.inputs.iter().map(|&i| Ok((i, self.make(gpu, lowered, i, written)?)));
                 let inputs = inputs.collect::<Result<HashMap<usize, Resource>>>()?;
                 dispatch(gpu, lowered, *s, &|k| if k == v { Some(&output) } else { inputs.get(&k) }, false, 0)?;
                 Ok(output)
@@ -119,7 +148,6 @@ pub(crate) fn dispatch<'a>(
     gpu.check()
 }
 
-/// Name of a constant, its form included: one weight may be kept in several.
-fn key(value: &Value) -> Option<String> {
-    Some(format!("{} {:?}", value.constant.as_ref()?, value.form))
+fn key(value: &Value) -> Option<Key> {
+    Some((value.constant.clone()?, value.form))
 }

@@ -1,6 +1,7 @@
 //! Cases of convolution: odd shapes around every tile edge.
 
 use super::{Conv2d, Window};
+use crate::ops::epilogue::Epilogue;
 use crate::ops::{Case, Fill, Pad};
 
 /// Cases of the sweep.
@@ -31,11 +32,11 @@ pub fn cases() -> Vec<Case> {
 /// A case with bias, residual, ReLU or without.
 fn case(window: Window, [bias, add, relu]: [bool; 3], x: &[usize], weight: &[usize]) -> Case {
     use crate::engine::Op;
-    let bare = Conv2d { window, bias: false, add: false, relu: false };
+    let bare = Conv2d { window, epilogue: Epilogue::NONE };
     let y = bare.infer(&[x.into(), weight.into()]).unwrap_or([1].into());
     let co = [weight[0]];
     let mut inputs = vec![x, weight];
     inputs.extend(bias.then_some(&co[..]));
     inputs.extend(add.then_some(y.dims()));
-    Case::new(Conv2d { window, bias, add, relu }, &inputs).bound(1e-10)
+    Case::new(Conv2d { window, epilogue: Epilogue { bias, add, relu } }, &inputs).bound(1e-10)
 }

@@ -3,6 +3,7 @@
 use super::parts::ConvParts;
 use super::{Conv2d, Sizes};
 use crate::engine::{Caps, Kernel};
+use crate::ops::epilogue::Epilogue;
 use crate::ops::pack::{PackGemm, PadChannels};
 use crate::ops::parts;
 use crate::ops::tile::{STEP, Sum, Tile, Way, tiles};
@@ -27,8 +28,8 @@ pub fn kernels(conv: &Conv2d, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     let outputs = [s.n * s.ho * s.wo, s.co];
     let made = |sum: Sum| {
         let ways = sum.ways(tiles.clone(), outputs, |t| t.groups(outputs).iter().product());
-        let op = ConvParts { conv: Conv2d { bias: false, add: false, relu: false, ..*conv }, sum };
-        parts::kernels((sum, ways), [conv.bias, conv.add, conv.relu], op, |tile, way| kernel(conv, s, &sum, tile, way))
+        let op = ConvParts { conv: Conv2d { epilogue: Epilogue::NONE, ..*conv }, sum };
+        parts::kernels((sum, ways), conv.epilogue, op, |tile, way| kernel(conv, s, &sum, tile, way))
     };
     sum.offered(caps).into_iter().flat_map(made).collect()
 }

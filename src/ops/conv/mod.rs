@@ -7,10 +7,12 @@ mod software;
 
 pub use cases::cases;
 
-use crate::engine::{Caps, Epilogue, Family, Form, Kernel, Op, Var};
-use crate::ops::{Pad, epilogue, finished};
+use crate::engine::{Caps, Family, Finish, Form, Kernel, Op, Var};
+use crate::ops::Pad;
+use crate::ops::epilogue::Epilogue;
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
+use std::fmt;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -27,12 +29,16 @@ pub struct Window {
 
 /// Inputs: x `[n, h, w, ci]`, weight `[co, ci/groups, kh, kw]` as checkpoints have it, then bias `[co]` and residual
 /// `[n, ho, wo, co]` where they are there. Output `[n, ho, wo, co]`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Conv2d {
     window: Window,
-    bias: bool,
-    add: bool,
-    relu: bool,
+    epilogue: Epilogue,
+}
+
+impl fmt::Debug for Conv2d {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.epilogue.fields(f.debug_struct("Conv2d").field("window", &self.window)).finish()
+    }
 }
 
 impl<'g> Var<'g> {
@@ -43,7 +49,7 @@ impl<'g> Var<'g> {
 
     /// Convolution with any window; `weight` is `[co, ci/groups, kh, kw]`.
     pub fn conv2d_window(self, weight: Var<'g>, window: Window) -> Var<'g> {
-        self.apply(Conv2d { window, bias: false, add: false, relu: false }, &[self, weight])
+        self.apply(Conv2d { window, epilogue: Epilogue::NONE }, &[self, weight])
     }
 }
 
@@ -57,11 +63,6 @@ impl Conv2d {
         }
         let rest = padded.checked_sub(k).ok_or(format!("a kernel of {k} passes the padded picture of {padded}"))?;
         Ok(rest / stride + 1)
-    }
-
-    /// Bias, residual and ReLU of a kernel, by what is there.
-    fn epilogue(&self, kernel: Kernel, form: Form, residual: [&'static str; 2]) -> Kernel {
-        epilogue(kernel, [self.bias, self.add, self.relu], form, residual)
     }
 
     /// Params that every family of kernels has.
@@ -91,7 +92,7 @@ impl Conv2d {
             .param("co_group", s.co / self.window.groups)
             .flat_groups(outputs.div_ceil(64))
             .iterations(s.kh * s.kw * s.ci_group);
-        self.epilogue(self.window_params(kernel, s), Form::Buffer, ["residual", "residual_none"])
+        self.epilogue.on(self.window_params(kernel, s), Form::Buffer, ["residual", "residual_none"])
     }
 }
 
@@ -128,8 +129,7 @@ impl Op for Conv2d {
             return Err(format!("{ci} channels do not fit {groups} groups of a weight for {ci_group}"));
         }
         let y = Shape::from([n, self.out(0, h, kh)?, self.out(1, w, kw)?, co]);
-        let wanted: Vec<Shape> = [(self.bias, Shape::from([co])), (self.add, y)].iter().filter(|o| o.0).map(|o| o.1).collect();
-        if rest == wanted { Ok(y) } else { Err(format!("after x and weight come {wanted:?}")) }
+        self.epilogue.check(rest, y).map(|()| y)
     }
 
     fn kernels(&self, x: &[Shape], y: Shape, caps: &Caps) -> Vec<Kernel> {
@@ -147,14 +147,8 @@ impl Op for Conv2d {
         self.sums(x, y, 0..usize::MAX)
     }
 
-    fn fuse(&self, epilogue: Epilogue) -> Option<Rc<dyn Op>> {
-        let Conv2d { bias, add, relu, .. } = *self;
-        match epilogue {
-            Epilogue::Bias if !bias && !add && !relu => Some(Rc::new(Conv2d { bias: true, ..*self })),
-            Epilogue::Add if !add && !relu => Some(Rc::new(Conv2d { add: true, ..*self })),
-            Epilogue::Relu if !relu => Some(Rc::new(Conv2d { relu: true, ..*self })),
-            _ => None,
-        }
+    fn fuse(&self, finish: Finish) -> Option<Rc<dyn Op>> {
+        Some(Rc::new(Conv2d { epilogue: self.epilogue.then(finish)?, ..*self }))
     }
 
     fn flops(&self, x: &[Shape], y: Shape) -> u64 {
@@ -173,7 +167,7 @@ impl Conv2d {
             let at = [pixel / (s.ho * s.wo), pixel / s.wo % s.ho, pixel % s.wo];
             for (c, v) in row.iter_mut().enumerate() {
                 let sum = self.dot(&s, [&x[0].data, &w.data], at, c, &steps);
-                *v = finished(sum, [self.bias, self.add, self.relu], &x[2..], [c, pixel * s.co + c]);
+                *v = self.epilogue.finished(sum, &x[2..], [c, pixel * s.co + c]);
             }
         }
         out

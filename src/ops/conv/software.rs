@@ -52,5 +52,5 @@ fn kernel(conv: &Conv2d, s: &Sizes, lanes: u32, [tm, tn, tu]: [usize; 3], pack: 
         kernel = kernel.set("DEPTH", format!("{}u", s.ci));
     }
     let form = Form::Image { pad: 0 };
-    conv.epilogue(conv.window_params(kernel, s), form, ["residual_image", "residual_image_none"])
+    conv.epilogue.on(conv.window_params(kernel, s), form, ["residual_image", "residual_image_none"])
 }

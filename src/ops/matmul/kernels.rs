@@ -5,7 +5,8 @@ use super::{Matmul, Sizes};
 use crate::engine::{Caps, Form, Kernel};
 use crate::ops::pack::{PackMatrix, PackSoftware};
 use crate::ops::tile::{STEP, Sum, Tile, Way, tiles};
-use crate::ops::{epilogue, parts, software_tiles};
+use crate::ops::epilogue::Epilogue;
+use crate::ops::{parts, software_tiles};
 use crate::shader;
 
 /// Images and shuffles, for drivers that run on the processor. All add up in one order.
@@ -36,7 +37,7 @@ pub fn software(op: &Matmul, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
             .iterations(k4 / tu)
             .ordered("software")
             .subgroup(lanes);
-        epilogue(kernel, [op.bias, op.add, op.relu], image, ["residual_image", "residual_image_none"])
+        op.epilogue.on(kernel, image, ["residual_image", "residual_image_none"])
     };
     software_tiles(rows, lanes, k4).into_iter().map(kernel).collect()
 }
@@ -52,8 +53,8 @@ pub fn gemm(op: &Matmul, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     let groups = |t: &Tile| s.batch * t.groups([s.m, s.n]).iter().product::<usize>();
     let made = |sum: Sum| {
         let ways = sum.ways(tiles(caps), [s.m, s.n], groups);
-        let plain = MatmulParts { matmul: Matmul { bias: false, add: false, relu: false, ..*op }, sum };
-        parts::kernels((sum, ways), [op.bias, op.add, op.relu], plain, |tile, way| kernel(op, s, &sum, tile, way))
+        let plain = MatmulParts { matmul: Matmul { epilogue: Epilogue::NONE, ..*op }, sum };
+        parts::kernels((sum, ways), op.epilogue, plain, |tile, way| kernel(op, s, &sum, tile, way))
     };
     sum.offered(caps).into_iter().flat_map(made).collect()
 }
@@ -96,5 +97,5 @@ pub fn direct(op: &Matmul, s: &Sizes) -> Kernel {
         .param("b_batch", if s.b_batched { s.k * s.n } else { 0 })
         .flat_groups(outputs.div_ceil(64))
         .iterations(s.k);
-    epilogue(kernel, [op.bias, op.add, op.relu], Form::Buffer, ["residual", "residual_none"])
+    op.epilogue.on(kernel, Form::Buffer, ["residual", "residual_none"])
 }

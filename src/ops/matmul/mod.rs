@@ -6,21 +6,28 @@ mod parts;
 
 pub use cases::cases;
 
-use crate::engine::{Caps, Epilogue, Family, Kernel, Op, Var};
-use crate::ops::finished;
+use crate::engine::{Caps, Family, Finish, Kernel, Op, Var};
+use crate::ops::epilogue::Epilogue;
 use crate::tensor::{Shape, Tensor};
+use std::fmt;
 use std::ops::Range;
 use std::rc::Rc;
 
 /// Inputs: a `[m, k]` or `[b, m, k]` (`[.., k, m]` where transposed), b `[k, n]`, or one per batch, or transposed; then bias
 /// `[n]` and residual of the output's shape where they are there. Output `[m, n]` or `[b, m, n]`.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Matmul {
     transpose_a: bool,
     transpose_b: bool,
-    bias: bool,
-    add: bool,
-    relu: bool,
+    epilogue: Epilogue,
+}
+
+impl fmt::Debug for Matmul {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let mut text = f.debug_struct("Matmul");
+        text.field("transpose_a", &self.transpose_a).field("transpose_b", &self.transpose_b);
+        self.epilogue.fields(&mut text).finish()
+    }
 }
 
 impl<'g> Var<'g> {
@@ -85,7 +92,7 @@ impl Matmul {
             let a = &x[0].data[batch * s.m * s.k + row * a_m..];
             let b = &x[1].data[if s.b_batched { batch * s.k * s.n } else { 0 } + column * b_n..];
             let sum = (k.start.min(s.k)..k.end.min(s.k)).map(|k| f64::from(a[k * a_k]) * f64::from(b[k * b_k])).sum();
-            finished(sum, [self.bias, self.add, self.relu], &x[2..], [column, i])
+            self.epilogue.finished(sum, &x[2..], [column, i])
         })
     }
 }
@@ -95,9 +102,7 @@ impl Op for Matmul {
         let [a, b, rest @ ..] = x else { return Err("two matrices are wanted".into()) };
         let s = self.sizes(*a, *b)?;
         let y = if a.rank() == 2 { Shape::from([s.m, s.n]) } else { Shape::from([s.batch, s.m, s.n]) };
-        let wanted = [(self.bias, Shape::from([s.n])), (self.add, y)];
-        let wanted: Vec<Shape> = wanted.iter().filter(|o| o.0).map(|o| o.1).collect();
-        if rest == wanted { Ok(y) } else { Err(format!("after a and b come {wanted:?}")) }
+        self.epilogue.check(rest, y).map(|()| y)
     }
 
     fn kernels(&self, x: &[Shape], _: Shape, caps: &Caps) -> Vec<Kernel> {
@@ -115,14 +120,8 @@ impl Op for Matmul {
         self.sums(x, y, 0..usize::MAX)
     }
 
-    fn fuse(&self, epilogue: Epilogue) -> Option<Rc<dyn Op>> {
-        let Matmul { bias, add, relu, .. } = *self;
-        match epilogue {
-            Epilogue::Bias if !bias && !add && !relu => Some(Rc::new(Matmul { bias: true, ..*self })),
-            Epilogue::Add if !add && !relu => Some(Rc::new(Matmul { add: true, ..*self })),
-            Epilogue::Relu if !relu => Some(Rc::new(Matmul { relu: true, ..*self })),
-            _ => None,
-        }
+    fn fuse(&self, finish: Finish) -> Option<Rc<dyn Op>> {
+        Some(Rc::new(Matmul { epilogue: self.epilogue.then(finish)?, ..*self }))
     }
 
     fn flops(&self, x: &[Shape], y: Shape) -> u64 {

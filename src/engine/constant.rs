@@ -1,0 +1,76 @@
+//! What depends on weights alone, told apart by the tensors themselves: labels say nothing of who is meant.
+
+use super::graph::{Node, Source};
+use crate::error::{Error, Result};
+use crate::tensor::Tensor;
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Weak};
+
+/// One tensor in host memory and no other, whatever it holds. It keeps the tensor's address from being used again, not its elements.
+#[derive(Clone, Debug)]
+pub struct Identity(Weak<Tensor>);
+
+impl PartialEq for Identity {
+    fn eq(&self, other: &Identity) -> bool {
+        self.0.ptr_eq(&other.0)
+    }
+}
+
+impl Eq for Identity {}
+
+impl Hash for Identity {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.as_ptr().hash(state);
+    }
+}
+
+/// How a value was made of weights: equal for what is the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Constant {
+    /// A weight itself.
+    Weight(Identity),
+    /// What a kernel makes of others.
+    Made {
+        /// Op and kernel.
+        how: String,
+        /// What it reads.
+        of: Vec<Arc<Constant>>,
+    },
+}
+
+impl Constant {
+    /// That weight.
+    pub fn weight(tensor: &Arc<Tensor>) -> Constant {
+        Constant::Weight(Identity(Arc::downgrade(tensor)))
+    }
+}
+
+/// Whether weights of one label are one tensor, or equal ones.
+///
+/// # Errors
+/// [`Error::Weights`] with the labels that two different tensors have, and where the two differ.
+pub fn check_labels<'n>(nodes: impl Iterator<Item = &'n Node>) -> Result<()> {
+    let (mut known, mut problems) = (HashMap::new(), vec![]);
+    for node in nodes {
+        if let Source::Weight(tensor) = &node.source {
+            let first: &Arc<Tensor> = known.entry(node.label.as_str()).or_insert(tensor);
+            if let Some(what) = difference(first, tensor) {
+                problems.push(format!("two different weights are called {}: {what}", node.label));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Error::Weights(problems)) }
+}
+
+/// What tells two tensors apart.
+fn difference(a: &Arc<Tensor>, b: &Arc<Tensor>) -> Option<String> {
+    if Arc::ptr_eq(a, b) {
+        return None;
+    }
+    if a.shape != b.shape {
+        return Some(format!("one has shape {}, the other {}", a.shape, b.shape));
+    }
+    let at = a.data.iter().zip(&b.data).position(|(a, b)| a.to_bits() != b.to_bits())?;
+    Some(format!("both have shape {}, element {at} is {} and {}", a.shape, a.data[at], b.data[at]))
+}
