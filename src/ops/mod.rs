@@ -74,13 +74,17 @@ pub struct Case {
     pub fill: Fill,
     /// Largest normalised mean square error allowed.
     pub bound: f64,
+    /// Why a candidate may be non-finite in more places than the reference; nothing where it may not.
+    pub spreads: Option<&'static str>,
+    /// The one input that is filled so, while the others are uniform noise; nothing where all are.
+    pub planted: Option<usize>,
 }
 
 impl Case {
     /// `op` on inputs of these shapes, uniform noise, bound 1e-7.
     pub fn new(op: impl Op + 'static, inputs: &[&[usize]]) -> Case {
         let inputs = inputs.iter().map(|s| Shape::new(s)).collect();
-        Case { op: Rc::new(op), inputs, fill: Fill::Uniform, bound: 1e-7 }
+        Case { op: Rc::new(op), inputs, fill: Fill::Uniform, bound: 1e-7, spreads: None, planted: None }
     }
 
     /// Filled this way.
@@ -95,6 +99,18 @@ impl Case {
         self
     }
 
+    /// Filled so in this input alone.
+    pub fn planted_in(mut self, input: usize) -> Case {
+        self.planted = Some(input);
+        self
+    }
+
+    /// Where non-finite inputs may rightly reach more outputs than the reference's, and why.
+    pub fn spreads(mut self, why: &'static str) -> Case {
+        self.spreads = Some(why);
+        self
+    }
+
     /// Shape of the output.
     pub fn output(&self) -> Result<Shape, String> {
         self.op.infer(&self.inputs)
@@ -102,7 +118,8 @@ impl Case {
 
     /// Inputs, filled from a counter hash: the same on every platform.
     pub fn tensors(&self) -> Vec<Tensor> {
-        self.inputs.iter().enumerate().map(|(k, &s)| filled(s, self.fill, k as u64)).collect()
+        let fill = |k| if self.planted.is_none_or(|only| only == k) { self.fill } else { Fill::Uniform };
+        self.inputs.iter().enumerate().map(|(k, &s)| filled(s, fill(k), k as u64)).collect()
     }
 }
 

@@ -26,6 +26,9 @@ pub fn cases() -> Vec<Case> {
         case(Matmul { add: true, relu: true, ..linear }, &[35, 1024], &[100, 1024]).fill(Fill::Outliers),
         case(Matmul { bias: true, ..plain }, &[3, 40, 316], &[316, 36]),
         case(Matmul { add: true, ..both }, &[2, 320, 9], &[2, 24, 320]).fill(Fill::NonFinite),
+        // Several rows and columns of the largest tiles, all ragged: whole sums and ones in parts.
+        case(Matmul { bias: true, relu: true, ..plain }, &[300, 40], &[40, 140]),
+        case(Matmul { transpose_b: true, ..plain }, &[2, 150, 125], &[2, 140, 125]).fill(Fill::Outliers),
     ]
 }
 
