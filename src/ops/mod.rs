@@ -20,7 +20,7 @@ macro_rules! ops {
 
 ops! { argmax, blur, ceiling, conv, convert, coreset, knn, layout, map, matmul, norm, pack, parts, patch, pool, reduce, resize, softmax }
 
-/// Whether `a` (value, index) comes before `b` where the largest is wanted: NaN is larger than all, ties go to the lower index.
+/// Whether `a` (value, index) comes before `b` in the search for the largest: NaN is larger than all, ties go to the lower index.
 /// `shaders/lib/better.wgsl` on the device.
 pub fn better(a: (f32, f32), b: (f32, f32)) -> bool {
     match (a.0.is_nan(), b.0.is_nan()) {
@@ -152,7 +152,7 @@ pub(crate) fn identity(x: &[Shape]) -> Result<Shape, String> {
     match x {
         [x] if x.is_empty() => Err("it has no element".into()),
         [x] => Ok(*x),
-        _ => Err(format!("one input wanted, {} given", x.len())),
+        _ => Err(format!("expected one input, {} given", x.len())),
     }
 }
 

@@ -119,17 +119,17 @@ impl Sizes {
 
 impl Op for Conv2d {
     fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
-        let [picture, weight, rest @ ..] = x else { return Err("a picture and a weight are wanted".into()) };
+        let [picture, weight, rest @ ..] = x else { return Err("expected a picture and a weight".into()) };
         if picture.rank() != 4 || weight.rank() != 4 || picture.is_empty() || weight.is_empty() {
-            return Err("x [n,h,w,ci] and weight [co,ci,kh,kw] are wanted".into());
+            return Err("expected x [n, h, w, ci] and weight [co, ci, kh, kw]".into());
         }
         let ([n, h, w, ci], [co, ci_group, kh, kw], groups) = (picture.nhwc(), weight.nhwc(), self.window.groups);
         if groups == 0 || ci_group * groups != ci || co % groups != 0 {
             return Err(format!("{ci} channels do not fit {groups} groups of a weight for {ci_group}"));
         }
         let y = Shape::from([n, self.out(0, h, kh)?, self.out(1, w, kw)?, co]);
-        let wanted: Vec<Shape> = [(self.bias, Shape::from([co])), (self.add, y)].iter().filter(|o| o.0).map(|o| o.1).collect();
-        if rest == wanted { Ok(y) } else { Err(format!("after x and weight come {wanted:?}")) }
+        let expected: Vec<Shape> = [(self.bias, Shape::from([co])), (self.add, y)].iter().filter(|o| o.0).map(|o| o.1).collect();
+        if rest == expected { Ok(y) } else { Err(format!("expected {expected:?} after x and weight")) }
     }
 
     fn kernels(&self, x: &[Shape], y: Shape, caps: &Caps) -> Vec<Kernel> {

@@ -58,7 +58,7 @@ impl Matmul {
             (&[n, r, c], false) | (&[n, c, r], true) => Some((Some(n), r, c)),
             _ => None,
         };
-        let wrong = || "two matrices, or two batches of them, are wanted".to_string();
+        let wrong = || "expected two matrices, or two batches of them".to_string();
         let (batch, m, k) = matrix(a, self.transpose_a).ok_or_else(wrong)?;
         let (b_batch, k_b, n) = matrix(b, self.transpose_b).ok_or_else(wrong)?;
         if k != k_b || m * n * k == 0 || b_batch.is_some_and(|b| Some(b) != batch) {
@@ -92,12 +92,12 @@ impl Matmul {
 
 impl Op for Matmul {
     fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
-        let [a, b, rest @ ..] = x else { return Err("two matrices are wanted".into()) };
+        let [a, b, rest @ ..] = x else { return Err("expected two matrices".into()) };
         let s = self.sizes(*a, *b)?;
         let y = if a.rank() == 2 { Shape::from([s.m, s.n]) } else { Shape::from([s.batch, s.m, s.n]) };
-        let wanted = [(self.bias, Shape::from([s.n])), (self.add, y)];
-        let wanted: Vec<Shape> = wanted.iter().filter(|o| o.0).map(|o| o.1).collect();
-        if rest == wanted { Ok(y) } else { Err(format!("after a and b come {wanted:?}")) }
+        let expected = [(self.bias, Shape::from([s.n])), (self.add, y)];
+        let expected: Vec<Shape> = expected.iter().filter(|o| o.0).map(|o| o.1).collect();
+        if rest == expected { Ok(y) } else { Err(format!("expected {expected:?} after a and b")) }
     }
 
     fn kernels(&self, x: &[Shape], _: Shape, caps: &Caps) -> Vec<Kernel> {
