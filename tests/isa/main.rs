@@ -20,6 +20,7 @@ use chips::{CHIPS, Chip, Vendor};
 use figures::{Row, Told};
 use floors::Report;
 use libtest_mimic::{Arguments, Failed, Trial};
+use skip::skip;
 use std::process::Command;
 
 /// Tells a child process which chip its environment chooses.
