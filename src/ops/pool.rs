@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(says(&[2, 112, 112, 64], 3, 2, 1.into()), "[2,56,56,64]");
         assert!(says(&[4, 4, 1], 2, 2, 0.into()).contains("picture"));
         assert!(says(&[1, 4, 4, 1], 2, 2, 2.into()).contains("less than the window"));
-        assert!(says(&[1, 4, 4, 1], 0, 1, 0.into()).contains("1 to 240"));
+        assert!(says(&[1, 4, 4, 1], 0, 1, 0.into()).contains("between 1 and 240"));
         assert!(says(&[1, 4, 4, 1], 2, 0, 0.into()).contains("stride"));
         assert!(says(&[1, 2, 9, 1], 5, 1, 1.into()).contains("4x11"));
         assert!(GlobalPool.infer(&[Shape::from([3, 4])]).is_err());
