@@ -12,13 +12,13 @@ demo: ## Finds painted defects on photographs that ship with Lupe; everything li
 	@echo "Building (the first time takes some minutes) ..." >&2
 	@$(CARGO) run --locked --release --quiet -- demo
 
-test: ## Every test, on the device that is here
+test: ## Every test, on the device that is here; says at the end which were skipped
 	@.ci/setup
-	$(CARGO) test --locked
+	@CARGO="$(CARGO)" .ci/test
 
 test-full: ## As test, with every case at every width of the software driver
 	@.ci/setup
-	LUPE_FULL=1 $(CARGO) test --locked
+	@LUPE_FULL=1 CARGO="$(CARGO)" .ci/test
 
 bench: ## Times whole networks, selection and nearest neighbours on the device that is here
 	@.ci/setup

@@ -41,7 +41,7 @@ fn what_fuzzing_found_stays_harmless() {
             if std::panic::catch_unwind(|| check(input)).is_err() {
                 panic!("{target}, input {i}: {}", input.escape_ascii());
             }
-            assert!(start.elapsed() < Duration::from_secs(10), "{target}, input {i} hangs");
+            assert!(start.elapsed() < Duration::from_secs(60), "{target}, input {i} hangs");
         }
     }
 }

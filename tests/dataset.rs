@@ -1,5 +1,8 @@
 //! Data-set layouts: each is found as it lies, and what is wrong is told.
 
+#[path = "common/skip.rs"]
+mod skip;
+
 use lupe::data::dataset::{Dataset, Layout, pictures};
 use lupe::data::{Limits, Mask, Preprocess, Scaling};
 use std::fs;
@@ -114,7 +117,7 @@ fn names_of_a_table_stay_below_its_folder() {
 fn hazelnut_as_it_lies() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/hazelnut");
     if !root.exists() {
-        return println!("{} is not here: skipped", root.display());
+        return skip::skip("hazelnut_as_it_lies", "../shared/data/hazelnut is not here");
     }
     let set = Dataset::open(&root).unwrap();
     let masks = set.test.iter().filter(|s| s.mask.is_some()).count();

@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::program::no_gpu;
 use common::{hash, sweep, vectors};
 use lupe::data::Picture;
 use lupe::data::dataset::GOOD;
@@ -112,8 +113,8 @@ fn hashed() -> Weights {
 
 #[test]
 fn trained_weights_find_the_defects_and_hash_weights_fewer() {
-    if std::env::var_os("LUPE_NO_GPU").is_some() {
-        return println!("LUPE_NO_GPU is set: nothing is run on a device");
+    if no_gpu() {
+        return;
     }
     let (trained, hashed) = (aurocs(&Weights::embedded().unwrap()), aurocs(&hashed()));
     println!("image and pixel AUROC: trained {trained:.4?}, hash weights {hashed:.4?}");

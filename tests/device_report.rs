@@ -5,6 +5,8 @@ mod device;
 #[allow(dead_code)]
 #[path = "common/program.rs"]
 mod program;
+#[path = "common/skip.rs"]
+mod skip;
 
 use device::{golden, md, report, standing, sweep};
 use libtest_mimic::{Arguments, Trial};

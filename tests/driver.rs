@@ -148,8 +148,8 @@ fn child_without_memory() {
 #[cfg(target_os = "linux")]
 fn memory_that_runs_out_is_an_error() {
     if common::sweep::gpu().info.kind != lupe::engine::gpu::Kind::Cpu {
-        println!("skipped: this device's memory is not the process's own, so that it cannot be taken away");
-        return;
+        let why = "this device's memory is not the process's own, so that it cannot be taken away";
+        return common::skip::skip("memory_that_runs_out_is_an_error", why);
     }
     let mut child = Command::new(std::env::current_exe().unwrap());
     let output = child.args(["--exact", "child_without_memory", "--ignored", "--nocapture"]).output().unwrap();

@@ -5,6 +5,7 @@ mod common;
 use common::hash;
 use common::parts::{data_set, fit, fitted, huge_png, part, patchcore, spoiled};
 use common::program::{Bench, done, no_gpu, refused};
+use common::skip::{skip, this_test};
 use lupe::methods::patchcore::model::Model;
 use lupe::tensor::Tensor;
 use lupe::weights::{Weights, safetensors};
@@ -258,7 +259,7 @@ fn on_a_small_disk(b: &Bench, with: impl FnOnce(&Path)) {
     fs::create_dir_all(&mount).unwrap();
     let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&mount).status();
     if !mounted.is_ok_and(|s| s.success()) {
-        return println!("a tmpfs may not be mounted here: the full disk is skipped");
+        return skip(&format!("{}, the full disk", this_test()), "a tmpfs may not be mounted here");
     }
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| with(&mount)));
     assert!(Command::new("umount").arg(&mount).status().unwrap().success());

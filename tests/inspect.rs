@@ -4,6 +4,7 @@ mod common;
 
 use common::parts::{data_set, fit, fitted, part, patchcore, spoiled};
 use common::program::{Bench, done, no_gpu, refused, text};
+use common::skip::skip;
 use common::vectors::close;
 use lupe::methods::patchcore::model::Model;
 use serde_json::Value;
@@ -312,8 +313,11 @@ fn one_good_picture_gives_scores_but_no_limit() {
 #[test]
 fn real_pictures_from_folder_to_metrics() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/hazelnut");
-    if !data.exists() || no_gpu() {
-        return println!("{} is not here: skipped", data.display());
+    if no_gpu() {
+        return;
+    }
+    if !data.exists() {
+        return skip("real_pictures_from_folder_to_metrics", "../shared/data/hazelnut is not here");
     }
     let b = Bench::new();
     let official = [[0.9825, 0.9840], [0.605, 0.630], [0.915, 0.925]];

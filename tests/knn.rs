@@ -3,6 +3,7 @@
 mod common;
 
 use common::hash;
+use common::program::no_gpu;
 use common::sweep::gpu;
 use lupe::engine::{Choice, Gpu, Graph, Options, Plan, Store, Var};
 use lupe::methods::patchcore::score::Scorer;
@@ -20,14 +21,6 @@ fn small() -> Gpu {
     gpu.caps.binding_bytes = 1 << 20;
     gpu.caps.image_side = 256;
     gpu
-}
-
-fn no_gpu() -> bool {
-    let no = std::env::var_os("LUPE_NO_GPU").is_some();
-    if no {
-        println!("LUPE_NO_GPU is set: nothing is run on a device");
-    }
-    no
 }
 
 /// The bank in parts of `rows` rows; queries; perhaps a range of rows to skip.

@@ -3,6 +3,7 @@
 mod common;
 
 use common::hash;
+use common::skip::{MINUTES, skip, this_test};
 use common::sweep::gpu;
 use common::vectors::{Vectors, close, nchw, nhwc};
 use lupe::engine::{Asked, Graph, Named, Options, Plan, Scope, Store, Var};
@@ -77,23 +78,6 @@ fn residual_blocks_unfolded() {
             close(&format!("{name}.conv1"), &nchw(&got[1]).data, &vectors.get(&tap).data, 2e-5);
         }
     }
-}
-
-#[test]
-fn resnet18_at_224_takes_at_most_25_dispatches() {
-    let named = common::vectors::zeros(&models::find("resnet18").unwrap().net);
-    let (graph, asked) = (Graph::new(), Asked::default());
-    let root = Scope::new(&graph, &named, &asked);
-    let stages = models::find("resnet18").unwrap().net.features(graph.input("x", [1, 224, 224, 3]), &root);
-    let logits = classifier(stages.feature, &root);
-    let plan = pollster::block_on(Plan::new(gpu(), &graph, &[logits], &Store::new(), Options::default())).unwrap();
-    assert!(
-        plan.dispatches() <= 25,
-        "{} dispatches: {:#?}",
-        plan.dispatches(),
-        plan.facts().map(|f| &f.kernel).collect::<Vec<_>>()
-    );
-    println!("{} dispatches, {} bytes", plan.dispatches(), plan.bytes());
 }
 
 /// Folded, as users run them.
@@ -197,8 +181,7 @@ fn wide_resnet101_agrees_with_its_references() {
 #[test]
 fn full_networks_at_more_shapes() {
     if !common::sweep::full() {
-        println!("skipped: minutes on a CPU; `make test-full` runs it");
-        return;
+        return skip("full_networks_at_more_shapes", MINUTES);
     }
     let shapes = [
         ("resnet18", [1, 224, 224]),
@@ -261,6 +244,6 @@ fn thin_resnet_in_f32_on_photographs() {
     if path.exists() {
         thin_on_photographs(&Weights::open(&path).unwrap(), 2e-5, true);
     } else {
-        println!("the f32 weights are not at hand: only the shipped ones are tested");
+        skip(&this_test(), "../shared/weights/resnet50_thin.safetensors is not here");
     }
 }

@@ -11,8 +11,7 @@ use lupe::engine::probe::labels;
 
 fn main() {
     let args = Arguments::from_args();
-    if std::env::var_os("LUPE_NO_GPU").is_some() {
-        println!("LUPE_NO_GPU is set: the sweep of ops is skipped");
+    if common::skip::without_device("the whole sweep") {
         libtest_mimic::run(&args, vec![]).exit();
     }
     let part = sweep::part();

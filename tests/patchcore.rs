@@ -2,6 +2,8 @@
 
 mod common;
 
+use common::program::no_gpu;
+use common::skip::{MINUTES, skip, this_test};
 use common::sweep::gpu;
 use common::vectors::Vectors;
 use lupe::data::{Limits, Picture};
@@ -16,14 +18,6 @@ use lupe::weights::Weights;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
-
-fn no_gpu() -> bool {
-    let no = std::env::var_os("LUPE_NO_GPU").is_some();
-    if no {
-        println!("LUPE_NO_GPU is set: nothing is run on a device");
-    }
-    no
-}
 
 #[test]
 fn scores_of_the_implementations() {
@@ -71,8 +65,11 @@ struct Fitted {
 
 fn hazelnut(preset: Preset) -> Option<Fitted> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/hazelnut");
-    if !root.exists() || no_gpu() {
-        println!("{} is not here: skipped", root.display());
+    if no_gpu() {
+        return None;
+    }
+    if !root.exists() {
+        skip(&this_test(), "../shared/data/hazelnut is not here");
         return None;
     }
     let (config, model, weights) = (Config::new(preset), models::EMBEDDED, Weights::embedded().unwrap());
@@ -233,7 +230,7 @@ fn hazelnut_as_anomalib() {
 #[test]
 fn whole_bag_as_bank() {
     if std::env::var_os("LUPE_FULL").is_none() {
-        return println!("LUPE_FULL is not set: the whole bag is not searched");
+        return skip("whole_bag_as_bank", MINUTES);
     }
     let official = [("colour/00", 35.61), ("colour/01", 39.12), ("good/04", 10.33), ("good/28", 15.00)];
     let anomalib = [("colour/00", 4.120), ("good/04", 2.272), ("good/28", 2.711)];

@@ -3,6 +3,7 @@
 mod common;
 
 use common::hash;
+use common::skip::{skip, this_test};
 use common::vectors::{Vectors, nhwc, path};
 use lupe::data::{ChannelOrder, Filter, Limits, Mask, Picture, Preprocess, Resampling, Samples, Scaling};
 use lupe::engine::Graph;
@@ -177,8 +178,7 @@ fn real_jpegs_decode_as_pillow_does_within_two_levels() {
     let v = Vectors::open("real/real_nets.safetensors");
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/hazelnut/test");
     if !data.exists() {
-        println!("the real pictures are not at hand");
-        return;
+        return skip(&this_test(), "../shared/data/hazelnut is not here");
     }
     for (k, file) in ["good/04.jpg", "colour/00.jpg"].iter().enumerate() {
         let x = Picture::open(&data.join(file), Limits::default()).unwrap();

@@ -135,7 +135,7 @@ fn flipped_bytes_never_panic_hang_or_pass_the_bound() {
                 let total = raws(bytes, &options).map_or(0, |t| t.values().map(|r| r.bytes.len()).sum());
                 assert!(total <= 64 << 20, "{kind}, {what}: {total} bytes");
             }
-            assert!(begun.elapsed() < Duration::from_secs(10), "{kind}, {what}: took {:?}", begun.elapsed());
+            assert!(begun.elapsed() < Duration::from_secs(60), "{kind}, {what}: hung for {:?}", begun.elapsed());
         };
         for n in 0..2000 {
             let at = if whole.len() >= 2000 { n * whole.len() / 2000 } else { n % whole.len() };
@@ -302,7 +302,7 @@ fn hostile_pickles() {
     let limits = |pickle: Vec<u8>, want: &str| {
         let begun = Instant::now();
         refuses(&archive(&pickle, &[0; 4]), want);
-        assert!(begun.elapsed() < Duration::from_secs(10), "{want}: took {:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(60), "{want}: hung for {:?}", begun.elapsed());
     };
     limits(dict(|p| p.tensor("0", 1, &[1 << 40], &[0])), "with tensor w it takes 43980465");
     limits(dict(|p| p.tensor("0", 1, &[1 << 40, 1 << 40, 0], &[0, 0, 0])), "which nothing can hold");

@@ -2,6 +2,8 @@
 
 #[path = "common/caps.rs"]
 mod caps;
+#[path = "common/skip.rs"]
+mod skip;
 #[path = "common/wgsl/mod.rs"]
 mod wgsl;
 

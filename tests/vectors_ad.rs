@@ -4,6 +4,7 @@
 mod common;
 
 use common::hash;
+use common::skip::without_device;
 use common::sweep::gpu;
 use common::vectors::{Vectors, nhwc};
 use lupe::engine::{Graph, Options, Plan, Store, Var};
@@ -41,8 +42,8 @@ fn rows_agree(
         println!("{what}, {by}: off by {off:.1e}");
     };
     within(&graph.eval(&[y], inputs).unwrap()[0], "reference");
-    if std::env::var_os("LUPE_NO_GPU").is_some() {
-        return println!("LUPE_NO_GPU is set: {what} is not run on a device");
+    if without_device(&format!("{what} on a device")) {
+        return;
     }
     let plan = pollster::block_on(Plan::new(gpu(), &graph, &[y], &Store::new(), Options::default())).unwrap();
     within(&pollster::block_on(plan.run(inputs)).unwrap()[0], "device");

@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::skip::without_device;
 use common::sweep::gpu;
 use common::vectors::{Vectors, nhwc};
 use lupe::engine::probe::{labels, probe};
@@ -22,8 +23,8 @@ fn agree(inputs: &[&str], want: &str, op: impl for<'g> Fn(&[Var<'g>]) -> Var<'g>
     let vars: Vec<Var> = inputs.iter().zip(&given).map(|(name, t)| graph.input(name, t.shape)).collect();
     let y = op(&vars);
     within(&graph.eval(&[y], &given).unwrap()[0], &right, &format!("{want}, reference"));
-    if std::env::var_os("LUPE_NO_GPU").is_some() {
-        return println!("LUPE_NO_GPU is set: {want} is not run on a device");
+    if without_device(&format!("{want} on a device")) {
+        return;
     }
     let plan = pollster::block_on(Plan::new(gpu(), &graph, &[y], &Store::new(), Options::default())).unwrap();
     within(&pollster::block_on(plan.run(&given)).unwrap()[0], &right, &format!("{want}, device"));
@@ -83,8 +84,8 @@ fn softmax_of_infinities() {
     let op = &lupe::ops::softmax::cases()[0].op;
     let same = |got: &Tensor| got.data.iter().zip(&want).all(|(g, w)| g == w || g.is_nan() && w.is_nan());
     assert!(same(&op.reference(&[&x], x.shape)));
-    if std::env::var_os("LUPE_NO_GPU").is_some() {
-        return println!("LUPE_NO_GPU is set: infinities are not run on a device");
+    if without_device("infinities on a device") {
+        return;
     }
     for (i, label) in labels(gpu(), &**op, &[x.shape]).unwrap().iter().enumerate() {
         let got = probe(gpu(), op, i, &[&x], false).unwrap().output;

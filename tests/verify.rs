@@ -3,8 +3,12 @@
 mod common;
 
 use common::program::{Bench, done, lupe, no_gpu, refused};
+use common::vectors::close;
+use lupe::engine::lower::Role;
 use lupe::engine::verify::verify;
-use lupe::engine::{Caps, Choice, Choices, Gpu, Graph, Kernel, Op, Options};
+use lupe::engine::{Asked, Caps, Choice, Choices, Family, Gpu, Graph, Kernel, Op, Options, Plan, Scope, Store};
+use lupe::methods::stand_in;
+use lupe::models::{self, resnet::classifier};
 use lupe::tensor::{Shape, Tensor};
 use serde_json::Value;
 use std::fs;
@@ -75,6 +79,39 @@ fn an_injected_fault_is_found_at_its_node() {
         assert!(found.fact.kernel.contains("1.01"), "{}", found.fact.kernel);
         assert!((found.found / found.expected - 1.01).abs() < 1e-4, "{} of {}", found.found, found.expected);
         assert!(compared < all && compared == found.step + 1, "nothing behind it was looked at");
+    }
+}
+
+/// ResNet-18 as cards compute it, whatever computes here: each product in workgroup memory, in parts where a card would have them, and
+/// in the largest tiles. Every dispatch is held to its reference, and the end of all of them to the network's.
+#[test]
+fn a_whole_network_in_workgroup_memory() {
+    if no_gpu() {
+        return;
+    }
+    let mut gpu = gpu();
+    gpu.caps.family = Family::Gpu;
+    let (net, asked) = (models::find("resnet18").unwrap().net, Asked::default());
+    let (graph, weights) = (Graph::new(), stand_in::weights(&net));
+    let picture = Tensor::from_fn([1, 64, 64, 3], |i| (i * 7919 % 255) as f32 / 127.5 - 1.0);
+    let root = Scope::new(&graph, weights.tensors(), &asked);
+    let logits = classifier(net.features(graph.input("picture", picture.shape), &root).feature, &root);
+    let want = graph.eval(&[logits], &[&picture]).unwrap().remove(0);
+    for (choices, kernels) in [(Choices::First, ["split", "_gemm"]), (Choices::Named("wx16u".into()), ["wx16u"; 2])] {
+        let options = Options { choices, ..Options::default() };
+        let plan = pollster::block_on(Plan::new(&gpu, &graph, &[logits], &Store::new(), options.clone())).unwrap();
+        let products: Vec<_> = plan.facts().filter(|f| f.flops > 0 && f.role == Role::Node).collect();
+        let products: Vec<_> = products.iter().filter(|f| f.op == "conv2d" || f.op == "matmul").collect();
+        assert_eq!(products.len(), 21);
+        assert!(products.iter().all(|f| f.kernel.contains("_gemm")), "{products:#?}");
+        for part in kernels {
+            let so = products.iter().filter(|f| f.kernel.contains(part)).count();
+            assert!(so >= 15, "{so} products are {part}: {products:#?}");
+        }
+        let found = pollster::block_on(verify(&gpu, &graph, &[logits], &[&picture], options, &mut |_, _| true));
+        assert!(found.as_ref().is_ok_and(Option::is_none), "{found:?}");
+        let got = pollster::block_on(plan.run(&[&picture])).unwrap().remove(0);
+        close("logits", &got.data, &want.data, 1e-5);
     }
 }
 

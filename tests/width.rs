@@ -4,6 +4,7 @@ mod common;
 
 use common::parts::{SMALL, data_set, patchcore};
 use common::program::{Bench, done, lupe, no_gpu, reexecuting, refused, text};
+use common::skip::{skip, this_test};
 use serde_json::Value;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ fn device(command: &mut Command) -> (Option<u64>, String, String) {
 /// The widths at which the driver here computes rightly; none where it has no such thing.
 fn widths() -> Vec<&'static str> {
     if device(&mut lupe()).0.is_none() {
-        println!("the device here has no vectors of a width: skipped");
+        skip(&this_test(), "the device here has no vectors of a width");
         return vec![];
     }
     let mut wide = lupe();
@@ -31,7 +32,8 @@ fn widths() -> Vec<&'static str> {
     match wide.status.code() {
         Some(0) => vec!["128", "256", "512"],
         Some(7) => {
-            println!("512 bits are left out, the driver computes wrongly there: {}", text(&wide.stderr));
+            let why = format!("the driver computes wrongly there: {}", text(&wide.stderr).trim());
+            skip(&format!("{} at 512 bits", this_test()), &why.replace('\n', " "));
             vec!["128", "256"]
         }
         _ => panic!("{}", text(&wide.stderr)),
@@ -98,7 +100,7 @@ fn with_verdict(b: &Bench) -> Option<PathBuf> {
     let cache = b.path("cache");
     let (width, why, said) = device(&mut free(&cache));
     if width != Some(512) {
-        println!("nothing to start again here, {width:?} bits: {why}");
+        skip(&this_test(), &format!("nothing to start again here, {width:?} bits: {why}"));
         assert!(
             !cache.join("lupe").exists() || contents(&cache).iter().all(|f| !f.0.to_str().unwrap().contains("width"))
         );

@@ -1,4 +1,7 @@
-//! The workflows of .github, held to actionlint, and what they call is there. Nothing here runs them.
+//! The workflows of .github, held to actionlint, and what they call is there: nothing here runs them. What .ci says at a run's end.
+
+#[path = "common/skip.rs"]
+mod skip;
 
 use std::fs;
 use std::io::Write;
@@ -30,7 +33,7 @@ fn actionlint() -> Option<Command> {
     }
     let why = format!("no actionlint on the PATH, nor {}; .ci/fetch brings it", fetched.display());
     assert!(std::env::var_os("CI").is_none(), "{why}");
-    writeln!(std::io::stderr(), "SKIPPED: {why}; the workflows were not held to it").expect("stderr takes a line");
+    skip::skip(&skip::this_test(), &why);
     None
 }
 
@@ -104,5 +107,59 @@ fn actions_are_pinned_and_rights_are_few() {
             assert!(major || commit, "{path}: {action} is neither a major version nor a commit");
         }
         assert!(text.contains("\npermissions:\n  contents: read\n"), "{path}: the token may do more than read");
+    }
+}
+
+/// What a script of `.ci` prints, and how it ends, with this on its stdin.
+#[cfg(unix)]
+fn script(command: &mut Command, text: &str) -> (String, Option<i32>) {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code())
+}
+
+/// As cargo prints: coloured, a program that ends without a result, one whose output looks like another's beginning.
+#[test]
+#[cfg(unix)]
+fn times_are_told_longest_first() {
+    let result = |seconds: &str| format!("test result: ok. 1 passed; 0 failed; 0 ignored; finished in {seconds}s\n");
+    let log = [
+        "     Running unittests src/lib.rs (target/debug/deps/lupe-1)\n".to_string(),
+        result("2.50"),
+        "\x1b[1m\x1b[92m     Running\x1b[0m tests/ops.rs (target/debug/deps/ops-1)\nRunning late\n".into(),
+        result("10.00").replace("ok", "\x1b[32mok\x1b[0m"),
+        "     Running tests/killed.rs (target/debug/deps/killed-1)\n   Doc-tests lupe\n".into(),
+        result("0.12"),
+    ]
+    .concat();
+    let (said, code) = script(&mut Command::new(root().join(".ci/times")), &log);
+    let lines: Vec<&str> = said.lines().skip(1).map(str::trim).collect();
+    let times =
+        ["10.0 s  tests/ops.rs", "2.5 s  unittests src/lib.rs", "0.1 s  documentation of lupe", "12.6 s  together"];
+    assert_eq!(code, Some(0));
+    assert_eq!(lines[0], "-   tests/killed.rs: ended without a result");
+    assert_eq!(lines[1..], times);
+    assert_eq!(script(&mut Command::new(root().join(".ci/times")), ""), (String::new(), Some(0)));
+}
+
+/// A cargo that skips tests or does not, and fails or does not.
+#[test]
+#[cfg(unix)]
+fn skipped_tests_are_told_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("tmp")).unwrap();
+    let told = |cargo: &str| {
+        let mut command = Command::new(root().join(".ci/test"));
+        script(command.env("CARGO_TARGET_DIR", folder.path()).env("CARGO", cargo), "")
+    };
+    assert_eq!(told("true"), ("\nno test was skipped\n".into(), Some(0)));
+    assert_eq!(told("false"), ("\nno test was skipped among those that ran\n".into(), Some(1)));
+    let cargo = folder.path().join("cargo");
+    let lines = "printf 'b: two: why\\na: one: why\\nb: two: why\\n' >>\"$CARGO_TARGET_DIR/tmp/skipped\"";
+    fs::write(&cargo, format!("{lines}; exit 101\n")).unwrap();
+    let list = "\n2 tests skipped, or parts of them:\n    a: one: why\n    b: two: why\n";
+    for _ in 0..2 {
+        assert_eq!(told(&format!("sh {}", cargo.display())), (list.into(), Some(101)));
     }
 }

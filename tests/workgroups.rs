@@ -1,10 +1,11 @@
 //! How many workgroups a GPU gets of every layer, with no tuning: without a device.
 
 use lupe::engine::form::typical;
-use lupe::engine::lower::{Lowered, Role, Step, lower_by};
+use lupe::engine::lower::{Lowered, Role, Step, candidates, lower_by};
 use lupe::engine::shader::Word;
-use lupe::engine::{Asked, Caps, Choices, Graph, Named, Scope};
+use lupe::engine::{Asked, Caps, Choices, Family, Graph, Named, Scope};
 use lupe::models::{self, resnet};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -64,6 +65,46 @@ fn no_product_leaves_a_card_idle() {
         }
     }
     assert!(few.is_empty(), "{} have too few workgroups:\n{}", few.len(), few.join("\n"));
+}
+
+/// Every kernel of 128x128 tiles is swept where it has several rows and columns of workgroups, the last of them beyond the edge.
+#[test]
+fn the_largest_tiles_are_swept_in_rows_and_columns() {
+    let caps = typical().into_iter().find(|a| a.0 == "desktop").expect("a desktop GPU").1;
+    for op in ["conv", "matmul"] {
+        let (mut all, mut several) = (BTreeSet::new(), BTreeSet::new());
+        for case in lupe::ops::cases().into_iter().filter(|c| c.0 == op).flat_map(|c| c.1) {
+            let y = case.output().expect("a case has an output");
+            let columns = y.last();
+            let ragged = !columns.is_multiple_of(128) && !(y.len() / columns).is_multiple_of(128);
+            for kernel in candidates(&*case.op, &case.inputs, y, &caps).expect("candidates") {
+                let label = kernel.label();
+                let words = label.split(' ').filter(|w| ["ahead", "split", "walk"].contains(w));
+                let way = words.collect::<Vec<_>>().join(" ");
+                if label.contains("wx16u wy16u tm8u tn8u") {
+                    let [x, y, _] = kernel.groups;
+                    several.extend((ragged && x > 1 && y > 1).then_some(way.clone()));
+                    all.insert(way);
+                }
+            }
+        }
+        assert_eq!(all.len(), 6, "{op}: {all:?}");
+        assert_eq!(several, all, "{op}");
+    }
+}
+
+/// A node is one dispatch, and another one where parts of its sum are added up; the picture is packed once. The software driver makes
+/// whole sums, and takes at most 25.
+#[test]
+fn resnet18_at_224_takes_few_dispatches() {
+    for (name, caps) in typical() {
+        let lowered = lowered("resnet18", 1, &caps);
+        let dispatches = running(&lowered).count();
+        let sums = running(&lowered).filter(|s| s.role == Role::Sum).count();
+        let most = if caps.family == Family::Software { 25 } else { 42 };
+        let all = || running(&lowered).map(|s| s.label.clone()).collect::<Vec<_>>();
+        assert!(dispatches <= most && dispatches - sums <= 25, "{name}: {dispatches} dispatches: {:#?}", all());
+    }
 }
 
 /// The batch decides who sums which part, never how many parts there are: results would have other bits.

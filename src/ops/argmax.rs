@@ -44,9 +44,9 @@ impl ArgMax {
 
 impl Op for ArgMax {
     fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
-        let [x] = x else { return Err("one tensor is wanted".into()) };
+        let [x] = x else { return Err("expected one tensor".into()) };
         if x.is_empty() || x.rank() == 0 || (self.pairs && x.last() != 2) {
-            return Err("a tensor with an axis and an element is wanted, pairs as [n, 2]".into());
+            return Err("expected a tensor with an axis and an element, pairs as [n, 2]".into());
         }
         if self.offset + self.count(*x) > MAX_INDEX {
             return Err(format!("indices beyond {MAX_INDEX} cannot be told apart as f32"));

@@ -55,7 +55,7 @@ impl Op for Blur {
     fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
         match x {
             [x, taps] if x.rank() == 4 && !x.is_empty() && taps.rank() == 1 && taps.len() % 2 == 1 => Ok(*x),
-            _ => Err("a picture [n, h, w, c] and an odd number of taps are wanted".into()),
+            _ => Err("expected a picture [n, h, w, c] and an odd number of taps".into()),
         }
     }
 

@@ -85,7 +85,7 @@ impl Op for Burn {
         if shape.len().is_multiple_of(4) && self.rounds.is_multiple_of(STEPS) {
             return Ok(shape);
         }
-        Err("elements in fours and rounds in eights are wanted".into())
+        Err("expected elements in fours and rounds in eights".into())
     }
 
     fn kernels(&self, x: &[Shape], _: Shape, _: &Caps) -> Vec<Kernel> {

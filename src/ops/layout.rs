@@ -123,7 +123,7 @@ fn window_reference(x: &Tensor, y: Shape, from: usize, to: usize, shift: isize) 
 
 impl Op for Concat {
     fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
-        let [a, b] = x else { return Err(format!("two inputs wanted, {} given", x.len())) };
+        let [a, b] = x else { return Err(format!("expected two inputs, {} given", x.len())) };
         checked_axis(*a, self.axis)?;
         checked_axis(*b, self.axis)?;
         if resized(*a, self.axis, 1) != resized(*b, self.axis, 1) {

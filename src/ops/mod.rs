@@ -21,7 +21,7 @@ macro_rules! ops {
 
 ops! { argmax, blur, ceiling, conv, convert, coreset, knn, layout, map, matmul, norm, pack, parts, patch, pool, reduce, resize, softmax }
 
-/// Whether `a` (value, index) comes before `b` where the largest is wanted: NaN is larger than all, ties go to the lower index.
+/// Whether `a` (value, index) comes before `b` in the search for the largest: NaN is larger than all, ties go to the lower index.
 /// `shaders/lib/better.wgsl` on the device.
 pub fn better(a: (f32, f32), b: (f32, f32)) -> bool {
     match (a.0.is_nan(), b.0.is_nan()) {
@@ -75,13 +75,17 @@ pub struct Case {
     pub fill: Fill,
     /// Largest normalised mean square error allowed.
     pub bound: f64,
+    /// Why a candidate may be non-finite in more places than the reference; nothing where it may not.
+    pub spreads: Option<&'static str>,
+    /// The one input that is filled so, while the others are uniform noise; nothing where all are.
+    pub planted: Option<usize>,
 }
 
 impl Case {
     /// `op` on inputs of these shapes, uniform noise, bound 1e-7.
     pub fn new(op: impl Op + 'static, inputs: &[&[usize]]) -> Case {
         let inputs = inputs.iter().map(|s| Shape::new(s)).collect();
-        Case { op: Rc::new(op), inputs, fill: Fill::Uniform, bound: 1e-7 }
+        Case { op: Rc::new(op), inputs, fill: Fill::Uniform, bound: 1e-7, spreads: None, planted: None }
     }
 
     /// Filled this way.
@@ -96,6 +100,18 @@ impl Case {
         self
     }
 
+    /// Filled so in this input alone.
+    pub fn planted_in(mut self, input: usize) -> Case {
+        self.planted = Some(input);
+        self
+    }
+
+    /// Where non-finite inputs may rightly reach more outputs than the reference's, and why.
+    pub fn spreads(mut self, why: &'static str) -> Case {
+        self.spreads = Some(why);
+        self
+    }
+
     /// Shape of the output.
     pub fn output(&self) -> Result<Shape, String> {
         self.op.infer(&self.inputs)
@@ -103,7 +119,8 @@ impl Case {
 
     /// Inputs, filled from a counter hash: the same on every platform.
     pub fn tensors(&self) -> Vec<Tensor> {
-        self.inputs.iter().enumerate().map(|(k, &s)| filled(s, self.fill, k as u64)).collect()
+        let fill = |k| if self.planted.is_none_or(|only| only == k) { self.fill } else { Fill::Uniform };
+        self.inputs.iter().enumerate().map(|(k, &s)| filled(s, fill(k), k as u64)).collect()
     }
 }
 
@@ -136,7 +153,7 @@ pub(crate) fn identity(x: &[Shape]) -> Result<Shape, String> {
     match x {
         [x] if x.is_empty() => Err("it has no element".into()),
         [x] => Ok(*x),
-        _ => Err(format!("one input wanted, {} given", x.len())),
+        _ => Err(format!("expected one input, {} given", x.len())),
     }
 }
 

@@ -55,10 +55,10 @@ impl PackSoftware {
 
 impl Op for PackSoftware {
     fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
-        let [w] = x else { return Err("one weight is wanted".into()) };
+        let [w] = x else { return Err("expected one weight".into()) };
         match (w.rank(), self.transposed) {
             (2, _) | (4, false) => Ok(Shape::from([1, self.rows(self.sizes(*w)), ROW, 4])),
-            _ => Err("a weight of rank 2 or 4 is wanted".into()),
+            _ => Err("expected a weight of rank 2 or 4".into()),
         }
     }
 
@@ -97,7 +97,7 @@ impl Op for PackGemm {
     fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
         match x {
             [w] if w.rank() == 4 => Ok(Shape::from([w.dim(2) * w.dim(3), w.dim(1).next_multiple_of(self.step), w.dim(0)])),
-            _ => Err("one weight of rank 4 is wanted".into()),
+            _ => Err("expected one weight of rank 4".into()),
         }
     }
 
@@ -125,7 +125,7 @@ impl Op for PadChannels {
     fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
         match x {
             [x] if x.rank() == 4 => Ok(Shape::from([x.dim(0), x.dim(1), x.dim(2), x.dim(3).next_multiple_of(4)])),
-            _ => Err("one picture is wanted".into()),
+            _ => Err("expected one picture".into()),
         }
     }
 
@@ -162,7 +162,7 @@ impl PackMatrix {
 
 impl Op for PackMatrix {
     fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
-        let [m] = x else { return Err("one matrix is wanted".into()) };
+        let [m] = x else { return Err("expected one matrix".into()) };
         let [batch, r, c] = PackMatrix::sizes(*m);
         let (r, c) = if self.transposed { (c, r) } else { (r, c) };
         let (r, c) = (r, c.next_multiple_of(4));

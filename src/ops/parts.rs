@@ -50,10 +50,10 @@ pub(crate) fn kernels(
 
 impl Op for SumParts {
     fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
-        let [x, rest @ ..] = x else { return Err("parts are wanted".into()) };
+        let [x, rest @ ..] = x else { return Err("expected parts".into()) };
         let fits = self.parts > 0 && x.rank() > 0 && x.dim(0).is_multiple_of(self.parts) && x.last().is_multiple_of(4);
         if !fits || x.is_empty() {
-            return Err(format!("{} parts are wanted, columns in fours, {x} is given", self.parts));
+            return Err(format!("expected {} parts with columns in fours, {x} given", self.parts));
         }
         let mut dims = x.dims().to_vec();
         dims[0] /= self.parts;

@@ -37,7 +37,7 @@ impl Op for PatchPool {
                 }
                 Ok(Shape::from([x.dim(0), x.dim(1), x.dim(2), bins]))
             }
-            _ => Err(format!("a picture [n, h, w, c], an odd window below 32 and at least one bin are wanted, not {self:?}")),
+            _ => Err(format!("expected a picture [n, h, w, c], an odd window below 32 and at least one bin, not {self:?}")),
         }
     }
 

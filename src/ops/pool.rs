@@ -49,7 +49,7 @@ const MAX_K: usize = 240;
 fn picture(x: &[Shape]) -> Result<[usize; 4], String> {
     match x {
         [x] if x.rank() == 4 && !x.is_empty() => Ok(x.nhwc()),
-        _ => Err("one picture [n, h, w, c] wanted".into()),
+        _ => Err("expected one picture [n, h, w, c]".into()),
     }
 }
 
@@ -83,7 +83,7 @@ impl Op for Pool {
         let [n, h, w, c] = picture(x)?;
         let Pool { k, stride, pad: Pad { top, left, bottom, right }, .. } = *self;
         if !(1..=MAX_K).contains(&k) || stride == 0 {
-            return Err(format!("window {k} and stride {stride}: the window must be 1 to {MAX_K}, the stride at least 1"));
+            return Err(format!("window {k} and stride {stride}: the window must be between 1 and {MAX_K}, the stride at least 1"));
         }
         if [top, left, bottom, right].iter().any(|&p| p >= k) {
             return Err(format!("{:?} must be less than the window, {k}, on every side", self.pad));
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(says(&[2, 112, 112, 64], 3, 2, 1.into()), "[2,56,56,64]");
         assert!(says(&[4, 4, 1], 2, 2, 0.into()).contains("picture"));
         assert!(says(&[1, 4, 4, 1], 2, 2, 2.into()).contains("less than the window"));
-        assert!(says(&[1, 4, 4, 1], 0, 1, 0.into()).contains("1 to 240"));
+        assert!(says(&[1, 4, 4, 1], 0, 1, 0.into()).contains("between 1 and 240"));
         assert!(says(&[1, 4, 4, 1], 2, 0, 0.into()).contains("stride"));
         assert!(says(&[1, 2, 9, 1], 5, 1, 1.into()).contains("4x11"));
         assert!(GlobalPool.infer(&[Shape::from([3, 4])]).is_err());

@@ -71,7 +71,7 @@ impl Op for Reduce {
     fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
         match x {
             [x] if x.rank() > 0 && !x.is_empty() => Ok(Shape::new(&x.dims()[..x.rank() - 1])),
-            _ => Err("one tensor with an axis and an element wanted".into()),
+            _ => Err("expected one tensor with an axis and an element".into()),
         }
     }
 

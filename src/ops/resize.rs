@@ -41,7 +41,7 @@ impl Op for Resize {
             [x] if x.rank() == 4 && !x.is_empty() && h * w > 0 && h.max(w).max(x.dim(1)).max(x.dim(2)) < 1 << 15 => {
                 Ok(Shape::from([x.dim(0), h, w, x.dim(3)]))
             }
-            _ => Err(format!("one picture [n, h, w, c] and a size of 1 to 32767 are wanted, {h}x{w} is asked for")),
+            _ => Err(format!("expected one picture [n, h, w, c] and a size between 1 and 32767, not {h}x{w}")),
         }
     }
 

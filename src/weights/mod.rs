@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod container;
+mod contents;
 pub mod convert;
 pub mod faiss;
 mod fold;

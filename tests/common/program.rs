@@ -1,5 +1,6 @@
 //! The binary as a user meets it: running it in a folder of its own, and holding its answers to what is wanted.
 
+use super::skip::{this_test, without_device};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -80,11 +81,7 @@ pub fn done(command: &mut Command) -> String {
     text(&stdout)
 }
 
-/// Whether what needs a GPU is skipped, said aloud.
+/// Whether the running test, which needs a device, is skipped.
 pub fn no_gpu() -> bool {
-    let skip = std::env::var_os("LUPE_NO_GPU").is_some();
-    if skip {
-        println!("LUPE_NO_GPU is set: skipped");
-    }
-    skip
+    without_device(&this_test())
 }

@@ -1,6 +1,7 @@
 //! The sweep of ops: its device, its candidates by number, and the runs that re-execute the test.
 
 use super::check::Expected;
+use super::skip::skip;
 use lupe::engine::{Choice, Gpu};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -76,7 +77,7 @@ pub fn again_at_width(bits: &str) -> Result<(), String> {
 /// Runs the portable candidates on GL, where there is such an adapter.
 pub fn again_on_gl() -> Result<(), String> {
     if pollster::block_on(lupe::engine::gpu::adapters(Some("gl"))).is_empty() {
-        println!("there is no GL adapter here: the portable candidates are not run on GL");
+        skip("portable_candidates_on_gl", "there is no GL adapter here");
         return Ok(());
     }
     again("portable", "LUPE_TEST_DEVICE", "gl:")

@@ -7,6 +7,8 @@
 #[path = "../common/caps.rs"]
 mod caps;
 mod library;
+#[path = "../common/skip.rs"]
+mod skip;
 #[allow(dead_code, unused_imports)] // Its tests run in tests/shaders.rs.
 #[path = "../common/wgsl/mod.rs"]
 mod wgsl;
@@ -40,7 +42,7 @@ fn main() {
         Ok(library) => trials(&Arc::new(library)),
         Err(why) if must => vec![Trial::test("the_compiler_is_here", || Err(Failed::from(why)))],
         Err(why) => {
-            writeln!(std::io::stderr(), "SKIPPED: {why}; no HLSL was compiled").expect("stderr takes a line");
+            skip::skip("every kernel", &why);
             vec![]
         }
     };

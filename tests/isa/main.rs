@@ -12,13 +12,15 @@ mod figures;
 mod floors;
 mod kernels;
 mod loops;
+#[path = "../common/skip.rs"]
+mod skip;
 mod vulkan;
 
 use chips::{CHIPS, Chip, Vendor};
 use figures::{Row, Told};
 use floors::Report;
 use libtest_mimic::{Arguments, Failed, Trial};
-use std::io::Write;
+use skip::skip;
 use std::process::Command;
 
 /// Tells a child process which chip its environment chooses.
@@ -94,15 +96,14 @@ fn child(chip: &Chip) {
     }
 }
 
-/// The figures of a chip; `Ok(None)` with a line on stderr where its driver is missing and may be.
+/// The figures of a chip; `Ok(None)` and it is skipped where its driver is missing and may be.
 fn measure(chip: &Chip, slow: bool) -> Result<Option<Report>, String> {
     let must = chip.vendor == Vendor::Amd && std::env::var_os("CI").is_some();
     let missing = |why: &str| {
-        let text = format!("{}: {why}", chip.name);
         if must {
-            return Err(text);
+            return Err(format!("{}: {why}", chip.name));
         }
-        writeln!(std::io::stderr(), "SKIPPED: {text}; nothing was compiled for it").expect("stderr takes a line");
+        skip(chip.name, why);
         Ok(None)
     };
     let mut command = Command::new(std::env::current_exe().expect("the path of this program"));
@@ -147,8 +148,8 @@ fn hold(chip: &Chip) -> Result<(), String> {
     let driver = report.rows.first().map_or("", |r| &r.driver);
     match known.iter().find(|k| k.driver != driver) {
         Some(other) if std::env::var_os("CI").is_none() => {
-            let text = format!("SKIPPED: {}: figures of {} are recorded, not of {driver}", chip.name, other.driver);
-            writeln!(std::io::stderr(), "{text}").expect("stderr takes a line");
+            let what = format!("{}, recorded figures", chip.name);
+            skip(&what, &format!("they are of {}, not of {driver}", other.driver));
         }
         _ => faults.extend(report.losses(&known)),
     }

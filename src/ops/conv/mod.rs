@@ -120,9 +120,9 @@ impl Sizes {
 
 impl Op for Conv2d {
     fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
-        let [picture, weight, rest @ ..] = x else { return Err("a picture and a weight are wanted".into()) };
+        let [picture, weight, rest @ ..] = x else { return Err("expected a picture and a weight".into()) };
         if picture.rank() != 4 || weight.rank() != 4 || picture.is_empty() || weight.is_empty() {
-            return Err("x [n,h,w,ci] and weight [co,ci,kh,kw] are wanted".into());
+            return Err("expected x [n, h, w, ci] and weight [co, ci, kh, kw]".into());
         }
         let ([n, h, w, ci], [co, ci_group, kh, kw], groups) = (picture.nhwc(), weight.nhwc(), self.window.groups);
         if groups == 0 || ci_group * groups != ci || co % groups != 0 {

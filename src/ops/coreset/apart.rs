@@ -17,10 +17,10 @@ pub(super) struct Apart;
 pub(super) struct Nearest;
 
 fn sizes(x: &[Shape]) -> Result<[usize; 3], String> {
-    let [rows, centres, ..] = x else { return Err("rows and centres are wanted".into()) };
+    let [rows, centres, ..] = x else { return Err("expected rows and centres".into()) };
     let fits = rows.rank() == 2 && centres.rank() == 2 && rows.dim(1) == centres.dim(1);
     if !fits || rows.is_empty() || centres.is_empty() {
-        return Err("rows [n, d] and centres [p, d] are wanted".into());
+        return Err("expected rows [n, d] and centres [p, d]".into());
     }
     Ok([rows.dim(0), centres.dim(0), rows.dim(1)])
 }
@@ -91,7 +91,7 @@ fn distance(x: &[&Tensor], row: usize, centre: usize) -> f64 {
 impl Op for Apart {
     fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
         let [n, p, _] = sizes(x)?;
-        if x.len() == 2 { Ok(Shape::from([p, n])) } else { Err("rows and centres alone are wanted".into()) }
+        if x.len() == 2 { Ok(Shape::from([p, n])) } else { Err("expected rows and centres alone".into()) }
     }
 
     fn kernels(&self, x: &[Shape], _: Shape, caps: &Caps) -> Vec<Kernel> {
@@ -113,7 +113,7 @@ impl Op for Nearest {
         let [n, p, _] = sizes(x)?;
         match x {
             [_, _, anchor, picks] if anchor.dims() == [n] && picks.dims() == [p, 2] => Ok(*anchor),
-            _ => Err(format!("an anchor [{n}] and picks [{p}, 2] are wanted")),
+            _ => Err(format!("expected an anchor [{n}] and picks [{p}, 2]")),
         }
     }
 

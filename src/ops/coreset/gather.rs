@@ -13,11 +13,11 @@ pub(super) struct Gather {
 
 impl Op for Gather {
     fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
-        let [rows, picks, rest @ ..] = x else { return Err("rows and picks are wanted".into()) };
+        let [rows, picks, rest @ ..] = x else { return Err("expected rows and picks".into()) };
         let found = Shape::from([picks.dim(0), rows.dim(1)]);
         let fits = rows.rank() == 2 && !rows.is_empty() && picks.rank() == 2 && picks.dim(1) == 2 && !picks.is_empty();
         if !fits || rest.len() > 1 || rest.iter().any(|r| *r != found) {
-            return Err("rows [n, d], picks [p, 2] and perhaps earlier rows [p, d] are wanted".into());
+            return Err("expected rows [n, d], picks [p, 2] and perhaps earlier rows [p, d]".into());
         }
         if self.first + rows.dim(0) > MAX_ROW {
             return Err(format!("numbers of rows beyond {MAX_ROW} cannot be told apart as f32"));

@@ -42,10 +42,10 @@ impl Picks {
 
 impl Op for Picks {
     fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
-        let [apart, anchor, last] = x else { return Err("distances, anchors and a bound are wanted".into()) };
+        let [apart, anchor, last] = x else { return Err("expected distances, anchors and a bound".into()) };
         let n = anchor.dim(0);
         if anchor.rank() != 1 || !(1..=MOST).contains(&n) || apart.dims() != [n, n] || last.dims() != [1, 2] {
-            return Err(format!("distances [c, c], anchors [c], at most {MOST}, and a bound [1, 2] are wanted"));
+            return Err(format!("expected distances [c, c], anchors [c], at most {MOST}, and a bound [1, 2]"));
         }
         Ok(Shape::from([self.steps, 2]))
     }

@@ -23,7 +23,7 @@ const WG: usize = 64;
 fn lists(x: &[Shape], least: usize) -> Result<[usize; 2], String> {
     match x {
         [x] if x.rank() == 3 && x.last() == 2 && !x.is_empty() && x.dim(1) >= least => Ok([x.dim(0), x.dim(1)]),
-        _ => Err(format!("candidates [q, s, 2], at least {least} of them, are wanted")),
+        _ => Err(format!("expected candidates [q, s, 2], at least {least} of them")),
     }
 }
 

@@ -35,7 +35,7 @@ impl Op for Refine {
                 let fits = a.dim(1) == b.dim(1) && list.dim(0) == a.dim(0) && list.dim(2) == 2;
                 if fits { Ok(*list) } else { Err("queries, bank and candidates do not fit each other".into()) }
             }
-            _ => Err("queries [q, d], a bank [m, d] and candidates [q, s, 2] are wanted".into()),
+            _ => Err("expected queries [q, d], a bank [m, d] and candidates [q, s, 2]".into()),
         }
     }
 

@@ -29,14 +29,14 @@ fn split([m, d]: [usize; 2]) -> usize {
 
 impl Scan {
     fn sizes(&self, x: &[Shape]) -> Result<[usize; 4], String> {
-        let [a, b, half, rest @ ..] = x else { return Err("queries, rows and half lengths are wanted".into()) };
-        let &[q, d] = a.dims() else { return Err("queries [q, d] are wanted".into()) };
+        let [a, b, half, rest @ ..] = x else { return Err("expected queries, rows and half lengths".into()) };
+        let &[q, d] = a.dims() else { return Err("expected queries [q, d]".into()) };
         let pair = Shape::from([q, 2]);
         if b.rank() != 2 || b.dim(1) != d || half.dims() != [b.dim(0)] || q * d * b.dim(0) == 0 {
-            return Err(format!("rows [m, {d}] and half lengths [m] are wanted"));
+            return Err(format!("expected rows [m, {d}] and half lengths [m]"));
         }
         if rest.len() != usize::from(self.skip) + usize::from(self.after) || rest.iter().any(|r| *r != pair) {
-            return Err(format!("pairs {pair} are wanted for what is skipped and what was found before"));
+            return Err(format!("expected pairs {pair} for what is skipped and what was found before"));
         }
         if self.first + b.dim(0) > NONE as usize {
             return Err(format!("a bank of more than {NONE} rows cannot be numbered in f32"));

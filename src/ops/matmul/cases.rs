@@ -28,6 +28,9 @@ pub fn cases() -> Vec<Case> {
         case(then(linear, [true; 3]), &[35, 1024], &[100, 1024]).fill(Fill::Outliers),
         case(then(plain, [true, false, false]), &[3, 40, 316], &[316, 36]),
         case(then(both, [false, true, false]), &[2, 320, 9], &[2, 24, 320]).fill(Fill::NonFinite),
+        // Several rows and columns of the largest tiles, all ragged: whole sums and ones in parts.
+        case(then(plain, [true, false, true]), &[300, 40], &[40, 140]),
+        case(Matmul { transpose_b: true, ..plain }, &[2, 150, 125], &[2, 140, 125]).fill(Fill::Outliers),
     ]
 }
 

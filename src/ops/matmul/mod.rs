@@ -65,7 +65,7 @@ impl Matmul {
             (&[n, r, c], false) | (&[n, c, r], true) => Some((Some(n), r, c)),
             _ => None,
         };
-        let wrong = || "two matrices, or two batches of them, are wanted".to_string();
+        let wrong = || "expected two matrices, or two batches of them".to_string();
         let (batch, m, k) = matrix(a, self.transpose_a).ok_or_else(wrong)?;
         let (b_batch, k_b, n) = matrix(b, self.transpose_b).ok_or_else(wrong)?;
         if k != k_b || m * n * k == 0 || b_batch.is_some_and(|b| Some(b) != batch) {
@@ -99,7 +99,7 @@ impl Matmul {
 
 impl Op for Matmul {
     fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
-        let [a, b, rest @ ..] = x else { return Err("two matrices are wanted".into()) };
+        let [a, b, rest @ ..] = x else { return Err("expected two matrices".into()) };
         let s = self.sizes(*a, *b)?;
         let y = if a.rank() == 2 { Shape::from([s.m, s.n]) } else { Shape::from([s.batch, s.m, s.n]) };
         self.epilogue.check(rest, y).map(|()| y)

@@ -14,7 +14,7 @@ mod view;
 mod zip;
 
 use crate::error::{Error, Result};
-use crate::weights::raw::{Contents, Options, Raw};
+use crate::weights::contents::{Contents, Options, Raw};
 use budget::Budget;
 use node::{Id, Pickle};
 use pickle::Rules;

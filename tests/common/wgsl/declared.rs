@@ -58,7 +58,7 @@ fn params(kernel: &Kernel, seen: &Seen) -> Vec<String> {
             None => kind == "u32" && geometry(kernel, name),
         };
         if !right {
-            faults.push(format!("param {name}: {kind} is wanted, the kernel gives {given:?}"));
+            faults.push(format!("param {name}: expected {kind}, the kernel gives {given:?}"));
         }
     }
     if 4 * seen.params.len() > WINDOW {

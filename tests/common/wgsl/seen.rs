@@ -39,7 +39,7 @@ pub struct Seen {
 pub fn look(source: &str) -> Result<Seen, String> {
     let module = naga::front::wgsl::parse_str(source).map_err(|e| e.emit_to_string(source))?;
     let info = validate(&module, Capabilities::SUBGROUP).map_err(|e| e.emit_to_string(source))?;
-    let [entry] = module.entry_points.as_slice() else { return Err("one entry point is wanted".into()) };
+    let [entry] = module.entry_points.as_slice() else { return Err("expected one entry point".into()) };
     if entry.name != "main" {
         return Err(format!("the entry point is {}, not main", entry.name));
     }

@@ -1,6 +1,6 @@
 //! Other compilers, as programs: one process per file, as many at a time as there are cores.
 
-use std::io::Write;
+use crate::skip::{skip, this_test};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +27,7 @@ pub const GLSLANG: Tool =
 pub const TINT: Tool = Tool { name: "tint", args: &["--format", "wgsl"], extension: "wgsl", package: None };
 
 impl Tool {
-    /// Whether it is there. Where it is not, says so on stderr, past the test harness, and fails where `CI` is set.
+    /// Whether it is there. Where it is not, the test is skipped, and fails where `CI` is set.
     pub fn is_here(&self) -> bool {
         let probe = Command::new(self.name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         if probe.is_ok() {
@@ -36,8 +36,7 @@ impl Tool {
         let hint = self.package.map_or(String::new(), |p| format!(" (Debian: {p})"));
         let must = self.package.is_some() && std::env::var_os("CI").is_some();
         assert!(!must, "{} is not on the PATH{hint}", self.name);
-        writeln!(std::io::stderr(), "SKIPPED: {} is not on the PATH{hint}; nothing was held to it", self.name)
-            .expect("stderr takes a line");
+        skip(&this_test(), &format!("{} is not on the PATH{hint}", self.name));
         false
     }
 
