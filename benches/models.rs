@@ -1,17 +1,15 @@
 //! Times whole networks: `cargo bench --profile dev --bench models [-- NAME SIZE BATCH]`. Warm-up, then the median of 20 runs, and every dispatch.
 
-use lupe::engine::{Asked, Choice, Gpu, Graph, Named, Options, Plan, Scope, Store};
-use lupe::models::{self, resnet};
+use lupe::engine::{Choice, Gpu, Graph, Named, Options, Plan, Scope, Store};
+use lupe::models::{self, Network};
 use lupe::tensor::Tensor;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Weights of the right shapes, small and various: times do not depend on values, as long as none is denormal.
-fn weights(net: &resnet::ResNet) -> Named {
-    let (graph, asked, none) = (Graph::new(), Asked::default(), Named::new());
-    let root = Scope::new(&graph, &none, &asked);
-    let stages = net.features(graph.input("x", [1, 64, 64, 3]), &root);
-    resnet::classifier(stages.feature, &root);
+fn weights(network: &Network) -> Named {
+    let (graph, none) = (Graph::new(), Named::new());
+    (network.build)(graph.input("x", [1, 64, 64, 3]), &Scope::new(&graph, &none));
     let filled = |t: &Tensor| {
         let scale = (t.shape.dim(0) as f32 / t.shape.len() as f32).sqrt();
         Tensor::from_fn(t.shape, |i| ((i * 7919 % 1024) as f32 / 512.0 - 1.0) * scale)
@@ -29,14 +27,13 @@ fn main() {
     let name = args.first().map_or("resnet18", String::as_str);
     let size = args.get(1).and_then(|a| a.parse().ok()).unwrap_or(224);
     let batch = args.get(2).and_then(|a| a.parse().ok()).unwrap_or(1);
-    let net = models::find(name).expect("a network's name").net;
+    let network = models::find(name).expect("a network's name");
     let gpu = pollster::block_on(Gpu::new(&Choice::Auto, None)).expect("an adapter");
     println!("{} ({} {})", gpu.info.title(), gpu.info.driver, gpu.info.driver_info);
 
-    let (graph, asked, named) = (Graph::new(), Asked::default(), weights(&net));
-    let root = Scope::new(&graph, &named, &asked);
-    let stages = net.features(graph.input("x", [batch, size, size, 3]), &root);
-    let logits = resnet::classifier(stages.feature, &root);
+    let (graph, named) = (Graph::new(), weights(network));
+    let places = (network.build)(graph.input("x", [batch, size, size, 3]), &Scope::new(&graph, &named));
+    let logits = places.get("logits").expect("its head");
     let start = Instant::now();
     let store = Store::new();
     let plan = pollster::block_on(Plan::new(&gpu, &graph, &[logits], &store, Options::default())).expect("a plan");

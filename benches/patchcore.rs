@@ -4,7 +4,7 @@
 
 use lupe::engine::{Choice, Gpu, Graph, Options, Plan, Store, Var};
 use lupe::measure::stats::median;
-use lupe::methods::patchcore::select::{Selector, parts, rows_per_part};
+use lupe::methods::patchcore::select::{Selector, parts, rows_at_once};
 use lupe::methods::patchcore::{Config, Preset};
 use lupe::ops::coreset::k_center_round;
 use lupe::ops::knn::Metric;
@@ -21,7 +21,7 @@ fn rows(n: usize, d: usize) -> Tensor {
 }
 
 fn weights<'g>(graph: &'g Graph, gpu: &Gpu, all: &Tensor) -> Vec<Var<'g>> {
-    let cut = parts(all, rows_per_part(gpu, all.shape.last()));
+    let cut = parts(all, rows_at_once(&gpu.caps, all.shape.last()));
     cut.into_iter().enumerate().map(|(i, p)| graph.weight(&format!("rows.{i}"), p)).collect()
 }
 
@@ -90,7 +90,7 @@ pub struct Selection {
 /// A selection of so many of `n` rows.
 pub fn coreset(gpu: &Gpu, [n, d, picks]: [usize; 3]) -> Selection {
     let all = rows(n, d);
-    let mut selector = Selector::new(gpu, all, picks, None);
+    let mut selector = Selector::new(&gpu.caps, all, picks, Options::default());
     let (start, mut marks) = (Instant::now(), vec![]);
     let mut mark = |done: usize| {
         marks.push((done, start.elapsed().as_secs_f64()));

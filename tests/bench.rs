@@ -107,7 +107,7 @@ fn a_fitted_model_is_timed_with_its_scoring() {
     }
     let model = b.path("m.lupe");
     let fit = ["--size", "64", "--test-split", "0", "--preset", "anomalib", "-q"];
-    done(lupe().args(["patchcore", "fit"]).arg(b.path("good")).arg("-o").arg(&model).args(fit));
+    done(lupe().args(["fit", "patchcore"]).arg(b.path("good")).arg("-o").arg(&model).args(fit));
     let bench = ["--batch", "2", "--repeats", "2", "--cold", "0", "-q", "--format", "json", "--model"];
     let told: Value = serde_json::from_str(&done(lupe().arg("bench").args(bench).arg(&model))).unwrap();
     let plan: Value =

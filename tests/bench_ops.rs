@@ -7,7 +7,7 @@ mod subjects;
 use common::program::no_gpu;
 use lupe::engine::form::typical;
 use lupe::engine::lower::{Role, lower_by};
-use lupe::engine::{Asked, Choice, Choices, Gpu, Graph, Var, probe};
+use lupe::engine::{Choice, Choices, Gpu, Graph, Var, probe};
 use lupe::measure::kinds::{fill, kinds};
 use lupe::measure::ways::time;
 use lupe::tensor::{Shape, Tensor};
@@ -21,8 +21,8 @@ fn kinds_are_what_plans_run() {
     for (name, make) in subjects::all(Scale { quick: true, batch: Some(2) }) {
         let subject = make(Scale { quick: true, batch: Some(2) });
         for (adapter, caps) in typical().into_iter().filter(|(n, _)| ["desktop", "software256"].contains(n)) {
-            let (graph, asked) = (Graph::new(), Asked::default());
-            let outputs = subject.outputs(&graph, &asked);
+            let graph = Graph::new();
+            let outputs = subject.outputs(&graph);
             let found = kinds(&graph, &outputs, &caps).unwrap();
             let lowered = lower_by(&graph, &outputs, &caps, &Choices::First).unwrap();
             let (mut run, mut timed) = (BTreeMap::new(), BTreeMap::new());

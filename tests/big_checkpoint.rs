@@ -22,7 +22,7 @@ const BOUND: f64 = 250e6;
 /// Every tensor of the file: its entry, and its bytes.
 fn tensors() -> Vec<(Entry, Vec<u8>)> {
     let mut all = vec![];
-    for (name, t) in hash::full(&models::find("wide_resnet50_2").unwrap().net) {
+    for (name, t) in hash::full(models::find("wide_resnet50_2").unwrap()) {
         let bytes = t.data.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect();
         let key = all.len().to_string();
         if let Some(norm) = name.strip_suffix("running_var") {

@@ -18,7 +18,7 @@ fn help_has_examples_and_the_exit_codes() {
         vec!["help", "embed"],
         vec!["devices", "--help"],
         vec!["weights", "inspect", "--help"],
-        vec!["patchcore", "import", "--help"],
+        vec!["import", "--help"],
         vec!["demo", "-h"],
     ] {
         assert!(done(lupe().args(&topic)).contains("Example"), "{topic:?}");

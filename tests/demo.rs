@@ -3,15 +3,16 @@
 mod common;
 
 use common::program::no_gpu;
+use common::rows::Rows;
 use common::{hash, sweep, vectors};
-use lupe::data::Picture;
 use lupe::data::dataset::GOOD;
 use lupe::data::demo::{Part, parts};
-use lupe::methods::embed::EmbedOptions;
+use lupe::data::{Picture, Prepared};
+use lupe::engine::Options;
 use lupe::methods::metrics::{Pixels, ranking};
-use lupe::methods::patchcore::score::Scorer;
+use lupe::methods::patchcore::score::{Bank, PlaceScorer};
 use lupe::methods::patchcore::select::Selector;
-use lupe::methods::patchcore::{Config, Preset, extractor, random};
+use lupe::methods::patchcore::{Config, Preset, projection};
 use lupe::models::EMBEDDED;
 use lupe::tensor::Tensor;
 use lupe::weights::Weights;
@@ -72,23 +73,21 @@ fn aurocs(weights: &Weights) -> [f64; 2] {
     let (gpu, parts) = (sweep::gpu(), parts().unwrap());
     let config = Config { crop: false, ..Config::new(Preset::Official) };
     let (geometry, preprocess) = (config.geometry(EMBEDDED, weights).unwrap(), config.preprocess(EMBEDDED));
-    let projection = Arc::new(random::projection(&config, 8 * geometry.places(), geometry.dim).unwrap());
-    let options = EmbedOptions { taps: vec![], batch: 4, ..EmbedOptions::default() };
-    let network = (EMBEDDED, weights);
-    let embedder = pollster::block_on(extractor(gpu, network, &config, Some(projection), &options)).unwrap();
-    let inputs: Vec<Tensor> = parts.iter().map(|p| preprocess.apply(&p.picture).unwrap()).collect();
-    let features = pollster::block_on(embedder.run(&inputs)).unwrap();
+    let projection = projection::projection(&config, 8 * geometry.places(), geometry.dim).map(Arc::new);
+    let inputs: Vec<Prepared> = parts.iter().map(|p| preprocess.prepare(&p.picture).unwrap()).collect();
+    let features = Rows::new((EMBEDDED, weights), &config, projection).run(&inputs);
     let train = |output: usize| {
         let of = parts.iter().zip(&features).filter(|(p, _)| p.train).map(|(_, f)| &f[output]);
         stacked(&of.collect::<Vec<_>>())
     };
     let (rows, narrow) = (train(0), train(1));
-    let mut selector = Selector::new(gpu, narrow, config.bank_rows(rows.shape.dim(0)), None);
+    let mut selector = Selector::new(&gpu.caps, narrow, config.bank_rows(rows.shape.dim(0)), Options::default());
     pollster::block_on(selector.run(gpu, &config, &mut |_| true)).unwrap();
     let d = geometry.dim;
     let bank: Vec<f32> = selector.picks.iter().flat_map(|&i| rows.data[i * d..][..d].to_vec()).collect();
     let bank = Arc::new(Tensor::new([bank.len() / d, d], bank));
-    let scorer = pollster::block_on(Scorer::new(gpu, &config, &geometry, bank, None)).unwrap();
+    let scorer =
+        pollster::block_on(PlaceScorer::new(gpu, Bank::new(&config, geometry, bank), Options::default())).unwrap();
     let (mut scores, mut pixels) = (vec![], Pixels::<f32>::new());
     for (part, features) in parts.iter().zip(&features).filter(|(p, _)| !p.train) {
         let queries = features[0].clone().reshape([geometry.places(), d]);
@@ -102,7 +101,7 @@ fn aurocs(weights: &Weights) -> [f64; 2] {
 
 /// Weights of no training: convolutions in ±√(6/fan-in), biases in ±0.1.
 fn hashed() -> Weights {
-    let tensors = vectors::zeros(&EMBEDDED.net).into_iter().filter(|(k, _)| !k.starts_with("fc."));
+    let tensors = vectors::zeros(EMBEDDED).into_iter().filter(|(k, _)| !k.starts_with("fc."));
     Weights::from_tensors(tensors.map(|(key, t)| {
         let fan_in = t.shape.dims()[1..].iter().product::<usize>().max(1) as f64;
         let scale = if t.shape.rank() == 1 { 0.1 } else { (6.0 / fan_in).sqrt() };

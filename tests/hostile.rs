@@ -3,10 +3,10 @@
 mod common;
 
 use common::hash;
-use common::parts::{data_set, fit, fitted, huge_png, part, patchcore, spoiled};
+use common::parts::{data_set, fit, fitted, huge_png, part, spoiled, verb};
 use common::program::{Bench, done, no_gpu, refused};
 use common::skip::{skip, this_test};
-use lupe::methods::patchcore::model::Model;
+use lupe::methods::patchcore::ModelFile;
 use lupe::tensor::Tensor;
 use lupe::weights::{Weights, safetensors};
 use std::fs;
@@ -15,13 +15,13 @@ use std::process::Command;
 use std::sync::Arc;
 
 fn predict(model: &Path, picture: &Path, out: &Path) -> Command {
-    let mut command = patchcore(&["predict"]);
+    let mut command = verb(&["predict"]);
     command.arg(model).arg(picture).arg("-o").arg(out);
     command
 }
 
 fn eval(model: &Path, data: &Path, out: &Path) -> Command {
-    let mut command = patchcore(&["eval"]);
+    let mut command = verb(&["eval"]);
     command.arg(model).arg(data).arg("-o").arg(out);
     command
 }
@@ -50,7 +50,7 @@ fn folders_that_are_no_data_set_are_code_3() {
         fs::write(b.path(&format!("many/{n}.png")), b"").unwrap();
     }
     let words = ["--size", "4096", "--resize", "4096", "--test-split", "0"];
-    let mut command = patchcore(&["fit"]);
+    let mut command = verb(&["fit", "patchcore"]);
     refused(
         command.arg(b.path("many")).arg("-o").arg(&model).args(words),
         3,
@@ -76,10 +76,10 @@ fn wrong_flags_are_code_2() {
         (&["--limit-ram", "much"], "512M"),
         (&["--preset", "mine"], "official"),
     ] {
-        refused(patchcore(&["fit"]).arg(&data).arg("-o").arg(b.path("m.lupe")).args(words), 2, &[by]);
+        refused(verb(&["fit", "patchcore"]).arg(&data).arg("-o").arg(b.path("m.lupe")).args(words), 2, &[by]);
     }
-    refused(patchcore(&["fit"]).arg(&data).args(["-o", "m.lupe", "--size", "16"]), 2, &["size 16"]);
-    refused(patchcore(&["fit"]).arg(&data).args(["-o", "m.lupe", "--resize", "100"]), 2, &["resize 100"]);
+    refused(verb(&["fit", "patchcore"]).arg(&data).args(["-o", "m.lupe", "--size", "16"]), 2, &["size 16"]);
+    refused(verb(&["fit", "patchcore"]).arg(&data).args(["-o", "m.lupe", "--resize", "100"]), 2, &["resize 100"]);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn one_unreadable_picture_is_code_3_or_9() {
     refused(&mut fit(&data, &again), 3, &["0015.png", "by its content"]);
     assert!(!again.exists());
     refused(fit(&data, &again).arg("--keep-going"), 9, &["1 of 7 pictures could not be read", "0015.png"]);
-    let pictures = |bytes: &[u8]| Model::from_bytes(bytes, "").unwrap().pictures;
+    let pictures = |bytes: &[u8]| ModelFile::from_bytes(bytes, "").unwrap().pictures;
     let fitted = fs::read(&again).unwrap();
     assert_eq!(pictures(&fitted), pictures(&good), "the names are those of the pictures that were read");
     fs::write(data.join("test/spot/000.png"), b"no picture").unwrap();
@@ -215,13 +215,13 @@ fn models_that_are_none_are_code_4() {
     refused(&mut predict(&b.write("text.lupe", b"text"), &picture, &out), 4, &["text.lupe"]);
     refused(&mut predict(&b.path("none.lupe"), &picture, &out), 4, &["none.lupe"]);
     refused(&mut predict(b.dir.path(), &picture, &out), 4, &["no regular file"]);
-    let want = Model::from_bytes(&bytes, "").unwrap();
+    let want = ModelFile::from_bytes(&bytes, "").unwrap();
     let mut refusals = 0;
     for i in 0..500 {
         let z = hash::z(hash::fnv1a64("cli.flip"), i);
         let mut flipped = bytes.clone();
         flipped[(z >> 8) as usize % bytes.len()] ^= (z as u8).max(1);
-        match Model::from_bytes(&flipped, "flipped") {
+        match ModelFile::from_bytes(&flipped, "flipped") {
             Ok(m) => assert!(m.bank == want.bank && m.scores == want.scores && m.pictures == want.pictures, "flip {i}"),
             Err(e) => {
                 assert_eq!(e.exit_code(), 4, "{e}");
@@ -242,7 +242,7 @@ fn a_bank_that_is_not_a_number_is_code_7_and_never_a_verdict() {
     }
     let b = Bench::new();
     let (data, model) = fitted(&b);
-    let mut broken = Model::from_bytes(&fs::read(&model).unwrap(), "").unwrap();
+    let mut broken = ModelFile::from_bytes(&fs::read(&model).unwrap(), "").unwrap();
     let mut bank = (*broken.bank).clone();
     bank.data[3 * broken.geometry.dim + 5] = f32::NAN;
     broken.bank = Arc::new(bank);

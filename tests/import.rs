@@ -1,14 +1,14 @@
-//! `lupe patchcore import`: a bank that was fitted here scores the same after a way through the others' files, and files of the real
+//! `lupe import`: a bank that was fitted here scores the same after a way through the others' files, and files of the real
 //! packages give what those packages give.
 
 mod common;
 
 use common::foreign::{V, checkpoint, fixture, folder, index, layers, params, pickled};
 use common::hash;
-use common::parts::{data_set, patchcore, spoiled};
+use common::parts::{data_set, spoiled, verb};
 use common::program::{Bench, done, no_gpu, refused, text};
 use common::vectors::close;
-use lupe::methods::patchcore::model::Model;
+use lupe::methods::patchcore::ModelFile;
 use lupe::models;
 use lupe::tensor::Tensor;
 use lupe::weights::{faiss, safetensors};
@@ -18,18 +18,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn import(source: &Path, model: &Path) -> Command {
-    let mut command = patchcore(&["import"]);
+    let mut command = verb(&["import"]);
     command.arg(source).arg("-o").arg(model);
     command
 }
 
-fn read(model: &Path) -> Model {
-    Model::from_bytes(&fs::read(model).unwrap(), "").unwrap()
+fn read(model: &Path) -> ModelFile {
+    ModelFile::from_bytes(&fs::read(model).unwrap(), "").unwrap()
 }
 
 /// Results of a run, and what it says on stderr.
 fn run(command: &str, model: &Path, data: &Path, out: &Path, more: &[&str]) -> (Vec<Value>, String) {
-    let mut run = patchcore(&[command]);
+    let mut run = verb(&[command]);
     let run = run.arg(model).arg(data).arg("-o").arg(out).arg("--maps=npy").args(more).output().unwrap();
     assert!(run.status.success(), "{}", text(&run.stderr));
     let lines = fs::read_to_string(out.join("results.ndjson")).unwrap();
@@ -42,7 +42,7 @@ fn json(path: &Path) -> Value {
 
 /// The weights of resnet18 by the hash rule, as a file.
 fn hashed_resnet18(b: &Bench) -> PathBuf {
-    let named = hash::full(&models::find("resnet18").unwrap().net);
+    let named = hash::full(models::find("resnet18").unwrap());
     let tensors: Vec<(String, &Tensor)> = named.iter().map(|(k, t)| (k.clone(), &**t)).collect();
     b.write("resnet18.safetensors", &safetensors::write(&tensors).unwrap())
 }
@@ -85,8 +85,8 @@ fn an_official_model_scores_as_the_fit_it_was_taken_from() {
     let b = Bench::new();
     let (data, fitted, source, imported) = (b.path("data"), b.path("m.lupe"), b.path("saved"), b.path("i.lupe"));
     data_set(&data, 6, 72, 72);
-    let words = ["fit", "--size", "64", "--resize", "72", "--neighbors", "2"];
-    done(patchcore(&words).arg(&data).arg("-o").arg(&fitted));
+    let words = ["fit", "patchcore", "--size", "64", "--resize", "72", "--neighbors", "2"];
+    done(verb(&words).arg(&data).arg("-o").arg(&fitted));
     let bank = read(&fitted).bank;
     let params = common::foreign::with(params(64), "anomaly_scorer_num_nn", V::Int(2));
     folder(&source, "", &pickled(&params), &index(&bank.data, 1024));
@@ -111,11 +111,10 @@ fn an_official_model_scores_as_the_fit_it_was_taken_from() {
     assert!(fs::metadata(&bare).unwrap().len() * 3 < bytes.len() as u64);
     run("predict", &bare, &data.join("test/good"), &b.path("out"), &[]);
     // No limit: nothing can be rejected, and that is said before the work.
-    let mut strict = patchcore(&["predict", "--exit-code"]);
+    let mut strict = verb(&["predict", "--exit-code"]);
     refused(strict.arg(&imported).arg(&data).arg("-o").arg(b.path("out")), 2, &["has no limit", "--exit-code"]);
     let words = ["--format", "csv", "--no-heatmaps"];
-    let said =
-        done(patchcore(&["predict"]).arg(&imported).arg(data.join("test")).arg("-o").arg(b.path("csv")).args(words));
+    let said = done(verb(&["predict"]).arg(&imported).arg(data.join("test")).arg("-o").arg(b.path("csv")).args(words));
     assert!(said.contains("5 pictures scored; no limit is known"), "{said}");
     let mut table = csv::Reader::from_path(b.path("csv/results.csv")).unwrap();
     let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
@@ -130,8 +129,8 @@ fn an_anomalib_bank_scores_as_the_fit_it_was_taken_from() {
     let b = Bench::new();
     let (data, fitted, imported) = (b.path("data"), b.path("m.lupe"), b.path("i.lupe"));
     data_set(&data, 6, 72, 72);
-    let words = ["fit", "--preset", "anomalib", "--size", "64", "--layers", "1,3", "--reweight", "4"];
-    done(patchcore(&words).arg(&data).arg("-o").arg(&fitted));
+    let words = ["fit", "patchcore", "--preset", "anomalib", "--size", "64", "--layers", "1,3", "--reweight", "4"];
+    done(verb(&words).arg(&data).arg("-o").arg(&fitted));
     let bank = read(&fitted).bank;
     let stated = [("backbone", V::Text("wide_resnet50_2")), ("layers", layers(&[1, 3])), ("num_neighbors", V::Int(4))];
     let source = b.write("model.ckpt", &checkpoint(&bank.data, bank.shape.dim(1), &stated));
@@ -219,5 +218,8 @@ fn objects_beside_the_bank_have_no_meaning_and_do_no_harm() {
     done(&mut given(&["--size", "64"]));
     let imported = read(&model);
     assert_eq!(*imported.bank, hash::tensor("import.objects", [8, 64], 1.0, 0.0));
-    assert_eq!((imported.config.layers.as_slice(), imported.config.reweight, imported.config.size), (&[1][..], 9, 64));
+    assert_eq!(
+        (imported.config.layers.as_slice(), imported.config.reweight, imported.config.size),
+        (&["layer1".to_string()][..], 9, 64)
+    );
 }

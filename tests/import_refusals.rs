@@ -1,13 +1,13 @@
-//! `lupe patchcore import` of what cannot be imported: every refusal by name and exit code, flipped bytes, hostile pickles.
+//! `lupe import` of what cannot be imported: every refusal by name and exit code, flipped bytes, hostile pickles.
 
 mod common;
 
 use common::foreign::{V, checkpoint, fixture, folder, index, layers, params, pickled, with};
 use common::hash;
-use common::parts::patchcore;
+use common::parts::verb;
 use common::program::{Bench, done, refused, text};
 use common::torch::{Pickle, archive, record, zip};
-use lupe::methods::patchcore::import::{Asked, anomalib, official};
+use lupe::methods::patchcore::import::{Given, anomalib, official};
 use lupe::models;
 use lupe::tensor::Tensor;
 use lupe::weights::pth::values::pickled as value;
@@ -18,7 +18,7 @@ use std::path::Path;
 use std::process::Command;
 
 fn import(source: &Path, more: &[&str]) -> Command {
-    let mut command = patchcore(&["import"]);
+    let mut command = verb(&["import"]);
     command.arg(source).args(["-o", "/dev/null"]).args(more);
     command
 }
@@ -246,7 +246,7 @@ fn checkpoints_that_are_none_or_say_something_else() {
 #[test]
 fn another_network_than_the_banks_own() {
     let b = Bench::new();
-    let named = hash::full(&models::find("resnet18").unwrap().net);
+    let named = hash::full(models::find("resnet18").unwrap());
     let write = |name: &str, change: &dyn Fn(&str, &mut Vec<f32>)| {
         let mut tensors: Vec<_> = named.iter().map(|(k, t)| (k.clone(), (**t).clone())).collect();
         tensors.iter_mut().for_each(|(k, t)| change(k, &mut t.data));
@@ -289,7 +289,7 @@ fn another_network_than_the_banks_own() {
         ("mean", "means", "had other means"),
     ] {
         let changed = archive_of(&replaced(&real_pickle(), from, to));
-        match anomalib(&changed, "m.ckpt", String::new(), &Asked::default()) {
+        match anomalib(&changed, "m.ckpt", String::new(), &Given::default()) {
             Ok(found) => assert!(want.is_empty() && found.config.size == 64, "{from}: it was taken"),
             Err(e) => assert!(e.exit_code() == 4 && !want.is_empty() && e.to_string().contains(want), "{want}: {e}"),
         }
@@ -336,11 +336,11 @@ fn flipped_bytes() {
         }
     };
     let official = |index: &[u8], params: &[u8]| {
-        let found = official(&value(params, "p")?, "p", faiss::read(index, "i")?, String::new(), &Asked::default())?;
+        let found = official(&value(params, "p")?, "p", faiss::read(index, "i")?, String::new(), &Given::default())?;
         found.model(thin, weights.clone(), true).map(drop)
     };
     // The network comes later and is another one here.
-    let anomalib = |bytes: &[u8]| anomalib(bytes, "c", String::new(), &Asked::default()).map(drop);
+    let anomalib = |bytes: &[u8]| anomalib(bytes, "c", String::new(), &Given::default()).map(drop);
     let (real, old) = (real_pickle(), fs::read(fixture("anomalib_objects.ckpt")).unwrap());
     for n in 0..2000 {
         count("index", n, official(&flipped("index", n, &index), &params));

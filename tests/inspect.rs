@@ -2,11 +2,11 @@
 
 mod common;
 
-use common::parts::{data_set, fit, fitted, part, patchcore, spoiled};
+use common::parts::{data_set, fit, fitted, part, spoiled, verb};
 use common::program::{Bench, done, no_gpu, refused, text};
 use common::skip::skip;
 use common::vectors::close;
-use lupe::methods::patchcore::model::Model;
+use lupe::methods::patchcore::ModelFile;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -47,7 +47,7 @@ fn the_same_bits_twice_in_another_process_and_at_any_batch() {
         done(fit(&data, &again).args(["--batch", batch, "--limit-ram", ram]));
         assert!(fs::read(&again).unwrap() == first, "batch {batch}, {ram}: another model");
         let words = ["--batch", batch, "--maps", "--masks", "--dump-features"];
-        done(patchcore(&["eval"]).arg(&again).arg(&data).arg("-o").arg(&out).args(words));
+        done(verb(&["eval"]).arg(&again).arg(&data).arg("-o").arg(&out).args(words));
         contents(&out)
     };
     let (one, eight) = (run("1", "4G"), run("8", "1M")); // 1M: the patch vectors are read from disk
@@ -58,8 +58,8 @@ fn the_same_bits_twice_in_another_process_and_at_any_batch() {
     assert!(!text.contains(b.dir.path().to_str().unwrap()), "an absolute path in the model");
     done(fit(&data, &b.path("seed.lupe")).args(["--seed", "1"]));
     assert!(
-        Model::from_bytes(&fs::read(b.path("seed.lupe")).unwrap(), "").unwrap().sources
-            != Model::from_bytes(&first, "").unwrap().sources
+        ModelFile::from_bytes(&fs::read(b.path("seed.lupe")).unwrap(), "").unwrap().sources
+            != ModelFile::from_bytes(&first, "").unwrap().sources
     );
 }
 
@@ -71,7 +71,7 @@ fn what_eval_writes() {
     let b = Bench::new();
     let (data, model) = fitted(&b);
     let out = b.path("out");
-    let table = done(patchcore(&["eval"]).arg(&model).arg(&data).arg("-o").arg(&out).args(["--maps", "--masks"]));
+    let table = done(verb(&["eval"]).arg(&model).arg(&data).arg("-o").arg(&out).args(["--maps", "--masks"]));
     assert!(table.contains("pixel_full") && table.contains("AUPRO"), "{table}");
     let metrics = json(&out.join("metrics.json"));
     assert_eq!(metrics["schema"], 1);
@@ -110,7 +110,7 @@ fn what_eval_writes() {
     assert_eq!((mask.dimensions(), mask.get_pixel(36, 34).0, mask.get_pixel(2, 2).0), ((72, 72), [255], [0]));
     let heat = image::open(out.join("heatmaps/test/spot/001.png")).unwrap();
     assert!(heat.height() == 72 && heat.width() > 72, "the scale stands beside the picture");
-    done(patchcore(&["eval"]).arg(&model).arg(&data).arg("-o").arg(&out).args(["--format", "csv", "--no-heatmaps"]));
+    done(verb(&["eval"]).arg(&model).arg(&data).arg("-o").arg(&out).args(["--format", "csv", "--no-heatmaps"]));
     let mut table = csv::Reader::from_path(out.join("results.csv")).unwrap();
     let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
     assert_eq!((rows.len(), &rows[2][0], &rows[2][1], &rows[2][4]), (5, "test/spot/000.png", "spot", "true"));
@@ -124,7 +124,7 @@ fn npy(path: &Path) -> (Vec<u64>, Vec<f32>) {
 }
 
 /// Scores of places, and the picture's, from patch vectors and bank in f64; `squared` as the official implementation has it.
-fn by_hand(rows: &[f32], model: &Model, squared: bool) -> (Vec<f64>, f64) {
+fn by_hand(rows: &[f32], model: &ModelFile, squared: bool) -> (Vec<f64>, f64) {
     let d = model.geometry.dim;
     let apart =
         |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum::<f64>();
@@ -194,15 +194,15 @@ fn score_and_map_are_what_features_and_bank_say() {
     for preset in ["official", "anomalib"] {
         let (official, model, out) = (preset == "official", b.path("p.lupe"), b.path(preset));
         let geometry: &[&str] = if official { &["--size", "64", "--resize", "72"] } else { &["--size", "64"] };
-        let mut command = patchcore(&["fit", "--preset", preset, "--ratio", "0.5"]);
+        let mut command = verb(&["fit", "patchcore", "--preset", preset, "--ratio", "0.5"]);
         done(command.args(geometry).arg(&data).arg("-o").arg(&model));
         // Without crop a picture of the network's size is its own map, in the middle of a crop of 72 too.
         let picture = b.path("x.png");
         let (w, h) = if official { (72, 72) } else { (64, 64) };
         spoiled(300, w, h).0.save(&picture).unwrap();
         let words = ["--maps=npy", "--dump-features", "--no-heatmaps"];
-        done(patchcore(&["predict"]).arg(&model).arg(&picture).arg("-o").arg(&out).args(words));
-        let fitted = Model::from_bytes(&fs::read(&model).unwrap(), "").unwrap();
+        done(verb(&["predict"]).arg(&model).arg(&picture).arg("-o").arg(&out).args(words));
+        let fitted = ModelFile::from_bytes(&fs::read(&model).unwrap(), "").unwrap();
         let (shape, rows) = npy(&out.join("features/x.npy"));
         assert_eq!(shape, [64, fitted.geometry.dim as u64]);
         let (places, score) = by_hand(&rows, &fitted, official);
@@ -234,25 +234,21 @@ fn folders_of_every_kind_and_pictures_of_every_size() {
     spoiled(1, 72, 72).0.save(plain.join("spot/a.png")).unwrap();
     let (kept, out) = (b.path("plain.lupe"), b.path("out"));
     done(&mut fit(&plain, &kept));
-    let held = Model::from_bytes(&fs::read(&kept).unwrap(), "").unwrap().held_out;
+    let held = ModelFile::from_bytes(&fs::read(&kept).unwrap(), "").unwrap().held_out;
     assert_eq!(held.iter().map(|h| h.name.as_str()).collect::<Vec<_>>(), ["good/4.png"]);
-    done(patchcore(&["eval"]).arg(&kept).arg(&plain).arg("-o").arg(&out));
+    done(verb(&["eval"]).arg(&kept).arg(&plain).arg("-o").arg(&out));
     let metrics = json(&out.join("metrics.json"));
     assert_eq!((&metrics["counts"]["test_good"], &metrics["counts"]["test_defective"]), (&1.into(), &1.into()));
     assert!(metrics["pixel"]["auroc"].is_null() && metrics["pixel"]["undefined"]["auroc"].is_string(), "no masks");
     // Pixels of the pictures' own size that do not fit in memory are not counted, and that is said.
-    done(patchcore(&["eval"]).arg(&model).arg(&data).arg("-o").arg(&out).args([
-        "--limit-ram",
-        "100K",
-        "--no-heatmaps",
-    ]));
+    done(verb(&["eval"]).arg(&model).arg(&data).arg("-o").arg(&out).args(["--limit-ram", "100K", "--no-heatmaps"]));
     let metrics = json(&out.join("metrics.json"));
     assert!(metrics["pixel_full"]["auroc"].is_null() && metrics["pixel"]["auroc"].is_f64(), "{metrics}");
     assert!(metrics["pixel_full"]["undefined"]["ap"].as_str().unwrap().contains("--limit-ram"));
     // A picture that was fitted on is left out, unless it is asked for.
     fs::copy(data.join("train/good/000.png"), data.join("test/good/copy.png")).unwrap();
     let eval = |more: &[&str]| {
-        let run = patchcore(&["eval"]).arg(&model).arg(&data).arg("-o").arg(&out).args(more).output().unwrap();
+        let run = verb(&["eval"]).arg(&model).arg(&data).arg("-o").arg(&out).args(more).output().unwrap();
         assert!(run.status.success(), "{}", text(&run.stderr));
         let counts = json(&out.join("metrics.json"))["counts"].clone();
         (counts["skipped_seen"].as_u64(), counts["test_good"].as_u64(), text(&run.stderr).contains("warning"))
@@ -265,7 +261,7 @@ fn folders_of_every_kind_and_pictures_of_every_size() {
     part(7, 4000, 3000).save(mixed.join("large.jpg")).unwrap();
     part(8, 1, 1).save(mixed.join("one.png")).unwrap();
     part(9, 300, 40).save(mixed.join("strip.png")).unwrap();
-    let said = done(patchcore(&["predict"]).arg(&model).arg(b.path("mixed")).arg("-o").arg(&out));
+    let said = done(verb(&["predict"]).arg(&model).arg(b.path("mixed")).arg("-o").arg(&out));
     assert!(said.contains("of 3 pictures") && said.contains("6 good pictures"), "{said}");
     let results = lines(&out.join("results.ndjson"));
     assert!(results.iter().all(|l| l["score"].as_f64().is_some_and(f64::is_finite)), "{results:?}");
@@ -275,12 +271,12 @@ fn folders_of_every_kind_and_pictures_of_every_size() {
     // Results among the pictures are not looked at.
     let inside = b.path("mixed/results");
     for _ in 0..2 {
-        let said = done(patchcore(&["predict"]).arg(&model).arg(b.path("mixed")).arg("-o").arg(&inside));
+        let said = done(verb(&["predict"]).arg(&model).arg(b.path("mixed")).arg("-o").arg(&inside));
         assert!(said.contains("of 3 pictures"), "{said}");
     }
     let rejects = data.join("test/spot");
     refused(
-        patchcore(&["predict"]).arg(&model).arg(rejects).arg("-o").arg(&out).arg("--exit-code"),
+        verb(&["predict"]).arg(&model).arg(rejects).arg("-o").arg(&out).arg("--exit-code"),
         1,
         &["above the limit"],
     );
@@ -296,7 +292,7 @@ fn one_good_picture_gives_scores_but_no_limit() {
     data_set(&data, 1, 72, 72);
     let said = done(fit(&data, &model).args(["--ratio", "1"]));
     assert!(said.contains("limit     none"), "{said}");
-    done(patchcore(&["predict"]).arg(&model).arg(data.join("test")).arg("-o").arg(&out).args(["--masks"]));
+    done(verb(&["predict"]).arg(&model).arg(data.join("test")).arg("-o").arg(&out).args(["--masks"]));
     let lines = lines(&out.join("results.ndjson"));
     assert!(lines.iter().all(|l| l["limit"].is_null() && l["above"].is_null() && l["score"].is_f64()));
     // Pictures of one colour: the selection stops when everything left repeats what it has, and says so.
@@ -324,8 +320,8 @@ fn real_pictures_from_folder_to_metrics() {
     let anomalib = [[0.985, 0.9875], [0.62, 0.645], [0.930, 0.939]];
     for (preset, ranges, pixels) in [("official", official, 34_001), ("anomalib", anomalib, 39_427)] {
         let (model, out) = (b.path("h.lupe"), b.path(preset));
-        done(patchcore(&["fit", "--preset", preset]).arg(&data).arg("-o").arg(&model));
-        done(patchcore(&["eval", "--no-heatmaps"]).arg(&model).arg(&data).arg("-o").arg(&out));
+        done(verb(&["fit", "patchcore", "--preset", preset]).arg(&data).arg("-o").arg(&model));
+        done(verb(&["eval", "--no-heatmaps"]).arg(&model).arg(&data).arg("-o").arg(&out));
         let metrics = json(&out.join("metrics.json"));
         assert_eq!(metrics["image"]["auroc"], 1.0);
         for (name, [low, high]) in ["auroc", "ap", "aupro_30"].iter().zip(ranges) {

@@ -5,7 +5,8 @@ mod common;
 use common::hash;
 use common::program::{Bench, done, lupe, refused};
 use common::torch::{Entry, Pickle, put, record, zip};
-use lupe::methods::patchcore::model::{Backbone, Model, Seen};
+use lupe::methods::Seen;
+use lupe::methods::patchcore::{Backbone, ModelFile};
 use lupe::methods::patchcore::{Config, Geometry, Preset};
 use lupe::models;
 use lupe::tensor::Tensor;
@@ -67,7 +68,7 @@ fn a_whole_network_and_the_commands_that_take_it() {
     let quoted = format!("'{}'", path.display());
     let commands = [
         format!("lupe embed PICTURE --model resnet50_thin --weights {quoted}"),
-        format!("lupe patchcore fit GOOD_PICTURES -o part.lupe --backbone resnet50_thin --weights {quoted}"),
+        format!("lupe fit patchcore GOOD_PICTURES -o part.lupe --backbone resnet50_thin --weights {quoted}"),
     ];
     says(&said, &commands.each_ref().map(String::as_str));
     assert_eq!(json["commands"], json!(commands));
@@ -158,7 +159,7 @@ fn wrappers_are_named_and_taken_off() {
 #[test]
 fn batch_norms_and_the_last_layer_are_told() {
     let b = Bench::new();
-    let mut tensors = hash::full(&models::find("resnet50_thin").unwrap().net);
+    let mut tensors = hash::full(models::EMBEDDED);
     // A convolution may have a bias of its own beside its batch norm: folding takes it in.
     put_zeros(&mut tensors, "conv1.bias", &[64]);
     let (said, json) = of(&b, &tensors);
@@ -183,7 +184,7 @@ fn what_keeps_weights_from_being_used_is_told_after_the_table() {
     assert!(seen["networks"] == json!([]) && seen["nearest"]["network"] == "resnet50_thin", "{seen}");
     assert!(!said.contains("lupe embed") && seen["unusable"].as_array().unwrap().len() == 1, "{said}");
     // No variance, in a batch norm whose convolution is there.
-    let mut tensors = hash::full(&models::find("resnet50_thin").unwrap().net);
+    let mut tensors = hash::full(models::EMBEDDED);
     Arc::make_mut(tensors.get_mut("bn1.running_var").unwrap()).data[3] = -1.0;
     says(
         &of(&b, &tensors).0,
@@ -214,11 +215,11 @@ fn the_catalog_is_asked_by_hash_and_name() {
     assert_eq!(json(&other)["catalog"]["verdict"], "mismatch");
 }
 
-fn model(weights: bool) -> Model {
+fn model(weights: bool) -> ModelFile {
     let conv = hash::tensor("conv", [2, 3, 1, 1], 1.0, 0.0);
     let inside = Weights::from_tensors([("conv1.weight".into(), conv)]);
     let seen = |i: usize| Seen { name: format!("good/{i:02}.png"), sha256: format!("{i:064x}") };
-    Model {
+    ModelFile {
         config: Config::new(Preset::Anomalib),
         geometry: Geometry { grid: [32, 32], dim: 6 },
         backbone: Backbone { name: "resnet18".into(), sha256: inside.sha256(), weights: weights.then_some(inside) },
@@ -240,8 +241,8 @@ fn a_fitted_model_says_what_it_is() {
     let (said, seen) = (text(&path), json(&path));
     says(&said, &["5 tensors", "a PatchCore model", "anomalib", "resnet18, stages 2, 3; its weights are in the file"]);
     says(&said, &["5 rows of 6, ratio 0.1, seed 0", "4 pictures; 1 kept aside", "limit        2.25", "whole, 256x256"]);
-    let predict = format!("lupe patchcore predict {} NEW_PICTURES -o results", path.display());
-    says(&said, &[&predict, "lupe patchcore eval "]);
+    let predict = format!("lupe predict {} NEW_PICTURES -o results", path.display());
+    says(&said, &[&predict, "lupe eval "]);
     let m = &seen["model"];
     assert_eq!((&seen["kind"], &seen["commands"][0]), (&json!("model"), &json!(predict)));
     assert_eq!(
@@ -252,7 +253,8 @@ fn a_fitted_model_says_what_it_is() {
     let path = b.write("bare.lupe", &model(false).to_bytes().unwrap());
     says(&text(&path), &["its weights are not in the file", "-o results --weights WEIGHTS_OF_RESNET18"]);
     let (sources, pictures, scores, peaks, held_out) = Default::default();
-    let import = Model { sources, pictures, scores, peaks, held_out, origin: Some("elsewhere".into()), ..model(true) };
+    let import =
+        ModelFile { sources, pictures, scores, peaks, held_out, origin: Some("elsewhere".into()), ..model(true) };
     let path = b.write("import.lupe", &import.to_bytes().unwrap());
     says(&text(&path), &["imported from", "elsewhere", "5 rows of 6", "none: its source has none"]);
     assert_eq!((&json(&path)["model"]["origin"], &json(&path)["model"]["bank_rows"]), (&json!("elsewhere"), &json!(5)));

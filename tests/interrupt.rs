@@ -125,7 +125,7 @@ fn a_busy_device_does_not_hold_the_answer_up() {
     let b = Bench::new();
     let (data, model) = (b.path("data"), b.path("m.lupe"));
     data_set(&data, 16, 200, 200);
-    let mut command = common::parts::patchcore(&["fit", "--size", "448", "--resize", "448", "--batch", "16"]);
+    let mut command = common::parts::verb(&["fit", "patchcore", "--size", "448", "--resize", "448", "--batch", "16"]);
     let mut child = started(command.arg(&data).arg("-o").arg(&model));
     let work = b.path("m.lupe.features");
     assert!(until(&mut child, || size(&work) > 0));
@@ -175,7 +175,7 @@ fn killed_while_writing_the_old_file_survives() {
         }
         let now = fs::read(&model).unwrap();
         if now != old {
-            let again = lupe::methods::patchcore::model::Model::from_bytes(&now, "m.lupe").expect("a whole model");
+            let again = lupe::methods::patchcore::ModelFile::from_bytes(&now, "m.lupe").expect("a whole model");
             assert_eq!(again.config.seed, 5);
             fs::write(&model, &old).unwrap();
         }

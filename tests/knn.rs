@@ -6,9 +6,9 @@ use common::hash;
 use common::program::no_gpu;
 use common::sweep::gpu;
 use lupe::engine::{Choice, Gpu, Graph, Options, Plan, Store, Var};
-use lupe::methods::patchcore::score::Scorer;
+use lupe::methods::patchcore::score::{Bank, PlaceScorer};
 use lupe::methods::patchcore::select::Selector;
-use lupe::methods::patchcore::{Config, Geometry, Preset, random};
+use lupe::methods::patchcore::{Config, Geometry, Preset, projection};
 use lupe::ops::coreset::{k_center, lowered};
 use lupe::ops::knn::Metric;
 use lupe::tensor::Tensor;
@@ -173,7 +173,7 @@ fn the_methods_do_not_depend_on_limits() {
     let config = Config { size: 32, reweight: 9, ..Config::new(Preset::Anomalib) };
     let rows = hash::tensor("methods.rows", [5000, 128], 1.0, 0.0);
     let picks = |gpu: &Gpu| {
-        let mut selector = Selector::new(gpu, rows.clone(), 100, None);
+        let mut selector = Selector::new(&gpu.caps, rows.clone(), 100, Options::default());
         pollster::block_on(selector.run(gpu, &config, &mut |_| true)).unwrap();
         selector.picks
     };
@@ -183,7 +183,9 @@ fn the_methods_do_not_depend_on_limits() {
     let bank = Arc::new(Tensor::new([4000, 128], rows.data[..4000 * 128].to_vec()));
     let queries = hash::tensor("methods.queries", [35, 128], 1.0, 0.2);
     let scored = |gpu: &Gpu| {
-        let scorer = pollster::block_on(Scorer::new(gpu, &config, &geometry, bank.clone(), None)).unwrap();
+        let scorer =
+            pollster::block_on(PlaceScorer::new(gpu, Bank::new(&config, geometry, bank.clone()), Options::default()))
+                .unwrap();
         pollster::block_on(scorer.run(&queries, (0, 0))).unwrap()
     };
     let (a, b) = (scored(&small), scored(gpu()));
@@ -226,7 +228,7 @@ fn selection_does_not_depend_on_parts() {
 /// The first row that `anomalib` starts from, then `steps` picks one at a time, all rows read for each.
 fn one_at_a_time(rows: &Tensor, steps: usize) -> Vec<usize> {
     let (graph, n) = (Graph::new(), rows.shape.dim(0));
-    let start = random::rows(0, 1, n)[0];
+    let start = projection::starts(0, 1, n)[0];
     let part = graph.weight("rows", rows.clone().into());
     let far = graph.input("far", [n]);
     let pick = graph.weight("pick", Tensor::new([1, 2], vec![0.0, start as f32]).into());
@@ -240,7 +242,7 @@ fn one_at_a_time(rows: &Tensor, steps: usize) -> Vec<usize> {
 /// The same as the device is, without shuffles, and within small limits, where rows of 100 are cut at 2,560 and lie in buffers.
 fn in_rounds(rows: &Tensor, wanted: usize) -> (Vec<usize>, bool) {
     let select = |gpu: &Gpu| {
-        let mut selector = Selector::new(gpu, rows.clone(), wanted, None);
+        let mut selector = Selector::new(&gpu.caps, rows.clone(), wanted, Options::default());
         pollster::block_on(selector.run(gpu, &Config::new(Preset::Anomalib), &mut |_| true)).unwrap();
         (selector.picks, selector.exhausted)
     };

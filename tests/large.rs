@@ -8,6 +8,7 @@ use common::program::{Bench, no_gpu, text};
 use common::skip::{UNTOLD, skip, this_test};
 use common::sweep::gpu;
 use lupe::Error;
+use lupe::engine::Options;
 use lupe::methods::patchcore::select::Selector;
 use lupe::methods::patchcore::{Config, Preset};
 use lupe::tensor::Tensor;
@@ -33,12 +34,14 @@ fn memory_is_kept_progress_is_told_and_a_stop_is_answered() {
     }
     let (name, gpu, config) = (hash::fnv1a64("large"), gpu(), Config::new(Preset::Official));
     let rows = Tensor::from_fn([ROWS, 128], |i| (hash::z(name, i as u64) >> 40) as f32);
-    let mut tight = Selector::new(gpu, rows.clone(), PICKS, Some(100 << 20));
+    let mut tight =
+        Selector::new(&gpu.caps, rows.clone(), PICKS, Options { limit_memory: Some(100 << 20), ..Options::default() });
     let refused = pollster::block_on(tight.run(gpu, &config, &mut |_| true));
     assert!(matches!(refused, Err(Error::Memory { need, have }) if need > have && have == 100 << 20), "{refused:?}");
     drop(tight);
     let before = peak();
-    let mut selector = Selector::new(gpu, rows, PICKS, Some(MEMORY));
+    let mut selector =
+        Selector::new(&gpu.caps, rows, PICKS, Options { limit_memory: Some(MEMORY), ..Options::default() });
     let (mut last, mut longest, mut told, start) = (Instant::now(), Duration::ZERO, vec![], Instant::now());
     let stopped = pollster::block_on(selector.run(gpu, &config, &mut |done| {
         told.push(done);

@@ -5,16 +5,15 @@ mod common;
 use common::program::{Bench, done, lupe};
 use common::torch::{Entry, record, state_dict, stream, zip};
 use common::vectors::zeros;
-use lupe::methods::embed::nearest;
-use lupe::models::{self, Model};
-use lupe::weights::Weights;
 use lupe::files::sha256;
+use lupe::models::{self, Network, nearest};
+use lupe::weights::Weights;
 use std::collections::BTreeMap;
 
 /// Names and shapes as torchvision and timm have them; nobody publishes `resnet50_thin` so.
-fn published(model: &Model, counters: bool, classes: Option<usize>) -> BTreeMap<String, Vec<usize>> {
+fn published(model: &Network, counters: bool, classes: Option<usize>) -> BTreeMap<String, Vec<usize>> {
     let mut named = BTreeMap::new();
-    for (key, t) in zeros(&model.net) {
+    for (key, t) in zeros(model) {
         let shape = t.shape.dims().to_vec();
         match (key.strip_suffix(".weight"), key.strip_prefix("fc.")) {
             (_, Some(_)) => drop(classes.map(|n| named.insert(key, [&[n], &shape[1..]].concat()))),
@@ -76,10 +75,10 @@ fn old_stream(named: &BTreeMap<String, Vec<usize>>, class: &'static str) -> Vec<
 
 /// Whether a file has all names and shapes of the network, and none but those.
 #[track_caller]
-fn is(model: &Model, bytes: &[u8], what: &str) {
+fn is(model: &Network, bytes: &[u8], what: &str) {
     let (outline, taken_off) = Weights::outline(bytes, what).unwrap();
     let near = nearest(&outline).unwrap_or_else(|| panic!("{what}: like nothing"));
-    assert!(near.model.name == model.name && near.problems.is_empty(), "{what}: {near:?}");
+    assert!(near.network.name == model.name && near.problems.is_empty(), "{what}: {near:?}");
     assert!(taken_off.is_empty());
 }
 

@@ -4,19 +4,20 @@ mod common;
 
 use common::hash;
 use lupe::Error;
-use lupe::methods::patchcore::model::{Backbone, Model, Seen};
+use lupe::methods::Seen;
+use lupe::methods::patchcore::{Backbone, ModelFile};
 use lupe::methods::patchcore::{Config, Geometry, Preset};
 use lupe::tensor::Tensor;
 use lupe::weights::Weights;
 use proptest::prelude::*;
 use std::sync::Arc;
 
-fn model() -> Model {
+fn model() -> ModelFile {
     let half = Tensor::new([2, 3], vec![0.5, -1.25, 3.0, 0.0, 1024.0, -0.0625]);
     let weights =
         Weights::from_tensors([("conv1.weight".into(), half), ("fc.bias".into(), Tensor::new([1], vec![0.1]))]);
     let seen = |i: usize| Seen { name: format!("good/{i:02}.png"), sha256: format!("{i:064x}") };
-    Model {
+    ModelFile {
         config: Config::new(Preset::Official),
         geometry: Geometry { grid: [28, 28], dim: 6 },
         backbone: Backbone { name: "resnet50_thin".into(), sha256: weights.sha256(), weights: Some(weights) },
@@ -31,13 +32,13 @@ fn model() -> Model {
 }
 
 /// The same bank, from elsewhere.
-fn imported() -> Model {
+fn imported() -> ModelFile {
     let (sources, pictures, scores, peaks, held_out) = (vec![], vec![], vec![], vec![], vec![]);
-    Model { sources, pictures, scores, peaks, held_out, origin: Some("somebody else's".into()), ..model() }
+    ModelFile { sources, pictures, scores, peaks, held_out, origin: Some("somebody else's".into()), ..model() }
 }
 
 /// Everything of a model, comparable.
-fn content(m: &Model) -> String {
+fn content(m: &ModelFile) -> String {
     let weights = m.backbone.weights.as_ref().map(|w| w.tensors().clone());
     format!(
         "{:?} {:?} {:?} {weights:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
@@ -55,7 +56,7 @@ fn content(m: &Model) -> String {
 }
 
 fn refused(bytes: &[u8], by: &str) {
-    match Model::from_bytes(bytes, "m.lupe") {
+    match ModelFile::from_bytes(bytes, "m.lupe") {
         Ok(_) => panic!("{by}: it was read"),
         Err(e) => {
             assert_eq!(e.exit_code(), 4, "{e}");
@@ -68,7 +69,7 @@ fn refused(bytes: &[u8], by: &str) {
 fn there_and_back() {
     let (m, bytes) = (model(), model().to_bytes().unwrap());
     assert_eq!(bytes, m.to_bytes().unwrap());
-    let back = Model::from_bytes(&bytes, "m.lupe").unwrap();
+    let back = ModelFile::from_bytes(&bytes, "m.lupe").unwrap();
     assert_eq!(content(&back), content(&m));
     assert_eq!(back.to_bytes().unwrap(), bytes);
     assert_eq!((back.limit(), back.map_limit()), (Some(2.25), Some(2.0)));
@@ -78,14 +79,14 @@ fn there_and_back() {
     assert_eq!([dtype("backbone.conv1.weight"), dtype("backbone.fc.bias")], ["F16", "F32"]);
     let mut bare = model();
     bare.backbone.weights = None;
-    let back = Model::from_bytes(&bare.to_bytes().unwrap(), "m.lupe").unwrap();
+    let back = ModelFile::from_bytes(&bare.to_bytes().unwrap(), "m.lupe").unwrap();
     assert!(back.backbone.weights.is_none());
 }
 
 #[test]
 fn an_imported_model_there_and_back() {
     let (m, bytes) = (imported(), imported().to_bytes().unwrap());
-    let back = Model::from_bytes(&bytes, "m.lupe").unwrap();
+    let back = ModelFile::from_bytes(&bytes, "m.lupe").unwrap();
     assert_eq!(content(&back), content(&m));
     assert_eq!(back.to_bytes().unwrap(), bytes);
     assert_eq!((back.limit(), back.map_limit(), back.origin.as_deref()), (None, None, Some("somebody else's")));
@@ -97,13 +98,13 @@ fn an_imported_model_there_and_back() {
 #[test]
 fn a_byte_flipped_is_seen_or_harmless() {
     let bytes = model().to_bytes().unwrap();
-    let whole = content(&Model::from_bytes(&bytes, "m.lupe").unwrap());
+    let whole = content(&ModelFile::from_bytes(&bytes, "m.lupe").unwrap());
     let mut harmless = 0;
     for i in 0..500u64 {
         let z = hash::z(hash::fnv1a64("flip"), i);
         let mut flipped = bytes.clone();
         flipped[(z >> 8) as usize % bytes.len()] ^= (z as u8).max(1);
-        match Model::from_bytes(&flipped, "m.lupe") {
+        match ModelFile::from_bytes(&flipped, "m.lupe") {
             Ok(m) => {
                 assert_eq!(content(&m), whole, "flip {i} went unseen");
                 harmless += 1;
@@ -130,7 +131,7 @@ fn what_is_no_model_is_refused() {
 
 #[test]
 fn what_does_not_fit_itself_is_refused() {
-    let broken = |change: &dyn Fn(&mut Model), by: &str| {
+    let broken = |change: &dyn Fn(&mut ModelFile), by: &str| {
         let mut m = model();
         change(&mut m);
         refused(&m.to_bytes().unwrap(), by);
@@ -148,7 +149,7 @@ fn what_does_not_fit_itself_is_refused() {
 
 #[test]
 fn an_imported_model_knows_nothing_of_pictures_and_a_fitted_one_does() {
-    let broken = |mut m: Model, change: &dyn Fn(&mut Model), by: &str| {
+    let broken = |mut m: ModelFile, change: &dyn Fn(&mut ModelFile), by: &str| {
         change(&mut m);
         refused(&m.to_bytes().unwrap(), by);
     };
@@ -169,7 +170,7 @@ fn an_imported_model_knows_nothing_of_pictures_and_a_fitted_one_does() {
 fn numbers_that_are_none_survive_the_file() {
     let mut m = model();
     m.bank = Arc::new(Tensor::new([5, 6], vec![f32::NAN; 30]));
-    let back = Model::from_bytes(&m.to_bytes().unwrap(), "m.lupe").unwrap();
+    let back = ModelFile::from_bytes(&m.to_bytes().unwrap(), "m.lupe").unwrap();
     assert!(back.bank.data.iter().all(|v| v.is_nan()), "scoring refuses them, with its own code");
     assert!(matches!(Error::Numeric(String::new()).exit_code(), 7));
 }
@@ -177,6 +178,6 @@ fn numbers_that_are_none_survive_the_file() {
 proptest! {
     #[test]
     fn any_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        prop_assert!(Model::from_bytes(&bytes, "x").is_err());
+        prop_assert!(ModelFile::from_bytes(&bytes, "x").is_err());
     }
 }

@@ -6,11 +6,10 @@ use common::hash;
 use common::skip::{MINUTES, skip, this_test};
 use common::sweep::gpu;
 use common::vectors::{Vectors, close, nchw, nhwc};
-use lupe::engine::{Asked, Graph, Named, Options, Plan, Scope, Store, Var};
-use lupe::methods::embed::EmbedOptions;
-use lupe::methods::patchcore::{Config, Preset, extractor};
-use lupe::models::resnet::{Block, ResNet, Stages, classifier};
-use lupe::models::{self};
+use lupe::engine::{Graph, Named, Options, Plan, Scope, Store, Var};
+use lupe::methods::patchcore::{Config, Preset};
+use lupe::models::resnet::{self, Block, ResNet};
+use lupe::models::{self, Network, Places};
 use lupe::ops::Pad;
 use lupe::tensor::Tensor;
 use lupe::weights::Weights;
@@ -21,14 +20,20 @@ fn run<'g>(graph: &'g Graph, outputs: &[Var<'g>], input: &Tensor) -> Vec<Tensor>
     pollster::block_on(plan.run(&[input])).unwrap()
 }
 
-/// Runs a network on `x` [n, h, w, 3]: stem, pool, the four stages, the pooled feature and the logits.
-fn everything(net: &ResNet, named: &Named, x: &Tensor) -> Vec<Tensor> {
-    let (graph, asked) = (Graph::new(), Asked::default());
-    let root = Scope::new(&graph, named, &asked);
-    let Stages { stem, pool, layers: [l1, l2, l3, l4], feature } = net.features(graph.input("x", x.shape), &root);
-    let logits = classifier(feature, &root);
-    asked.check("weights", named, &[]).unwrap();
-    run(&graph, &[stem, pool, l1, l2, l3, l4, feature, logits], x)
+const PLACES: [&str; 8] = ["stem", "maxpool", "layer1", "layer2", "layer3", "layer4", "pool", "logits"];
+
+/// Runs a network on `x` [n, h, w, 3]: every place that it offers.
+fn everything(
+    build: impl for<'g, 'w> Fn(Var<'g>, &Scope<'g, 'w>) -> Places<'g>,
+    named: &Named,
+    x: &Tensor,
+) -> Vec<Tensor> {
+    let graph = Graph::new();
+    let places = build(graph.input("x", x.shape), &Scope::new(&graph, named));
+    graph.requested().check("weights", named, &[]).unwrap();
+    assert_eq!(places.names().collect::<Vec<_>>(), PLACES);
+    let outputs: Vec<Var> = PLACES.iter().map(|name| places.get(name).unwrap()).collect();
+    run(&graph, &outputs, x)
 }
 
 const TAPS: [&str; 8] =
@@ -36,10 +41,10 @@ const TAPS: [&str; 8] =
 
 #[test]
 fn narrow_networks_tensor_by_tensor() {
-    for (file, model, base) in [("resnet18_narrow", "resnet18", 8), ("resnet50_narrow", "resnet50", 4)] {
+    for (file, net, base) in [("resnet18_narrow", resnet::RESNET18, 8), ("resnet50_narrow", resnet::RESNET50, 4)] {
         let vectors = Vectors::open(&format!("{file}.safetensors"));
-        let net = ResNet { stem: base, planes: base, ..models::find(model).unwrap().net };
-        let got = everything(&net, &vectors.named("w:"), &nhwc(&vectors.get("x")));
+        let net = ResNet { stem: base, planes: base, ..net };
+        let got = everything(|x, p| net.places(x, p), &vectors.named("w:"), &nhwc(&vectors.get("x")));
         for (tap, got) in TAPS.iter().zip(&got) {
             close(&format!("{file} {tap}"), &nchw(got).data, &vectors.get(tap).data, 2e-5);
         }
@@ -49,9 +54,7 @@ fn narrow_networks_tensor_by_tensor() {
 #[test]
 fn residual_blocks_unfolded() {
     let vectors = Vectors::open("resnet_blocks.safetensors");
-    let basic = models::find("resnet18").unwrap().net;
-    let neck = models::find("resnet50").unwrap().net;
-    let wide = models::find("wide_resnet50_2").unwrap().net;
+    let (basic, neck, wide) = (resnet::RESNET18, resnet::RESNET50, resnet::WIDE_RESNET50_2);
     let blocks = [
         ("basic_s1", basic, 8, 1),
         ("basic_s2", basic, 16, 2),
@@ -62,11 +65,11 @@ fn residual_blocks_unfolded() {
     for (name, net, planes, stride) in blocks {
         let named = vectors.named(&format!("w:{name}."));
         let x = nhwc(&vectors.get(&format!("in:{name}")));
-        let (graph, asked) = (Graph::new(), Asked::default());
+        let graph = Graph::new();
         let input = graph.input("x", x.shape);
-        let root = Scope::new(&graph, &named, &asked);
+        let root = Scope::new(&graph, &named);
         let out = net.block(input, &root, planes, stride);
-        asked.check(name, &named, &[]).unwrap();
+        graph.requested().check(name, &named, &[]).unwrap();
         // The first convolution lies before its batch norm, so it exists only where nothing is folded.
         let weight = named["conv1.weight"].shape;
         let first = if net.block == Block::Basic { (stride, 1) } else { (1, 0) };
@@ -92,8 +95,8 @@ fn full_networks_with_hash_weights() {
     let vectors = Vectors::open("full_models_hash_weights.safetensors");
     let x = nhwc(&hash::tensor("input:img", [1, 3, 64, 64], 2.0, 0.0));
     for name in ["resnet18", "resnet34", "resnet50", "wide_resnet50_2"] {
-        let net = models::find(name).unwrap().net;
-        let got = everything(&net, &folded(&hash::full(&net)), &x);
+        let network = models::find(name).unwrap();
+        let got = everything(network.build, &folded(&hash::full(network)), &x);
         for (i, stage) in ["stem_pool", "layer1", "layer2", "layer3", "layer4"].iter().enumerate() {
             let value = nchw(&got[i + 1]);
             let stats = vectors.get(&format!("{name}.{stage}.stats"));
@@ -118,15 +121,14 @@ fn statistics(t: &Tensor) -> [f32; 3] {
 }
 
 /// Patch vectors of both presets, every ninth of 64 places, as the methods plan them.
-fn patch_vectors(vectors: &Vectors, model: &models::Model, weights: &Named, x: &Tensor) {
-    let weights = Weights::from_tensors(weights.iter().map(|(k, t)| (k.clone(), (**t).clone())));
+fn patch_vectors(vectors: &Vectors, network: &Network, weights: &Named, x: &Tensor) {
     for (preset, tag) in [(Preset::Official, "official_1024"), (Preset::Anomalib, "anomalib")] {
         let config = Config { size: 64, ..Config::new(preset) };
-        let options = EmbedOptions { taps: vec![], batch: 1, ..EmbedOptions::default() };
-        let embedder = pollster::block_on(extractor(gpu(), (model, &weights), &config, None, &options)).unwrap();
-        let rows = pollster::block_on(embedder.run(std::slice::from_ref(x))).unwrap().remove(0).remove(0);
+        let graph = Graph::new();
+        let places = (network.build)(graph.input("x", x.shape), &Scope::new(&graph, weights));
+        let rows = run(&graph, &[config.embed(&places).unwrap()], x).remove(0);
         let ninth: Vec<f32> = rows.data.chunks(rows.shape.last()).step_by(9).flatten().copied().collect();
-        let name = format!("{}_embed_{tag}_rows", model.name);
+        let name = format!("{}_embed_{tag}_rows", network.name);
         close(&name, &ninth, &vectors.get(&name).data, 1e-4);
     }
 }
@@ -136,10 +138,10 @@ fn patchcore_backbones_with_hash_weights() {
     let vectors = Vectors::open("ad/backbones.safetensors");
     let x = nhwc(&hash::normalised(&hash::image("nets.img64", 64, 64)).reshape([1, 3, 64, 64]));
     for name in ["resnet18", "wide_resnet50_2"] {
-        let model = models::find(name).unwrap();
-        let (net, weights) = (model.net, folded(&hash::backbone(name, &model.net)));
-        patch_vectors(&vectors, model, &weights, &x);
-        let got = everything(&net, &weights, &x);
+        let network = models::find(name).unwrap();
+        let weights = folded(&hash::backbone(name, network));
+        patch_vectors(&vectors, network, &weights, &x);
+        let got = everything(network.build, &weights, &x);
         for (tap, value) in [("stem_chanmean", &got[1]), ("layer1_chanmean", &got[2])] {
             let (pixels, c) = value.shape.rows();
             let mean: Vec<f32> = value
@@ -158,14 +160,13 @@ fn patchcore_backbones_with_hash_weights() {
 
 /// A network with hash weights on an input [n, 3, h, w], the device against the references.
 fn agrees_with_references(name: &str, [n, h, w]: [usize; 3]) {
-    let net = models::find(name).unwrap().net;
-    let named = folded(&hash::full(&net));
+    let network = models::find(name).unwrap();
+    let named = folded(&hash::full(network));
     let x = nhwc(&hash::tensor("input:img", [n, 3, h, w], 2.0, 0.0));
-    let (graph, asked) = (Graph::new(), Asked::default());
-    let root = Scope::new(&graph, &named, &asked);
-    let stages = net.features(graph.input("x", x.shape), &root);
-    let logits = classifier(stages.feature, &root);
-    let outputs = [stages.layers[0], stages.layers[2], stages.feature, logits];
+    let graph = Graph::new();
+    let root = Scope::new(&graph, &named);
+    let places = (network.build)(graph.input("x", x.shape), &root);
+    let outputs = ["layer1", "layer3", "pool", "logits"].map(|name| places.get(name).unwrap());
     let want = graph.eval(&outputs, &[&x]).unwrap();
     let got = run(&graph, &outputs, &x);
     for (i, (got, want)) in got.iter().zip(&want).enumerate() {
@@ -199,19 +200,18 @@ fn full_networks_at_more_shapes() {
 /// The thin ResNet-50 on real photographs, as ONNX Runtime computes it; `head` where the weights have their last layer.
 fn thin_on_photographs(weights: &Weights, tolerance: f64, head: bool) {
     let vectors = Vectors::open("real/real_nets.safetensors");
-    let net = models::find("resnet50_thin").unwrap().net;
     for picture in 0..2 {
         let rgb = vectors.get(&format!("{picture}.crop_u8_hwc")).reshape([1, 224, 224, 3]);
         let mean = [104.0, 117.0, 123.0];
         let x = Tensor::from_fn(rgb.shape, |i| rgb.data[i - i % 3 + 2 - i % 3] - mean[i % 3]);
-        let (graph, asked) = (Graph::new(), Asked::default());
-        let root = Scope::new(&graph, weights.tensors(), &asked);
-        let stages = net.features(graph.input("x", x.shape), &root);
-        let mut outputs = vec![stages.layers[1], stages.layers[2]];
+        let graph = Graph::new();
+        let root = Scope::new(&graph, weights.tensors());
+        let places = (models::EMBEDDED.build)(graph.input("x", x.shape), &root);
+        let mut outputs = vec![places.get("layer2").unwrap(), places.get("layer3").unwrap()];
         if head {
-            outputs.push(classifier(stages.feature, &root).softmax());
+            outputs.push(places.get("logits").unwrap().softmax());
         }
-        asked.check("weights", weights.tensors(), &[]).unwrap();
+        graph.requested().check("weights", weights.tensors(), &[]).unwrap();
         let got = run(&graph, &outputs, &x);
         for (tap, value) in [("layer2", nchw(&got[0])), ("layer3", nchw(&got[1]))] {
             let name = format!("{picture}.resnet50_thin.{tap}");

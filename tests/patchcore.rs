@@ -3,15 +3,16 @@
 mod common;
 
 use common::program::no_gpu;
+use common::rows::Rows;
 use common::skip::{MINUTES, skip, this_test};
 use common::sweep::gpu;
 use common::vectors::Vectors;
 use lupe::data::{Limits, Picture};
-use lupe::methods::embed::EmbedOptions;
+use lupe::engine::Options;
 use lupe::methods::metrics::{PixelMetrics, Pixels, ranking};
-use lupe::methods::patchcore::score::Scorer;
+use lupe::methods::patchcore::score::{Bank, PlaceScorer};
 use lupe::methods::patchcore::select::Selector;
-use lupe::methods::patchcore::{Config, Geometry, Preset, extractor, random};
+use lupe::methods::patchcore::{Config, Geometry, Preset, projection};
 use lupe::models;
 use lupe::tensor::Tensor;
 use lupe::weights::Weights;
@@ -30,7 +31,9 @@ fn scores_of_the_implementations() {
     let geometry = Geometry { grid: [3, 4], dim: 16 };
     let scores = |preset, neighbors, reweight| -> Vec<f32> {
         let config = Config { neighbors, reweight, size: 32, ..Config::new(preset) };
-        let scorer = pollster::block_on(Scorer::new(gpu(), &config, &geometry, bank.clone(), None)).unwrap();
+        let scorer =
+            pollster::block_on(PlaceScorer::new(gpu(), Bank::new(&config, geometry, bank.clone()), Options::default()))
+                .unwrap();
         let one = |rows: &[f32]| {
             let queries = Tensor::new([12, 16], rows.to_vec());
             pollster::block_on(scorer.run(&queries, (0, 0))).unwrap().score as f32
@@ -77,18 +80,19 @@ fn hazelnut(preset: Preset) -> Option<Fitted> {
     let train = files(&root.join("train/good"));
     let test = [files(&root.join("test/good")), files(&root.join("test/colour"))].concat();
     let n = train.len() * geometry.places();
-    let projection = random::projection(&config, n, geometry.dim).map(Arc::new);
-    let options = EmbedOptions { taps: vec![], batch: 4, ..EmbedOptions::default() };
-    let embedder = pollster::block_on(extractor(gpu(), (model, &weights), &config, projection, &options)).unwrap();
+    let projection = projection::projection(&config, n, geometry.dim).map(Arc::new);
+    let mut backbone = Rows::new((model, &weights), &config, projection);
     let prep = config.preprocess(model);
-    let rows = |path: &PathBuf| {
+    let mut rows = |path: &PathBuf| {
         let picture = Picture::open(path, Limits::default()).unwrap();
-        pollster::block_on(embedder.run(&[prep.apply(&picture).unwrap()])).unwrap().remove(0)
+        backbone.run(&[prep.prepare(&picture).unwrap()]).remove(0)
     };
     let start = Instant::now();
-    let train: Vec<Vec<Tensor>> = train.iter().map(rows).collect();
+    let train: Vec<Vec<Tensor>> = train.iter().map(&mut rows).collect();
     println!("features: {:.0} ms a picture", start.elapsed().as_secs_f64() * 1e3 / train.len() as f64);
-    Some(Fitted { config, geometry, train, test: test.into_iter().map(|p| (p.clone(), rows(&p))).collect() })
+    let test = test.into_iter().map(|p| (p.clone(), rows(&p))).collect();
+    drop(backbone);
+    Some(Fitted { config, geometry, train, test })
 }
 
 fn stacked(parts: &[&Tensor]) -> Tensor {
@@ -127,7 +131,7 @@ fn run(f: &Fitted, ratio: f64, seed: u64) -> Found {
     let mut picks: Vec<usize> = (0..n).collect();
     if ratio < 1.0 {
         let projected = stacked(&f.train.iter().map(|p| p.last().unwrap()).collect::<Vec<_>>());
-        let mut selector = Selector::new(gpu(), projected.clone(), config.bank_rows(n), None);
+        let mut selector = Selector::new(&gpu().caps, projected.clone(), config.bank_rows(n), Options::default());
         pollster::block_on(selector.run(gpu(), &config, &mut |_| true)).unwrap();
         certify(&projected, &selector.picks, config.preset == Preset::Official);
         picks = selector.picks;
@@ -136,7 +140,9 @@ fn run(f: &Fitted, ratio: f64, seed: u64) -> Found {
     picks.sort_unstable();
     let d = f.geometry.dim;
     let bank = Tensor::new([picks.len(), d], picks.iter().flat_map(|&i| rows.data[i * d..][..d].to_vec()).collect());
-    let scorer = pollster::block_on(Scorer::new(gpu(), &config, &f.geometry, Arc::new(bank), None)).unwrap();
+    let scorer =
+        pollster::block_on(PlaceScorer::new(gpu(), Bank::new(&config, f.geometry, Arc::new(bank)), Options::default()))
+            .unwrap();
     let queries = |t: &Tensor| t.clone().reshape([f.geometry.places(), d]);
     let own = |i: usize| {
         let at = |p: usize| picks.partition_point(|&r| r < p * f.geometry.places());
@@ -183,7 +189,7 @@ fn certify(rows: &Tensor, picks: &[usize], steered: bool) {
     unique.sort_unstable();
     unique.dedup();
     assert_eq!(unique.len(), all.len(), "a row was picked twice");
-    let chance = random::rows(12345, picks.len(), rows.shape.dim(0));
+    let chance = projection::starts(12345, picks.len(), rows.shape.dim(0));
     let (greedy, chance) = (cover(picks, true), cover(&chance, false));
     println!("covering radius {greedy:.4}, of random rows {chance:.4}");
     let share = if picks.len() == all.len() { 0.6 } else { 0.8 };

@@ -78,7 +78,7 @@ fn a_fitted_model_with_page_and_trace() {
     }
     let model = b.path("m.lupe");
     let fit = ["--size", "64", "--test-split", "0", "--preset", "anomalib"];
-    done(lupe().args(["patchcore", "fit"]).arg(b.path("good")).arg("-o").arg(&model).args(fit));
+    done(lupe().args(["fit", "patchcore"]).arg(b.path("good")).arg("-o").arg(&model).args(fit));
     let (html, trace) = (b.path("p.html"), b.path("t.json"));
     let mut command = lupe();
     command.arg("profile").arg(&model).arg(b.path("good/0.png")).args(["--repeats", "2", "--by", "op"]);

@@ -94,13 +94,13 @@ fn scores_of_a_fitted_model_stay_the_same() {
     let model = b.path("m.lupe");
     let fit = |b: &Bench, model: &Path| {
         let mut command = with_cache(b);
-        command.args(["patchcore", "fit"]).arg(b.path("good")).arg("-o").arg(model);
+        command.args(["fit", "patchcore"]).arg(b.path("good")).arg("-o").arg(model);
         done(command.args(["--size", "64", "--test-split", "0", "-q"]));
     };
     fit(&b, &model);
     let predict = |out: &str| {
         let mut command = with_cache(&b);
-        command.args(["patchcore", "predict"]).arg(&model).arg(b.path("part.png")).args(["--maps=npy", "-q", "-o"]);
+        command.args(["predict"]).arg(&model).arg(b.path("part.png")).args(["--maps=npy", "-q", "-o"]);
         done(command.arg(b.path(out)));
         fs::read(b.path(out).join("results.ndjson")).unwrap()
     };

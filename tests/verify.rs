@@ -6,9 +6,9 @@ use common::program::{Bench, done, lupe, no_gpu, refused};
 use common::vectors::close;
 use lupe::engine::lower::Role;
 use lupe::engine::verify::verify;
-use lupe::engine::{Asked, Caps, Choice, Choices, Family, Gpu, Graph, Kernel, Op, Options, Plan, Scope, Store};
-use lupe::methods::stand_in;
-use lupe::models::{self, resnet::classifier};
+use lupe::engine::{Caps, Choice, Choices, Family, Gpu, Graph, Kernel, Op, Options, Plan, Scope, Store};
+use lupe::models::stand_in;
+use lupe::models::{self};
 use lupe::tensor::{Shape, Tensor};
 use serde_json::Value;
 use std::fs;
@@ -91,11 +91,11 @@ fn a_whole_network_in_workgroup_memory() {
     }
     let mut gpu = gpu();
     gpu.caps.family = Family::Gpu;
-    let (net, asked) = (models::find("resnet18").unwrap().net, Asked::default());
-    let (graph, weights) = (Graph::new(), stand_in::weights(&net));
+    let network = models::find("resnet18").unwrap();
+    let (graph, weights) = (Graph::new(), stand_in::weights(network));
     let picture = Tensor::from_fn([1, 64, 64, 3], |i| (i * 7919 % 255) as f32 / 127.5 - 1.0);
-    let root = Scope::new(&graph, weights.tensors(), &asked);
-    let logits = classifier(net.features(graph.input("picture", picture.shape), &root).feature, &root);
+    let root = Scope::new(&graph, weights.tensors());
+    let logits = (network.build)(graph.input("picture", picture.shape), &root).get("logits").unwrap();
     let want = graph.eval(&[logits], &[&picture]).unwrap().remove(0);
     for (choices, kernels) in [(Choices::First, ["split", "_gemm"]), (Choices::Named("wx16u".into()), ["wx16u"; 2])] {
         let options = Options { choices, ..Options::default() };

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::parts::{SMALL, data_set, patchcore};
+use common::parts::{SMALL, data_set, verb};
 use common::program::{Bench, done, lupe, no_gpu, reexecuting, refused, text};
 use common::skip::{skip, this_test};
 use serde_json::Value;
@@ -71,10 +71,10 @@ fn networks_and_scores_are_the_same_bits_at_every_width() {
         let mut results = vec![fs::read(&npy).unwrap(), fs::read(&maps).unwrap()];
         for (preset, words) in [("official", &SMALL[..]), ("anomalib", &["--preset", "anomalib", "--size", "64"])] {
             let (model, out) = (b.path("m.lupe"), b.path(&format!("{preset}-{width}")));
-            at(patchcore(&["fit"]).arg(&data).arg("-o").arg(&model).args(words));
+            at(verb(&["fit", "patchcore"]).arg(&data).arg("-o").arg(&model).args(words));
             results.push(fs::read(&model).unwrap());
             let words = ["--maps=npy", "--masks", "--dump-features"];
-            at(patchcore(&["predict"]).arg(&model).arg(data.join("test")).arg("-o").arg(&out).args(words));
+            at(verb(&["predict"]).arg(&model).arg(data.join("test")).arg("-o").arg(&out).args(words));
             let files = contents(&out);
             assert!(files.len() > 10 && files.iter().any(|f| f.0.ends_with("results.ndjson")), "too few results");
             results.extend(files.into_iter().flat_map(|(name, bytes)| [name.to_str().unwrap().into(), bytes]));

@@ -3,8 +3,8 @@
 use lupe::engine::form::typical;
 use lupe::engine::lower::{Lowered, Role, Step, candidates, lower_by};
 use lupe::engine::shader::Word;
-use lupe::engine::{Asked, Caps, Choices, Family, Graph, Named, Scope};
-use lupe::models::{self, resnet};
+use lupe::engine::{Caps, Choices, Family, Graph, Named, Scope};
+use lupe::models;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
@@ -29,11 +29,10 @@ fn gpus() -> Vec<(&'static str, Caps)> {
 
 /// All steps of a network, picture to logits, for so many pictures of 224x224.
 fn lowered(network: &str, batch: usize, caps: &Caps) -> Lowered {
-    let (graph, asked, none) = (Graph::new(), Asked::default(), Named::new());
-    let root = Scope::new(&graph, &none, &asked);
-    let net = models::find(network).expect("a network").net;
-    let stages = net.features(graph.input("picture", [batch, 224, 224, 3]), &root);
-    let logits = resnet::classifier(stages.feature, &root);
+    let (graph, none) = (Graph::new(), Named::new());
+    let network = models::find(network).expect("a network");
+    let places = (network.build)(graph.input("picture", [batch, 224, 224, 3]), &Scope::new(&graph, &none));
+    let logits = places.get("logits").expect("its head");
     lower_by(&graph, &[logits], caps, &Choices::First).expect("it lowers")
 }
 

@@ -4,8 +4,8 @@ use super::args::{Amount, Args};
 use super::child;
 use super::parts::Part;
 use lupe::engine::{Choice, Gpu};
-use lupe::methods::stand_in;
 use lupe::models;
+use lupe::models::stand_in;
 use lupe::weights::safetensors;
 use lupe::{Error, Result, Tensor};
 use serde_json::Value;
@@ -185,11 +185,11 @@ impl Context {
 
     /// A file with weights of that network that stand in for trained ones, drawn once for all parts.
     pub fn drawn(&self, name: &str) -> Result<PathBuf> {
-        let net = models::find(name).ok_or_else(|| Error::Usage(format!("there is no network {name}")))?;
+        let net = models::find(name).ok_or_else(|| Error::Usage(format!("unknown network `{name}`")))?;
         let path = self.scratch("weights")?.join(format!("{name}.safetensors"));
         if !path.exists() {
             println!("drawing weights of {name}");
-            let drawn = stand_in::weights(&net.net);
+            let drawn = stand_in::weights(net);
             let tensors: Vec<(String, &Tensor)> =
                 drawn.tensors().iter().map(|(n, t)| (n.clone(), t.as_ref())).collect();
             write(&path, &safetensors::write(&tensors)?)?;

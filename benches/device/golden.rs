@@ -30,8 +30,8 @@ pub fn make(args: &Args, folder: &Path) -> Result<()> {
     let results = work.path().join("results");
     ask(&["demo", "-o", &word(&demo)])?;
     let data = word(&demo.join("parts"));
-    ask(&["patchcore", "fit", &data, "-o", &word(&model), "--no-crop", "--no-embed-backbone"])?;
-    let metrics = ask(&["patchcore", "eval", &word(&model), &data, "-o", &word(&results), "--no-heatmaps"])?;
+    ask(&["fit", "patchcore", &data, "-o", &word(&model), "--no-crop", "--no-embed-backbone"])?;
+    let metrics = ask(&["eval", &word(&model), &data, "-o", &word(&results), "--no-heatmaps"])?;
     let golden = json!({
         "device": metrics["device"], "lupe_version": env!("CARGO_PKG_VERSION"),
         "scores": scores(&results)?, "demo": scores(&demo.join("results"))?,
@@ -67,7 +67,7 @@ pub fn run(context: &Context) -> Result<()> {
         (found["metrics"], found["demo_seconds"]) = (own["metrics"].clone(), own["seconds"].clone());
         context.keep(&found)?;
     }
-    context.lupe(&["patchcore", "eval", &model, &data, "-o", &word(&results), "--no-heatmaps"])?;
+    context.lupe(&["eval", &model, &data, "-o", &word(&results), "--no-heatmaps"])?;
     found["same_model"] = compare(&golden["scores"], &scores(&results)?);
     context.keep(&found)?;
     own?;

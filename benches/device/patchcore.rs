@@ -69,8 +69,8 @@ fn one(context: &Context, data: &Path, count: usize, (network, batch): (&str, &s
     let [data, model, to] = [data, &model, &results].map(|p: &Path| p.display().to_string());
     let weights: Vec<&str> = weights.iter().flat_map(|w| ["--weights", w]).collect();
     let fit = [
-        "patchcore",
         "fit",
+        "patchcore",
         &data,
         "-o",
         &model,
@@ -83,7 +83,7 @@ fn one(context: &Context, data: &Path, count: usize, (network, batch): (&str, &s
         "--no-embed-backbone",
     ];
     let fit_s = timed(context, &[&fit[..], &weights].concat())?;
-    let eval = ["patchcore", "eval", &model, &data, "-o", &to, "--no-heatmaps", "--batch", batch];
+    let eval = ["eval", &model, &data, "-o", &to, "--no-heatmaps", "--batch", batch];
     let eval_s = timed(context, &[&eval[..], &weights].concat())?;
     let stages = stages(results)?;
     Ok(json!({

@@ -6,12 +6,13 @@ use super::args::Amount;
 use super::context::{Context, write};
 use super::md::{Page, digits, list, number, table, text};
 use super::peer::Peer;
-use lupe::engine::{Asked, Gpu, Graph, Options, Plan, Scope, Store, Var};
+use lupe::engine::{Gpu, Graph, Options, Plan, Scope, Store, Var};
 use lupe::measure::stats::median;
-use lupe::methods::patchcore::random;
-use lupe::methods::patchcore::select::{parts, rows_per_part};
-use lupe::models::{self, resnet};
+use lupe::methods::patchcore::select::{parts, rows_at_once};
+use lupe::models;
+use lupe::models::resnet::{self, ResNet};
 use lupe::ops::knn::Metric;
+use lupe::random;
 use lupe::weights::Weights;
 use lupe::{Error, Result, Tensor};
 use pollster::block_on;
@@ -164,7 +165,7 @@ fn side<'g>(context: &Context, gpu: &'g Gpu, task: Task) -> Result<Side<'g>> {
             let (queries, bank) = (noise("queries", q, d), noise("bank", m, d));
             let files = [file(context, "queries", &queries)?, file(context, "bank", &bank)?];
             let graph = Graph::new();
-            let cut = parts(&bank, rows_per_part(gpu, d));
+            let cut = parts(&bank, rows_at_once(&gpu.caps, d));
             let banks: Vec<Var> =
                 cut.into_iter().enumerate().map(|(i, p)| graph.weight(&format!("rows.{i}"), p)).collect();
             let y = graph.input("queries", [q, d]).knn(&banks, k, Metric::SquaredL2, None);
@@ -175,13 +176,13 @@ fn side<'g>(context: &Context, gpu: &'g Gpu, task: Task) -> Result<Side<'g>> {
 }
 
 fn network<'g>(context: &Context, gpu: &'g Gpu, name: &str, batch: usize) -> Result<Side<'g>> {
-    let net = models::find(name).ok_or_else(|| Error::Usage(format!("there is no network {name}")))?.net;
+    let unknown = || Error::Usage(format!("unknown network `{name}`"));
+    let (network, net) = models::find(name).zip(architecture(name)).ok_or_else(unknown)?;
     let path = context.drawn(name)?;
     let (weights, picture) = (Weights::open(&path)?, noise("picture", 224 * 224, 3));
-    let (graph, asked) = (Graph::new(), Asked::default());
-    let root = Scope::new(&graph, weights.tensors(), &asked);
-    let stages = net.features(graph.input("picture", [batch, 224, 224, 3]), &root);
-    let plan = planned(gpu, &graph, &[resnet::classifier(stages.feature, &root)])?;
+    let graph = Graph::new();
+    let places = (network.build)(graph.input("picture", [batch, 224, 224, 3]), &Scope::new(&graph, weights.tensors()));
+    let plan = planned(gpu, &graph, &[places.find("logits")?])?;
     let question = json!({
         "task": "network", "batch": batch, "size": 224, "weights": path, "files": [file(context, "picture", &picture)?],
         "net": {
@@ -191,6 +192,19 @@ fn network<'g>(context: &Context, gpu: &'g Gpu, name: &str, batch: usize) -> Res
         },
     });
     Ok(Side { plan, inputs: vec![Tensor::new([batch, 224, 224, 3], picture.data.repeat(batch))], question })
+}
+
+/// What the peer builds the same network from.
+fn architecture(name: &str) -> Option<ResNet> {
+    match name {
+        "resnet18" => Some(resnet::RESNET18),
+        "resnet34" => Some(resnet::RESNET34),
+        "resnet50" => Some(resnet::RESNET50),
+        "wide_resnet50_2" => Some(resnet::WIDE_RESNET50_2),
+        "wide_resnet101_2" => Some(resnet::WIDE_RESNET101_2),
+        "resnet50_thin" => Some(resnet::THIN),
+        _ => None,
+    }
 }
 
 fn planned<'g>(gpu: &'g Gpu, graph: &Graph, outputs: &[Var]) -> Result<Plan<'g>> {

@@ -37,7 +37,7 @@ fn subjects(context: &Context) -> Vec<(String, Option<&'static str>)> {
     all.push(("resnet18".into(), Some("64")));
     all.push((fitted.display().to_string(), None));
     let known = ["resnet18", models::EMBEDDED.name];
-    all.extend(models::ALL.iter().filter(|m| !known.contains(&m.name)).map(|m| (m.name.to_string(), Some("64"))));
+    all.extend(models::all().filter(|m| !known.contains(&m.name)).map(|m| (m.name.to_string(), Some("64"))));
     if context.amount == Amount::Full {
         all.push(("resnet18".into(), None));
     }

@@ -6,7 +6,7 @@
 mod subjects;
 
 use clap::Parser;
-use lupe::engine::{Asked, Choice, Gpu, Graph};
+use lupe::engine::{Choice, Gpu, Graph};
 use lupe::measure::bench::{COLUMNS, Report, line, title};
 use lupe::measure::ceilings::{self, Ceiling};
 use lupe::measure::kinds::{Kind, fill, kinds};
@@ -94,8 +94,8 @@ fn subject(
     report: &mut Report,
     baseline: Option<&Baseline>,
 ) -> Result<()> {
-    let (subject, graph, asked) = (make(scale), Graph::new(), Asked::default());
-    let outputs = subject.outputs(&graph, &asked);
+    let (subject, graph) = (make(scale), Graph::new());
+    let outputs = subject.outputs(&graph);
     let mut found = kinds(&graph, &outputs, &gpu.caps)?;
     let wanted = |k: &Kind| {
         let text = format!("{name} {} {} {}", k.op, k.node, k.key);

@@ -1,13 +1,14 @@
 //! What the kinds of nodes are taken from: the networks and methods as they are, and a few ops that none of them has on its way yet.
 
-use lupe::engine::{Asked, Graph, Scope, Var};
-use lupe::methods::patchcore::{Config, Preset, random};
-use lupe::methods::stand_in;
-use lupe::models::{self, resnet};
+use lupe::engine::{Graph, Scope, Var};
+use lupe::methods::patchcore::{Config, Preset};
+use lupe::models::stand_in;
+use lupe::models::{self, Network};
 use lupe::ops::Pad;
 use lupe::ops::conv::Window;
 use lupe::ops::coreset::{k_center_round, lowered};
 use lupe::ops::knn::Metric;
+use lupe::random;
 use lupe::tensor::{Shape, Tensor};
 use lupe::weights::Weights;
 use std::sync::Arc;
@@ -29,25 +30,28 @@ pub struct Subject {
 }
 
 /// Builds a graph with the inputs that its subject has and gives back the outputs.
-pub type Build = dyn for<'g> Fn(&'g Graph, &Scope<'g>) -> Vec<Var<'g>>;
+pub type Build = dyn for<'g, 'w> Fn(&'g Graph, &Scope<'g, 'w>) -> Vec<Var<'g>>;
 
 impl Subject {
     fn new(
         weights: Weights,
         inputs: Vec<Tensor>,
-        build: impl for<'g> Fn(&'g Graph, &Scope<'g>) -> Vec<Var<'g>> + 'static,
+        build: impl for<'g, 'w> Fn(&'g Graph, &Scope<'g, 'w>) -> Vec<Var<'g>> + 'static,
     ) -> Subject {
         Subject { weights, inputs, build: Box::new(build) }
     }
 
     /// Without named weights.
-    fn plain(inputs: Vec<Tensor>, build: impl for<'g> Fn(&'g Graph, &Scope<'g>) -> Vec<Var<'g>> + 'static) -> Subject {
+    fn plain(
+        inputs: Vec<Tensor>,
+        build: impl for<'g, 'w> Fn(&'g Graph, &Scope<'g, 'w>) -> Vec<Var<'g>> + 'static,
+    ) -> Subject {
         Subject::new(Weights::from_tensors([]), inputs, build)
     }
 
     /// Its outputs in `graph`.
-    pub fn outputs<'g>(&'g self, graph: &'g Graph, asked: &'g Asked) -> Vec<Var<'g>> {
-        (self.build)(graph, &Scope::new(graph, self.weights.tensors(), asked))
+    pub fn outputs<'g>(&self, graph: &'g Graph) -> Vec<Var<'g>> {
+        (self.build)(graph, &Scope::new(graph, self.weights.tensors()))
     }
 }
 
@@ -96,25 +100,25 @@ fn ceilings(_: Scale) -> Subject {
 
 /// A whole network at 224; where its stages are PatchCore's, the patch vectors of both presets and their projection.
 fn network(name: &'static str, batch: usize) -> Subject {
-    let net = models::find(name).expect("a network's name").net;
+    let net = models::find(name).expect("a network's name");
     let (size, wide) = ([batch, 224, 224, 3], name.starts_with("wide"));
-    Subject::new(stand_in::weights(&net), vec![uniform(size)], move |graph, root| {
+    Subject::new(stand_in::weights(net), vec![uniform(size)], move |graph, root| {
         build_network(graph, root, (net, size, wide))
     })
 }
 
 fn build_network<'g>(
     graph: &'g Graph,
-    root: &Scope<'g>,
-    (net, size, wide): (resnet::ResNet, [usize; 4], bool),
+    root: &Scope<'g, '_>,
+    (network, size, wide): (&Network, [usize; 4], bool),
 ) -> Vec<Var<'g>> {
-    let stages = net.features(graph.input("picture", size), root);
-    let logits = resnet::classifier(stages.feature, root);
+    let places = (network.build)(graph.input("picture", size), root);
+    let logits = places.get("logits").expect("its head");
     if !wide {
         return vec![logits];
     }
     let at = |preset| Config { size: 224, ..Config::new(preset) };
-    let [official, anomalib] = [Preset::Official, Preset::Anomalib].map(|p| at(p).embed(&stages));
+    let [official, anomalib] = [Preset::Official, Preset::Anomalib].map(|p| at(p).embed(&places).expect("its layers"));
     let rows = official.reshape([official.dim(1), official.dim(2)]);
     let projected = rows.matmul_t(weight(graph, "projection.weight", [128, official.dim(2)]));
     vec![logits, anomalib, projected]
@@ -145,7 +149,7 @@ fn scoring(scale: Scale) -> Subject {
         let bank = graph.weight("bank.0", Arc::new(uniform([m, d])));
         let found = queries.knn(&[bank], 1, Metric::SquaredL2, Some(skip));
         let scores = found.slice(2, 0, 1).reshape([q, 1]).mean();
-        let map = |preset| Config { size: 224, ..Config::new(preset) }.map(scores, [28, 28]);
+        let map = |preset| Config { size: 224, ..Config::new(preset) }.map(scores, 1, [28, 28]);
         vec![found, map(Preset::Official), map(Preset::Anomalib)]
     })
 }

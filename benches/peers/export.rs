@@ -2,10 +2,11 @@
 
 use crate::networks::{self, Network};
 use lupe::engine::graph::{Node, live};
-use lupe::engine::{Asked, Graph, Named, Scope};
-use lupe::methods::patchcore::random::{self, draw};
+use lupe::engine::{Graph, Named, Scope};
+use lupe::methods::patchcore::projection::starts;
 use lupe::methods::patchcore::{Config, Preset};
-use lupe::methods::stand_in;
+use lupe::models::stand_in;
+use lupe::random::draw;
 use lupe::tensor::{Shape, Tensor};
 use lupe::weights::safetensors;
 use serde_json::json;
@@ -54,13 +55,13 @@ pub fn export(folder: &Path) -> Result<()> {
         let [n, d] = shape_of(name);
         write(&floats(folder, name), name, n * d, 0.0)?;
     }
-    let first = random::rows(Config::new(Preset::Anomalib).seed, 1, shape_of(CORESET)[0]);
+    let first = starts(Config::new(Preset::Anomalib).seed, 1, shape_of(CORESET)[0]);
     Ok(std::fs::write(folder.join(format!("{CORESET}.json")), json!({ "first": first.first() }).to_string())?)
 }
 
 fn one(folder: &Path, network: &Network) -> Result<()> {
-    let (graph, asked, none) = (Graph::new(), Asked::default(), Named::new());
-    let outputs = (network.build)(graph.input("x", network.input), &Scope::new(&graph, &none, &asked));
+    let (graph, none) = (Graph::new(), Named::new());
+    let outputs = (network.build)(graph.input("x", network.input), &Scope::new(&graph, &none));
     let nodes = graph.nodes()?;
     let wanted = live(&nodes, &outputs.iter().map(|o| o.id()).collect::<Vec<_>>());
     let used: Vec<Node> = nodes.into_iter().zip(wanted).filter(|n| n.1).map(|n| n.0).collect();

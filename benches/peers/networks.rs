@@ -1,14 +1,14 @@
 //! The networks that Lupe and its peers run; `networks.py` describes the same ones layer by layer, and their outputs are compared.
 
 use lupe::engine::{Scope, Var};
-use lupe::models::{find, resnet};
+use lupe::models::{Places, find};
 
 /// One network: what goes in, and what is made of it.
 pub struct Network {
     pub name: &'static str,
     /// `[n, h, w, c]`.
     pub input: [usize; 4],
-    pub build: for<'g> fn(Var<'g>, &Scope<'g>) -> Vec<Var<'g>>,
+    pub build: for<'g, 'w> fn(Var<'g>, &Scope<'g, 'w>) -> Vec<Var<'g>>,
 }
 
 pub const ALL: [Network; 10] = [
@@ -24,23 +24,23 @@ pub const ALL: [Network; 10] = [
     Network { name: "conv512", input: [1, 7, 7, 512], build: one_layer },
 ];
 
-fn features<'g>(name: &str, x: Var<'g>, p: &Scope<'g>) -> resnet::Stages<'g> {
-    find(name).expect("a network's name").net.features(x, p)
+fn features<'g>(name: &str, x: Var<'g>, p: &Scope<'g, '_>) -> Places<'g> {
+    (find(name).expect("a network's name").build)(x, p)
 }
 
 /// Picture to logits.
-fn whole<'g>(name: &str, x: Var<'g>, p: &Scope<'g>) -> Vec<Var<'g>> {
-    vec![resnet::classifier(features(name, x, p).feature, p)]
+fn whole<'g>(name: &str, x: Var<'g>, p: &Scope<'g, '_>) -> Vec<Var<'g>> {
+    features(name, x, p).get("logits").into_iter().collect()
 }
 
 /// What PatchCore takes from its backbone.
-fn layers_2_and_3<'g>(x: Var<'g>, p: &Scope<'g>) -> Vec<Var<'g>> {
-    let [_, layer2, layer3, _] = features("wide_resnet50_2", x, p).layers;
-    vec![layer2, layer3]
+fn layers_2_and_3<'g>(x: Var<'g>, p: &Scope<'g, '_>) -> Vec<Var<'g>> {
+    let places = features("wide_resnet50_2", x, p);
+    ["layer2", "layer3"].into_iter().filter_map(|name| places.get(name)).collect()
 }
 
 /// EfficientAD's small patch description network, without padding: 256x256 to 56x56x384.
-fn pdn_s<'g>(x: Var<'g>, p: &Scope<'g>) -> Vec<Var<'g>> {
+fn pdn_s<'g>(x: Var<'g>, p: &Scope<'g, '_>) -> Vec<Var<'g>> {
     let y = conv(x, &p.at("conv1"), 128, 4, 0).relu().avg_pool(2, 2, 0, true);
     let y = conv(y, &p.at("conv2"), 256, 4, 0).relu().avg_pool(2, 2, 0, true);
     let y = conv(y, &p.at("conv3"), 256, 3, 0).relu();
@@ -48,10 +48,10 @@ fn pdn_s<'g>(x: Var<'g>, p: &Scope<'g>) -> Vec<Var<'g>> {
 }
 
 /// The 3x3 convolution that a ResNet's stage consists of.
-fn one_layer<'g>(x: Var<'g>, p: &Scope<'g>) -> Vec<Var<'g>> {
+fn one_layer<'g>(x: Var<'g>, p: &Scope<'g, '_>) -> Vec<Var<'g>> {
     vec![conv(x, &p.at("conv"), x.dim(3), 3, 1).relu()]
 }
 
-fn conv<'g>(x: Var<'g>, p: &Scope<'g>, co: usize, k: usize, pad: usize) -> Var<'g> {
+fn conv<'g>(x: Var<'g>, p: &Scope<'g, '_>, co: usize, k: usize, pad: usize) -> Var<'g> {
     x.conv2d(p.param("weight", [co, x.dim(3), k, k]), 1, pad) + p.param("bias", [co])
 }

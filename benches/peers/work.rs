@@ -3,10 +3,10 @@
 use crate::export::{BANK, CORESET, QUERIES, read, shape_of};
 use crate::networks::{self, Network};
 use crate::serve::{Result, serve, timed};
-use lupe::engine::{Asked, Choice, Gpu, Graph, Options, Plan, Scope, Store, Var};
+use lupe::engine::{Choice, Gpu, Graph, Options, Plan, Scope, Store, Var};
 use lupe::measure::ceilings;
-use lupe::measure::profile::{self, Stage};
-use lupe::methods::patchcore::select::{Selector, parts, rows_per_part};
+use lupe::measure::profile::{self, Profiled};
+use lupe::methods::patchcore::select::{Selector, parts, rows_at_once};
 use lupe::methods::patchcore::{Config, Preset};
 use lupe::ops::knn::Metric;
 use lupe::tensor::Tensor;
@@ -33,7 +33,7 @@ pub fn work(folder: &Path, name: &str, out: &Path) -> Result<()> {
 pub fn profile(folder: &Path, name: &str) -> Result<()> {
     with_plan(folder, name, |gpu, plan, x| {
         let ceilings = block_on(ceilings::measure(gpu, None))?;
-        let stages = [Stage { name: "run", plan, inputs: vec![x] }];
+        let stages = [Profiled { name: "run", plan, inputs: vec![x] }];
         let found = block_on(profile::profile(&stages, RUNS, &ceilings, &mut |_| Ok(())))?;
         let kernels = profile::together(&found.rows, &ceilings, |r| &r.kernel);
         let sentence = found.sentence(None, &ceilings);
@@ -49,7 +49,7 @@ fn open() -> Result<Gpu> {
 /// The plan of the task `name` and its input for `then`.
 fn with_plan(folder: &Path, name: &str, then: impl FnOnce(&Gpu, &Plan, Tensor) -> Result<()>) -> Result<()> {
     if let Some(network) = networks::ALL.iter().find(|n| n.name == name) {
-        // Side by side, as `lupe patchcore predict` does it.
+        // Side by side, as `lupe predict` does it.
         let (gpu, weights) = std::thread::scope(|scope| {
             let reading = scope.spawn(|| Weights::open(&folder.join(format!("{name}.safetensors"))));
             (open(), reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -68,8 +68,8 @@ fn with_plan(folder: &Path, name: &str, then: impl FnOnce(&Gpu, &Plan, Tensor) -
 
 /// The network ready to run; what it was made of is released.
 fn plan<'g>(gpu: &'g Gpu, weights: Weights, network: &Network) -> Result<Plan<'g>> {
-    let (graph, asked) = (Graph::new(), Asked::default());
-    let outputs = (network.build)(graph.input("x", network.input), &Scope::new(&graph, weights.tensors(), &asked));
+    let graph = Graph::new();
+    let outputs = (network.build)(graph.input("x", network.input), &Scope::new(&graph, weights.tensors()));
     // No check of what was asked: a network cut short asks for more than its file has, of which nothing runs.
     Ok(block_on(Plan::new(gpu, &graph, &outputs, &Store::new(), Options::default()))?)
 }
@@ -78,7 +78,7 @@ fn plan<'g>(gpu: &'g Gpu, weights: Weights, network: &Network) -> Result<Plan<'g
 fn neighbours<'g>(gpu: &'g Gpu, folder: &Path, rows: usize, k: usize) -> Result<Plan<'g>> {
     let [_, d] = shape_of(BANK);
     let (graph, bank) = (Graph::new(), read(folder, BANK, &[rows, d])?);
-    let cut = parts(&bank, rows_per_part(gpu, d));
+    let cut = parts(&bank, rows_at_once(&gpu.caps, d));
     drop(bank);
     let banks: Vec<Var> = cut.into_iter().enumerate().map(|(i, p)| graph.weight(&format!("rows.{i}"), p)).collect();
     let found = graph.input("queries", shape_of(QUERIES)).knn(&banks, k, Metric::SquaredL2, None);
@@ -94,7 +94,7 @@ fn serve_plan(plan: &Plan, x: &Tensor, out: &Path) -> Result<()> {
 fn selection(gpu: &Gpu, folder: &Path, out: &Path) -> Result<()> {
     let rows = read(folder, CORESET, &shape_of(CORESET))?;
     let pick = || -> Result<(Vec<usize>, f64)> {
-        let mut selector = Selector::new(gpu, rows.clone(), PICKS, None);
+        let mut selector = Selector::new(&gpu.caps, rows.clone(), PICKS, Options::default());
         let mut begun: Option<(Instant, usize)> = None;
         let mut mark = |done: usize| {
             begun.get_or_insert((Instant::now(), done));

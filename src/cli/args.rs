@@ -92,7 +92,9 @@ impl Command {
             Command::Import(_) | Command::Weights(_) | Command::Shaders(_) => false,
             Command::Help(_) | Command::Patchcore(_) => false,
             Command::Fit(_) | Command::Predict(_) | Command::Eval(_) | Command::Embed(_) | Command::Demo(_) => true,
-            Command::Devices(_) | Command::Plan(_) | Command::Verify(_) | Command::Profile(_) | Command::Tune(_) => true,
+            Command::Devices(_) | Command::Plan(_) | Command::Verify(_) | Command::Profile(_) | Command::Tune(_) => {
+                true
+            }
         }
     }
 }

@@ -8,11 +8,11 @@ use crate::files::write;
 use crate::methods::embed::{Embedder, offered};
 use crate::models::{self, Network};
 use crate::tensor::{Shape, Tensor};
+use crate::watch::Watch;
 use crate::weights::{Weights, safetensors};
 use comfy_table::{Table, presets};
 use npyz::WriterBuilder;
 use serde_json::{Value, json};
-use crate::watch::Watch;
 use std::path::{Path, PathBuf};
 
 /// What `lupe embed` accepts.

@@ -94,6 +94,8 @@ fn report(session: &Session, args: &Args, model: &ModelFile, thresholds: [Option
     };
     print(&format!(
         "wrote     {file}\nfrom      {origin}\nbank      {rows} rows of {} values, layers {} of {}\npictures  {pictures}\nlimit     none: scores of good pictures are not saved there{theirs}\n\nNext: lupe predict {file} PICTURES -o results",
-        model.geometry.dim, config.layers.join(", "), model.backbone.name
+        model.geometry.dim,
+        config.layers.join(", "),
+        model.backbone.name
     ))
 }

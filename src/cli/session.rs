@@ -188,7 +188,10 @@ impl Session {
             self.say("note: this model has no limit, so no masks are written");
         }
         if !localises && (draw.masks || draw.maps.is_some()) {
-            self.say(&format!("note: {} gives no anomaly maps, so neither maps nor masks are written", fitted.method()));
+            self.say(&format!(
+                "note: {} gives no anomaly maps, so neither maps nor masks are written",
+                fitted.method()
+            ));
         }
         self.watch_for_interrupts()?;
         self.left_by_interrupt("results.* and metrics.json were not written");

@@ -3,8 +3,8 @@
 use super::global::bytes;
 use crate::data::Limits;
 use crate::data::load::Loading;
-use crate::methods::patchcore::layer;
 use crate::methods::drawing::{self, Draw};
+use crate::methods::patchcore::layer;
 use crate::methods::results;
 use clap::{Args, ValueEnum};
 use std::collections::BTreeSet;

@@ -1,7 +1,7 @@
 //! A whole network's or model's measurement, and the forms in which measurements are written.
 
-use crate::error::{Error, Result};
 use super::stats::{median, percentile};
+use crate::error::{Error, Result};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::{Deserialize, Serialize};
 use std::path::Path;

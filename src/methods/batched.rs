@@ -70,7 +70,10 @@ impl Feed {
             Form::Numbers => graph.input("picture", [n, h, w, 3]),
             Form::Bytes => {
                 let table = graph.weight("picture.table", self.table.clone());
-                { let _ = table; graph.input("picture", [n, h, w, 3]) } // PIXELS
+                {
+                    let _ = table;
+                    graph.input("picture", [n, h, w, 3])
+                } // PIXELS
             }
         }
     }
@@ -92,7 +95,7 @@ impl Feed {
         let mut data: Vec<f32> = Vec::with_capacity(each.len());
         for picture in pictures {
             match (picture, form) {
-                (Prepared::Bytes { rgb, .. }, Form::Bytes) => data.extend(self.numbers(rgb)) /* PIXELS */,
+                (Prepared::Bytes { rgb, .. }, Form::Bytes) => data.extend(self.numbers(rgb)), /* PIXELS */,
                 (Prepared::Bytes { rgb, .. }, Form::Numbers) => data.extend(self.numbers(rgb)),
                 (Prepared::Numbers(tensor), Form::Numbers) => data.extend_from_slice(&tensor.data),
                 (Prepared::Numbers(_), Form::Bytes) => {
@@ -107,7 +110,10 @@ impl Feed {
     /// Bytes as the numbers that the device would make of them.
     fn numbers<'a>(&'a self, rgb: &'a [u8]) -> impl Iterator<Item = f32> + 'a {
         let number = move |pixel: &'a [u8]| {
-            self.channels.into_iter().enumerate().map(move |(c, from)| self.table.data[256 * c + usize::from(pixel[from])])
+            self.channels
+                .into_iter()
+                .enumerate()
+                .map(move |(c, from)| self.table.data[256 * c + usize::from(pixel[from])])
         };
         rgb.chunks_exact(3).flat_map(number)
     }

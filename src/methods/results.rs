@@ -140,7 +140,8 @@ impl<'m> Results<'m> {
         let [x, y, w, h] = crop;
         let peak = found.map.as_ref().map(|map| {
             let ([rows, columns], at) = (sides(map).map(|n| n.max(1)), peak(&map.data));
-            let along = |i: usize, cells: usize, start: f64, length: f64| start + (i as f64 + 0.5) * length / cells as f64;
+            let along =
+                |i: usize, cells: usize, start: f64, length: f64| start + (i as f64 + 0.5) * length / cells as f64;
             [along(at % columns, columns, x, w), along(at / columns, rows, y, h)]
         });
         Line {
@@ -210,7 +211,13 @@ fn csv(lines: &[Line]) -> Result<Vec<u8>> {
     table.write_record(header.split(',')).map_err(|e| wrong(&e))?;
     let number = |v: Option<f64>| v.map_or(String::new(), |v| v.to_string());
     for l in lines {
-        let mut row = vec![l.path.clone(), l.label.clone().unwrap_or_default(), l.method.into(), number(l.score), number(l.limit)];
+        let mut row = vec![
+            l.path.clone(),
+            l.label.clone().unwrap_or_default(),
+            l.method.into(),
+            number(l.score),
+            number(l.limit),
+        ];
         row.push(l.above.map_or(String::new(), |a| a.to_string()));
         let places =
             l.peak.map_or([None; 2], |p| p.map(Some)).into_iter().chain(l.crop.map_or([None; 4], |c| c.map(Some)));

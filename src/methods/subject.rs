@@ -106,7 +106,8 @@ impl Weighted {
         let feed = Feed::new(&self.preprocess, size);
         let inputs = vec![feed.value(&vec![&picture; batch], batch, form)?];
         let build = boxed(move |graph| {
-            let places = (self.network.build)(feed.input(graph, batch, form), &Scope::new(graph, self.weights.tensors()));
+            let places =
+                (self.network.build)(feed.input(graph, batch, form), &Scope::new(graph, self.weights.tensors()));
             places.last().into_iter().collect()
         });
         Ok(Stage { name: "network", predicts: true, inputs, build })

@@ -29,24 +29,24 @@ pub struct Stored {
 impl Stored {
     /// A tensor as f32, or as f16 where that loses nothing and is allowed.
     pub fn floats(t: &Tensor, half: bool) -> Stored {
-    let lossless = |v: &f32| f16::from_f32(*v).to_f32().to_bits() == v.to_bits();
-    let shape = t.shape.dims().to_vec();
-    if half && t.data.iter().all(lossless) {
-        let bytes = t.data.iter().flat_map(|v| f16::from_f32(*v).to_bits().to_le_bytes()).collect();
-        return Stored { dtype: Dtype::F16, shape, bytes };
+        let lossless = |v: &f32| f16::from_f32(*v).to_f32().to_bits() == v.to_bits();
+        let shape = t.shape.dims().to_vec();
+        if half && t.data.iter().all(lossless) {
+            let bytes = t.data.iter().flat_map(|v| f16::from_f32(*v).to_bits().to_le_bytes()).collect();
+            return Stored { dtype: Dtype::F16, shape, bytes };
+        }
+        Stored { dtype: Dtype::F32, shape, bytes: t.data.iter().flat_map(|v| v.to_le_bytes()).collect() }
     }
-    Stored { dtype: Dtype::F32, shape, bytes: t.data.iter().flat_map(|v| v.to_le_bytes()).collect() }
-}
 
     /// The tensor, where its elements are f32 or f16 and it has four axes at most.
     pub fn tensor(&self) -> Option<Tensor> {
-    let data: Vec<f32> = match self.dtype {
-        Dtype::F32 => self.bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-        Dtype::F16 => self.bytes.as_chunks::<2>().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
-        _ => return None,
-    };
-    (self.shape.len() <= 4).then(|| Tensor::new(Shape::new(&self.shape), data))
-}
+        let data: Vec<f32> = match self.dtype {
+            Dtype::F32 => self.bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+            Dtype::F16 => self.bytes.as_chunks::<2>().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
+            _ => return None,
+        };
+        (self.shape.len() <= 4).then(|| Tensor::new(Shape::new(&self.shape), data))
+    }
 }
 
 /// The file of these facts and tensors.

@@ -54,7 +54,7 @@ pub fn layers(stages: &[usize]) -> V {
     V::All(stages.iter().map(|s| V::Text(["", "layer1", "layer2", "layer3", "layer4"][*s])).collect())
 }
 
-/// The official dictionary, as of a bank that `lupe patchcore fit` makes by default but for the size.
+/// The official dictionary, as of a bank that `lupe fit patchcore` makes by default but for the size.
 pub fn params(size: i32) -> Vec<(&'static str, V)> {
     vec![
         ("backbone.name", V::Text("wideresnet50")),

@@ -2,7 +2,7 @@
 
 use super::vectors::zeros;
 use lupe::engine::Named;
-use lupe::models::resnet::ResNet;
+use lupe::models::Network;
 use lupe::tensor::{Shape, Tensor};
 use std::sync::Arc;
 
@@ -44,10 +44,10 @@ pub fn normalised(chw: &Tensor) -> Tensor {
 }
 
 /// Every weight of a network, unfolded, each by `rule(key, shape)`.
-fn unfolded(net: &ResNet, rule: impl Fn(&str, Shape) -> Tensor) -> Named {
+fn unfolded(network: &Network, rule: impl Fn(&str, Shape) -> Tensor) -> Named {
     let mut named = Named::new();
     let mut put = |key: String, shape: Shape| drop(named.insert(key.clone(), Arc::new(rule(&key, shape))));
-    for (key, t) in zeros(net) {
+    for (key, t) in zeros(network) {
         if key.starts_with("fc.") {
             put(key, t.shape);
         } else if let Some(conv) = key.strip_suffix(".weight") {
@@ -69,8 +69,8 @@ fn fan_in(shape: Shape) -> f64 {
 }
 
 /// The rule of `full_models_hash_weights`.
-pub fn full(net: &ResNet) -> Named {
-    unfolded(net, |key, shape| match key.rsplit('.').next() {
+pub fn full(network: &Network) -> Named {
+    unfolded(network, |key, shape| match key.rsplit('.').next() {
         Some("running_mean") => tensor(key, shape, 0.1, 0.0),
         Some("running_var") => tensor(key, shape, 0.5, 1.0),
         Some("weight") if shape.rank() == 1 => tensor(key, shape, 0.25, 1.0),
@@ -80,8 +80,8 @@ pub fn full(net: &ResNet) -> Named {
 }
 
 /// The rule of `ad/backbones`: hashed under `name.key`.
-pub fn backbone(name: &str, net: &ResNet) -> Named {
-    unfolded(net, |key, shape| {
+pub fn backbone(name: &str, network: &Network) -> Named {
+    unfolded(network, |key, shape| {
         let full = format!("{name}.{key}");
         match key.rsplit('.').next() {
             Some("running_var") => tensor(&full, shape, 0.5, 1.0),

@@ -7,6 +7,7 @@ pub mod foreign;
 pub mod hash;
 pub mod parts;
 pub mod program;
+pub mod rows;
 pub mod skip;
 pub mod sweep;
 pub mod torch;

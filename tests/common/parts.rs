@@ -52,16 +52,16 @@ pub fn data_set(root: &Path, train: u64, w: u32, h: u32) {
 /// Flags of a fit that is over in a second: a small input.
 pub const SMALL: [&str; 4] = ["--size", "64", "--resize", "72"];
 
-/// `lupe patchcore` with these words.
-pub fn patchcore(words: &[&str]) -> Command {
+/// `lupe` with these words: a verb, and what it is told.
+pub fn verb(words: &[&str]) -> Command {
     let mut command = lupe();
-    command.arg("patchcore").args(words);
+    command.args(words);
     command
 }
 
-/// `lupe patchcore fit` of a small input.
+/// `lupe fit patchcore` of a small input.
 pub fn fit(data: &Path, model: &Path) -> Command {
-    let mut command = patchcore(&["fit"]);
+    let mut command = verb(&["fit", "patchcore"]);
     command.arg(data).arg("-o").arg(model).args(SMALL);
     command
 }

@@ -77,12 +77,10 @@ pub fn nhwc(t: &Tensor) -> Tensor {
 }
 
 /// Folded weights of the right names and shapes, all zero: for what depends on shapes alone.
-pub fn zeros(net: &lupe::models::resnet::ResNet) -> Named {
-    use lupe::engine::{Asked, Graph, Scope};
-    let (graph, asked, none) = (Graph::new(), Asked::default(), Named::new());
-    let root = Scope::new(&graph, &none, &asked);
-    let stages = net.features(graph.input("x", [1, 64, 64, 3]), &root);
-    lupe::models::resnet::classifier(stages.feature, &root);
+pub fn zeros(network: &lupe::models::Network) -> Named {
+    use lupe::engine::{Graph, Scope};
+    let (graph, none) = (Graph::new(), Named::new());
+    (network.build)(graph.input("x", [1, 64, 64, 3]), &Scope::new(&graph, &none));
     let weight = |n: lupe::engine::graph::Node| match n.source {
         lupe::engine::graph::Source::Weight(t) => Some((n.label, t)),
         _ => None,

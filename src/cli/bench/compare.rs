@@ -22,7 +22,8 @@ pub fn run(session: &Session, args: &Compare) -> Result<()> {
     let (before, after) = (read(&args.before)?, read(&args.after)?);
     let pairs = pairs(&before, &after);
     if pairs.is_empty() {
-        let names = |path: &Path, rows: &[Measurement]| format!("{} has {}", path.display(), list(rows.iter().map(name)));
+        let names =
+            |path: &Path, rows: &[Measurement]| format!("{} has {}", path.display(), list(rows.iter().map(name)));
         let (a, b) = (names(&args.before, &before), names(&args.after, &after));
         return Err(Error::Input(format!("no model, input and device is in both files: {a}; {b}")));
     }
@@ -57,8 +58,9 @@ fn pairs<'r>(before: &'r [Measurement], after: &'r [Measurement]) -> Vec<Pair<'r
 
 /// What only one of the files has.
 fn alone(before: &[Measurement], after: &[Measurement], pairs: &[Pair]) -> [Vec<String>; 2] {
-    let of =
-        |rows: &[Measurement]| rows.iter().filter(|r| !pairs.iter().any(|p| p.before.is_of(r))).map(name).collect::<Vec<_>>();
+    let of = |rows: &[Measurement]| {
+        rows.iter().filter(|r| !pairs.iter().any(|p| p.before.is_of(r))).map(name).collect::<Vec<_>>()
+    };
     [of(before), of(after)]
 }
 

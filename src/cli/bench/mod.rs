@@ -191,7 +191,8 @@ fn of(row: &Measurement, job: &Job) -> bool {
 fn measure(session: &Session, args: &Sweep, job: &Job) -> Result<Measurement> {
     let load = load_average();
     let (first_cold_ms, line) = worker(session, args, job, Role::Runs)?;
-    let mut row: Measurement = serde_json::from_str(&line).map_err(|e| Error::Gpu(format!("a worker said {line:?}: {e}")))?;
+    let mut row: Measurement =
+        serde_json::from_str(&line).map_err(|e| Error::Gpu(format!("a worker said {line:?}: {e}")))?;
     let cold: Result<Vec<f64>> = (0..args.cold).map(|_| Ok(worker(session, args, job, Role::Start)?.0)).collect();
     (row.first_cold_ms, row.cold_ms, row.load) = (first_cold_ms, cold?, load);
     Ok(row)

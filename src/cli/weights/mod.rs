@@ -15,8 +15,8 @@ use crate::files::write_by;
 use crate::weights::convert::Converted;
 use crate::weights::raw::{self, Options};
 use crate::weights::safetensors::with_file;
-use safetensors::Dtype;
 use clap::Subcommand;
+use safetensors::Dtype;
 use serde_json::json;
 use std::path::PathBuf;
 

@@ -2,9 +2,9 @@
 
 use crate::data::{ChannelOrder, Preprocess, Scaling};
 use crate::error::Result;
+use crate::files::sha256;
 use crate::models::Network;
 use crate::weights::catalog::{Published, Verdict, verdict};
-use crate::files::sha256;
 use serde_json::{Value, json};
 use std::path::Path;
 

@@ -7,8 +7,8 @@
 mod choose;
 mod verdict;
 
-use super::session::Session;
 use super::env;
+use super::session::Session;
 use crate::engine::Choice;
 use crate::engine::gpu::{AdapterInfo, Kind, choose_of};
 use crate::files::folder;

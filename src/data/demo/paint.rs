@@ -1,7 +1,7 @@
 //! Painted defects: faint, with soft edges, each with the exact mask of the pixels that it changes.
 
-use crate::random::uniform;
 use super::{Mask, Picture};
+use crate::random::uniform;
 use std::f64::consts::{PI, TAU};
 
 /// A kind of defect.

@@ -1,8 +1,8 @@
 //! A fitted PatchCore as its file holds it: the bank, where each of its rows comes from, the backbone, and every choice made.
 
 use super::{Config, Geometry, Preset};
-use crate::methods::fitted::Seen;
 use crate::error::{Error, Result};
+use crate::methods::fitted::Seen;
 use crate::tensor::{Shape, Tensor};
 use crate::weights::Weights;
 use crate::weights::container::{self, Stored};

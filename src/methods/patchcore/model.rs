@@ -2,7 +2,7 @@
 
 use super::score::Bank;
 use super::select::{rows_at_once, stand_in};
-use super::{ModelFile, METHOD};
+use super::{METHOD, ModelFile};
 use crate::data::Preprocess;
 use crate::engine::{Caps, Graph, Scope, Var};
 use crate::error::{Error, Result};

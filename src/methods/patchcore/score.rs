@@ -67,13 +67,7 @@ impl Bank {
     /// rows `[n * places, k, 2]`, maps `[n, size, size, 1]`, and, where scores are re-weighted, of every picture's highest place: value
     /// and place `[n, 2]`, patch vector `[n, d]`, and the neighbourhood of its nearest row `[n, b, 2]`. Rows of the bank in the range
     /// `skip` `[n * places, 2]`, from and up to, are left out. `parts` are those of [`Bank::parts`].
-    pub fn outputs<'g>(
-        &self,
-        parts: &[Arc<Tensor>],
-        rows: Var<'g>,
-        n: usize,
-        skip: Option<Var<'g>>,
-    ) -> Vec<Var<'g>> {
+    pub fn outputs<'g>(&self, parts: &[Arc<Tensor>], rows: Var<'g>, n: usize, skip: Option<Var<'g>>) -> Vec<Var<'g>> {
         let (graph, places, k) = (rows.graph(), self.geometry.places(), self.neighbors());
         let part = |(i, part): (usize, &Arc<Tensor>)| graph.weight(&format!("bank.{i}"), part.clone());
         let bank: Vec<Var> = parts.iter().enumerate().map(part).collect();

@@ -2,8 +2,8 @@
 
 use super::{Config, Preset, projection};
 use crate::engine::{Caps, Gpu, Graph, Options, Plan, Store, Var};
-use crate::methods::fitted::{Stage, boxed};
 use crate::error::{Error, Result};
+use crate::methods::fitted::{Stage, boxed};
 use crate::ops::coreset::{k_center_round, lowered};
 use crate::tensor::Tensor;
 use std::sync::Arc;
