@@ -95,7 +95,7 @@ impl Feed {
         let mut data: Vec<f32> = Vec::with_capacity(each.len());
         for picture in pictures {
             match (picture, form) {
-                (Prepared::Bytes { rgb, .. }, Form::Bytes) => data.extend(self.numbers(rgb)), /* PIXELS */,
+                (Prepared::Bytes { rgb, .. }, Form::Bytes) => data.extend(self.numbers(rgb)), // PIXELS
                 (Prepared::Bytes { rgb, .. }, Form::Numbers) => data.extend(self.numbers(rgb)),
                 (Prepared::Numbers(tensor), Form::Numbers) => data.extend_from_slice(&tensor.data),
                 (Prepared::Numbers(_), Form::Bytes) => {
