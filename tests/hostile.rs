@@ -67,7 +67,7 @@ fn wrong_flags_are_code_2() {
     for (words, by) in [
         (&["--ratio", "0"][..], "ratio 0"),
         (&["--ratio", "1.5"], "ratio 1.5"),
-        (&["--layers", "3,2"], "layers [3, 2]"),
+        (&["--layers", "3,2"], "layers layer3,layer2"),
         (&["--layers", "5"], "stages 1 to 4"),
         (&["--neighbors", "0"], "at least 1"),
         (&["--resize", "300", "--no-crop"], "no meaning without a crop"),

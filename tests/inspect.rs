@@ -105,7 +105,7 @@ fn what_eval_writes() {
         assert!(!defective || line["above"] == true, "{line}");
     }
     let times = lines(&out.join("timing.ndjson"));
-    assert!(times.len() == 5 && ["decode", "features", "scoring", "writing"].iter().all(|k| times[4][k].is_f64()));
+    assert!(times.len() == 5 && ["decode", "device", "writing"].iter().all(|k| times[4][k].is_f64()));
     let mask = image::open(out.join("masks/test/spot/001.png")).unwrap().into_luma8();
     assert_eq!((mask.dimensions(), mask.get_pixel(36, 34).0, mask.get_pixel(2, 2).0), ((72, 72), [255], [0]));
     let heat = image::open(out.join("heatmaps/test/spot/001.png")).unwrap();

@@ -239,7 +239,10 @@ fn a_fitted_model_says_what_it_is() {
     let bytes = model(true).to_bytes().unwrap();
     let path = b.write("part.lupe", &bytes);
     let (said, seen) = (text(&path), json(&path));
-    says(&said, &["5 tensors", "a PatchCore model", "anomalib", "resnet18, stages 2, 3; its weights are in the file"]);
+    says(
+        &said,
+        &["5 tensors", "a PatchCore model", "anomalib", "resnet18, layer2, layer3; its weights are in the file"],
+    );
     says(&said, &["5 rows of 6, ratio 0.1, seed 0", "4 pictures; 1 kept aside", "limit        2.25", "whole, 256x256"]);
     let predict = format!("lupe predict {} NEW_PICTURES -o results", path.display());
     says(&said, &[&predict, "lupe eval "]);

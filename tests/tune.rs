@@ -108,6 +108,10 @@ fn scores_of_a_fitted_model_stay_the_same() {
     let seen: Value =
         serde_json::from_str(&done(with_cache(&b).arg("tune").arg(&model).args(["--repeats", "2", "--json", "-q"])))
             .unwrap();
+    let keys: Vec<&str> = seen["nodes"].as_array().unwrap().iter().map(|n| n["key"].as_str().unwrap()).collect();
+    for op in ["Conv2d", "Scan", "Apart", "Nearest"] {
+        assert!(keys.iter().any(|k| k.starts_with(op)), "{op} is not tuned: {keys:?}");
+    }
     let last = |n: &Value| n["candidates"].as_array().unwrap().last().unwrap()["label"].clone();
     edited(&table(&b), |t| {
         seen["nodes"].as_array().unwrap().iter().for_each(|n| t["labels"][n["key"].as_str().unwrap()] = last(n));

@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::parts::fitted;
 use common::program::{Bench, done, lupe, no_gpu, refused};
 use common::vectors::close;
 use lupe::engine::lower::Role;
@@ -132,6 +133,29 @@ fn verify_of_networks_and_models() {
     let all = done(lupe().args(["verify", "resnet18", "--size", "32", "--device", "all", "-q"]));
     let devices = done(lupe().arg("devices")).lines().count() - 1;
     assert_eq!(all.matches("are as their references").count(), devices, "{all}");
+}
+
+/// Embedding, scoring and the selection of the fit: every dispatch of all three is compared.
+#[test]
+fn verify_of_a_fitted_model_sees_all_its_graphs() {
+    if no_gpu() {
+        return;
+    }
+    let bench = Bench::new();
+    let (_, model) = fitted(&bench);
+    let json = |words: &[&str]| -> Value {
+        serde_json::from_str(&done(lupe().args(words).arg(&model).args(["--json", "-q"]))).unwrap()
+    };
+    let (plan, verified) = (json(&["plan"]), json(&["verify"]));
+    let dispatches = plan["dispatches"].as_array().unwrap();
+    for op in ["pixels", "conv2d", "scan", "merge", "refine", "rank", "blur"] {
+        assert!(dispatches.iter().any(|d| d["op"].as_str().unwrap().contains(op)), "{op} is not planned: {plan}");
+    }
+    assert!(dispatches.iter().all(|d| d["op"] != "reshape"), "{plan}");
+    assert!(
+        verified["first"].is_null() && verified["compared"].as_u64().unwrap() > dispatches.len() as u64,
+        "{verified}"
+    );
 }
 
 #[test]

@@ -63,8 +63,6 @@ pub enum Known<'m> {
 pub struct Stage<'m> {
     /// What it is called.
     pub name: &'static str,
-    /// Whether pictures go through it; else it is a part of the fit.
-    pub predicts: bool,
     /// Its inputs, in the order declared.
     pub inputs: Vec<Tensor>,
     /// Builds it.
@@ -141,7 +139,7 @@ impl dyn Fitted + '_ {
         let feed = Feed::new(&preprocess, [h, w]);
         let inputs = vec![feed.value(&vec![&picture; batch], batch, form)?];
         let build = boxed(move |graph| self.answer(graph, feed.input(graph, batch, form), &caps).outputs);
-        Ok(Stage { name: "predict", predicts: true, inputs, build })
+        Ok(Stage { name: "predict", inputs, build })
     }
 }
 

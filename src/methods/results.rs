@@ -207,7 +207,7 @@ pub fn ndjson(lines: &[Line]) -> Result<String> {
 fn csv(lines: &[Line]) -> Result<Vec<u8>> {
     let wrong = |e: &dyn std::fmt::Display| Error::Output(format!("the results cannot be written: {e}"));
     let mut table = csv::Writer::from_writer(vec![]);
-    let header = "path,label,method,score,limit,above,peak_x,peak_y,crop_x,crop_y,crop_w,crop_h,predicted,error";
+    let header = "path,label,score,limit,above,peak_x,peak_y,crop_x,crop_y,crop_w,crop_h,error,method,predicted";
     table.write_record(header.split(',')).map_err(|e| wrong(&e))?;
     let number = |v: Option<f64>| v.map_or(String::new(), |v| v.to_string());
     for l in lines {
@@ -222,7 +222,8 @@ fn csv(lines: &[Line]) -> Result<Vec<u8>> {
         let places =
             l.peak.map_or([None; 2], |p| p.map(Some)).into_iter().chain(l.crop.map_or([None; 4], |c| c.map(Some)));
         row.extend(places.map(number));
-        row.extend([&l.predicted, &l.error].map(|text| text.clone().unwrap_or_default()));
+        let text = |t: &Option<String>| t.clone().unwrap_or_default();
+        row.extend([text(&l.error), l.method.into(), text(&l.predicted)]);
         table.write_record(row).map_err(|e| wrong(&e))?;
     }
     table.into_inner().map_err(|e| wrong(&e))

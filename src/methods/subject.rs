@@ -110,6 +110,6 @@ impl Weighted {
                 (self.network.build)(feed.input(graph, batch, form), &Scope::new(graph, self.weights.tensors()));
             places.last().into_iter().collect()
         });
-        Ok(Stage { name: "network", predicts: true, inputs, build })
+        Ok(Stage { name: "network", inputs, build })
     }
 }

@@ -99,7 +99,7 @@ impl ResNet {
 
     /// The network for pictures `x` `[n, h, w, 3]`, preprocessed. `stem` `[n, h/2, w/2, c]` is what the first ReLU gives, `maxpool`
     /// what it becomes, `layer1` to `layer4` `[n, h, w, c]` are the stages, `pool` `[n, c]` is the mean of the last one; `logits`
-    /// `[n, classes]` are there where their weights are.
+    /// `[n, classes]` are there where weights of them are.
     pub fn places<'g>(&self, x: Var<'g>, p: &Scope<'g, '_>) -> Places<'g> {
         let mut places = Places::default();
         let stem = conv(x, p, "conv1", "bn1", self.stem, 7, 2).relu();
@@ -113,8 +113,8 @@ impl ResNet {
         }
         let pool = y.global_pool();
         places.push("pool", pool);
-        if p.offers("fc.weight") {
-            places.push("logits", classifier(pool, p));
+        if let Some(logits) = classifier(pool, p) {
+            places.push("logits", logits);
         }
         places
     }
@@ -172,9 +172,13 @@ fn batch_norm<'g>(y: Var<'g>, conv: &Scope<'g, '_>, norm: &Scope<'g, '_>) -> Var
     y.batch_norm(weight, bias, mean, var, EPS)
 }
 
-/// The classifier: `feature x fc.weight + fc.bias`, `[n, classes]`; as many classes as the weights have.
-pub fn classifier<'g>(feature: Var<'g>, p: &Scope<'g, '_>) -> Var<'g> {
+/// The classifier: `feature x fc.weight + fc.bias`, `[n, classes]`; as many classes as the weights have. None without weights that fit.
+fn classifier<'g>(feature: Var<'g>, p: &Scope<'g, '_>) -> Option<Var<'g>> {
     let (fc, c) = (p.at("fc"), feature.dim(1));
-    let classes = fc.shape("bias").map_or(1000, |s| s.dim(0));
-    feature.matmul_t(fc.param("weight", [classes, c])) + fc.param("bias", [classes])
+    let classes = match (fc.shape("weight"), fc.shape("bias")) {
+        (Some(weight), Some(bias)) if weight.dims() == [bias.len(), c] => bias.len(),
+        (None, None) if fc.offers("weight") => 1000,
+        _ => return None,
+    };
+    Some(feature.matmul_t(fc.param("weight", [classes, c])) + fc.param("bias", [classes]))
 }

@@ -196,7 +196,7 @@ pub(super) fn stand_in<'m>(config: &Config, bank: &Tensor, fitted_on: usize, cap
     let (candidates, last) = candidates_of(&selector.anchors, kept);
     let inputs = selector.anchors.iter().cloned().chain([candidates, last]).collect();
     let build = boxed(move |graph| selector.round_graph(graph, kept));
-    Stage { name: "coreset", predicts: false, inputs, build }
+    Stage { name: "coreset", inputs, build }
 }
 
 /// `rows x p^T`.

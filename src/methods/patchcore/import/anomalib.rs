@@ -51,7 +51,17 @@ pub fn anomalib(bytes: &[u8], source: &str, origin: String, given: &Given) -> Re
     if part.tensors().is_empty() {
         notes.push(UNCHECKED.into());
     }
-    Ok(Foreign { config, backbone: network, thresholds, notes, source, origin, bank, part })
+    Ok(Foreign {
+        config,
+        backbone: network,
+        thresholds,
+        notes,
+        layers_given: given.layers.is_some(),
+        source,
+        origin,
+        bank,
+        part,
+    })
 }
 
 /// The configuration, and what of it is only taken for granted.

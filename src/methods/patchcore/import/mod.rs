@@ -55,6 +55,8 @@ pub struct Foreign {
     pub thresholds: [Option<f64>; 2],
     /// What the user should know: what was taken for granted, what could not be checked.
     pub notes: Vec<String>,
+    /// Whether the user named the layers: what is wrong with them is the command line's fault then.
+    layers_given: bool,
     /// What messages call the source.
     source: String,
     /// What the model says about where it is from.
@@ -86,7 +88,8 @@ impl Foreign {
         let part = self.part.clone().fold_batch_norm()?;
         same(&part, &weights)
             .map_err(|what| fail(format!("{what}; --weights has to name the file that it was fitted with")))?;
-        let geometry = self.config.geometry(net, &weights).map_err(|e| fail(e.to_string()))?;
+        let wrong = |e: Error| if self.layers_given { e } else { fail(e.to_string()) };
+        let geometry = self.config.geometry(net, &weights).map_err(wrong)?;
         if geometry.dim != d {
             let (layers, name) = (self.config.layers.join(","), net.name);
             return Err(fail(format!(

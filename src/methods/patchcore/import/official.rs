@@ -56,7 +56,7 @@ pub fn official(params: &Value, file: &str, bank: Tensor, origin: String, given:
     let config = Config { resize, neighbors: given.neighbors.unwrap_or(config.neighbors), ..config };
     config.check()?;
     let (source, part) = (file.to_string(), Weights::default());
-    Ok(Foreign { config, backbone, thresholds: [None; 2], notes, source, origin, bank, part })
+    Ok(Foreign { config, backbone, thresholds: [None; 2], notes, layers_given: false, source, origin, bank, part })
 }
 
 /// What the dictionary says, with any edge before the crop: that is not in it.
