@@ -24,6 +24,13 @@ pub enum Origin {
     Weight(Arc<Tensor>),
     /// Written by the step of this number.
     Step(usize),
+    /// Lies in the memory of another value, a buffer that is no view itself.
+    View {
+        /// The value of this number.
+        of: usize,
+        /// Its elements before this one.
+        offset: usize,
+    },
 }
 
 /// A value in GPU memory.
@@ -84,6 +91,16 @@ pub struct Lowered {
     pub inputs: Vec<(String, Shape)>,
     /// Values of the outputs; all of them buffers.
     pub outputs: Vec<usize>,
+}
+
+impl Lowered {
+    /// The value in whose memory value `v` lies, and how many of its elements lie before it.
+    pub fn place(&self, v: usize) -> (usize, usize) {
+        match self.values[v].origin {
+            Origin::View { of, offset } => (of, offset),
+            _ => (v, 0),
+        }
+    }
 }
 
 /// The candidates of `op` that an adapter can run at these shapes, best guess first.
@@ -177,12 +194,43 @@ impl Lowering<'_> {
                 let constant = Some(Arc::new(Constant::weight(t)));
                 Ok(self.value(given(Origin::Weight(t.clone()), constant)))
             }
+            Source::View { offset, copy } => self.view(node, inputs, *offset, copy.as_ref()),
             Source::Input => {
                 let number = self.out.inputs.len();
                 self.out.inputs.push((node.label.clone(), node.shape));
                 Ok(self.value(given(Origin::Input(number), None)))
             }
         }
+    }
+
+    /// A value that lies in the memory of its input, or of what that is a view of; a copy where the adapter cannot bind it there.
+    fn view(&mut self, node: &Node, inputs: Vec<usize>, offset: usize, copy: Option<&Rc<dyn Op>>) -> Result<usize> {
+        let of = inputs.first().copied().ok_or_else(|| Error::Shape(format!("{}: a view of nothing", node.label)))?;
+        let (root, before) = self.out.place(of);
+        let offset = before + offset;
+        match copy {
+            Some(copy) if !(4 * offset as u64).is_multiple_of(self.caps.binding_offset.into()) => {
+                self.op(copy.clone(), inputs, node.shape, &node.label, Role::Node)
+            }
+            _ => Ok(self.place_of(root, offset, node.shape, &node.label)),
+        }
+    }
+
+    /// The value of that shape from element `offset` of `root` on: itself, one that is there already, or a new one.
+    fn place_of(&mut self, root: usize, offset: usize, shape: Shape, label: &str) -> usize {
+        let whole = &self.out.values[root];
+        if offset == 0 && whole.shape == shape {
+            return root;
+        }
+        let same = |v: &Value| {
+            matches!(v.origin, Origin::View { of, offset: o } if (of, o) == (root, offset)) && v.shape == shape
+        };
+        if let Some(known) = self.out.values.iter().position(same) {
+            return known;
+        }
+        let constant = whole.constant.clone().map(|of| Arc::new(Constant::View { of, offset, shape }));
+        let origin = Origin::View { of: root, offset };
+        self.value(Value { shape, form: Form::Buffer, origin, constant, label: label.into() })
     }
 
     /// Appends a step for `op` and, before it, the packing that its kernel asks for. One value packed the same way twice is
@@ -242,6 +290,12 @@ fn settle(from: Lowered, caps: &Caps) -> Result<Lowered> {
     for &o in &from.outputs {
         buffer[o] = true;
     }
+    // Memory that several shapes share lies row by row.
+    for v in 0..from.values.len() {
+        if let Origin::View { of, .. } = from.values[v].origin {
+            buffer[of] = true;
+        }
+    }
     for step in &from.steps {
         for (&v, &(_, form)) in step.inputs.iter().zip(&step.kernel.reads) {
             match form {
@@ -264,6 +318,7 @@ fn settle(from: Lowered, caps: &Caps) -> Result<Lowered> {
                 widen(&mut lowering.out.values[made].form, image[v]);
                 made
             }
+            Origin::View { of, offset } => lowering.place_of(now[of][0], offset, value.shape, &value.label),
             _ => lowering.value(value),
         };
         now[v] = lowering.both_forms(made, buffer[v], image[v])?;
