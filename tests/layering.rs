@@ -9,9 +9,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("tensor.rs", &[]),
     ("data/", &["error", "tensor", "data"]),
     ("weights/", &["error", "tensor", "weights"]),
-    // The plan puts convert nodes in: the one place where the spine names ops.
-    ("engine/lower.rs", &["error", "tensor", "engine", "ops"]),
-    ("engine/", &["error", "tensor", "engine"]),
+    ("engine/", &["error", "tensor", "engine", "shader"]),
     ("ops/", &["tensor", "engine", "ops", "shader"]),
     ("models/", &["engine", "ops", "data", "weights"]),
     ("measure/", &["error", "tensor", "engine", "measure"]),

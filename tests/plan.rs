@@ -317,3 +317,22 @@ fn epilogues_are_fused_and_dead_nodes_dropped() {
         assert!(both.len() == 4 && both[0].contains("bias: false"), "{both:?}");
     }
 }
+
+/// However wide a ring is, an image gets it only where it has room; packed weights need none.
+#[test]
+fn a_wide_ring_is_no_wider_than_an_image_can_be() {
+    let software = caps::adapters().into_iter().find(|c| c.subgroup == Some(8)).expect("a driver on the processor");
+    let caps = Caps { image_side: 1024, ..software };
+    // There is room for both; the second writes 1020 rows, with too little left; it reads 1018 + 2 * 4; the first reads 1020 + 2 * 3.
+    for (height, images) in [(1008, 2), (1016, 1), (1018, 1), (1020, 0)] {
+        let graph = Graph::new();
+        let weight = |name: &str, sizes: &[usize]| graph.weight(name, Arc::new(Tensor::zeros(sizes)));
+        let x = graph.input("x", [1, height, 4, 4]).conv2d(weight("a.weight", &[4, 4, 3, 3]), 1, 1);
+        let y = x.conv2d(weight("b.weight", &[4, 4, 5, 5]), 1, 4).slice(1, 0, 8);
+        let nodes = graph.nodes().expect("no error");
+        let lowered = lower(nodes, &[y.id()], &caps, &|_, _, _, _| 0).expect("a portable kernel");
+        consistent(&lowered, &caps).expect("images fit");
+        let image = |s: &&lupe::engine::lower::Step| s.kernel.label().starts_with("conv_software");
+        assert_eq!(lowered.steps.iter().filter(image).count(), images, "height {height}");
+    }
+}

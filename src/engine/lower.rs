@@ -2,12 +2,12 @@
 
 use super::choices::{Choices, key};
 use super::constant::{Constant, check_labels};
+use super::convert::{ToBuffer, ToImage};
 use super::form::{Caps, Form, Geometry};
 use super::fuse::fuse;
 use super::graph::{Graph, Node, Op, Source, Var, live};
 use super::shader::{Kernel, Parts};
 use crate::error::{Error, Result};
-use crate::ops::convert::{ToBuffer, ToImage};
 use crate::tensor::{Shape, Tensor};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -103,12 +103,25 @@ impl Lowered {
     }
 }
 
+/// The ring in texels that an image which a node reads or writes has room for at least. A reader looks for itself whether the image fits
+/// with the ring that it wants, however wide that is; this is so that what is written as an image need not be converted for the reader
+/// after it: no convolution of a published network pads by more.
+const RING: u32 = 3;
+
 /// The candidates of `op` that an adapter can run at these shapes, best guess first.
+///
+/// # Errors
+/// [`Error::Shader`] where there is none.
 pub fn candidates(op: &dyn Op, x: &[Shape], y: Shape, caps: &Caps) -> Result<Vec<Kernel>> {
+    candidates_with(op, x, y, (caps, RING))
+}
+
+/// The candidates whose images have room for a ring that wide.
+fn candidates_with(op: &dyn Op, x: &[Shape], y: Shape, (caps, ring): (&Caps, u32)) -> Result<Vec<Kernel>> {
     let mut kernels = op.kernels(x, y, caps);
     let offered = kernels.len();
     kernels.retain(|k| {
-        k.runs_on(caps) && k.iterations <= MAX_ITERATIONS && images_fit(k, x, y, caps) && parts_fit(k, x, caps)
+        k.runs_on(caps) && k.iterations <= MAX_ITERATIONS && images_fit(k, x, y, (caps, ring)) && parts_fit(k, x, caps)
     });
     if kernels.is_empty() {
         let message = format!(
@@ -126,12 +139,12 @@ fn parts_fit(kernel: &Kernel, x: &[Shape], caps: &Caps) -> bool {
     shape.is_none_or(|shape| shape.is_ok_and(|shape| 4 * shape.len() as u64 <= caps.binding_bytes))
 }
 
-fn images_fit(kernel: &Kernel, x: &[Shape], y: Shape, caps: &Caps) -> bool {
+/// Whether the images that a kernel reads and writes fit, each with the ring that it asks for and with one that wide.
+fn images_fit(kernel: &Kernel, x: &[Shape], y: Shape, (caps, ring): (&Caps, u32)) -> bool {
     let packed = |i: usize| kernel.packs.iter().any(|p| p.0 == i);
     let reads = kernel.reads.iter().enumerate().filter(|(i, _)| !packed(*i)).map(|(i, r)| (x.get(i), r.1));
     reads.chain([(Some(&y), kernel.writes)]).all(|(shape, form)| match (shape, form) {
-        // A later reader may want a ring; three texels is the widest that any kernel at hand asks for.
-        (Some(&s), Form::Image { pad }) => Geometry::new(s, pad.max(3), caps.image_side).fits(caps.image_side),
+        (Some(&s), Form::Image { pad }) => Geometry::new(s, pad.max(ring), caps.image_side).fits(caps.image_side),
         _ => true,
     })
 }
@@ -237,7 +250,9 @@ impl Lowering<'_> {
     /// packed once.
     fn op(&mut self, op: Rc<dyn Op>, mut inputs: Vec<usize>, shape: Shape, label: &str, role: Role) -> Result<usize> {
         let x: Vec<Shape> = inputs.iter().map(|&v| self.out.values[v].shape).collect();
-        let mut kernels = candidates(&*op, &x, shape, self.caps)?;
+        // What a helper makes is as wide as all that read it ask for: nobody comes later.
+        let ring = if role == Role::Helper { 0 } else { RING };
+        let mut kernels = candidates_with(&*op, &x, shape, (self.caps, ring))?;
         let kernel = kernels.swap_remove((self.pick)(&*op, &x, shape, &kernels).min(kernels.len() - 1));
         for (i, pack) in &kernel.packs {
             let from = inputs[*i];

@@ -123,20 +123,8 @@ impl<'g> Plan<'g> {
         (slot_of, memory): (&[usize], &[Resource]),
         pipelines: &[Pipeline],
     ) -> Result<()> {
-        let inputs: Vec<Resource> = self.inputs.iter().map(|i| Resource::Buffer(i.2.clone())).collect();
+        let located = self.located(lowered, store, (slot_of, memory));
         let steps: Vec<usize> = runtime_steps(lowered).collect();
-        let slot_at = |s: usize| steps.iter().position(|&k| k == s).and_then(|k| slot_of.get(k)).map(|&k| &memory[k]);
-        let locate = |v: usize| -> Result<Resource> {
-            let value = &lowered.values[v];
-            let found = match (&value.constant, &value.origin) {
-                (Some(_), _) => store.get(value),
-                (None, Origin::Input(i)) => inputs.get(*i).cloned(),
-                (None, Origin::Step(s)) => slot_at(*s).cloned(),
-                (None, Origin::Weight(_) | Origin::View { .. }) => None,
-            };
-            found.ok_or_else(|| Error::Gpu(format!("value {v} of the plan has no memory")))
-        };
-        let located: Vec<Result<Resource>> = (0..lowered.values.len()).map(locate).collect();
         let uniform = self.gpu.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("params"),
             size: (WINDOW * steps.len().max(1)) as u64,
@@ -164,6 +152,29 @@ impl<'g> Plan<'g> {
             self.outputs.push((lowered.values[o].shape, resource.clone(), offset));
         }
         Ok(())
+    }
+
+    /// The memory of every value that a run touches; none of views, and of what only constants are made of.
+    fn located(
+        &self,
+        lowered: &Lowered,
+        store: &Store,
+        (slot_of, memory): (&[usize], &[Resource]),
+    ) -> Vec<Result<Resource>> {
+        let inputs: Vec<Resource> = self.inputs.iter().map(|i| Resource::Buffer(i.2.clone())).collect();
+        let steps: Vec<usize> = runtime_steps(lowered).collect();
+        let slot_at = |s: usize| steps.iter().position(|&k| k == s).and_then(|k| slot_of.get(k)).map(|&k| &memory[k]);
+        let locate = |v: usize| -> Result<Resource> {
+            let value = &lowered.values[v];
+            let found = match (&value.constant, &value.origin) {
+                (Some(_), _) => store.get(value),
+                (None, Origin::Input(i)) => inputs.get(*i).cloned(),
+                (None, Origin::Step(s)) => slot_at(*s).cloned(),
+                (None, Origin::Weight(_) | Origin::View { .. }) => None,
+            };
+            found.ok_or_else(|| Error::Gpu(format!("value {v} of the plan has no memory")))
+        };
+        (0..lowered.values.len()).map(locate).collect()
     }
 
     /// Number of dispatches of a run, converts counted.
