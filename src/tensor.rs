@@ -122,6 +122,11 @@ impl Tensor {
         Tensor::new(shape, self.data)
     }
 
+    /// A copy of the elements from number `offset` on, as many as `shape` has.
+    pub fn view(&self, offset: usize, shape: Shape) -> Tensor {
+        Tensor::new(shape, self.data[offset..offset + shape.len()].to_vec())
+    }
+
     /// Axes reordered: axis `i` of the result is axis `order[i]` of `self`.
     pub fn permute(&self, order: &[usize]) -> Tensor {
         let from = self.shape.dims();

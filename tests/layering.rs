@@ -15,9 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("data/demo/", &["error", "data", "random"]),
     ("data/", &["error", "tensor", "files", "lock", "data"]),
     ("weights/", &["error", "tensor", "files", "weights"]),
-    // The plan puts convert nodes in: the one place where the spine names ops.
-    ("engine/lower.rs", &["error", "tensor", "engine", "ops"]),
-    ("engine/", &["error", "tensor", "engine"]),
+    ("engine/", &["error", "tensor", "engine", "shader", "lock"]),
     ("ops/", &["tensor", "engine", "ops", "shader", "random"]),
     ("models/", &["error", "tensor", "engine", "ops", "data", "weights", "random", "models"]),
     ("measure/self_test.rs", &["error", "tensor", "engine", "ops"]),

@@ -4,8 +4,6 @@
 //! in error messages until a loop is written out); a line `const NAME: … = …;` or `alias NAME = …;` may get a new right side;
 //! `// unroll` at the end of a `for` line with constant bounds replaces the loop by copies of its body.
 
-use super::shader::Shader;
-use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 
 macro_rules! snippets {
@@ -37,6 +35,7 @@ snippets![
     "nearest",
     "nonfinite",
     "parts",
+    "pixel",
     "reduce",
     "reduce_alone",
     "residual",
@@ -56,15 +55,10 @@ snippets![
     "tile",
 ];
 
-/// The WGSL of `shader` with constants overwritten (`set`) and snippets swapped (`imports`).
-pub fn compose(shader: &Shader, set: &[(&str, String)], imports: &[(&str, &str)]) -> Result<String> {
-    compose_text(shader.source, set, imports)
-        .map_err(|message| Error::Shader { name: shader.name.to_string(), message })
-}
-
 type Text = std::result::Result<String, String>;
 
-fn compose_text(source: &str, set: &[(&str, String)], imports: &[(&str, &str)]) -> Text {
+/// The WGSL of `source` with constants overwritten (`set`) and snippets swapped (`imports`), or what is wrong.
+pub fn compose(source: &str, set: &[(&str, String)], imports: &[(&str, &str)]) -> Text {
     let mut text = import(source, imports)?;
     for (name, value) in set {
         text = overwrite(&text, name, value)?;
@@ -298,7 +292,7 @@ mod tests {
     use super::*;
 
     fn text(source: &str, set: &[(&str, String)]) -> Text {
-        compose_text(source, set, &[])
+        compose(source, set, &[])
     }
 
     #[test]
@@ -336,11 +330,11 @@ mod tests {
 
     #[test]
     fn imports_are_appended_and_may_be_swapped() {
-        let out = compose_text("#import bias\nmain\n", &[], &[("bias", "bias_none")]).unwrap();
+        let out = compose("#import bias\nmain\n", &[], &[("bias", "bias_none")]).unwrap();
         assert!(out.starts_with("\nmain\n") && out.contains("fn bias_at"));
         assert!(!out.contains("@binding"));
-        assert!(compose_text("main", &[], &[("bias", "bias_none")]).is_err());
-        assert!(compose_text("#import nothing\n", &[], &[]).unwrap_err().contains("nothing"));
+        assert!(compose("main", &[], &[("bias", "bias_none")]).is_err());
+        assert!(compose("#import nothing\n", &[], &[]).unwrap_err().contains("nothing"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::graph::{Node, Source};
 use crate::error::{Error, Result};
-use crate::tensor::Tensor;
+use crate::tensor::{Shape, Tensor};
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Weak};
@@ -36,6 +36,15 @@ pub enum Constant {
         how: String,
         /// What it reads.
         of: Vec<Arc<Constant>>,
+    },
+    /// Elements of another one, where they lie.
+    View {
+        /// Whose.
+        of: Arc<Constant>,
+        /// Elements before them.
+        offset: usize,
+        /// How many there are, along which axes.
+        shape: Shape,
     },
 }
 

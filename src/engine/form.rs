@@ -56,6 +56,8 @@ pub struct Caps {
     pub binding_bytes: u64,
     /// Texels along a side of an image.
     pub image_side: u32,
+    /// What the offset of a storage binding in its buffer must be a multiple of, in bytes.
+    pub binding_offset: u32,
 }
 
 impl Caps {
@@ -71,6 +73,7 @@ impl Caps {
         groups: 65535,
         binding_bytes: 128 << 20,
         image_side: 8192,
+        binding_offset: 256,
     };
 }
 

@@ -57,9 +57,16 @@ pub enum Source {
     Weight(Arc<Tensor>),
     /// Computed.
     Op(Rc<dyn Op>),
+    /// The elements of its one input from `offset` on, where they lie: no dispatch.
+    View {
+        /// Elements of the input before it.
+        offset: usize,
+        /// What copies them, for an adapter that cannot bind memory from there on; what begins where its input does needs none.
+        copy: Option<Rc<dyn Op>>,
+    },
 }
 
-/// One node: one dispatch, one output.
+/// One node: one output, of one dispatch or none.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// What gives its value.
@@ -137,7 +144,11 @@ impl Graph {
                     let x: Vec<&Tensor> = node.inputs.iter().filter_map(|&k| values[k].as_deref()).collect();
                     Some(Arc::new(op.reference(&x, node.shape)))
                 }
-                Source::Op(_) => None,
+                Source::View { offset, .. } if live[i] => {
+                    let of = node.inputs.first().and_then(|&k| values[k].as_deref());
+                    of.map(|of| Arc::new(of.view(*offset, node.shape)))
+                }
+                Source::Op(_) | Source::View { .. } => None,
             };
         }
         Ok(outputs.iter().filter_map(|o| values[o.id].as_deref().cloned()).collect())
@@ -184,6 +195,20 @@ impl<'g> Var<'g> {
         self.graph.node(Rc::new(op), inputs)
     }
 
+    /// Appends a view: elements of that shape from element `offset` of this tensor on, which `copy` copies where they cannot be bound
+    /// there. A wrong shape is kept as the graph's error; `name` says what was tried.
+    pub(crate) fn view(
+        self,
+        name: &str,
+        shape: std::result::Result<Shape, String>,
+        offset: usize,
+        copy: Option<Rc<dyn Op>>,
+    ) -> Var<'g> {
+        let label = self.graph.nodes.borrow()[self.id].label.clone();
+        let shape = self.graph.checked(&format!("{name} of {label}"), shape, &[self.shape()]);
+        self.graph.push(Node { source: Source::View { offset, copy }, inputs: vec![self.id], shape, label })
+    }
+
     /// Shape of its value.
     pub fn shape(&self) -> Shape {
         self.graph.nodes.borrow()[self.id].shape
@@ -210,14 +235,19 @@ impl Graph {
     pub(crate) fn node(&self, op: Rc<dyn Op>, inputs: &[Var]) -> Var<'_> {
         let shapes: Vec<Shape> = inputs.iter().map(|v| v.shape()).collect();
         let label = self.label(&*op, inputs);
-        let shape = op.infer(&shapes).unwrap_or_else(|message| {
-            let seen: Vec<String> = shapes.iter().map(Shape::to_string).collect();
+        let shape = self.checked(&label, op.infer(&shapes), &shapes);
+        let inputs = inputs.iter().map(|v| v.id).collect();
+        self.push(Node { source: Source::Op(op), inputs, shape, label })
+    }
+
+    /// The shape, or any at all where there is none: then what is wrong becomes the graph's error.
+    fn checked(&self, label: &str, shape: std::result::Result<Shape, String>, inputs: &[Shape]) -> Shape {
+        shape.unwrap_or_else(|message| {
+            let seen: Vec<String> = inputs.iter().map(Shape::to_string).collect();
             let text = format!("{label}: {message} (inputs {})", seen.join(" "));
             self.error.borrow_mut().get_or_insert(text);
             Shape::from([1])
-        });
-        let inputs = inputs.iter().map(|v| v.id).collect();
-        self.push(Node { source: Source::Op(op), inputs, shape, label })
+        })
     }
 
     /// The value of that number.
@@ -228,7 +258,14 @@ impl Graph {
     /// Path of the first weight among the inputs without its last name, else the op's name.
     fn label(&self, op: &dyn Op, inputs: &[Var]) -> String {
         let nodes = self.nodes.borrow();
-        let weight = inputs.iter().map(|v| &nodes[v.id]).find(|n| matches!(n.source, Source::Weight(_)));
+        let viewed = |v: &Var| {
+            let mut node = &nodes[v.id];
+            while let (Source::View { .. }, Some(&of)) = (&node.source, node.inputs.first()) {
+                node = &nodes[of];
+            }
+            node
+        };
+        let weight = inputs.iter().map(viewed).find(|n| matches!(n.source, Source::Weight(_)));
         match weight.and_then(|n| n.label.rsplit_once('.')) {
             Some((path, _)) => path.to_string(),
             None => op_name(op),

@@ -2,12 +2,12 @@
 
 use super::choices::{Choices, key};
 use super::constant::{Constant, check_labels};
+use super::convert::{ToBuffer, ToImage};
 use super::form::{Caps, Form, Geometry};
 use super::fuse::fuse;
 use super::graph::{Graph, Node, Op, Source, Var, live};
 use super::shader::{Kernel, Parts};
 use crate::error::{Error, Result};
-use crate::ops::convert::{ToBuffer, ToImage};
 use crate::tensor::{Shape, Tensor};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,6 +24,13 @@ pub enum Origin {
     Weight(Arc<Tensor>),
     /// Written by the step of this number.
     Step(usize),
+    /// Lies in the memory of another value, a buffer that is no view itself.
+    View {
+        /// The value of this number.
+        of: usize,
+        /// Its elements before this one.
+        offset: usize,
+    },
 }
 
 /// A value in GPU memory.
@@ -86,12 +93,35 @@ pub struct Lowered {
     pub outputs: Vec<usize>,
 }
 
+impl Lowered {
+    /// The value in whose memory value `v` lies, and how many of its elements lie before it.
+    pub fn place(&self, v: usize) -> (usize, usize) {
+        match self.values[v].origin {
+            Origin::View { of, offset } => (of, offset),
+            _ => (v, 0),
+        }
+    }
+}
+
+/// The ring in texels that an image which a node reads or writes has room for at least. A reader looks for itself whether the image fits
+/// with the ring that it wants, however wide that is; this is so that what is written as an image need not be converted for the reader
+/// after it: no convolution of a published network pads by more.
+const RING: u32 = 3;
+
 /// The candidates of `op` that an adapter can run at these shapes, best guess first.
+///
+/// # Errors
+/// [`Error::Shader`] where there is none.
 pub fn candidates(op: &dyn Op, x: &[Shape], y: Shape, caps: &Caps) -> Result<Vec<Kernel>> {
+    candidates_with(op, x, y, (caps, RING))
+}
+
+/// The candidates whose images have room for a ring that wide.
+fn candidates_with(op: &dyn Op, x: &[Shape], y: Shape, (caps, ring): (&Caps, u32)) -> Result<Vec<Kernel>> {
     let mut kernels = op.kernels(x, y, caps);
     let offered = kernels.len();
     kernels.retain(|k| {
-        k.runs_on(caps) && k.iterations <= MAX_ITERATIONS && images_fit(k, x, y, caps) && parts_fit(k, x, caps)
+        k.runs_on(caps) && k.iterations <= MAX_ITERATIONS && images_fit(k, x, y, (caps, ring)) && parts_fit(k, x, caps)
     });
     if kernels.is_empty() {
         let message = format!(
@@ -109,12 +139,12 @@ fn parts_fit(kernel: &Kernel, x: &[Shape], caps: &Caps) -> bool {
     shape.is_none_or(|shape| shape.is_ok_and(|shape| 4 * shape.len() as u64 <= caps.binding_bytes))
 }
 
-fn images_fit(kernel: &Kernel, x: &[Shape], y: Shape, caps: &Caps) -> bool {
+/// Whether the images that a kernel reads and writes fit, each with the ring that it asks for and with one that wide.
+fn images_fit(kernel: &Kernel, x: &[Shape], y: Shape, (caps, ring): (&Caps, u32)) -> bool {
     let packed = |i: usize| kernel.packs.iter().any(|p| p.0 == i);
     let reads = kernel.reads.iter().enumerate().filter(|(i, _)| !packed(*i)).map(|(i, r)| (x.get(i), r.1));
     reads.chain([(Some(&y), kernel.writes)]).all(|(shape, form)| match (shape, form) {
-        // A later reader may want a ring; three texels is the widest that any kernel at hand asks for.
-        (Some(&s), Form::Image { pad }) => Geometry::new(s, pad.max(3), caps.image_side).fits(caps.image_side),
+        (Some(&s), Form::Image { pad }) => Geometry::new(s, pad.max(ring), caps.image_side).fits(caps.image_side),
         _ => true,
     })
 }
@@ -177,6 +207,7 @@ impl Lowering<'_> {
                 let constant = Some(Arc::new(Constant::weight(t)));
                 Ok(self.value(given(Origin::Weight(t.clone()), constant)))
             }
+            Source::View { offset, copy } => self.view(node, inputs, *offset, copy.as_ref()),
             Source::Input => {
                 let number = self.out.inputs.len();
                 self.out.inputs.push((node.label.clone(), node.shape));
@@ -185,11 +216,43 @@ impl Lowering<'_> {
         }
     }
 
+    /// A value that lies in the memory of its input, or of what that is a view of; a copy where the adapter cannot bind it there.
+    fn view(&mut self, node: &Node, inputs: Vec<usize>, offset: usize, copy: Option<&Rc<dyn Op>>) -> Result<usize> {
+        let of = inputs.first().copied().ok_or_else(|| Error::Shape(format!("{}: a view of nothing", node.label)))?;
+        let (root, before) = self.out.place(of);
+        let offset = before + offset;
+        match copy {
+            Some(copy) if !(4 * offset as u64).is_multiple_of(self.caps.binding_offset.into()) => {
+                self.op(copy.clone(), inputs, node.shape, &node.label, Role::Node)
+            }
+            _ => Ok(self.place_of(root, offset, node.shape, &node.label)),
+        }
+    }
+
+    /// The value of that shape from element `offset` of `root` on: itself, one that is there already, or a new one.
+    fn place_of(&mut self, root: usize, offset: usize, shape: Shape, label: &str) -> usize {
+        let whole = &self.out.values[root];
+        if offset == 0 && whole.shape == shape {
+            return root;
+        }
+        let same = |v: &Value| {
+            matches!(v.origin, Origin::View { of, offset: o } if (of, o) == (root, offset)) && v.shape == shape
+        };
+        if let Some(known) = self.out.values.iter().position(same) {
+            return known;
+        }
+        let constant = whole.constant.clone().map(|of| Arc::new(Constant::View { of, offset, shape }));
+        let origin = Origin::View { of: root, offset };
+        self.value(Value { shape, form: Form::Buffer, origin, constant, label: label.into() })
+    }
+
     /// Appends a step for `op` and, before it, the packing that its kernel asks for. One value packed the same way twice is
     /// packed once.
     fn op(&mut self, op: Rc<dyn Op>, mut inputs: Vec<usize>, shape: Shape, label: &str, role: Role) -> Result<usize> {
         let x: Vec<Shape> = inputs.iter().map(|&v| self.out.values[v].shape).collect();
-        let mut kernels = candidates(&*op, &x, shape, self.caps)?;
+        // What a helper makes is as wide as all that read it ask for: nobody comes later.
+        let ring = if role == Role::Helper { 0 } else { RING };
+        let mut kernels = candidates_with(&*op, &x, shape, (self.caps, ring))?;
         let kernel = kernels.swap_remove((self.pick)(&*op, &x, shape, &kernels).min(kernels.len() - 1));
         for (i, pack) in &kernel.packs {
             let from = inputs[*i];
@@ -242,6 +305,12 @@ fn settle(from: Lowered, caps: &Caps) -> Result<Lowered> {
     for &o in &from.outputs {
         buffer[o] = true;
     }
+    // Memory that several shapes share lies row by row.
+    for v in 0..from.values.len() {
+        if let Origin::View { of, .. } = from.values[v].origin {
+            buffer[of] = true;
+        }
+    }
     for step in &from.steps {
         for (&v, &(_, form)) in step.inputs.iter().zip(&step.kernel.reads) {
             match form {
@@ -264,6 +333,7 @@ fn settle(from: Lowered, caps: &Caps) -> Result<Lowered> {
                 widen(&mut lowering.out.values[made].form, image[v]);
                 made
             }
+            Origin::View { of, offset } => lowering.place_of(now[of][0], offset, value.shape, &value.label),
             _ => lowering.value(value),
         };
         now[v] = lowering.both_forms(made, buffer[v], image[v])?;

@@ -3,6 +3,7 @@
 pub mod choices;
 pub mod compose;
 pub mod constant;
+pub mod convert;
 pub mod form;
 pub mod fuse;
 pub mod gpu;

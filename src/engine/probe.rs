@@ -50,9 +50,10 @@ pub fn probe(gpu: &Gpu, op: &Rc<dyn Op>, number: usize, inputs: &[&Tensor], chec
         }
     }
     let output = lowered.outputs[0];
-    let mut data = gpu.words(&memory[output])?;
-    data.truncate(lowered.values[output].shape.len());
-    Ok(Probed { output: Tensor::new(lowered.values[output].shape, data), trespasses })
+    let (root, before) = lowered.place(output);
+    let words = gpu.words(&memory[root])?;
+    let whole = Tensor::new([words.len()], words);
+    Ok(Probed { output: whole.view(before, lowered.values[output].shape), trespasses })
 }
 
 fn alone(gpu: &Gpu, op: &Rc<dyn Op>, number: usize, inputs: &[&Tensor]) -> Result<Lowered> {

@@ -3,7 +3,7 @@
 use super::compose::compose;
 use super::form::{Caps, Form};
 use super::graph::Op;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use std::rc::Rc;
 
 /// A WGSL file of `shaders/`, compiled into the program.
@@ -13,6 +13,16 @@ pub struct Shader {
     pub name: &'static str,
     /// The file's text.
     pub source: &'static str,
+}
+
+impl Shader {
+    /// Its WGSL with constants overwritten (`set`) and snippets swapped (`imports`).
+    ///
+    /// # Errors
+    /// [`Error::Shader`] with what it does not declare or import.
+    pub fn compose(&self, set: &[(&str, String)], imports: &[(&str, &str)]) -> Result<String> {
+        compose(self.source, set, imports).map_err(|message| Error::Shader { name: self.name.to_string(), message })
+    }
 }
 
 /// The shader of that name in `shaders/`; a missing file does not compile.
@@ -216,7 +226,7 @@ impl Kernel {
 
     /// The composed WGSL.
     pub fn source(&self) -> Result<String> {
-        compose(self.shader, &self.set, &self.imports)
+        self.shader.compose(&self.set, &self.imports)
     }
 
     /// Readable name: shader and the constants that make it this candidate.

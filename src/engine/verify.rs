@@ -102,6 +102,7 @@ impl Host<'_> {
             }
             Origin::Weight(t) => t.clone(),
             Origin::Step(s) => Arc::new(self.reference(*s)?),
+            Origin::View { of, offset } => Arc::new(self.value(*of)?.view(*offset, self.lowered.values[v].shape)),
         };
         self.values[v] = Some(made.clone());
         Ok(made)

@@ -103,7 +103,7 @@ fn constants(nodes: &[Node]) -> Vec<bool> {
         constant.push(match node.source {
             Source::Input => false,
             Source::Weight(_) => true,
-            Source::Op(_) => node.inputs.iter().all(|&k| constant[k]),
+            Source::Op(_) | Source::View { .. } => node.inputs.iter().all(|&k| constant[k]),
         });
     }
     constant
@@ -122,7 +122,7 @@ pub async fn fill(gpu: &Gpu, graph: &Graph, inputs: &[&Tensor], kinds: &mut [Kin
         let value = match node.source {
             Source::Input => given.next().map(|t| Arc::new((*t).clone())),
             Source::Weight(t) => Some(t),
-            Source::Op(_) => None,
+            Source::Op(_) | Source::View { .. } => None,
         };
         match value {
             Some(value) => drop(known.insert(i, value)),

@@ -2,8 +2,8 @@
 
 use crate::data::{Prepared, Preprocess};
 use crate::engine::lower::{Lowered, Role, lower_by};
-use crate::engine::plan::Run;
-use crate::engine::{Choices, Gpu, Graph, Options, Plan, Store, Var};
+use crate::engine::{Choices, Gpu, Graph, Options, Plan, Run, Store, Var};
+use crate::ops::pixels::packed;
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
 use std::sync::Arc;
@@ -70,10 +70,7 @@ impl Feed {
             Form::Numbers => graph.input("picture", [n, h, w, 3]),
             Form::Bytes => {
                 let table = graph.weight("picture.table", self.table.clone());
-                {
-                    let _ = table;
-                    graph.input("picture", [n, h, w, 3])
-                } // PIXELS
+                graph.input("picture", [n, h, (3 * w).div_ceil(4)]).pixels(table, w, self.channels)
             }
         }
     }
@@ -95,7 +92,7 @@ impl Feed {
         let mut data: Vec<f32> = Vec::with_capacity(each.len());
         for picture in pictures {
             match (picture, form) {
-                (Prepared::Bytes { rgb, .. }, Form::Bytes) => data.extend(self.numbers(rgb)), // PIXELS
+                (Prepared::Bytes { rgb, .. }, Form::Bytes) => data.extend(packed(rgb, w, h)),
                 (Prepared::Bytes { rgb, .. }, Form::Numbers) => data.extend(self.numbers(rgb)),
                 (Prepared::Numbers(tensor), Form::Numbers) => data.extend_from_slice(&tensor.data),
                 (Prepared::Numbers(_), Form::Bytes) => {
@@ -155,7 +152,7 @@ impl<'b, 'g> Batched<'b, 'g> {
         let (store, batch) = (Store::new(), options.batch.max(1));
         let (bytes, numbers) = (None, None);
         let mut all = Batched { gpu, feed, options: options.clone(), head, store, bytes, numbers, batch };
-        let form = Form::Numbers; // PIXELS
+        let form = if preprocess.gives_bytes() { Form::Bytes } else { Form::Numbers };
         let one = all.kernels(1, form)?;
         while all.batch > 1 {
             if all.kernels(all.batch, form)? == one {

@@ -135,7 +135,7 @@ impl dyn Fitted + '_ {
         let [h, w] = self.input_size();
         let preprocess = self.preprocess();
         let picture = picture.unwrap_or_else(|| noise(&preprocess, [h, w]));
-        let form = Form::Numbers; // PIXELS
+        let form = if matches!(picture, Prepared::Bytes { .. }) { Form::Bytes } else { Form::Numbers };
         let feed = Feed::new(&preprocess, [h, w]);
         let inputs = vec![feed.value(&vec![&picture; batch], batch, form)?];
         let build = boxed(move |graph| self.answer(graph, feed.input(graph, batch, form), &caps).outputs);

@@ -102,7 +102,7 @@ impl Weighted {
     fn stage(&self, batch: usize, picture: Option<Prepared>) -> Result<Stage<'_>> {
         let size = self.preprocess.crop.unwrap_or(self.network.input_size());
         let picture = picture.unwrap_or_else(|| noise(&self.preprocess, size));
-        let form = Form::Numbers; // PIXELS
+        let form = if matches!(picture, Prepared::Bytes { .. }) { Form::Bytes } else { Form::Numbers };
         let feed = Feed::new(&self.preprocess, size);
         let inputs = vec![feed.value(&vec![&picture; batch], batch, form)?];
         let build = boxed(move |graph| {

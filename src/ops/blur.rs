@@ -33,7 +33,9 @@ pub fn gaussian(sigma: f64) -> Tensor {
 impl<'g> Var<'g> {
     /// Blurred with a Gaussian of `sigma` pixels, rows first. Pictures smaller than the kernel are mirrored as often as needed.
     pub fn gaussian_blur(self, sigma: f64, border: Border) -> Var<'g> {
-        let taps = self.graph().weight("gaussian.taps", Arc::new(gaussian(sigma)));
+        // Taps of another sigma are another weight, and need another name.
+        let name = format!("gaussian.taps{:x}", sigma.to_bits());
+        let taps = self.graph().weight(&name, Arc::new(gaussian(sigma)));
         let along = self.apply(Blur { axis: 1, border }, &[self, taps]);
         along.apply(Blur { axis: 2, border }, &[along, taps])
     }

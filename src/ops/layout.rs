@@ -1,9 +1,10 @@
-//! Copies that change how a tensor lies: concatenation, slice, zero padding, reordered axes, another shape.
+//! How a tensor lies: concatenation, slice, zero padding and reordered axes, which copy; another shape, which does not.
 
 use crate::engine::{Caps, Kernel, Op, Var};
 use crate::ops::{Case, Fill, identity, widths};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
+use std::rc::Rc;
 
 #[derive(Debug)]
 struct Concat {
@@ -29,20 +30,21 @@ struct Permute {
     order: Vec<usize>,
 }
 
-#[derive(Debug)]
-struct Reshape {
-    to: Shape,
-}
-
 impl<'g> Var<'g> {
     /// This tensor followed by `other` along `axis`.
     pub fn concat(self, other: Var<'g>, axis: usize) -> Var<'g> {
         self.apply(Concat { axis }, &[self, other])
     }
 
-    /// Elements `from..to` along `axis`.
+    /// Elements `from..to` along `axis`. Along the first axis they are not copied where the adapter can bind memory from there on.
     pub fn slice(self, axis: usize, from: usize, to: usize) -> Var<'g> {
-        self.apply(Slice { axis, from, to }, &[self])
+        let op = Slice { axis, from, to };
+        if axis > 0 {
+            return self.apply(op, &[self]);
+        }
+        let shape = op.infer(&[self.shape()]);
+        let offset = shape.as_ref().map_or(0, |y| from * step(*y, 0));
+        self.view("slice", shape, offset, Some(Rc::new(op)))
     }
 
     /// `before` and `after` zeros added along `axis`.
@@ -63,9 +65,12 @@ impl<'g> Var<'g> {
         self.permute(&order)
     }
 
-    /// The same elements in the same order under another shape.
+    /// The same elements in the same order under another shape; nothing is copied.
     pub fn reshape(self, to: impl Into<Shape>) -> Var<'g> {
-        self.apply(Reshape { to: to.into() }, &[self])
+        let (x, to) = (self.shape(), to.into());
+        let fits = x.len() == to.len() && !x.is_empty();
+        let shape = if fits { Ok(to) } else { Err(format!("{x} does not fill {to}")) };
+        self.view("reshape", shape, 0, None)
     }
 }
 
@@ -222,21 +227,6 @@ impl Op for Permute {
     }
 }
 
-impl Op for Reshape {
-    fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
-        let x = identity(x)?;
-        if x.len() == self.to.len() { Ok(self.to) } else { Err(format!("{x} does not fill {}", self.to)) }
-    }
-
-    fn kernels(&self, x: &[Shape], y: Shape, _: &Caps) -> Vec<Kernel> {
-        window(y.len(), x[0].len(), y.len(), 0)
-    }
-
-    fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
-        x[0].clone().reshape(y)
-    }
-}
-
 /// Cases of the sweep.
 pub fn cases() -> Vec<Case> {
     let permute = |order: &[usize]| Permute { order: order.to_vec() };
@@ -251,8 +241,8 @@ pub fn cases() -> Vec<Case> {
         Case::new(permute(&[2, 0, 3, 1]), &[&[3, 4, 5, 2]]).fill(Fill::NonFinite),
         Case::new(permute(&[1, 0]), &[&[65, 33]]),
         Case::new(permute(&[0, 2, 1, 3]), &[&[2, 3, 5, 8]]),
-        Case::new(Reshape { to: Shape::from([5, 9]) }, &[&[3, 15]]),
-        Case::new(Reshape { to: Shape::from([4_194_305]) }, &[&[5, 838_861]]),
+        Case::new(Slice { axis: 0, from: 2, to: 5 }, &[&[6, 3, 7]]),
+        Case::new(Slice { axis: 0, from: 4, to: 4_194_309 }, &[&[4_194_310]]),
     ]
 }
 
@@ -293,6 +283,9 @@ mod tests {
         assert!(says(&ZeroPad { axis: 5, before: 0, after: 1 }, &[x]).contains("no axis 5"));
         assert!(says(&Permute { order: vec![1, 1] }, &[x]).contains("every axis"));
         assert!(says(&Permute { order: vec![0] }, &[x]).contains("every axis"));
-        assert!(says(&Reshape { to: Shape::from([5]) }, &[x]).contains("does not fill"));
+        let graph = Graph::new();
+        let _wrong = graph.input("x", x).reshape([5]);
+        let error = graph.nodes().unwrap_err().to_string();
+        assert!(error.contains("reshape of x: [2,3] does not fill [5]"), "{error}");
     }
 }

@@ -19,7 +19,7 @@ macro_rules! ops {
     };
 }
 
-ops! { argmax, blur, ceiling, conv, convert, coreset, knn, layout, map, matmul, norm, pack, parts, patch, pool, reduce, resize, softmax }
+ops! { argmax, blur, ceiling, conv, convert, coreset, knn, layout, map, matmul, norm, pack, parts, patch, pixels, pool, reduce, resize, softmax }
 
 /// Whether `a` (value, index) comes before `b` in the search for the largest: NaN is larger than all, ties go to the lower index.
 /// `shaders/lib/better.wgsl` on the device.

@@ -79,12 +79,13 @@ impl<'g> Maker<'_, 'g> {
         let [kind, which, _, _] = self.step;
         let picture = || self.choose(which, |v| v.shape().rank() == 4 && !v.shape().is_empty());
         let matrix = || self.choose(which, |v| v.shape().rank() == 2);
-        match kind % 8 {
+        match kind % 9 {
             0 | 1 => Some(self.convolution(picture()?)),
             2 => Some(self.pool(picture()?)),
             3 => Some(self.product(matrix()?)),
             4 | 5 => self.map(self.choose(which, |_| true)?),
             6 => Some(self.layout(self.choose(which, |v| v.shape().rank() > 1)?)),
+            7 => Some(self.view(self.choose(which, |v| v.shape().rank() > 1)?)),
             _ => Some(self.rows(self.choose(which, |v| v.shape().rank() > 1)?)),
         }
     }
@@ -156,6 +157,19 @@ impl<'g> Maker<'_, 'g> {
             2 if x.shape().len() < 4000 => x.pad(axis, a % 3, 1),
             3 if x.shape().rank() == 4 => x.permute(&[0, 2, 1, 3]),
             3 if x.shape().rank() == 2 => x.transpose(),
+            _ => x.reshape([rows, columns]),
+        }
+    }
+
+    /// Another shape, or a slice along the first axis, of a value or of a weight.
+    fn view(&self, x: Var<'g>) -> Var<'g> {
+        let [_, _, a, b] = self.step;
+        let ((rows, columns), size) = (x.shape().rows(), x.dim(0));
+        match a % 5 {
+            0 if size > 1 => x.slice(0, 0, size.div_ceil(2)),
+            1 if size > 1 => x.slice(0, 1 + b % (size - 1), size),
+            2 => x * self.weight("viewed", &[3 * columns]).slice(0, columns, 2 * columns),
+            3 => x.reshape([1, rows, 1, columns]),
             _ => x.reshape([rows, columns]),
         }
     }

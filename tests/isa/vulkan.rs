@@ -51,6 +51,7 @@ fn caps(p: &vk::PhysicalDeviceProperties) -> Caps {
         groups: l.max_compute_work_group_count.into_iter().min().unwrap_or(0),
         binding_bytes: l.max_storage_buffer_range.into(),
         image_side: l.max_image_dimension2_d,
+        binding_offset: u32::try_from(l.min_storage_buffer_offset_alignment).unwrap_or(u32::MAX),
     }
 }
 

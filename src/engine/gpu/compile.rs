@@ -1,6 +1,6 @@
 //! Kernels to pipelines: one by one, or several side by side on threads.
 
-use super::super::compose::{compose, params};
+use super::super::compose::params;
 use super::super::form::Form;
 use super::super::shader::{Kernel, Shader};
 use super::Gpu;
@@ -118,7 +118,7 @@ impl Gpu {
     fn compile(&self, draft: &Draft) -> Result<Pipeline> {
         let Draft { key, shader, label, entries } = draft;
         let label = Some(label.as_str());
-        let source = compose(shader, &key.set, &key.imports)?;
+        let source = shader.compose(&key.set, &key.imports)?;
         let mut checks = wgpu::ShaderRuntimeChecks::checked();
         [checks.force_loop_bounding, checks.bounds_checks] = key.checks;
         let desc = wgpu::ShaderModuleDescriptor { label, source: wgpu::ShaderSource::Wgsl(source.as_str().into()) };

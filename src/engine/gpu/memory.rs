@@ -162,14 +162,27 @@ impl Resource {
             Resource::Image { geometry, .. } => geometry.bytes(),
         }
     }
+}
 
-    /// As a binding: an image whole, a buffer's first `bytes`.
-    pub(crate) fn binding(&self, bytes: u64) -> wgpu::BindingResource<'_> {
-        match self {
+/// Where a value lies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    /// The memory.
+    pub resource: &'a Resource,
+    /// The byte of a buffer at which it begins.
+    pub offset: u64,
+    /// The bytes of a buffer that are bound.
+    pub bytes: u64,
+}
+
+impl<'a> Place<'a> {
+    /// As a binding: an image whole, of a buffer the value's bytes.
+    pub(crate) fn binding(&self) -> wgpu::BindingResource<'a> {
+        match self.resource {
             Resource::Buffer(buffer) => wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                 buffer,
-                offset: 0,
-                size: wgpu::BufferSize::new(bytes),
+                offset: self.offset,
+                size: wgpu::BufferSize::new(self.bytes),
             }),
             Resource::Image { view, .. } => wgpu::BindingResource::TextureView(view),
         }

@@ -6,7 +6,7 @@ mod memory;
 
 pub use adapters::{AdapterInfo, Choice, Kind, NO_ADAPTER, adapters, choose_of, chosen};
 pub(crate) use compile::Pipeline;
-pub(crate) use memory::Resource;
+pub(crate) use memory::{Place, Resource};
 
 use super::form::Caps;
 use crate::error::{Error, Result};

@@ -28,13 +28,13 @@ pub(super) fn check(gpu: &Gpu, lowered: &Lowered, slots: u64, store: &Store, opt
     }
 }
 
-/// Constants that steps of a run, or the outputs, read.
+/// Constants that steps of a run, or the outputs, read, themselves or views of them.
 pub(super) fn kept(lowered: &Lowered) -> impl Iterator<Item = usize> + '_ {
-    let runs = |v: usize| lowered.values[v].constant.is_none();
-    (0..lowered.values.len()).filter(move |&v| {
-        lowered.values[v].constant.is_some()
-            && (lowered.outputs.contains(&v) || lowered.steps.iter().any(|s| runs(s.output) && s.inputs.contains(&v)))
-    })
+    let constant = |v: usize| lowered.values[v].constant.is_some();
+    let mut read = vec![false; lowered.values.len()];
+    let running = lowered.steps.iter().filter(|s| !constant(s.output)).flat_map(|s| &s.inputs);
+    running.chain(&lowered.outputs).for_each(|&v| read[lowered.place(v).0] = true);
+    (0..lowered.values.len()).filter(move |&v| read[v] && constant(v))
 }
 
 fn bytes(gpu: &Gpu, value: &Value) -> u64 {

@@ -15,7 +15,7 @@ pub use timeline::Timeline;
 
 use super::choices::Choices;
 use super::form::{Form, Geometry};
-use super::gpu::{Gpu, Pipeline, Resource};
+use super::gpu::{Gpu, Pipeline, Place, Resource};
 use super::graph::{Graph, Var};
 use super::lower::{Lowered, Origin, lower_by};
 use super::profile::{Stopwatch, Ticks};
@@ -41,7 +41,8 @@ pub struct Plan<'g> {
     gpu: &'g Gpu,
     steps: Vec<Ready>,
     inputs: Vec<(String, Shape, wgpu::Buffer)>,
-    outputs: Vec<(Shape, Resource)>,
+    /// Shape, memory, and the byte at which it begins there.
+    outputs: Vec<(Shape, Resource, u64)>,
     sets: Arc<Mutex<Sets>>,
     slots: Vec<(u64, Option<Geometry>)>,
     bytes: u64,
@@ -122,6 +123,44 @@ impl<'g> Plan<'g> {
         (slot_of, memory): (&[usize], &[Resource]),
         pipelines: &[Pipeline],
     ) -> Result<()> {
+        let located = self.located(lowered, store, (slot_of, memory));
+        let steps: Vec<usize> = runtime_steps(lowered).collect();
+        let uniform = self.gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("params"),
+            size: (WINDOW * steps.len().max(1)) as u64,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let place = |v: usize| {
+            let (root, before) = lowered.place(v);
+            let resource = located[root].as_ref().map_err(|e| Error::Gpu(e.to_string()))?;
+            Ok(Place { resource, offset: 4 * before as u64, bytes: 4 * lowered.values[v].shape.len() as u64 })
+        };
+        let mut words = vec![0u32; WINDOW / 4 * steps.len().max(1)];
+        for (k, (&s, pipeline)) in steps.iter().zip(pipelines).enumerate() {
+            let step = &lowered.steps[s];
+            let window = step::words(lowered, step, pipeline, self.gpu.caps.image_side)?;
+            words[WINDOW / 4 * k..][..window.len()].copy_from_slice(&window);
+            let at = (&uniform, (WINDOW * k) as u64);
+            let mut ready = step::ready(self.gpu, lowered, step, pipeline, at, place)?;
+            ready.fact.slot = slot_of.get(k).copied();
+            self.steps.push(ready);
+        }
+        self.gpu.queue.write_buffer(&uniform, 0, bytemuck::cast_slice(&words));
+        for &o in &lowered.outputs {
+            let Place { resource, offset, .. } = place(o)?;
+            self.outputs.push((lowered.values[o].shape, resource.clone(), offset));
+        }
+        Ok(())
+    }
+
+    /// The memory of every value that a run touches; none of views, and of what only constants are made of.
+    fn located(
+        &self,
+        lowered: &Lowered,
+        store: &Store,
+        (slot_of, memory): (&[usize], &[Resource]),
+    ) -> Vec<Result<Resource>> {
         let inputs: Vec<Resource> = self.inputs.iter().map(|i| Resource::Buffer(i.2.clone())).collect();
         let steps: Vec<usize> = runtime_steps(lowered).collect();
         let slot_at = |s: usize| steps.iter().position(|&k| k == s).and_then(|k| slot_of.get(k)).map(|&k| &memory[k]);
@@ -131,36 +170,11 @@ impl<'g> Plan<'g> {
                 (Some(_), _) => store.get(value),
                 (None, Origin::Input(i)) => inputs.get(*i).cloned(),
                 (None, Origin::Step(s)) => slot_at(*s).cloned(),
-                (None, Origin::Weight(_)) => None,
+                (None, Origin::Weight(_) | Origin::View { .. }) => None,
             };
             found.ok_or_else(|| Error::Gpu(format!("value {v} of the plan has no memory")))
         };
-        let located: Vec<Result<Resource>> = (0..lowered.values.len()).map(locate).collect();
-        let uniform = self.gpu.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("params"),
-            size: (WINDOW * steps.len().max(1)) as u64,
-            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        let memory = |v: usize| match &located[v] {
-            Ok(r) => Ok((r, 4 * lowered.values[v].shape.len() as u64)),
-            Err(e) => Err(Error::Gpu(e.to_string())),
-        };
-        let mut words = vec![0u32; WINDOW / 4 * steps.len().max(1)];
-        for (k, (&s, pipeline)) in steps.iter().zip(pipelines).enumerate() {
-            let step = &lowered.steps[s];
-            let window = step::words(lowered, step, pipeline, self.gpu.caps.image_side)?;
-            words[WINDOW / 4 * k..][..window.len()].copy_from_slice(&window);
-            let at = (&uniform, (WINDOW * k) as u64);
-            let mut ready = step::ready(self.gpu, lowered, step, pipeline, at, memory)?;
-            ready.fact.slot = slot_of.get(k).copied();
-            self.steps.push(ready);
-        }
-        self.gpu.queue.write_buffer(&uniform, 0, bytemuck::cast_slice(&words));
-        for &o in &lowered.outputs {
-            self.outputs.push((lowered.values[o].shape, memory(o)?.0.clone()));
-        }
-        Ok(())
+        (0..lowered.values.len()).map(locate).collect()
     }
 
     /// Number of dispatches of a run, converts counted.
@@ -289,14 +303,15 @@ pub(crate) fn runtime_steps(lowered: &Lowered) -> impl Iterator<Item = usize> {
     (0..lowered.steps.len()).filter(|&s| lowered.values[lowered.steps[s].output].constant.is_none())
 }
 
-/// Lifetime of the output of every runtime step, in the order of the steps.
+/// Lifetime of the output of every runtime step, views of it included, in the order of the steps.
 fn lifetimes(gpu: &Gpu, lowered: &Lowered) -> Vec<Lifetime<SlotKind>> {
     let steps: Vec<usize> = runtime_steps(lowered).collect();
     let lifetime = |(k, &s): (usize, &usize)| {
         let output = lowered.steps[s].output;
         let value = &lowered.values[output];
-        let last = steps.iter().rposition(|&r| lowered.steps[r].inputs.contains(&output)).unwrap_or(k);
-        let to = if lowered.outputs.contains(&output) { usize::MAX } else { last };
+        let here = |v: &usize| lowered.place(*v).0 == output;
+        let last = steps.iter().rposition(|&r| lowered.steps[r].inputs.iter().any(here)).unwrap_or(k);
+        let to = if lowered.outputs.iter().any(here) { usize::MAX } else { last };
         let (bytes, kind) = match value.form {
             Form::Buffer => (4 * value.shape.len() as u64, None),
             Form::Image { pad } => {

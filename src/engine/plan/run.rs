@@ -82,7 +82,7 @@ impl Plan<'_> {
         let set = run.set.take().unwrap_or_default(); // not for use again unless it is read without an error
         let words = self.gpu.read_all(&set, Some(run.submission.clone()))?;
         run.set = Some(set);
-        Ok(self.outputs.iter().zip(words).map(|((shape, _), data)| Tensor::new(*shape, data)).collect())
+        Ok(self.outputs.iter().zip(words).map(|((shape, ..), data)| Tensor::new(*shape, data)).collect())
     }
 
     fn check_inputs(&self, inputs: &[&Tensor]) -> Result<()> {
@@ -127,14 +127,14 @@ impl Plan<'_> {
             return Err(Error::Gpu(message));
         }
         sets.made += 1;
-        Ok(self.outputs.iter().map(|(shape, _)| self.gpu.staging(4 * shape.len() as u64)).collect())
+        Ok(self.outputs.iter().map(|(shape, ..)| self.gpu.staging(4 * shape.len() as u64)).collect())
     }
 
     /// Copies the outputs out and submits.
     fn end(&self, mut encoder: wgpu::CommandEncoder, set: Set) -> Result<Run> {
-        for ((_, resource), staging) in self.outputs.iter().zip(&set) {
+        for ((_, resource, offset), staging) in self.outputs.iter().zip(&set) {
             if let Resource::Buffer(buffer) = resource {
-                encoder.copy_buffer_to_buffer(buffer, 0, staging, 0, staging.size());
+                encoder.copy_buffer_to_buffer(buffer, *offset, staging, 0, staging.size());
             }
         }
         let submission = self.gpu.queue.submit([encoder.finish()]);

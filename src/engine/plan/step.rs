@@ -1,7 +1,7 @@
 //! One step made ready: params packed by name, pipeline, bind group.
 
 use super::super::form::{Form, Geometry};
-use super::super::gpu::{Gpu, Pipeline, Resource};
+use super::super::gpu::{Gpu, Pipeline, Place, Resource};
 use super::super::lower::{Lowered, Step};
 use super::super::shader::Word;
 use super::fact::Fact;
@@ -60,14 +60,14 @@ fn fact(lowered: &Lowered, step: &Step, name: &str, side: u32) -> Option<Word> {
     Geometry::new(value.shape, pad, side).fact(fact).map(Word::U32)
 }
 
-/// The step with its bindings; `memory` gives each value's memory and how many bytes of a buffer are bound.
+/// The step with its bindings; `place` tells where each value lies.
 pub(crate) fn ready<'a>(
     gpu: &Gpu,
     lowered: &Lowered,
     step: &Step,
     pipeline: &Pipeline,
     params: (&wgpu::Buffer, u64),
-    memory: impl Fn(usize) -> Result<(&'a Resource, u64)>,
+    place: impl Fn(usize) -> Result<Place<'a>>,
 ) -> Result<Ready> {
     let window = wgpu::BufferBinding {
         buffer: params.0,
@@ -77,8 +77,7 @@ pub(crate) fn ready<'a>(
     let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(window) }];
     let reads = step.inputs.iter().zip(&step.kernel.reads).map(|(&v, r)| (r.0, v));
     for (binding, value) in [(1, step.output)].into_iter().chain(reads) {
-        let (resource, bytes) = memory(value)?;
-        entries.push(wgpu::BindGroupEntry { binding, resource: resource.binding(bytes) });
+        entries.push(wgpu::BindGroupEntry { binding, resource: place(value)?.binding() });
     }
     let desc = wgpu::BindGroupDescriptor { label: Some(&step.label), layout: &pipeline.layout, entries: &entries };
     let group = gpu.device.create_bind_group(&desc);
@@ -88,7 +87,7 @@ pub(crate) fn ready<'a>(
         group,
         groups: step.kernel.groups,
         fact: Fact::new(lowered, step, None),
-        output: memory(step.output)?.0.clone(),
+        output: place(step.output)?.resource.clone(),
     })
 }
 

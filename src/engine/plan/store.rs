@@ -2,7 +2,7 @@
 
 use super::super::constant::Constant;
 use super::super::form::{Family, Form};
-use super::super::gpu::{Gpu, Resource};
+use super::super::gpu::{Gpu, Place, Resource};
 use super::super::lower::{Lowered, Origin, Role, Step, Value};
 use super::budget::kept;
 use super::step::{self, WINDOW};
@@ -96,12 +96,15 @@ impl Store {
                     *written += output.bytes();
                     return Ok(output);
                 }
-                let inputs = step.inputs.iter().map(|&i| Ok((i, self.make(gpu, lowered, i, written)?)));
+                let roots = step.inputs.iter().map(|&i| lowered.place(i).0);
+                let inputs = roots.map(|i| Ok((i, self.make(gpu, lowered, i, written)?)));
                 let inputs = inputs.collect::<Result<HashMap<usize, Resource>>>()?;
                 dispatch(gpu, lowered, *s, &|k| if k == v { Some(&output) } else { inputs.get(&k) }, false, 0)?;
                 Ok(output)
             }
-            Origin::Input(_) => Err(Error::Gpu(format!("value {v} depends on an input and is no constant"))),
+            Origin::Input(_) | Origin::View { .. } => {
+                Err(Error::Gpu(format!("value {v} is no constant with memory of its own")))
+            }
         }
     }
 }
@@ -118,7 +121,8 @@ fn packed_by_host(gpu: &Gpu, lowered: &Lowered, step: &Step) -> Option<Tensor> {
     weights.collect::<Option<Vec<&Tensor>>>().map(|weights| step.op.reference(&weights, value.shape))
 }
 
-/// Runs one step by itself, right away; `extra` bytes more than the value are bound of every buffer.
+/// Runs one step by itself, right away; `memory` is that of values which are no views, `extra` bytes more than the value are bound of
+/// every buffer.
 pub(crate) fn dispatch<'a>(
     gpu: &Gpu,
     lowered: &Lowered,
@@ -137,9 +141,10 @@ pub(crate) fn dispatch<'a>(
         mapped_at_creation: false,
     });
     gpu.queue.write_buffer(&params, 0, bytemuck::cast_slice(&words));
-    let located = |k: usize| match memory(k) {
-        Some(r) => Ok((r, 4 * lowered.values[k].shape.len() as u64 + extra)),
-        None => Err(Error::Gpu(format!("value {k} has no memory"))),
+    let located = |k: usize| {
+        let (root, before) = lowered.place(k);
+        let resource = memory(root).ok_or_else(|| Error::Gpu(format!("value {k} has no memory")))?;
+        Ok(Place { resource, offset: 4 * before as u64, bytes: 4 * lowered.values[k].shape.len() as u64 + extra })
     };
     let ready = step::ready(gpu, lowered, step, &pipeline, (&params, 0), located)?;
     let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
