@@ -71,7 +71,7 @@ fn wrong_flags_are_code_2() {
         (&["--layers", "5"], "stages 1 to 4"),
         (&["--neighbors", "0"], "at least 1"),
         (&["--resize", "300", "--no-crop"], "no meaning without a crop"),
-        (&["--backbone", "resnet19"], "there is no network resnet19"),
+        (&["--backbone", "resnet19"], "unknown network `resnet19`"),
         (&["--backbone", "resnet18"], "give --weights"),
         (&["--limit-ram", "much"], "512M"),
         (&["--preset", "mine"], "official"),

@@ -126,7 +126,7 @@ fn dictionaries_that_say_too_little_or_something_else() {
     refused(&mut import(&source, &[]), 4, &["was fitted with densenet201", "wide_resnet50_2"]);
     let source = changed(&b, |_, _| {});
     refused(&mut import(&source, &[]), 2, &["wide_resnet50_2 has no built-in weights", "--weights"]);
-    refused(&mut import(&source, &["--backbone", "resnet19"]), 2, &["there is no network resnet19"]);
+    refused(&mut import(&source, &["--backbone", "resnet19"]), 2, &["unknown network `resnet19`"]);
     done(&mut import(&source, &THIN));
     for (flag, value, want) in [
         ("--layers", "1,2", "--layers [1, 2]: the bank was fitted with [2, 3]"),

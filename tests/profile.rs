@@ -89,7 +89,7 @@ fn a_fitted_model_with_page_and_trace() {
         assert!(said.to_lowercase().contains(&part.to_lowercase()), "{part} is not in: {said}");
     }
     self_contained(&fs::read_to_string(&html).unwrap());
-    in_format(&trace, &["network", "scoring"]);
+    in_format(&trace, &["predict"]);
 }
 
 /// Nothing in the page makes a browser ask for something.
@@ -185,7 +185,7 @@ fn an_adapter_without_timestamps_is_timed_by_the_host() {
 #[test]
 fn what_is_wrong_is_said() {
     let b = Bench::new();
-    refused(lupe().args(["profile", "resnet19"]), 2, &["there is no network resnet19"]);
+    refused(lupe().args(["profile", "resnet19"]), 2, &["unknown network `resnet19`"]);
     refused(lupe().args(["profile", "resnet18", "--repeats", "0"]), 2, &["--repeats"]);
     if no_gpu() {
         return;

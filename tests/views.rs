@@ -7,7 +7,7 @@ use common::sweep::gpu;
 use lupe::engine::form::typical;
 use lupe::engine::lower::{Lowered, lower_by};
 use lupe::engine::verify::verify;
-use lupe::engine::{Asked, Caps, Choices, Graph, Named, Options, Plan, Scope, Store, Var};
+use lupe::engine::{Caps, Choices, Graph, Named, Options, Plan, Scope, Store, Var};
 use lupe::models;
 use lupe::ops::knn::Metric;
 use lupe::tensor::{Shape, Tensor};
@@ -139,10 +139,10 @@ fn what_cannot_be_bound_is_copied() {
 #[test]
 fn networks_and_scoring_pay_nothing_for_shapes() {
     for (name, caps) in typical() {
-        for model in models::ALL {
-            let (graph, asked, none) = (Graph::new(), Asked::default(), Named::new());
-            let stages = model.net.features(graph.input("x", [2, 64, 64, 3]), &Scope::new(&graph, &none, &asked));
-            let map = stages.layers[1].avg_pool(3, 1, 1, true);
+        for network in models::all() {
+            let (graph, none) = (Graph::new(), Named::new());
+            let places = (network.build)(graph.input("x", [2, 64, 64, 3]), &Scope::new(&graph, &none));
+            let map = places.get("layer2").expect("a place").avg_pool(3, 1, 1, true);
             let [n, h, w, c] = map.shape().nhwc();
             let rows = map.reshape([n * h * w, c]);
             let projected = rows.matmul_t(graph.weight("projection", Tensor::zeros([64, c]).into()));
@@ -150,8 +150,8 @@ fn networks_and_scoring_pay_nothing_for_shapes() {
             let shaped =
                 [map.reshape([n, h * w, c]), projected.reshape([n, h * w, 64]), projected.slice(0, h * w, 2 * h * w)];
             let shaped = runs(&lower_by(&graph, &shaped, &caps, &Choices::First).expect("it lowers"));
-            assert_eq!(plain, shaped, "{name} {}", model.name);
-            assert!(!shaped.iter().any(|l| l.starts_with("window")), "{name} {}: {shaped:?}", model.name);
+            assert_eq!(plain, shaped, "{name} {}", network.name);
+            assert!(!shaped.iter().any(|l| l.starts_with("window")), "{name} {}: {shaped:?}", network.name);
         }
         let graph = Graph::new();
         let bank = graph.weight("bank", Tensor::zeros([500, 64]).into());

@@ -3,8 +3,8 @@
 use crate::data::{Prepared, Preprocess};
 use crate::engine::lower::{Lowered, Role, lower_by};
 use crate::engine::{Choices, Gpu, Graph, Options, Plan, Run, Store, Var};
-use crate::ops::pixels::packed;
 use crate::error::{Error, Result};
+use crate::ops::pixels::packed;
 use crate::tensor::{Shape, Tensor};
 use std::sync::Arc;
 
