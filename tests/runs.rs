@@ -6,6 +6,7 @@ use common::program::no_gpu;
 use common::sweep::gpu;
 use lupe::engine::{Graph, Options, Plan, Store, Var};
 use lupe::error::Error;
+use lupe::ops::blur::Border;
 use lupe::tensor::Tensor;
 use std::sync::Arc;
 
@@ -152,6 +153,24 @@ fn a_store_tells_weights_apart_by_themselves() {
         kept.data.truncate(1);
     }
     assert_eq!(store.bytes(), 38 * bytes);
+}
+
+#[test]
+fn what_an_op_brings_along_is_stored_once() {
+    if no_gpu() {
+        return;
+    }
+    let store = Store::new();
+    let bytes: Vec<u64> = (0..3)
+        .map(|i| {
+            let graph = Graph::new();
+            let picture = graph.input("x", [1, 9, 9, 4]);
+            let blurred = picture.gaussian_blur(1.0, Border::Reflect).gaussian_blur(1.5, Border::Reflect);
+            planned(&graph, &[blurred], &store).unwrap_or_else(|e| panic!("{i}: {e}"));
+            store.bytes()
+        })
+        .collect();
+    assert!(bytes[0] > 0 && bytes.iter().all(|b| *b == bytes[0]), "{bytes:?}");
 }
 
 #[test]

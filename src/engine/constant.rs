@@ -25,11 +25,16 @@ impl Hash for Identity {
     }
 }
 
+/// Elements of a weight that is compared by them.
+const FEW: usize = 64;
+
 /// How a value was made of weights: equal for what is the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Constant {
     /// A weight itself.
     Weight(Identity),
+    /// A weight of few elements, by their bits: ops that bring their own make it anew for every graph.
+    Few(Shape, Vec<u32>),
     /// What a kernel makes of others.
     Made {
         /// Op and kernel.
@@ -51,6 +56,9 @@ pub enum Constant {
 impl Constant {
     /// That weight.
     pub fn weight(tensor: &Arc<Tensor>) -> Constant {
+        if tensor.data.len() <= FEW {
+            return Constant::Few(tensor.shape, tensor.data.iter().map(|v| v.to_bits()).collect());
+        }
         Constant::Weight(Identity(Arc::downgrade(tensor)))
     }
 }
