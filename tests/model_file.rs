@@ -120,13 +120,13 @@ fn a_byte_flipped_is_seen_or_harmless() {
 fn what_is_no_model_is_refused() {
     let bytes = model().to_bytes().unwrap();
     refused(&bytes[..bytes.len() - 1], "damaged");
-    refused(b"", "damaged or no model file");
-    refused(lupe::weights::EMBEDDED, "no model of Lupe's");
+    refused(b"", "damaged, or not a model file");
+    refused(lupe::weights::EMBEDDED, "not a Lupe model");
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let at = text.find("\\\"format_version\\\":1").expect("the version stands in the header") + 19;
     let mut newer = bytes.clone();
     newer[at] = b'7';
-    refused(&newer, "format 7, this Lupe reads up to 1");
+    refused(&newer, "format 7, but this version of Lupe reads formats up to 1");
 }
 
 #[test]

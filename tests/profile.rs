@@ -43,7 +43,7 @@ fn dispatches_add_up_to_the_run() {
     }
     let start: Vec<&Value> = seen["start_ms"].as_array().unwrap().iter().collect();
     let parts: Vec<&str> = start.iter().map(|s| s["part"].as_str().unwrap()).collect();
-    assert_eq!(parts[..3], ["weights, read or drawn", "device", "graph to steps"]);
+    assert_eq!(parts[..3], ["weights, read or generated", "device", "lowering the graph"]);
     assert_eq!(parts.last(), Some(&"first run"));
     assert!(start.iter().all(|s| number(&s["ms"]) >= 0.0) && number(&start[1]["ms"]) > 0.0);
     assert!(number(&seen["ceilings"]["copy"]["rate"]) > 0.0 && number(&seen["ceilings"]["arithmetic"]["rate"]) > 0.0);

@@ -44,7 +44,7 @@ const BAD: [(&str, &[&str]); 13] = [
     ("inst_opcode", &["opcode INST"]),
     ("out_of_bounds", &["record data/0 has 4 bytes where 8 are claimed"]),
     ("huge_storage", &["record data/0 has 8 bytes where 8589934588 are claimed"]),
-    ("huge_size", &["tensor w: wants elements up to 2147483646 of a storage of 2"]),
+    ("huge_size", &["tensor w: needs elements up to 2147483646 of a storage of 2"]),
     ("truncated_zip", &["central directory is missing"]),
     ("truncated_legacy", &["storage 94312596150352 is cut off: 16 bytes are missing"]),
 ];
@@ -217,7 +217,7 @@ fn types_are_kept_or_changed_as_asked() {
     }
     let large = b.write("l.pth", &archive(&dict(|p| p.tensor("0", 1, &[], &[])), &70000f32.to_le_bytes()));
     refused(convert(&large, &out).args(["--dtype", "f16"]), 4, &["w holds 70000", "F16"]);
-    refused(&mut convert(&large, &b.path("out.pth")), 2, &["must end in .safetensors"]);
+    refused(&mut convert(&large, &b.path("out.pth")), 2, &["expected an output name that ends in .safetensors"]);
     refused(&mut convert(&b.path("none.pth"), &out), 4, &["none.pth"]);
 }
 
@@ -266,7 +266,7 @@ fn hostile_archives() {
         refuses(&with(record(name, b"")), "has a name that leaves the archive");
     }
     refuses(&with(record("a/data/0", &[1; 4])), "two records are called a/data/0");
-    refuses(&with(record("b/data.pkl", b"")), "holds two objects");
+    refuses(&with(record("b/data.pkl", b"")), "contains two objects");
     // A deflate bomb: 80 MB out of 80 KB, honest or not about it.
     let (b, elements) = (Bench::new(), 20u64 << 20);
     let pickle = dict(|p| p.tensor("0", elements, &[1], &[1]));
@@ -294,7 +294,7 @@ fn hostile_archives() {
     let at = twice.windows(4).rposition(|w| w == b"PK\x01\x02").unwrap() + 42;
     twice[at..at + 4].fill(0);
     refuses(&twice, "begins at 0");
-    refuses(&zip(&[record("a/x", b"")]), "no checkpoint");
+    refuses(&zip(&[record("a/x", b"")]), "not a checkpoint");
 }
 
 #[test]
@@ -305,8 +305,8 @@ fn hostile_pickles() {
         assert!(begun.elapsed() < Duration::from_secs(60), "{want}: hung for {:?}", begun.elapsed());
     };
     limits(dict(|p| p.tensor("0", 1, &[1 << 40], &[0])), "with tensor w it takes 43980465");
-    limits(dict(|p| p.tensor("0", 1, &[1 << 40, 1 << 40, 0], &[0, 0, 0])), "which nothing can hold");
-    limits(dict(|p| p.tensor("0", 1, &[2], &[u64::MAX >> 1])), "tensor w: wants elements up to 9223372036854775807");
+    limits(dict(|p| p.tensor("0", 1, &[1 << 40, 1 << 40, 0], &[0, 0, 0])), "which are too large");
+    limits(dict(|p| p.tensor("0", 1, &[2], &[u64::MAX >> 1])), "tensor w: needs elements up to 9223372036854775807");
     limits(dict(|p| p.tensor("0", 1, &[1; 33], &[1; 33])), "or more than 32");
     // A million tensors, each of four opcodes and a name.
     let first = Pickle::new().global("torch._utils", "_rebuild_tensor_v2").op(b"q\x00");
@@ -321,7 +321,7 @@ fn hostile_pickles() {
         deep = deep.op(b"}").text("a");
     }
     limits(deep.tensor("0", 1, &[1], &[1]).op(&[b's'; 100_000]).done(), "nested deeper than 64");
-    limits(dict(|p| p.op(b")").op(&[0x85; 1_000_000])), "holds no tensors");
+    limits(dict(|p| p.op(b")").op(&[0x85; 1_000_000])), "contains no named tensors");
     limits(Pickle::new().op(&[b'('; 5_000_000]).done(), "steps");
     // A map that is its own part, and one that holds every smaller one twice.
     limits(Pickle::new().op(b"}q\x00").text("a").op(b"h\x00s.").0, "nested deeper than 64");
@@ -341,8 +341,8 @@ fn hostile_pickles() {
     for (broken, want) in [
         (&b"\x80\x02h\x07."[..], "memo 7 was never set"),
         (b"\x80\x02R.", "the stack is empty"),
-        (b"\x80\x02X\xff\xff\xff\xffa", "4294967295 bytes are wanted"),
-        (b"\x80\x02\x8d\xff\xff\xff\xff\xff\xff\xff\xffa", "bytes are wanted"),
+        (b"\x80\x02X\xff\xff\xff\xffa", "4294967295 bytes needed"),
+        (b"\x80\x02\x8d\xff\xff\xff\xff\xff\xff\xff\xffa", "bytes needed"),
         (b"\x80\x09.", "protocol 9"),
         (b"", "ends"),
     ] {

@@ -1,4 +1,4 @@
-//! `lupe demo`: pictures that ship with Lupe, then what anybody would type: fit and eval. At the end one sheet shows all of it.
+//! `lupe demo`: pictures that ship with Lupe, then the commands anybody would type: fit and eval. At the end one sheet shows everything.
 
 use super::output::{print, silently};
 use super::session::Session;
@@ -15,22 +15,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// What the pixel AUROC must reach: four seeds give 0.963 to 0.968, weights of no training 0.775.
+/// What the pixel AUROC must reach: four seeds give 0.963 to 0.968, untrained weights 0.775.
 const FLOOR: f64 = 0.9;
 
 const INTRODUCTION: &str = "\
 The pictures are real: tiles of a photograph of bricks (CC0). The defects are painted on them, faint on purpose.
-Lupe learns from 8 good tiles alone. Then it looks at 8 others, and at those once more with defects.";
+Lupe learns from 8 good tiles only. Then it looks at 8 others, first without and then with defects.";
 
 /// What `lupe demo` accepts.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Folder for everything that it makes
+    /// Folder for everything that the demo creates
     #[arg(short, long, default_value = "lupe-demo", value_name = "DIR")]
     output: PathBuf,
 }
 
-/// Runs a command with these words behind `lupe`.
+/// Runs a command, given the words that follow `lupe`.
 type Typed<'t> = dyn Fn(&[&OsStr]) -> Result<()> + 't;
 
 /// Runs the command; `command` runs others, as if they had been typed.
@@ -61,14 +61,14 @@ pub fn run(session: &Session, args: &Args, command: &Typed) -> Result<()> {
         return Ok(());
     }
     let what =
-        format!("the pixel AUROC is {auroc:.3}, less than {FLOOR}: this device computes wrongly, please report it");
+        format!("the pixel AUROC is {auroc:.3}, less than {FLOOR}: this device computes incorrectly; please report it");
     Err(Error::Numeric(what))
 }
 
 /// Shows the line that is typed, and runs it.
 fn typed(session: &Session, words: &[&OsStr], command: &Typed) -> Result<()> {
     if session.json {
-        // One object is expected, and what theirs say stands in the files that they write.
+        // One object is expected, and what the commands report is in the files that they write.
         return silently(|| command(words));
     }
     let shown: Vec<_> = words.iter().map(|w| w.to_string_lossy()).collect();
@@ -90,11 +90,11 @@ fn write_parts(parts: &[Part], folder: &Path) -> Result<()> {
     if set.train.len() + set.test.len() == parts.len() {
         return Ok(());
     }
-    let what = format!("{} holds pictures that are not the demo's; name another folder with -o", folder.display());
+    let what = format!("{} contains pictures that are not the demo's; choose another folder with -o", folder.display());
     Err(Error::Usage(what))
 }
 
-/// Its file's name in the data set.
+/// Name of its file in the data set.
 fn name(part: &Part) -> String {
     format!("{}/{}/{}.png", if part.train { "train" } else { "test" }, part.label, part.stem())
 }
@@ -123,7 +123,7 @@ fn text(file: &Path) -> Result<String> {
 }
 
 fn parsed(file: &Path, text: &str) -> Result<Value> {
-    serde_json::from_str(text).map_err(|e| Error::Input(format!("{}: is no JSON: {e}", file.display())))
+    serde_json::from_str(text).map_err(|e| Error::Input(format!("{}: not valid JSON: {e}", file.display())))
 }
 
 /// The lines that eval wrote.
@@ -140,7 +140,7 @@ fn verdicts(file: &Path) -> Result<Vec<Verdict>> {
 
 /// Every test picture beside its heat map, on which the defect is outlined.
 fn contact_sheet(parts: &[Part], verdicts: &[Verdict], results: &Path) -> Result<Canvas> {
-    /// A colour that no heat map has.
+    /// A colour that does not occur in heat maps.
     const OUTLINE: [u8; 3] = [255, 0, 220];
     let mut tiles = vec![];
     for verdict in verdicts {
@@ -165,7 +165,7 @@ fn contact_sheet(parts: &[Part], verdicts: &[Verdict], results: &Path) -> Result
     Ok(sheet(&tiles, 8, 200))
 }
 
-/// Kinds of defect in their order with how many pictures there are, how many of them above the limit, and the verdicts that are right.
+/// Kinds of defect in order, each with its number of pictures, how many of them are above the limit, and how many verdicts are correct.
 fn kinds(verdicts: &[Verdict]) -> Vec<(&str, [usize; 3])> {
     let mut kinds: Vec<(&str, [usize; 3])> = vec![];
     for verdict in verdicts {
@@ -183,7 +183,7 @@ fn kinds(verdicts: &[Verdict]) -> Vec<(&str, [usize; 3])> {
 
 fn summary(verdicts: &[Verdict], folder: &Path, seconds: f64) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["", "pictures", "above the limit", "right"]);
+    table.load_style(presets::NOTHING).set_header(["", "pictures", "above the limit", "correct"]);
     for (kind, counts) in kinds(verdicts) {
         table.add_row(std::iter::once(kind.to_string()).chain(counts.map(|n| n.to_string())));
     }

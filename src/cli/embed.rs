@@ -30,7 +30,7 @@ pub struct Args {
     /// A place of the network, such as layer2, pool or logits; may be given several times
     #[arg(long, default_value = "pool", value_name = "PLACE")]
     tap: Vec<String>,
-    /// Pictures in one run at most; never changes a result
+    /// Maximum number of pictures per run; does not affect results
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
     /// Output: .safetensors, .npy (one tap) or .json; without it a summary is printed
@@ -94,12 +94,12 @@ fn features(session: &Session, args: &Args, network: &Network, weights: &Weights
     Ok(taps.iter().map(|tap| stacked(tap)).collect())
 }
 
-/// A feature that is no number is an error, never a result.
+/// A feature that is not a number is an error, never a result.
 fn finite(args: &Args, features: &[Vec<Tensor>]) -> Result<()> {
     let broken = |f: &Vec<Tensor>| f.iter().any(|t| t.data.iter().any(|v| !v.is_finite()));
     match args.pictures.iter().zip(features).find(|(_, f)| broken(f)) {
         Some((path, _)) => Err(Error::Numeric(format!(
-            "{}: its features are not finite; are the weights meant for {}?",
+            "{}: its features are not finite; do the weights belong to {}?",
             path.display(),
             args.model
         ))),
@@ -139,7 +139,7 @@ impl Format {
             Some("json") => Ok(Format::Json),
             Some("safetensors") => Ok(Format::Safetensors),
             None if path.exists() => Ok(Format::Safetensors), // a device or a pipe has no extension to go by
-            _ => Err(Error::Usage(format!("{}: name it .safetensors, .npy or .json", path.display()))),
+            _ => Err(Error::Usage(format!("{}: expected a name that ends in .safetensors, .npy or .json", path.display()))),
         }
     }
 

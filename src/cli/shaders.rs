@@ -23,7 +23,7 @@ struct Source {
 /// What `lupe shaders` accepts.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Folder for one .wgsl a kernel, and their list shaders.csv
+    /// Folder for one .wgsl file per kernel, and their list, shaders.csv
     #[arg(long, value_name = "DIR")]
     dump: PathBuf,
 }
@@ -33,7 +33,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let sources = sources()?;
     folder(&args.dump)?;
     let mut list = csv::Writer::from_writer(vec![]);
-    let wrong = |e: csv::Error| Error::Output(format!("the list cannot be written: {e}"));
+    let wrong = |e: csv::Error| Error::Output(format!("cannot write shaders.csv: {e}"));
     list.write_record(["file", "op", "adapters", "workgroup", "shared_bytes", "subgroup", "unchecked"])
         .map_err(wrong)?;
     for (file, s) in &sources {
@@ -44,16 +44,16 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         let words = [file.clone(), s.op.into(), s.adapters.join(" ")];
         list.write_record(words.iter().chain(&numbers)).map_err(wrong)?;
     }
-    let bytes = list.into_inner().map_err(|e| Error::Output(format!("the list cannot be written: {e}")))?;
+    let bytes = list.into_inner().map_err(|e| Error::Output(format!("cannot write shaders.csv: {e}")))?;
     write(&args.dump.join("shaders.csv"), &bytes)?;
     let folder = args.dump.display().to_string();
     if session.json {
         return print(&json!({"folder": folder, "shaders": sources.len()}).to_string());
     }
-    print(&format!("{folder}: {} shaders; shaders.csv lists op, adapters, workgroup and needs of each", sources.len()))
+    print(&format!("{folder}: {} shaders; shaders.csv lists op, adapters, workgroup and requirements of each", sources.len()))
 }
 
-/// Every distinct source that any case asks for on a typical adapter, by file name.
+/// Every distinct source that any case needs on a typical adapter, by file name.
 fn sources() -> Result<BTreeMap<String, Source>> {
     let mut found = BTreeMap::new();
     for (adapter, caps) in typical() {
@@ -89,7 +89,7 @@ fn collect(
     Ok(())
 }
 
-/// The label as a file name; a number behind it where another text has that name.
+/// The label as a file name, with a number appended if another text has that name.
 fn file(label: &str, text: &str, found: &BTreeMap<String, Source>) -> String {
     let stem: String = label.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
     let names = std::iter::once(format!("{stem}.wgsl")).chain((2..).map(|i| format!("{stem}_{i}.wgsl")));

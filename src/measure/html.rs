@@ -4,14 +4,14 @@ use super::ceilings::Ceilings;
 use super::profile::{Profile, Row, together};
 use super::roofline::svg;
 
-/// What stands above the tables.
+/// What is shown above the tables.
 #[derive(Debug, Default)]
 pub struct Head {
     /// What was profiled.
     pub title: String,
     /// Lines about device, driver and conditions.
     pub lines: Vec<String>,
-    /// What bounds it.
+    /// What limits it.
     pub sentence: String,
     /// Name and p50, p95, p99 in milliseconds of the parts of a run.
     pub latency: Vec<(String, [f64; 3])>,
@@ -34,7 +34,7 @@ pub fn page(profile: &Profile, ceilings: &Ceilings, head: &Head) -> String {
     [
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">".into(),
         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">".into(),
-        // An icon of its own, so that the browser asks nobody for one.
+        // An icon of its own, so that the browser requests none.
         "<link rel=\"icon\" href=\"data:,\">".into(),
         format!("<title>{}</title><style>\n{}</style></head><body>", escape(&head.title), include_str!("profile.css")),
         format!("<h1>{}</h1>\n{lines}<p class=\"sentence\">{}</p>", escape(&head.title), escape(&head.sentence)),
@@ -106,7 +106,7 @@ fn line(r: &Row) -> String {
     .concat()
 }
 
-/// Names come from files that may be anybody's.
+/// Names come from untrusted files.
 fn escape(text: &str) -> String {
     let safe = |c: char| match c {
         '&' => "&amp;".into(),

@@ -1,19 +1,19 @@
-//! The weights that users bring, as far as they are known: `weights/catalog.toml`.
+//! The published weights that users bring: `weights/catalog.toml`.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// One published file, or one tag of which no file is known.
+/// One published file, or one tag for which no file is known.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Published {
-    /// What it is called here: network, dot, training.
+    /// Its name here: network, dot, training.
     pub name: String,
     /// The network that it is for.
     pub network: String,
     /// Name of the file.
     pub file: Option<String>,
-    /// Where its publisher keeps it.
+    /// Its address at the publisher.
     pub address: String,
     /// Start of the file's SHA-256, as its publisher states it.
     pub sha256: Option<String>,
@@ -23,7 +23,7 @@ pub struct Published {
     pub crop: Option<usize>,
     /// Which filter resizes.
     pub filter: Option<String>,
-    /// Under which terms, as far as stated.
+    /// Its licence, as far as stated.
     pub licence: String,
     /// What else is worth knowing.
     pub note: Option<String>,
@@ -32,16 +32,16 @@ pub struct Published {
 /// What a file's hash says.
 #[derive(Clone, Debug)]
 pub enum Verdict {
-    /// It begins as a publisher states it: that it is this file is very likely, no more.
+    /// It begins as a publisher states it: very likely, but not certainly, it is this file.
     Matched(Published),
-    /// It has a published file's name and another hash.
+    /// It has a published file's name but another hash.
     Mismatch(Published),
-    /// Nothing is known of the hash; the entry with the file's name, if there is one.
+    /// The hash is unknown; the entry with the file's name, if there is one.
     Unverified(Option<Published>),
 }
 
 impl Verdict {
-    /// The verdict in words.
+    /// The match in words.
     pub fn word(&self) -> &'static str {
         match self {
             Verdict::Matched(_) => "prefix matched",
@@ -50,7 +50,7 @@ impl Verdict {
         }
     }
 
-    /// The entry that it is about.
+    /// The entry concerned.
     pub fn published(&self) -> Option<&Published> {
         match self {
             Verdict::Matched(p) | Verdict::Mismatch(p) => Some(p),
@@ -75,7 +75,7 @@ pub fn published() -> Result<Vec<Published>> {
     Ok(catalog.weights)
 }
 
-/// What `sha256`, in hexadecimal digits, says of a file of that name.
+/// What `sha256`, in hexadecimal digits, says about a file of that name.
 ///
 /// # Errors
 /// As [`published`].

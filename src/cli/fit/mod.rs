@@ -17,7 +17,7 @@ pub struct Args {
 enum Method {
     /// PatchCore: finds defects after seeing good pictures only
     #[command(
-        after_help = "Examples:\n  lupe fit patchcore hazelnut -o hazelnut.lupe\n  lupe fit patchcore good_parts -o part.lupe --preset anomalib --ratio 0.05\n\nAn interrupted fit goes on where it ended when the same command is given again."
+        after_help = "Examples:\n  lupe fit patchcore hazelnut -o hazelnut.lupe\n  lupe fit patchcore good_parts -o part.lupe --preset anomalib --ratio 0.05\n\nTo resume an interrupted fit, run the same command again."
     )]
     Patchcore(Box<patchcore::Args>),
 }

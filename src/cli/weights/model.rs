@@ -16,7 +16,7 @@ pub fn look(session: &Session, file: &Path, bytes: &[u8]) -> Report {
             let unusable = problems(e);
             let lines = vec![("unusable", some(&unusable))];
             json.insert("unusable".into(), json!(unusable));
-            return Report { summary: "a model file of Lupe's that cannot be used".into(), lines, json };
+            return Report { summary: "a Lupe model file that cannot be used".into(), lines, json };
         }
     };
     let commands = commands(file, &described);

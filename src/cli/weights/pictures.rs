@@ -1,4 +1,4 @@
-//! What pictures go through before a network sees them: by the catalog where it knows the file, else by the network's default.
+//! How pictures are prepared for a network: as the catalog says if it knows the file, else by the network's default.
 
 use crate::data::{ChannelOrder, Preprocess, Scaling};
 use crate::error::Result;
@@ -8,7 +8,7 @@ use crate::weights::catalog::{Published, Verdict, verdict};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// A file's hash, and what the catalog says of it.
+/// A file's hash, and what the catalog says about it.
 pub struct Known {
     sha256: String,
     verdict: Verdict,
@@ -44,15 +44,15 @@ fn geometry(resize: Option<usize>, crop: Option<usize>, filter: &str) -> String 
     crop.map_or(resize.clone(), |edge| format!("{resize}; centre crop {edge}x{edge}"))
 }
 
-/// Lines on the catalog and, where a network was recognised, on its pictures.
+/// Lines about the catalog and, if a network was recognised, about its pictures.
 pub fn lines(known: &Known, model: Option<&Network>) -> Vec<(&'static str, String)> {
     let word = known.verdict.word();
     let entry = match &known.verdict {
-        Verdict::Unverified(None) => format!("{word}: it does not know this file"),
-        Verdict::Unverified(Some(p)) => format!("{word}: {} by its name, for which no hash is stated", p.name),
+        Verdict::Unverified(None) => format!("{word}: this file is not in the catalog"),
+        Verdict::Unverified(Some(p)) => format!("{word}: named like {}, for which no hash is published", p.name),
         Verdict::Matched(p) => format!("{word}: {}", p.name),
         Verdict::Mismatch(p) => {
-            format!("{word}: this is not the {} that its name says; `lupe weights verify` says more", p.name)
+            format!("{word}: named like {}, but it is a different file; `lupe weights verify` says more", p.name)
         }
     };
     let mut lines = vec![("catalog", entry)];
@@ -74,7 +74,7 @@ fn pictures(known: &Known, model: &Network) -> String {
             if stated == own {
                 from
             } else {
-                format!("{from}\nlupe embed does what is {}'s default: {own}", model.name)
+                format!("{from}\nlupe embed uses {}'s default: {own}", model.name)
             }
         }
         None => format!("{own} (the default of {})\n{values}", model.name),
@@ -93,7 +93,7 @@ pub fn catalog(known: &Known) -> Value {
     json!({"sha256": known.sha256, "verdict": known.verdict.word(), "published": known.verdict.published()})
 }
 
-/// What pictures go through, for programs.
+/// How pictures are prepared, for programs.
 pub fn as_json(known: &Known, model: &Network) -> Value {
     let p = &model.preprocess;
     let (mut from, (mut resize, mut crop, mut filter)) = ("network", default(p));
@@ -128,7 +128,7 @@ mod tests {
         let said = pictures(&v2, net);
         assert!(said.starts_with("shorter edge to 232, bilinear; centre crop 224x224 (the catalog's resnet50.tv_v2)"));
         assert!(said.ends_with(
-            "lupe embed does what is resnet50's default: shorter edge to 256, bilinear; centre crop 224x224"
+            "lupe embed uses resnet50's default: shorter edge to 256, bilinear; centre crop 224x224"
         ));
         let said = pictures(&matched("resnet50.tv_v1"), net);
         assert!(said.contains("256") && !said.contains("default"), "{said}");

@@ -3,30 +3,30 @@
 /// Bits of the wide mode.
 pub const WIDE: u32 = 512;
 
-/// Versions of Mesa whose 512-bit mode gave right results with every kernel. 25.0.7 and 26.1.6 are known to give wrong ones.
+/// Versions of Mesa whose 512-bit mode gave correct results with every kernel. 25.0.7 and 26.1.6 are known to give wrong ones.
 const GOOD: [&str; 1] = ["22.3.6"];
 
 /// What the self-test said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Every kernel is as its reference.
+    /// Every kernel matches its reference.
     Passed,
-    /// What is not.
+    /// What does not.
     Failed(String),
 }
 
-/// What is known of an adapter and of how the program was started.
+/// What is known about an adapter and about how the program was started.
 #[derive(Clone, Debug)]
 pub struct Known {
-    /// Whether this program took the place of one that chose the width.
+    /// Whether this process replaced one that chose the width.
     pub again: bool,
     /// Whether the user set the driver's variable.
     pub set: bool,
-    /// Whether the user wants no re-execution.
+    /// Whether the user has forbidden re-execution.
     pub off: bool,
     /// Whether the processor has AVX-512.
     pub cpu: bool,
-    /// Version of the adapter's driver as it states it; none where it is not Mesa's software driver for Vulkan.
+    /// Version of the adapter's driver as it states it; `None` if it is not Mesa's software driver for Vulkan.
     pub driver: Option<String>,
     /// What the self-test said.
     pub verdict: Option<Verdict>,
@@ -35,15 +35,15 @@ pub struct Known {
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Go on as it is; why.
+    /// Keep this width; why.
     Stay(String),
     /// Run the self-test, then choose again.
     Test,
-    /// Start again with the wide mode.
+    /// Start again in the wide mode.
     Widen,
 }
 
-/// What to do where this is known.
+/// What to do, given what is known.
 pub fn choose(known: &Known) -> Step {
     let stay = |why: &str| Step::Stay(why.into());
     let Some(driver) = &known.driver else { return stay("") };
@@ -61,7 +61,7 @@ pub fn choose(known: &Known) -> Step {
     }
     let version = version(driver);
     if !GOOD.contains(&version) {
-        return Step::Stay(format!("the default; the 512-bit mode of Mesa {version} is not known to be right"));
+        return Step::Stay(format!("the default; the 512-bit mode of Mesa {version} is not known to be correct"));
     }
     match &known.verdict {
         None => Step::Test,
@@ -75,7 +75,7 @@ fn version(driver: &str) -> &str {
     driver.split_once("Mesa ").map_or(driver, |d| d.1).split(' ').next().unwrap_or(driver)
 }
 
-/// Whether `--device NAME` still finds the adapter of this title when its width, which is part of it, is another.
+/// Whether `--device NAME` still finds the adapter of this title when its width, which is part of the title, changes.
 pub fn found_when_wide(title: &str, name: &str) -> bool {
     let wide = title.rsplit_once(", ").map_or(title.into(), |(head, _)| format!("{head}, {WIDE} bits)"));
     wide.to_lowercase().contains(&name.to_lowercase())

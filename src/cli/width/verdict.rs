@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Where the verdict on this driver is kept; none where there is no cache folder.
+/// Where the verdict on this driver is kept; `None` if there is no cache folder.
 pub fn file(key: &str) -> Option<PathBuf> {
     env::cached("width-", key)
 }
 
-/// What a file says about `key`; a file that is missing, broken or about something else says nothing.
+/// What a file says about `key`; nothing if it is missing, broken or about something else.
 pub fn read(path: &Path, key: &str) -> Option<Verdict> {
     let value: Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
     match (value.get("key")?.as_str()? == key, value.get("failure")?) {
@@ -27,10 +27,10 @@ pub fn write(path: &Path, key: &str, verdict: &Verdict) -> crate::error::Result<
     crate::files::write(path, json!({"key": key, "failure": failure}).to_string().as_bytes())
 }
 
-/// Runs `lupe devices --self-test` on adapter `index` in a process of its own at the wide mode.
+/// Runs `lupe devices --self-test` on adapter `index` in a process of its own in the wide mode.
 ///
 /// # Errors
-/// Why it could not be run to its end; that says nothing about the driver.
+/// Why it could not be completed; that says nothing about the driver.
 pub fn test(index: usize) -> Result<Verdict, String> {
     let mut command = Command::new(std::env::current_exe().map_err(|e| e.to_string())?);
     command.args(["devices", "--self-test", "--json", "--device"]).arg(index.to_string());
@@ -53,7 +53,7 @@ fn verdict(output: &Output) -> Result<Verdict, String> {
     }
 }
 
-/// The signal by which a process ended that did something wrong; one that was killed did not.
+/// The signal that ended a process because of a fault of its own; being killed is none.
 #[cfg(unix)]
 fn crash(output: &Output) -> Option<i32> {
     use signal_hook::consts::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV};

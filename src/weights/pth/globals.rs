@@ -1,5 +1,5 @@
-//! The names that a pickle may mention: a closed table. What is interpreted is interpreted by us; what is inert becomes a node that
-//! holds data and means nothing. No name is ever looked up in anything but this table.
+//! The names that a pickle may mention: a closed table. Some are interpreted, by Lupe's own code; inert ones become a node that
+//! holds data without a meaning. No name is ever looked up anywhere but in this table.
 
 use ::safetensors::Dtype;
 
@@ -22,11 +22,11 @@ pub enum Kind {
     Element(Dtype),
     /// A tuple of sizes.
     Size,
-    /// Data without a meaning here.
+    /// Data without a meaning for Lupe.
     Inert,
     /// An object of TorchScript: its attributes are names.
     Script,
-    /// A name outside the table, kept because the user asked for it.
+    /// A name outside the table, kept because the user asked for that.
     Opaque,
 }
 
@@ -42,7 +42,7 @@ pub fn known(module: &str, name: &str) -> Option<Kind> {
         ("torch" | "torch.cuda", _) if name.ends_with("Storage") => Kind::Storage(storage(name)?),
         ("torch.storage", "UntypedStorage") => Kind::Storage(Dtype::U8),
         ("torch", _) if element(name).is_some() => Kind::Element(element(name)?),
-        // Classes of tensors stand in tars, beside a storage that says the same.
+        // Tars name tensor classes next to a storage that says the same.
         ("torch" | "torch.cuda", _)
             if name.strip_suffix("Tensor").is_some_and(|n| storage(&format!("{n}Storage")).is_some()) =>
         {
@@ -112,7 +112,7 @@ const BUILTINS: &[&str] = &[
     "unicode",
 ];
 
-/// What training programs put beside the weights: settings, dates, paths, numbers of numpy, classes of tensors as arguments.
+/// What training programs save along with the weights: settings, dates, paths, numpy numbers, tensor classes as arguments.
 fn inert(module: &str, name: &str) -> bool {
     let names: &[&str] = match module {
         "argparse" => &["Namespace"],

@@ -1,4 +1,4 @@
-//! The values that a pickle describes: a flat list of nodes that name each other by number. A value may be its own part.
+//! The values that a pickle describes: a flat list of nodes that refer to each other by number. A value may contain itself.
 
 use super::globals::Kind;
 
@@ -8,7 +8,7 @@ pub type Id = u32;
 /// A value.
 #[derive(Clone, Debug)]
 pub enum Node<'a> {
-    /// `None`, bytes: no name and no tensor is made of one.
+    /// `None`, bytes: never part of a name or a tensor.
     Plain,
     /// A truth value.
     Bool(bool),
@@ -28,7 +28,7 @@ pub enum Node<'a> {
     Dict(Vec<(Id, Id)>),
     /// A name of the table: what it means, and its place among the names.
     Global(Kind, u32),
-    /// What a name was called with: the name, the arguments, then states and items.
+    /// The result of a call: the name, the arguments, then states and items.
     Made(Kind, Vec<Id>),
     /// A reference to something outside the pickle.
     Persistent(Id),
@@ -46,10 +46,10 @@ pub struct Pickle<'a> {
 }
 
 impl<'a> Pickle<'a> {
-    /// A further node.
+    /// Adds a node.
     pub fn add(&mut self, node: Node<'a>) -> Id {
         self.nodes.push(node);
-        (self.nodes.len() - 1) as Id // the machine's bound on steps is far below
+        (self.nodes.len() - 1) as Id // the pickle machine's bound on steps is far below
     }
 
     /// The node of a name.
@@ -68,22 +68,22 @@ impl<'a> Pickle<'a> {
         self.nodes.get(id as usize).unwrap_or(&Node::Plain)
     }
 
-    /// The same, to change it.
+    /// The same, mutable.
     pub fn node_mut(&mut self, id: Id) -> Option<&mut Node<'a>> {
         self.nodes.get_mut(id as usize)
     }
 
-    /// What a name, or what was made by it, means.
+    /// What a name, or an object made by it, means.
     pub fn kind(&self, id: Id) -> Option<Kind> {
         match self.node(id) {
             Node::Global(kind, _) => Some(*kind),
-            // What an unknown name gave may be called again; it stays unknown.
+            // What an unknown name returned may be called again; it stays unknown.
             Node::Made(Kind::Opaque, _) => Some(Kind::Opaque),
             _ => None,
         }
     }
 
-    /// `module.name` of a name or of what was made by it.
+    /// `module.name` of a name or of an object made by it.
     pub fn name(&self, id: Id) -> String {
         let mut id = id;
         for _ in 0..64 {
@@ -114,7 +114,7 @@ impl<'a> Pickle<'a> {
         if let Node::Int(n) = self.node(id) { u64::try_from(*n).ok() } else { None }
     }
 
-    /// The key of a storage or tensor, which old files write as a number. None is long, whoever repeats it.
+    /// The key of a storage or tensor, which old files write as a number. Long ones are refused, since they may be repeated.
     pub fn key(&self, id: Id) -> Option<String> {
         match self.node(id) {
             Node::Text(text) if text.len() <= 256 => Some((*text).to_string()),
@@ -129,7 +129,7 @@ impl<'a> Pickle<'a> {
         pairs.iter().rev().find(|(k, _)| self.text(*k) == Some(key)).map(|p| p.1)
     }
 
-    /// Every node that a node is made of.
+    /// Every node that a node consists of.
     pub fn parts(&self, id: Id, mut each: impl FnMut(Id)) {
         match self.node(id) {
             Node::Tuple(items) | Node::List(items) | Node::Made(_, items) => items.iter().copied().for_each(each),

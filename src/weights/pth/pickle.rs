@@ -7,20 +7,20 @@ use super::node::{Id, Node, Pickle};
 use super::opcodes;
 use std::collections::HashMap;
 
-/// Opcodes and values in one pickle at most: some 100,000 tensors, and 200 MB of nodes if somebody means ill.
+/// Maximum number of opcodes and values in one pickle: enough for 100,000 tensors, and at worst 200 MB of nodes in a malicious file.
 const MAX_STEPS: usize = 1 << 22;
 
 /// Longest name of a global.
 const MAX_NAME: usize = 1024;
 
-/// What is allowed beside the table.
+/// What is allowed besides the table.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rules {
     /// Names outside the table become opaque nodes.
     pub skip_unknown: bool,
     /// Names under `__torch__.` are objects of TorchScript.
     pub torchscript: bool,
-    /// The pickle is no checkpoint: advice on converting one is of no use.
+    /// The pickle is not a checkpoint: advice on converting one would not help.
     pub bare: bool,
 }
 
@@ -57,7 +57,7 @@ impl<'a> Machine<'a> {
         match op {
             0x80 => match self.byte()? {
                 0..=5 => Ok(()),
-                other => Err(format!("pickle protocol {other} is not known; 2 to 5 are")),
+                other => Err(format!("unknown pickle protocol {other}; expected 2 to 5")),
             },
             0x95 => self.take(8).map(drop),
             b'(' => {
@@ -69,7 +69,7 @@ impl<'a> Machine<'a> {
             b'c' | 0x93 => self.global(op),
             b'R' | 0x81 => self.call(),
             0x92 => {
-                // Keyword arguments are data as the others are.
+                // Keyword arguments are data like the others.
                 let keywords = self.pop()?;
                 self.call()?;
                 self.part(&[keywords])
@@ -122,7 +122,7 @@ impl<'a> Machine<'a> {
                 let length = self.length(op, b'C', b'B')?;
                 self.take(length).map(|_| Node::Plain)?
             }
-            _ => return Err(format!("opcode {} is refused: no checkpoint needs it", opcodes::name(op))),
+            _ => return Err(format!("opcode {} is refused: checkpoints do not need it", opcodes::name(op))),
         })
     }
 
@@ -135,7 +135,7 @@ impl<'a> Machine<'a> {
             return self.u32().map(|v| v as usize);
         }
         let bytes = self.take(8)?.first_chunk::<8>().copied().unwrap_or([0xff; 8]);
-        usize::try_from(u64::from_le_bytes(bytes)).map_err(|_| "a length beyond all memory".into())
+        usize::try_from(u64::from_le_bytes(bytes)).map_err(|_| "a length beyond the address space".into())
     }
 
     fn put(&mut self, op: u8) -> Result<(), String> {
@@ -162,7 +162,7 @@ impl<'a> Machine<'a> {
         } else {
             let (name, module) = (self.pop()?, self.pop()?);
             let text = |id| self.pickle.text(id).filter(|t| t.len() <= MAX_NAME);
-            (text(module).ok_or("a global whose module is no name")?, text(name).ok_or("a global without a name")?)
+            (text(module).ok_or("a global whose module is not a string")?, text(name).ok_or("a global without a name")?)
         };
         let script = self.rules.torchscript && (module.starts_with("__torch__.") || module == "__torch__");
         let kind = match known(module, name) {
@@ -179,8 +179,8 @@ impl<'a> Machine<'a> {
     /// REDUCE and NEWOBJ: a name of our table and its arguments become a node. Nothing is called.
     fn call(&mut self) -> Result<(), String> {
         let (args, callee) = (self.pop()?, self.pop()?);
-        let Node::Tuple(list) = self.pickle.node(args) else { return Err("arguments that are no tuple".into()) };
-        let (kind, first) = (self.pickle.kind(callee).ok_or("a call of something that is no global")?, list.first());
+        let Node::Tuple(list) = self.pickle.node(args) else { return Err("arguments that are not a tuple".into()) };
+        let (kind, first) = (self.pickle.kind(callee).ok_or("a call of something that is not a global")?, list.first());
         let node = match (kind, first) {
             (Kind::OrderedDict, None) => Node::Dict(vec![]),
             (Kind::OrderedDict, Some(&pairs)) => self.pairs(pairs)?,
@@ -197,25 +197,25 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// A map of a list of pairs, as Python 2 wrote it.
+    /// A map from a list of pairs, as Python 2 wrote it.
     fn pairs(&mut self, list: Id) -> Result<Node<'a>, String> {
-        let length = self.pickle.items(list).ok_or("an OrderedDict of something that is no list")?.len();
-        self.spend(length)?; // the same list may come again and again
+        let length = self.pickle.items(list).ok_or("an OrderedDict of something that is not a list")?.len();
+        self.spend(length)?; // the same list may occur again and again
         let pair = |id: &Id| match self.pickle.items(*id) {
             Some(&[key, value]) => Ok((key, value)),
-            _ => Err("an OrderedDict of something that is no pair".to_string()),
+            _ => Err("an OrderedDict of something that is not a pair".to_string()),
         };
         let pairs: Result<Vec<_>, String> = self.pickle.items(list).unwrap_or_default().iter().map(pair).collect();
         pairs.map(Node::Dict)
     }
 
-    /// Gives the value on top a state or items, which are data.
+    /// Gives the value on top its state, which is data.
     fn part(&mut self, parts: &[Id]) -> Result<(), String> {
         let top = self.top()?;
         match self.pickle.node_mut(top) {
             Some(Node::Made(_, own)) => own.extend_from_slice(parts),
             Some(Node::Dict(_)) => {} // `_metadata` of a state dict: versions of modules
-            _ => return Err("a state for something that has none".into()),
+            _ => return Err("a state for something that cannot have one".into()),
         }
         Ok(())
     }
@@ -261,7 +261,7 @@ impl<'a> Machine<'a> {
     fn spend(&mut self, steps: usize) -> Result<(), String> {
         self.steps = self.steps.saturating_add(steps);
         if self.steps > MAX_STEPS {
-            Err(format!("more than {MAX_STEPS} steps: no checkpoint has so many"))
+            Err(format!("more than {MAX_STEPS} steps, more than any checkpoint needs"))
         } else {
             Ok(())
         }
@@ -296,7 +296,7 @@ impl<'a> Machine<'a> {
     fn take(&mut self, n: usize) -> Result<&'a [u8], String> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let part =
-            rest.get(..n).ok_or_else(|| format!("the pickle ends, {n} bytes are wanted and {} left", rest.len()))?;
+            rest.get(..n).ok_or_else(|| format!("the pickle ends early: {n} bytes needed, {} left", rest.len()))?;
         self.at += n;
         Ok(part)
     }
@@ -317,7 +317,7 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// A number of any length; what does not fit is kept as it is.
+/// A number of any length; one that does not fit is kept as bytes.
 fn integer(bytes: &[u8]) -> Node<'_> {
     let Some(last) = bytes.last() else { return Node::Int(0) };
     let sign = if last & 0x80 == 0 { 0 } else { 0xff };
@@ -334,11 +334,11 @@ fn integer(bytes: &[u8]) -> Node<'_> {
 
 fn refusal(module: &str, name: &str, bare: bool) -> String {
     let why = if bare {
-        "it is none of the names that plain values need"
+        "plain values do not need this name"
     } else if module.starts_with("torch.nn.") {
         "a whole module was saved; save its state_dict() instead"
     } else {
-        "it is none of the names that checkpoints need; --skip-unknown of `lupe weights convert` leaves out what uses it"
+        "checkpoints do not need this name; `lupe weights convert --skip-unknown` leaves out what uses it"
     };
-    format!("{}.{} is refused, nothing was looked up or called: {why}", module.escape_debug(), name.escape_debug())
+    format!("{}.{} is refused (nothing was looked up or called): {why}", module.escape_debug(), name.escape_debug())
 }

@@ -36,7 +36,7 @@ fn members(bytes: &[u8]) -> Result<BTreeMap<&str, &[u8]>, String> {
         if head.iter().all(|&b| b == 0) {
             break;
         }
-        let name = text(head, 0, 100).ok_or("a member's name is no text")?;
+        let name = text(head, 0, 100).ok_or("a member's name is not text")?;
         let own = octal(head, 148, 8).ok_or_else(|| format!("member {name} has no checksum"))?;
         let sum: u64 =
             head.iter().enumerate().map(|(i, &b)| if (148..156).contains(&i) { 32 } else { u64::from(b) }).sum();
@@ -46,7 +46,7 @@ fn members(bytes: &[u8]) -> Result<BTreeMap<&str, &[u8]>, String> {
         let size = octal(head, 124, 12).and_then(|s| usize::try_from(s).ok());
         let size = size.ok_or_else(|| format!("member {name} has no valid length"))?;
         let data = after.get(..size);
-        let data = data.ok_or_else(|| format!("member {name} has {size} bytes and the file {} for it", after.len()))?;
+        let data = data.ok_or_else(|| format!("member {name} should have {size} bytes, but only {} are left in the file", after.len()))?;
         let name = name.strip_prefix("./").unwrap_or(name);
         if name.starts_with('/') || name.split('/').any(|p| p == "..") {
             return Err(format!("member \"{name}\" has a name that leaves the archive"));
@@ -73,17 +73,17 @@ fn octal(head: &[u8], at: usize, length: usize) -> Option<u64> {
 /// How many follow, as a pickle.
 fn count(reader: &mut Reader, what: &str) -> Result<u64, String> {
     let pickle = reader.pickle(what)?;
-    pickle.number(pickle.root).ok_or_else(|| format!("{what} do not begin with their number"))
+    pickle.number(pickle.root).ok_or_else(|| format!("{what} do not begin with their count"))
 }
 
 type Parts = BTreeMap<String, Part>;
 
 fn storages<'a>(reader: &mut Reader<'a>) -> Result<(Storages<'a>, Parts), String> {
     let (mut found, mut parts) = (Storages::new(), Parts::new());
-    // Each one takes bytes of the member, so that a lie about their number ends at its end.
+    // Each one takes bytes of the member, so a false count ends at the member's end.
     for _ in 0..count(reader, "storages")? {
         let head = reader.pickle("a storage")?;
-        let (key, dtype) = storage_head(&head).ok_or("a storage is described in a way that is not known")?;
+        let (key, dtype) = storage_head(&head).ok_or("a storage is described in an unknown way")?;
         let width = width(dtype);
         let elements = reader.long().ok().and_then(|n| u64::try_from(n).ok()).and_then(|n| n.checked_mul(width));
         let whole = elements.ok_or_else(|| format!("storage {key} has no valid number of elements"))?;
@@ -96,8 +96,8 @@ fn storages<'a>(reader: &mut Reader<'a>) -> Result<(Storages<'a>, Parts), String
         parts.insert(key, part);
     }
     let views = reader.pickle("the views of storages")?;
-    for &id in views.items(views.root).ok_or("the views of storages are no list")? {
-        let (key, part) = storage_view(&views, id, &parts).ok_or("a view of a storage lies outside of it")?;
+    for &id in views.items(views.root).ok_or("the views of storages are not a list")? {
+        let (key, part) = storage_view(&views, id, &parts).ok_or("a view of a storage lies outside it")?;
         parts.insert(key, part);
     }
     Ok((found, parts))
@@ -127,9 +127,9 @@ fn tensors(reader: &mut Reader, parts: &Parts) -> Result<BTreeMap<String, View>,
             Some(&[key, storage, _class, ..]) => head.key(key).zip(head.key(storage)),
             _ => None,
         };
-        let (key, storage) = keys.ok_or("a tensor is described in a way that is not known")?;
+        let (key, storage) = keys.ok_or("a tensor is described in an unknown way")?;
         let part =
-            parts.get(&storage).ok_or_else(|| format!("tensor {key} lies on storage {storage}, which is missing"))?;
+            parts.get(&storage).ok_or_else(|| format!("tensor {key} uses storage {storage}, which is missing"))?;
         let view = window(reader, part).map_err(|e| format!("tensor {key}: {e}"))?;
         if found.insert(key.clone(), view).is_some() {
             return Err(format!("two tensors have the key {key}"));
@@ -138,7 +138,7 @@ fn tensors(reader: &mut Reader, parts: &Parts) -> Result<BTreeMap<String, View>,
     Ok(found)
 }
 
-/// Number of axes, four bytes of nothing, sizes, strides, offset.
+/// Number of axes, four unused bytes, sizes, strides, offset.
 fn window(reader: &mut Reader, part: &Part) -> Result<View, String> {
     let cut = |_| "is cut off".to_string();
     let axes = reader.bytes(8).map_err(cut)?.first_chunk::<4>().copied().unwrap_or_default();

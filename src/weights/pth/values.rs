@@ -1,4 +1,4 @@
-//! Plain values of a pickle: texts, numbers, lists and maps. What else there may be is named, and has no value.
+//! Plain values of a pickle: strings, numbers, lists and maps. Anything else is named, and has no value.
 
 use super::budget::Budget;
 use super::node::{Id, Node, Pickle};
@@ -7,20 +7,20 @@ use super::{Container, Found, container, legacy, record, zip};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 
-/// Values inside of each other.
+/// Maximum depth of nested values.
 const MAX_DEPTH: usize = 16;
 
-/// Values in all: one that is used twice counts twice.
+/// Maximum number of values: one that is used twice counts twice.
 const MAX_VALUES: usize = 1 << 16;
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Nothing, and what is of no use here: bytes, whole numbers of more than 64 bits.
+    /// Nothing, and what is not needed: bytes, whole numbers of more than 64 bits.
     None,
     /// A truth value.
     Bool(bool),
-    /// A text.
+    /// A string.
     Text(String),
     /// A whole number.
     Int(i64),
@@ -28,7 +28,7 @@ pub enum Value {
     Float(f64),
     /// A list, tuple or set.
     List(Vec<Value>),
-    /// A map, as far as its keys are texts.
+    /// A map, as far as its keys are strings.
     Map(BTreeMap<String, Value>),
     /// An object, by the name of its class.
     Object(String),
@@ -40,7 +40,7 @@ impl Value {
         if let Value::Map(map) = self { map.get(key) } else { None }
     }
 
-    /// A text.
+    /// A string.
     pub fn text(&self) -> Option<&str> {
         if let Value::Text(text) = self { Some(text) } else { None }
     }
@@ -68,20 +68,20 @@ impl Value {
 /// The value of a file that is a pickle and nothing else. As in checkpoints, nothing in it is executed or looked up.
 ///
 /// # Errors
-/// [`Error::Weights`] for a name outside the table, more than 65,536 values, more than 16 of them inside of each other, bytes behind it.
+/// [`Error::Weights`] for a name outside the table, more than 65,536 values, more than 16 levels of nesting, or bytes after the pickle.
 pub fn pickled(bytes: &[u8], origin: &str) -> Result<Value> {
     let value = || {
         let pickle = pickle::load(bytes, Rules { bare: true, ..Rules::default() })?;
         match bytes.len() - pickle.length.min(bytes.len()) {
             0 => value(&pickle, pickle.root),
-            more => Err(format!("has {more} bytes behind its pickle")),
+            more => Err(format!("has {more} bytes after its pickle")),
         }
     };
     value().map_err(|e| Error::Weights(vec![format!("{origin}: {e}")]))
 }
 
 /// What the map of a checkpoint has under these paths of keys, in their order; names outside the table are objects. Nothing is found in
-/// a tar, which is older than all that is asked for.
+/// a tar, which is older than anything that is asked for.
 ///
 /// # Errors
 /// [`Error::Weights`] for what is damaged, and for more values than [`pickled`] allows.
@@ -118,7 +118,7 @@ struct Values<'p, 'a> {
 
 impl Values<'_, '_> {
     fn value(&mut self, id: Id, deep: usize) -> Found<Value> {
-        self.left = self.left.checked_sub(1).ok_or_else(|| format!("holds more than {MAX_VALUES} values"))?;
+        self.left = self.left.checked_sub(1).ok_or_else(|| format!("contains more than {MAX_VALUES} values"))?;
         let deeper = deep.checked_sub(1).ok_or_else(|| format!("its values are nested deeper than {MAX_DEPTH}"));
         Ok(match self.pickle.node(id) {
             Node::Text(text) => Value::Text((*text).to_string()),
