@@ -91,7 +91,7 @@ fn what_is_wrong_is_told() {
         ("image_path,label,split\nfile.png,bad,train\n", "cannot be fitted on"),
         ("image_path,label,split\nfile.png,good,train\nfile.png,good,test\n", "occurs twice"),
         ("image_path,label,split\nfile.png,good\n", "found record with 2 fields"),
-        ("image_path,label,split\n/etc/hostname,good,train\n", "line 2: /etc/hostname lies elsewhere"),
+        ("image_path,label,split\n/etc/hostname,good,train\n", "line 2: /etc/hostname is outside the table"),
     ] {
         fs::write(at("t.csv"), text).unwrap();
         refused(&at("t.csv"), by);

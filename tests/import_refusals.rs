@@ -78,9 +78,7 @@ fn other_indexes_than_flat_ones_by_squared_l2() {
         i[8..16].copy_from_slice(&(1u64 << 32).to_le_bytes());
         i[37..45].copy_from_slice(&(1u64 << 42).to_le_bytes());
     });
-    refuses("is a Git LFS pointer", &|i| {
-        *i = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n".to_vec()
-    });
+    refuses("is a Git LFS pointer", &|i| *i = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n".to_vec());
     for bad in [f32::NAN, f32::INFINITY] {
         let source = changed(&b, |_, index| index[45 + 4 * 1030..][..4].copy_from_slice(&bad.to_le_bytes()));
         refused(&mut import(&source, &THIN), 7, &["row 1 of its bank", "not finite"]);
@@ -231,9 +229,14 @@ fn checkpoints_that_are_none_or_say_something_else() {
     };
     let tensor = |sizes: &'static [u64]| move |p: Pickle| p.tensor("0", 4, sizes, &[2, 1][..sizes.len()]);
     refuses(&archive(&state("model.x", &tensor(&[2, 2])), &[0; 16]), &[], 4, &["contains no memory_bank"]);
-    refuses(&archive(&state("model.memory_bank", &tensor(&[0, 2])), &[0; 16]), &[], 4, &["before the fit had finished"]);
+    refuses(
+        &archive(&state("model.memory_bank", &tensor(&[0, 2])), &[0; 16]),
+        &[],
+        4,
+        &["before the fit had finished"],
+    );
     let hidden = |p: Pickle| tensor(&[2, 2])(p.global("my.own", "Wrapper").op(b"(")).op(b"tR");
-    refuses(&archive(&state("model.memory_bank", &hidden), &[0; 16]), &[], 4, &["lies behind my.own.Wrapper"]);
+    refuses(&archive(&state("model.memory_bank", &hidden), &[0; 16]), &[], 4, &["is inside my.own.Wrapper"]);
     let mut bad = thin.clone();
     bad[800] = f32::NAN;
     refuses(&checkpoint(&bad, 768, &[]), &[], 7, &["row 1 of its bank", "not finite"]);
@@ -265,11 +268,7 @@ fn another_network_than_the_banks_own() {
             data[77] += 0.001;
         }
     });
-    refused(
-        &mut given(&other, &[]),
-        4,
-        &["its conv1.weight differs from that of", "other.safetensors", "--weights"],
-    );
+    refused(&mut given(&other, &[]), 4, &["its conv1.weight differs from that of", "other.safetensors", "--weights"]);
     refused(&mut given(&right, &["--size", "256"]), 2, &["--size 256: the bank was fitted with 64"]);
     let thin = import(&fixture("anomalib.ckpt"), &THIN);
     refused(&mut { thin }, 4, &["other means and deviations than those of resnet50_thin"]);

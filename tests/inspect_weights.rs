@@ -7,7 +7,7 @@ use common::program::{Bench, done, lupe, refused};
 use common::torch::{Entry, Pickle, put, record, zip};
 use lupe::methods::Seen;
 use lupe::methods::patchcore::{Backbone, ModelFile};
-use lupe::methods::patchcore::{Config, Geometry, Preset};
+use lupe::methods::patchcore::{Config, Grid, Preset};
 use lupe::models;
 use lupe::tensor::Tensor;
 use lupe::weights::Weights;
@@ -61,7 +61,11 @@ fn a_whole_network_and_the_commands_that_take_it() {
     says(&said, &["106 tensors, 11778432 bytes; fits resnet50_thin", "106 F16 (11778432 bytes)", "as in the file"]);
     says(
         &said,
-        &["folded into the convolutions\n", "none; features do not need it", "unverified: this file is not in the catalog"],
+        &[
+            "folded into the convolutions\n",
+            "none; features do not need it",
+            "unverified: this file is not in the catalog",
+        ],
     );
     says(&said, &["shorter edge to 256, bilinear; centre crop 224x224 (the default of resnet50_thin)"]);
     says(&said, &["BGR, divided by 1, mean 104 117 123, deviation 1 1 1"]);
@@ -92,7 +96,12 @@ fn the_nearest_network_and_every_difference() {
     put_zeros(&mut tensors, "fc.weight", &[7, 1024]);
     let (said, json) = of(&b, &tensors);
     says(&said, &["118 tensors", "fits no network as it is; the nearest is resnet50_thin"]);
-    says(&said, &["resnet50_thin: 104 of its 106 tensors are present, 1 missing, 1 of the wrong shape; 12 tensors are not part of it"]);
+    says(
+        &said,
+        &[
+            "resnet50_thin: 104 of its 106 tensors are present, 1 missing, 1 of the wrong shape; 12 tensors are not part of it",
+        ],
+    );
     says(&said, &["missing      layer1.0.conv1.weight [32,64,1,1] is missing"]);
     says(&said, &["misshapen    layer2.0.conv1.bias has shape [3], this network wants [64]"]);
     says(&said, &["extra10 is not part", "extra19 is not part", "and 2 more", "fc, 7 classes"]);
@@ -221,7 +230,7 @@ fn model(weights: bool) -> ModelFile {
     let seen = |i: usize| Seen { name: format!("good/{i:02}.png"), sha256: format!("{i:064x}") };
     ModelFile {
         config: Config::new(Preset::Anomalib),
-        geometry: Geometry { grid: [32, 32], dim: 6 },
+        geometry: Grid { grid: [32, 32], dim: 6 },
         backbone: Backbone { name: "resnet18".into(), sha256: inside.sha256(), weights: weights.then_some(inside) },
         bank: Arc::new(hash::tensor("bank", [5, 6], 1.0, 0.0)),
         sources: vec![[0, 3], [0, 700], [1, 0], [3, 1], [3, 783]],
@@ -272,11 +281,7 @@ fn what_is_no_file_of_weights_is_named() {
     let b = Bench::new();
     let cases: [(&str, &[u8], &[&str]); 7] = [
         ("search.faiss", b"IxF2\0\x04\0\0rest", &["not weights but a FAISS index"]),
-        (
-            "lfs.safetensors",
-            b"version https://git-lfs.github.com/spec/v1\noid",
-            &["a Git LFS pointer", "git lfs pull"],
-        ),
+        ("lfs.safetensors", b"version https://git-lfs.github.com/spec/v1\noid", &["a Git LFS pointer", "git lfs pull"]),
         ("page.pth", b"<!DOCTYPE html><html>", &["a web page"]),
         ("a.npy", b"\x93NUMPY\x01\0", &["a NumPy array"]),
         ("text.pth", b"these are no weights", &["not a valid safetensors file (20 bytes), nor a PyTorch file"]),

@@ -6,7 +6,7 @@ use common::hash;
 use lupe::Error;
 use lupe::methods::Seen;
 use lupe::methods::patchcore::{Backbone, ModelFile};
-use lupe::methods::patchcore::{Config, Geometry, Preset};
+use lupe::methods::patchcore::{Config, Grid, Preset};
 use lupe::tensor::Tensor;
 use lupe::weights::Weights;
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ fn model() -> ModelFile {
     let seen = |i: usize| Seen { name: format!("good/{i:02}.png"), sha256: format!("{i:064x}") };
     ModelFile {
         config: Config::new(Preset::Official),
-        geometry: Geometry { grid: [28, 28], dim: 6 },
+        geometry: Grid { grid: [28, 28], dim: 6 },
         backbone: Backbone { name: "resnet50_thin".into(), sha256: weights.sha256(), weights: Some(weights) },
         bank: Arc::new(hash::tensor("bank", [5, 6], 1.0, 0.0)),
         sources: vec![[0, 3], [0, 700], [1, 0], [3, 1], [3, 783]],

@@ -4,7 +4,7 @@ mod common;
 
 use common::program::{Bench, done, lupe, no_gpu, refused};
 use lupe::measure::ceilings::{Ceilings, ceiling};
-use lupe::measure::html::{Head, page};
+use lupe::measure::html::{PageHead, page};
 use lupe::measure::profile::{Profile, Row};
 use serde_json::Value;
 use std::fs;
@@ -160,7 +160,7 @@ fn names_from_files_stay_text_in_the_page() {
         bound: "memory",
     };
     let profile = Profile { rows: vec![row], runs: 1, parts: vec![], events: vec![] };
-    let head = Head { title: evil.into(), lines: vec![evil.into()], ..Head::default() };
+    let head = PageHead { title: evil.into(), lines: vec![evil.into()], ..PageHead::default() };
     let text = page(&profile, &ceilings, &head);
     assert!(
         !text.contains("<script>alert") && text.contains("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&#39;&amp;")

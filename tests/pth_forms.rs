@@ -3,14 +3,14 @@
 mod common;
 
 use common::torch::{MAGIC, Pickle, archive, record, stream, zip};
-use lupe::weights::raw::{Options, read};
+use lupe::weights::raw::{ReadOptions, read};
 use std::collections::BTreeMap;
 
 /// Name, type, shape and bytes of every tensor, or the message.
 type Found = Result<BTreeMap<String, (String, Vec<usize>, Vec<u8>)>, String>;
 
 fn tensors(bytes: &[u8]) -> Found {
-    let read = read(bytes, "file", &Options::default()).map_err(|e| e.to_string())?;
+    let read = read(bytes, "file", &ReadOptions::default()).map_err(|e| e.to_string())?;
     Ok(read.into_iter().map(|(k, r)| (k, (format!("{:?}", r.dtype), r.shape, r.bytes.to_vec()))).collect())
 }
 
@@ -51,7 +51,7 @@ fn streams_of_old_versions() {
     let error = tensors(&stream(&viewed(beyond, b"K\x02\x85"), storages)).unwrap_err();
     assert!(error.contains("a part of storage 7 lies outside it"), "{error}");
     for (storages, want) in [
-        (&[("7", 3, &data[..])][..], "storage 7 has 3 elements where 4 are claimed"),
+        (&[("7", 3, &data[..])][..], "storage 7 has 3 elements, but 4 are claimed"),
         (&[("7", u64::MAX, &data)], "storage 7 has -1 elements"),
         (&[("8", 4, &data)], "storage 8 is not used by any tensor"),
         (&[("7", 4, &data), ("7", 4, &data)], "storage 7 is listed twice"),

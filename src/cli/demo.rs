@@ -3,7 +3,7 @@
 use super::output::{print, silently};
 use super::session::Session;
 use crate::data::dataset::{Dataset, GOOD};
-use crate::data::demo::{Part, parts};
+use crate::data::demo::{DemoPart, parts};
 use crate::data::{Limits, Picture};
 use crate::error::{Error, Result};
 use crate::files::{save, write};
@@ -77,7 +77,7 @@ fn typed(session: &Session, words: &[&OsStr], command: &Typed) -> Result<()> {
 }
 
 /// Writes the pictures and masks in MVTec AD's layout.
-fn write_parts(parts: &[Part], folder: &Path) -> Result<()> {
+fn write_parts(parts: &[DemoPart], folder: &Path) -> Result<()> {
     let write = |file: String, bytes: &[u8]| save(&folder.join(file), bytes);
     for part in parts {
         write(name(part), &canvas(&part.picture).png()?)?;
@@ -95,7 +95,7 @@ fn write_parts(parts: &[Part], folder: &Path) -> Result<()> {
 }
 
 /// Name of its file in the data set.
-fn name(part: &Part) -> String {
+fn name(part: &DemoPart) -> String {
     format!("{}/{}/{}.png", if part.train { "train" } else { "test" }, part.label, part.stem())
 }
 
@@ -104,7 +104,7 @@ fn canvas(picture: &Picture) -> Canvas {
 }
 
 /// What was found in one picture.
-struct Verdict {
+struct Outcome {
     path: String,
     label: String,
     score: f64,
@@ -112,7 +112,7 @@ struct Verdict {
     above: bool,
 }
 
-impl Verdict {
+impl Outcome {
     fn right(&self) -> bool {
         self.above == (self.label != GOOD)
     }
@@ -127,19 +127,19 @@ fn parsed(file: &Path, text: &str) -> Result<Value> {
 }
 
 /// The lines that eval wrote.
-fn verdicts(file: &Path) -> Result<Vec<Verdict>> {
+fn verdicts(file: &Path) -> Result<Vec<Outcome>> {
     let verdict = |line: &str| {
         let line = parsed(file, line)?;
         let word = |key: &str| line.get(key).and_then(Value::as_str).unwrap_or_default().to_string();
         let number = |key: &str| line.get(key).and_then(Value::as_f64).unwrap_or_default();
         let above = line.get("above") == Some(&json!(true));
-        Ok(Verdict { path: word("path"), label: word("label"), score: number("score"), limit: number("limit"), above })
+        Ok(Outcome { path: word("path"), label: word("label"), score: number("score"), limit: number("limit"), above })
     };
     text(file)?.lines().map(verdict).collect()
 }
 
 /// Every test picture beside its heat map, on which the defect is outlined.
-fn contact_sheet(parts: &[Part], verdicts: &[Verdict], results: &Path) -> Result<Canvas> {
+fn contact_sheet(parts: &[DemoPart], verdicts: &[Outcome], results: &Path) -> Result<Canvas> {
     /// A colour that does not occur in heat maps.
     const OUTLINE: [u8; 3] = [255, 0, 220];
     let mut tiles = vec![];
@@ -166,7 +166,7 @@ fn contact_sheet(parts: &[Part], verdicts: &[Verdict], results: &Path) -> Result
 }
 
 /// Kinds of defect in order, each with its number of pictures, how many of them are above the limit, and how many verdicts are correct.
-fn kinds(verdicts: &[Verdict]) -> Vec<(&str, [usize; 3])> {
+fn kinds(verdicts: &[Outcome]) -> Vec<(&str, [usize; 3])> {
     let mut kinds: Vec<(&str, [usize; 3])> = vec![];
     for verdict in verdicts {
         if kinds.last().is_none_or(|k| k.0 != verdict.label) {
@@ -181,7 +181,7 @@ fn kinds(verdicts: &[Verdict]) -> Vec<(&str, [usize; 3])> {
     kinds
 }
 
-fn summary(verdicts: &[Verdict], folder: &Path, seconds: f64) -> String {
+fn summary(verdicts: &[Outcome], folder: &Path, seconds: f64) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["", "pictures", "above the limit", "correct"]);
     for (kind, counts) in kinds(verdicts) {
@@ -199,7 +199,7 @@ fn summary(verdicts: &[Verdict], folder: &Path, seconds: f64) -> String {
     )
 }
 
-fn as_json(verdicts: &[Verdict], metrics: &Value, folder: &Path, seconds: f64) -> Value {
+fn as_json(verdicts: &[Outcome], metrics: &Value, folder: &Path, seconds: f64) -> Value {
     let one = |(kind, [all, above, right]): (&str, [usize; 3])| {
         (kind.to_string(), json!({"pictures": all, "above": above, "right": right}))
     };

@@ -40,7 +40,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
-    let format = args.output.as_deref().map(|path| Format::of(path, &args.tap)).transpose()?;
+    let format = args.output.as_deref().map(|path| FeatureFormat::of(path, &args.tap)).transpose()?;
     let (network, weights) = models::open(&args.model, args.weights.as_deref())?;
     offered(network, &weights, &args.tap)?;
     for path in &args.pictures {
@@ -122,32 +122,39 @@ fn channels_first(t: Tensor) -> Tensor {
 
 /// Format of an output file.
 #[derive(Clone, Copy)]
-enum Format {
+enum FeatureFormat {
     Safetensors,
     Npy,
     Json,
 }
 
-impl Format {
+impl FeatureFormat {
     /// By the extension.
-    fn of(path: &Path, taps: &[String]) -> Result<Format> {
+    fn of(path: &Path, taps: &[String]) -> Result<FeatureFormat> {
         match path.extension().and_then(|e| e.to_str()) {
             Some("npy") if taps.len() > 1 => {
                 Err(Error::Usage("a .npy file holds one tap; use .safetensors or .json for several".into()))
             }
-            Some("npy") => Ok(Format::Npy),
-            Some("json") => Ok(Format::Json),
-            Some("safetensors") => Ok(Format::Safetensors),
-            None if path.exists() => Ok(Format::Safetensors), // a device or a pipe has no extension to go by
-            _ => Err(Error::Usage(format!("{}: expected a name that ends in .safetensors, .npy or .json", path.display()))),
+            Some("npy") => Ok(FeatureFormat::Npy),
+            Some("json") => Ok(FeatureFormat::Json),
+            Some("safetensors") => Ok(FeatureFormat::Safetensors),
+            None if path.exists() => Ok(FeatureFormat::Safetensors), // a device or a pipe has no extension to go by
+            _ => Err(Error::Usage(format!(
+                "{}: expected a name that ends in .safetensors, .npy or .json",
+                path.display()
+            ))),
         }
     }
 
     fn bytes(self, args: &Args, taps: &[(String, Tensor)]) -> Result<Vec<u8>> {
         match self {
-            Format::Safetensors => safetensors::write(&taps.iter().map(|(k, t)| (k.clone(), t)).collect::<Vec<_>>()),
-            Format::Json => Ok(as_json(args, taps).to_string().into_bytes()),
-            Format::Npy => npy(taps).map_err(|e| Error::Output(format!("the features cannot be written as .npy: {e}"))),
+            FeatureFormat::Safetensors => {
+                safetensors::write(&taps.iter().map(|(k, t)| (k.clone(), t)).collect::<Vec<_>>())
+            }
+            FeatureFormat::Json => Ok(as_json(args, taps).to_string().into_bytes()),
+            FeatureFormat::Npy => {
+                npy(taps).map_err(|e| Error::Output(format!("the features cannot be written as .npy: {e}")))
+            }
         }
     }
 }

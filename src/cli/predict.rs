@@ -76,7 +76,9 @@ fn verdict(fitted: &dyn Fitted, above: usize, looked: usize) -> String {
 fn distinct(samples: &[Sample]) -> Result<()> {
     let mut seen = BTreeSet::new();
     match samples.iter().find(|s| !seen.insert(&s.name)) {
-        Some(s) => Err(Error::Usage(format!("two pictures are called {}; write their results to different folders", s.name))),
+        Some(s) => {
+            Err(Error::Usage(format!("two pictures are called {}; write their results to different folders", s.name)))
+        }
         None => Ok(()),
     }
 }

@@ -8,7 +8,7 @@ use crate::engine::{Graph, Plan, Store, Timeline};
 use crate::error::Result;
 use crate::files::write;
 use crate::measure::ceilings::{self, Ceiling, Ceilings};
-use crate::measure::html::{Head, page};
+use crate::measure::html::{PageHead, page};
 use crate::measure::profile::{Profile, Profiled, Row, profile, together};
 use crate::measure::stats::percentile;
 use crate::measure::{roofline, trace};
@@ -23,7 +23,7 @@ use std::time::Instant;
 struct Measured {
     profile: Profile,
     ceilings: Ceilings,
-    head: Head,
+    head: PageHead,
     decode: Vec<f64>,
     clock: &'static str,
 }
@@ -87,14 +87,14 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         session.go_on()
     };
     let found = pollster::block_on(profile(&stages, args.repeats.into(), &ceilings, &mut progress))?;
-    let named = Named { model: &args.subject.model, input: subject.input(args.subject.batch.into()) };
+    let named = Heading { model: &args.subject.model, input: subject.input(args.subject.batch.into()) };
     let mut measured = measured(found, ceilings, decode, &gpu, &named);
     measured.head.start = start.parts;
     show(session, args, &measured, &gpu)
 }
 
 /// What is profiled.
-struct Named<'a> {
+struct Heading<'a> {
     model: &'a str,
     input: [usize; 4],
 }
@@ -140,7 +140,7 @@ fn decode(subject: &Subject, args: &Args) -> Result<Vec<f64>> {
     Ok(times)
 }
 
-fn measured(profile: Profile, ceilings: Ceilings, decode: Vec<f64>, gpu: &Gpu, named: &Named) -> Measured {
+fn measured(profile: Profile, ceilings: Ceilings, decode: Vec<f64>, gpu: &Gpu, named: &Heading) -> Measured {
     let part =
         |f: fn(&crate::engine::plan::Parts) -> f64| -> Vec<f64> { profile.parts.iter().map(|p| f(p) / 1e6).collect() };
     let points = |ms: &[f64]| [0.5, 0.95, 0.99].map(|share| percentile(ms, share));
@@ -169,12 +169,11 @@ fn measured(profile: Profile, ceilings: Ceilings, decode: Vec<f64>, gpu: &Gpu, n
         ),
     ];
     if clock == "host" {
-        lines.push(
-            "this adapter has no timestamps: times are taken on the host, with one submission per pass".into(),
-        );
+        lines.push("this adapter has no timestamps: times are taken on the host, with one submission per pass".into());
     }
     let sentence = profile.sentence(middle, &ceilings);
-    let head = Head { title: format!("lupe profile {}", named.model), lines, sentence, latency, ..Head::default() };
+    let head =
+        PageHead { title: format!("lupe profile {}", named.model), lines, sentence, latency, ..PageHead::default() };
     Measured { profile, ceilings, head, decode, clock }
 }
 
@@ -220,7 +219,7 @@ fn show(session: &Session, args: &Args, m: &Measured, gpu: &Gpu) -> Result<()> {
     ))
 }
 
-fn start_table(head: &Head) -> Table {
+fn start_table(head: &PageHead) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["ms to the first result", ""]);
     for (name, ms) in head.start.iter().copied().chain([("total", head.started())]) {

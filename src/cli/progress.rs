@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 /// Progress of stages with ETA: bars on a terminal, otherwise a line now and then; nothing when quiet.
 pub struct Bars {
     all: MultiProgress,
-    stages: Mutex<BTreeMap<&'static str, Stage>>,
+    stages: Mutex<BTreeMap<&'static str, Running>>,
     quiet: bool,
     terminal: bool,
 }
 
 /// The stage in progress.
-struct Stage {
+struct Running {
     bar: ProgressBar,
     start: Instant,
     /// Steps that were already done when it began: what an earlier run did says nothing about speed.
@@ -60,7 +60,7 @@ impl Bars {
         self.all.suspend(write);
     }
 
-    fn begun(&self, name: &'static str, done: usize, of: usize) -> Stage {
+    fn begun(&self, name: &'static str, done: usize, of: usize) -> Running {
         let bar = if self.terminal { self.all.add(ProgressBar::new(of as u64)) } else { ProgressBar::hidden() };
         let color = if env::no_color() { "" } else { ".cyan" };
         let template = format!("{{msg:9}} {{bar:30{color}}} {{pos}}/{{len}} {{eta}}");
@@ -68,6 +68,6 @@ impl Bars {
             bar.set_style(style);
         }
         bar.set_message(name);
-        Stage { bar, start: Instant::now(), first: done, said: Instant::now() }
+        Running { bar, start: Instant::now(), first: done, said: Instant::now() }
     }
 }

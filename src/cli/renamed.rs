@@ -27,7 +27,10 @@ pub fn run(args: &Args) -> Result<()> {
         }
         None => "lupe fit patchcore GOOD_PICTURES -o part.lupe".into(),
     };
-    Err(Error::Usage(format!("`lupe patchcore` has been removed, the verb comes first now; type\n  {}", line.trim_end())))
+    Err(Error::Usage(format!(
+        "`lupe patchcore` has been removed, the verb comes first now; type\n  {}",
+        line.trim_end()
+    )))
 }
 
 /// A word as a shell takes it; flags stay flags.

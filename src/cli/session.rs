@@ -143,9 +143,8 @@ impl Session {
     /// # Errors
     /// [`Error::Output`] if there is no cache folder.
     pub fn tuned_file(&self, gpu: &Gpu) -> Result<PathBuf> {
-        env::cached("tuning/", &gpu.info.title()).ok_or_else(|| {
-            Error::Output("no cache folder: set XDG_CACHE_HOME or HOME to an absolute path".into())
-        })
+        env::cached("tuning/", &gpu.info.title())
+            .ok_or_else(|| Error::Output("no cache folder: set XDG_CACHE_HOME or HOME to an absolute path".into()))
     }
 
     /// How plans are made on this device.

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// One composed source.
-struct Source {
+struct KernelSource {
     op: &'static str,
     kernel: Kernel,
     text: String,
@@ -50,11 +50,14 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     if session.json {
         return print(&json!({"folder": folder, "shaders": sources.len()}).to_string());
     }
-    print(&format!("{folder}: {} shaders; shaders.csv lists op, adapters, workgroup and requirements of each", sources.len()))
+    print(&format!(
+        "{folder}: {} shaders; shaders.csv lists op, adapters, workgroup and requirements of each",
+        sources.len()
+    ))
 }
 
 /// Every distinct source that any case needs on a typical adapter, by file name.
-fn sources() -> Result<BTreeMap<String, Source>> {
+fn sources() -> Result<BTreeMap<String, KernelSource>> {
     let mut found = BTreeMap::new();
     for (adapter, caps) in typical() {
         for (name, cases) in ops::cases() {
@@ -71,7 +74,7 @@ fn collect(
     op: &dyn Op,
     x: &[Shape],
     (adapter, caps): (&'static str, &Caps),
-    found: &mut BTreeMap<String, Source>,
+    found: &mut BTreeMap<String, KernelSource>,
 ) -> Result<()> {
     let y = op.infer(x).map_err(Error::Shape)?;
     for kernel in op.kernels(x, y, caps) {
@@ -81,7 +84,7 @@ fn collect(
         }
         let text = kernel.source()?;
         let file = file(&kernel.label(), &text, found);
-        let known = found.entry(file).or_insert_with(|| Source { op: name, kernel, text, adapters: vec![] });
+        let known = found.entry(file).or_insert_with(|| KernelSource { op: name, kernel, text, adapters: vec![] });
         if !known.adapters.contains(&adapter) {
             known.adapters.push(adapter);
         }
@@ -90,7 +93,7 @@ fn collect(
 }
 
 /// The label as a file name, with a number appended if another text has that name.
-fn file(label: &str, text: &str, found: &BTreeMap<String, Source>) -> String {
+fn file(label: &str, text: &str, found: &BTreeMap<String, KernelSource>) -> String {
     let stem: String = label.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
     let names = std::iter::once(format!("{stem}.wgsl")).chain((2..).map(|i| format!("{stem}_{i}.wgsl")));
     let free = |name: &String| found.get(name).is_none_or(|s| s.text == text);

@@ -34,7 +34,8 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let gpu = session.gpu()?;
     session.say(&format!("device    {}", gpu.info.describe()));
     if !gpu.timestamps() {
-        session.say("note: this adapter has no timestamps; times are taken on the host, with one submission per dispatch");
+        session
+            .say("note: this adapter has no timestamps; times are taken on the host, with one submission per dispatch");
     }
     let mut nodes: Vec<Tuning> = vec![];
     let mut stages = vec![subject.predict_stage(args.subject.batch.into(), None, &gpu.caps)?];

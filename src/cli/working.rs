@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// How pictures are processed.
 #[derive(Debug, Args)]
-pub struct Work {
+pub struct WorkArgs {
     /// Maximum number of pictures per run; does not affect results
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
     pub batch: u16,
@@ -27,7 +27,7 @@ pub struct Work {
     pub keep_going: bool,
 }
 
-impl Work {
+impl WorkArgs {
     /// How pictures are loaded.
     pub fn loading(&self) -> Loading {
         Loading { limits: Limits::of(self.max_pixels), keep_going: self.keep_going, leave_out: BTreeSet::new() }
@@ -50,13 +50,13 @@ pub struct Out {
     pub weights: Option<PathBuf>,
     /// Format of the results: results.ndjson or results.csv
     #[arg(long, value_enum, default_value = "ndjson")]
-    format: Format,
+    format: ResultsFormatArg,
     /// Write no heat maps
     #[arg(long)]
     no_heatmaps: bool,
     /// Write raw anomaly maps at the pictures' own size, as 32-bit floats
     #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "tiff")]
-    maps: Option<MapFormat>,
+    maps: Option<MapFormatArg>,
     /// Write masks of what is above the limit, at the pictures' own size, as PNG
     #[arg(long)]
     masks: bool,
@@ -64,19 +64,19 @@ pub struct Out {
     #[arg(long)]
     dump_features: bool,
     #[command(flatten)]
-    pub work: Work,
+    pub work: WorkArgs,
 }
 
 impl Out {
     /// The format of results, and what is drawn.
-    pub fn wanted(&self) -> (results::Format, Draw) {
+    pub fn wanted(&self) -> (results::ResultsFormat, Draw) {
         let format = match self.format {
-            Format::Ndjson => results::Format::Ndjson,
-            Format::Csv => results::Format::Csv,
+            ResultsFormatArg::Ndjson => results::ResultsFormat::Ndjson,
+            ResultsFormatArg::Csv => results::ResultsFormat::Csv,
         };
         let maps = self.maps.map(|format| match format {
-            MapFormat::Tiff => drawing::MapFormat::Tiff,
-            MapFormat::Npy => drawing::MapFormat::Npy,
+            MapFormatArg::Tiff => drawing::MapFormat::Tiff,
+            MapFormatArg::Npy => drawing::MapFormat::Npy,
         });
         (format, Draw { heatmaps: !self.no_heatmaps, maps, masks: self.masks, features: self.dump_features })
     }
@@ -84,7 +84,7 @@ impl Out {
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum ResultsFormatArg {
     /// One JSON object per line
     Ndjson,
     /// A table
@@ -93,7 +93,7 @@ enum Format {
 
 /// How raw maps are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum MapFormat {
+enum MapFormatArg {
     /// TIFF, as MVTec's evaluation code reads it
     Tiff,
     /// NumPy's format

@@ -231,12 +231,17 @@ fn table(path: &Path) -> Result<Dataset> {
         let label = if ["good", "normal", "0"].contains(&get(label)) { GOOD.into() } else { get(label).to_string() };
         let mask = column("mask_path").map(get).filter(|m| !m.is_empty()).map(&file).transpose()?;
         let Some(name) = name_in(root, &written) else {
-            return fail(path, &format!("line {line}: {written} is outside the table's folder; give it relative to the table"));
+            return fail(
+                path,
+                &format!("line {line}: {written} is outside the table's folder; give it relative to the table"),
+            );
         };
         let sample = Sample { path: file(&written)?, name, label, mask };
         match get(split) {
             "train" if good(&sample) => train.push(sample),
-            "train" => return fail(path, &format!("line {line}: {} is not good, so it cannot be fitted on", sample.name)),
+            "train" => {
+                return fail(path, &format!("line {line}: {} is not good, so it cannot be fitted on", sample.name));
+            }
             "test" => test.push(sample),
             other => return fail(path, &format!("line {line}: split is {other:?}, expected train or test")),
         }

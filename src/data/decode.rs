@@ -1,5 +1,5 @@
-//! Decoding, with bounds checked before anything is allocated. Files are read as they are decoded, so an uncompressed one is never in memory
-//! together with its picture; only JPEG is read first, since its decoder would do so too.
+//! Decoding, with bounds checked before anything is allocated. Files are read as they are decoded, so an uncompressed one is not in memory
+//! along with its picture; only JPEG is read first, since its decoder would do so too.
 
 use super::jpeg;
 use super::picture::{Limits, Picture, Samples};
@@ -26,7 +26,9 @@ pub(super) fn read(source: impl BufRead + Seek, name: &str, limits: Limits) -> R
         Some(ImageFormat::WebP) => {
             let mut source = reader.into_inner();
             if !webp_is_whole(&mut source).map_err(unread)? {
-                return Err(wrong("is a truncated WebP file: it is shorter than its header says; copy it again".into()));
+                return Err(wrong(
+                    "is a truncated WebP file: it is shorter than its header says; copy it again".into(),
+                ));
             }
             decoded(ImageReader::with_format(source, ImageFormat::WebP), limits).map_err(wrong)
         }

@@ -34,12 +34,12 @@ pub struct Report {
     /// The adapter's ceilings.
     pub ceilings: Ceilings,
     /// One for each candidate of each kind; those of one kind are consecutive, the default first.
-    pub rows: Vec<Row>,
+    pub rows: Vec<Timing>,
 }
 
 /// One candidate of one kind of node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Row {
+pub struct Timing {
     /// What the kind was found in, as in `resnet18`.
     pub subject: String,
     /// Op and shapes without the batch.
@@ -100,7 +100,8 @@ impl Report {
     /// # Errors
     /// [`Error::Input`] for anything else; `name` says what was read.
     pub fn read(bytes: &[u8], name: &str) -> Result<Report> {
-        serde_json::from_slice(bytes).map_err(|e| Error::Input(format!("{name} is not a report of the bench of ops: {e}")))
+        serde_json::from_slice(bytes)
+            .map_err(|e| Error::Input(format!("{name} is not a report of the bench of ops: {e}")))
     }
 
     /// The report as a file's content.
@@ -112,10 +113,10 @@ impl Report {
     }
 
     /// Appends the candidates of a kind of `subject`, and gives them back.
-    pub fn add(&mut self, subject: &str, kind: &Kind, ways: Vec<Way>) -> &[Row] {
+    pub fn add(&mut self, subject: &str, kind: &Kind, ways: Vec<Way>) -> &[Timing] {
         let first = self.rows.len();
         let rows = ways.into_iter().enumerate().map(|(i, way)| row(subject, kind, way, i == 0, &self.ceilings));
-        let rows: Vec<Row> = rows.collect();
+        let rows: Vec<Timing> = rows.collect();
         self.rows.extend(rows);
         &self.rows[first..]
     }
@@ -148,15 +149,15 @@ impl Report {
     }
 
     /// The row of the same kernel on the same shapes.
-    pub fn same(&self, row: &Row) -> Option<&Row> {
+    pub fn same(&self, row: &Timing) -> Option<&Timing> {
         let same =
-            |r: &&Row| (&r.key, &r.inputs, &r.shape, &r.kernel) == (&row.key, &row.inputs, &row.shape, &row.kernel);
+            |r: &&Timing| (&r.key, &r.inputs, &r.shape, &r.kernel) == (&row.key, &row.inputs, &row.shape, &row.kernel);
         self.rows.iter().find(same)
     }
 
-    /// The kinds for which a candidate other than the default takes at most [`WORTH`] of its time, and certainly less: the default's row and
+    /// The kinds for which a candidate other than the default takes at most [`WORTH`] of its time, with certainty: the default's row and
     /// the fastest one's. Rows with fewer than [`ENOUGH`] runs do not count.
-    pub fn misplaced(&self) -> Vec<(&Row, &Row)> {
+    pub fn misplaced(&self) -> Vec<(&Timing, &Timing)> {
         let mut found = vec![];
         for rows in self.rows.chunk_by(|_, next| !next.default) {
             let fastest = rows.iter().filter(|r| r.us.len() >= ENOUGH).min_by(|a, b| a.median.total_cmp(&b.median));
@@ -171,11 +172,11 @@ impl Report {
     }
 }
 
-fn row(subject: &str, kind: &Kind, way: Way, default: bool, ceilings: &Ceilings) -> Row {
+fn row(subject: &str, kind: &Kind, way: Way, default: bool, ceilings: &Ceilings) -> Timing {
     let middle = median(&way.us);
     let us = middle.max(1e-6);
     let (bound, of_ceiling) = ceilings.share(way.flops, way.bytes, us);
-    Row {
+    Timing {
         subject: subject.into(),
         key: kind.key.clone(),
         op: kind.op.clone(),
@@ -198,7 +199,7 @@ fn row(subject: &str, kind: &Kind, way: Way, default: bool, ceilings: &Ceilings)
 }
 
 /// The heading of a kind's rows.
-pub fn title(row: &Row) -> String {
+pub fn title(row: &Timing) -> String {
     let shape = |s: &Vec<usize>| Shape::new(s).to_string();
     let inputs: Vec<String> = row.inputs.iter().map(shape).collect();
     let calls = if row.calls > 1 { format!(", {} times", row.calls) } else { String::new() };
@@ -209,7 +210,7 @@ pub fn title(row: &Row) -> String {
 pub const COLUMNS: &str = "          us  spread   GFLOP/s      GB/s  of ceiling";
 
 /// One row as text, the default marked, with its change since `base`. A verdict is given if `comparable`.
-pub fn line(row: &Row, repeats: usize, base: Option<&Report>, comparable: bool) -> String {
+pub fn line(row: &Timing, repeats: usize, base: Option<&Report>, comparable: bool) -> String {
     let few = if row.us.len() < repeats {
         format!(", {} of {repeats} runs because it takes long", row.us.len())
     } else {
@@ -229,7 +230,7 @@ pub fn line(row: &Row, repeats: usize, base: Option<&Report>, comparable: bool) 
     )
 }
 
-fn since(row: &Row, base: &Report, comparable: bool) -> String {
+fn since(row: &Timing, base: &Report, comparable: bool) -> String {
     let Some(old) = base.same(row) else { return "not in the baseline".into() };
     let judged = judge(&old.us, &row.us);
     let verdict = match judged.verdict {
@@ -245,9 +246,9 @@ mod tests {
     use super::super::ceilings::ceiling;
     use super::*;
 
-    fn row(kernel: &str, default: bool, us: &[f64]) -> Row {
+    fn row(kernel: &str, default: bool, us: &[f64]) -> Timing {
         let text = String::from;
-        Row {
+        Timing {
             subject: text("net"),
             key: text("Conv 4 -> 4"),
             op: text("conv"),
@@ -269,7 +270,7 @@ mod tests {
         }
     }
 
-    fn report(rows: Vec<Row>) -> Report {
+    fn report(rows: Vec<Timing>) -> Report {
         let [adapter, driver, clock] = ["vulkan:llvmpipe 256", "llvmpipe 1", "device"].map(String::from);
         let ceilings = Ceilings { copy: ceiling("copy", &[10.0]), arithmetic: ceiling("burn", &[100.0]) };
         let (lupe_version, profile) = ("0.1.0".into(), "release".into());
@@ -320,14 +321,14 @@ mod tests {
     #[test]
     fn a_row_is_compared_with_the_same_kernel_on_the_same_shapes() {
         let base = report(vec![row("k", true, &TEN), row("other", false, &NINE)]);
-        let text = |row: &Row, comparable| line(row, 6, Some(&base), comparable);
+        let text = |row: &Timing, comparable| line(row, 6, Some(&base), comparable);
         assert!(text(&row("k", true, &TEN), true).ends_with("| 1.00 (0.96 to 1.04) same"));
         assert!(text(&row("k", true, &NINE), true).ends_with("| 0.90 (0.86 to 0.94) faster"));
         assert!(text(&row("other", false, &TEN), true).ends_with(" slower"));
         assert!(text(&row("k", true, &NINE), false).ends_with(" no verdict"));
         assert!(text(&row("new", true, &NINE), true).ends_with("not in the baseline"));
         assert!(text(&row("k", true, &NINE[..5]), true).ends_with("too few runs"));
-        let batch = Row { inputs: vec![vec![8, 4]], shape: vec![8, 4], ..row("k", true, &TEN) };
+        let batch = Timing { inputs: vec![vec![8, 4]], shape: vec![8, 4], ..row("k", true, &TEN) };
         assert!(text(&batch, true).ends_with("not in the baseline"), "eight pictures are not one");
     }
 
@@ -336,7 +337,11 @@ mod tests {
         let rows = [row("k", true, &TEN), row("slow", false, &TEN[..3])];
         let lines = rows.each_ref().map(|r| line(r, 6, None, true));
         assert_eq!(lines[0], "*       10.0     4 %       1.0      0.50  50 % of memory     k");
-        assert!(lines[1].starts_with(' ') && lines[1].ends_with("slow, 3 of 6 runs because it takes long"), "{}", lines[1]);
+        assert!(
+            lines[1].starts_with(' ') && lines[1].ends_with("slow, 3 of 6 runs because it takes long"),
+            "{}",
+            lines[1]
+        );
         assert_eq!(title(&rows[0]), "net conv a: [1,4] -> [1,4], 2 times");
     }
 

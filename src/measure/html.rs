@@ -6,7 +6,7 @@ use super::roofline::svg;
 
 /// What is shown above the tables.
 #[derive(Debug, Default)]
-pub struct Head {
+pub struct PageHead {
     /// What was profiled.
     pub title: String,
     /// Lines about device, driver and conditions.
@@ -19,7 +19,7 @@ pub struct Head {
     pub start: Vec<(&'static str, f64)>,
 }
 
-impl Head {
+impl PageHead {
     /// Milliseconds up to the first result.
     pub fn started(&self) -> f64 {
         self.start.iter().map(|part| part.1).sum()
@@ -27,7 +27,7 @@ impl Head {
 }
 
 /// The page.
-pub fn page(profile: &Profile, ceilings: &Ceilings, head: &Head) -> String {
+pub fn page(profile: &Profile, ceilings: &Ceilings, head: &PageHead) -> String {
     let lines: String = head.lines.iter().map(|l| format!("<p class=\"quiet\">{}</p>\n", escape(l))).collect();
     let section = |title: &str, rows: &[Row]| format!("<h2>{title}</h2>\n{}", table(rows));
     let by = |name: fn(&Row) -> &str| together(&profile.rows, ceilings, name);
@@ -61,7 +61,7 @@ fn latency(rows: &[(String, [f64; 3])]) -> String {
     )
 }
 
-fn start(head: &Head) -> String {
+fn start(head: &PageHead) -> String {
     let all = head.started().max(1e-9);
     let row = |(name, ms): &(&str, f64)| {
         let percent = 100.0 * ms / all;

@@ -26,14 +26,14 @@ pub struct Kind {
     /// What is computed, epilogues included.
     pub computes: Rc<dyn Op>,
     /// What it reads.
-    pub inputs: Vec<Given>,
+    pub inputs: Vec<Operand>,
     /// Shape of what it writes.
     pub shape: Shape,
 }
 
 /// One input of a kind.
 #[derive(Clone, Debug)]
-pub struct Given {
+pub struct Operand {
     /// Its shape.
     pub shape: Shape,
     /// Whether it depends on weights only: it is packed once, not in every run.
@@ -45,7 +45,7 @@ pub struct Given {
 }
 
 impl Kind {
-    fn new(op: &Rc<dyn Op>, node: &str, inputs: Vec<Given>, shape: Shape) -> Kind {
+    fn new(op: &Rc<dyn Op>, node: &str, inputs: Vec<Operand>, shape: Shape) -> Kind {
         let x: Vec<Shape> = inputs.iter().map(|g| g.shape).collect();
         let key = key(&**op, &x, shape);
         Kind { key, op: op_name(&**op), node: node.into(), calls: 1, computes: op.clone(), inputs, shape }
@@ -76,13 +76,13 @@ pub fn kinds(graph: &Graph, outputs: &[Var<'_>], caps: &Caps) -> Result<Vec<Kind
     for node in (0..nodes.len()).filter(run).map(|i| &nodes[i]) {
         if let Source::Op(op) = &node.source {
             let given =
-                |&k: &usize| Given { shape: nodes[k].shape, constant: constant[k], values: None, node: Some(k) };
+                |&k: &usize| Operand { shape: nodes[k].shape, constant: constant[k], values: None, node: Some(k) };
             add(&mut found, Kind::new(op, &node.label, node.inputs.iter().map(given).collect(), node.shape));
         }
     }
     let lowered = lower_by(graph, outputs, caps, &Choices::First)?;
     for step in runtime_steps(&lowered).map(|s| &lowered.steps[s]).filter(|s| s.role == Role::Helper) {
-        let given = |&v: &usize| Given { shape: lowered.values[v].shape, constant: false, values: None, node: None };
+        let given = |&v: &usize| Operand { shape: lowered.values[v].shape, constant: false, values: None, node: None };
         let inputs = step.inputs.iter().map(given).collect();
         add(&mut found, Kind::new(&step.op, &step.label, inputs, lowered.values[step.output].shape));
     }
@@ -142,7 +142,10 @@ pub async fn fill(gpu: &Gpu, graph: &Graph, inputs: &[&Tensor], kinds: &mut [Kin
             None => Some(Arc::new(noise(given.shape))),
         };
         if given.values.as_ref().is_none_or(|t| t.shape != given.shape) {
-            return Err(Error::Shape(format!("value {:?}: expected shape {}, but it has not been computed", given.node, given.shape)));
+            return Err(Error::Shape(format!(
+                "value {:?}: expected shape {}, but it has not been computed",
+                given.node, given.shape
+            )));
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum SweepFormat {
     /// A table in Markdown.
     Md,
     /// One row per measurement, without the individual runs.
@@ -151,16 +151,16 @@ fn fields(r: &Measurement) -> [String; 14] {
 ///
 /// # Errors
 /// [`Error::Output`] if a number cannot be written; no such case is known.
-pub fn written(rows: &[Measurement], format: Format) -> Result<String> {
+pub fn written(rows: &[Measurement], format: SweepFormat) -> Result<String> {
     let fail = |e: &dyn std::fmt::Display| Error::Output(format!("the measurements cannot be written: {e}"));
     match format {
-        Format::Md => Ok(table(rows)),
-        Format::Json => serde_json::to_string_pretty(rows).map_err(|e| fail(&e)),
-        Format::Jsonl => {
+        SweepFormat::Md => Ok(table(rows)),
+        SweepFormat::Json => serde_json::to_string_pretty(rows).map_err(|e| fail(&e)),
+        SweepFormat::Jsonl => {
             let lines: serde_json::Result<Vec<String>> = rows.iter().map(serde_json::to_string).collect();
             Ok(lines.map_err(|e| fail(&e))?.join("\n"))
         }
-        Format::Csv => {
+        SweepFormat::Csv => {
             let mut csv = csv::Writer::from_writer(vec![]);
             csv.write_record(COLUMNS.map(|c| c.0)).map_err(|e| fail(&e))?;
             for r in rows {
@@ -197,7 +197,9 @@ pub fn read(path: &Path) -> Result<Vec<Measurement>> {
     };
     let rows = rows.map_err(|e| fail(format!("not results of `lupe bench` as .json or .jsonl: {e}")))?;
     match rows.iter().find(|r| r.runs_ms.is_empty() || r.runs_ms.iter().any(|ms| !(ms.is_finite() && *ms > 0.0))) {
-        Some(r) => Err(fail(format!("{} has no runs, or a run whose time is invalid", crate::error::plain(&r.cell.model)))),
+        Some(r) => {
+            Err(fail(format!("{} has no runs, or a run whose time is invalid", crate::error::plain(&r.cell.model))))
+        }
         None => Ok(rows),
     }
 }

@@ -32,7 +32,7 @@ pub struct Way {
     pub bytes: u64,
 }
 
-/// Runs `kind` with its first, second, … candidate in turns, `repeats` times after one warm-up turn. The first is the default; candidates that
+/// Runs `kind` with its first, second, … candidate in turns, `repeats` times after one warm-up turn. The first is the default; those that
 /// this adapter cannot run at these shapes are left out.
 ///
 /// # Errors

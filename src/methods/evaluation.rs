@@ -3,7 +3,7 @@
 use super::drawing::sides;
 use super::fitted::{Finding, Fitted};
 use super::looking::Looked;
-use super::metrics::{PixelMetrics, Pixels, Ranking, Value, ranking};
+use super::metrics::{MetricValue, PixelMetrics, Pixels, Ranking, ranking};
 use crate::data::Resampling;
 use crate::data::dataset::{Sample, good};
 use crate::error::Result;
@@ -128,10 +128,10 @@ fn nothing(why: &str) -> Json {
 }
 
 /// Metrics by name, and the reasons of those that are undefined.
-fn facts(r: &Ranking, more: &[(&str, &Value)]) -> Json {
+fn facts(r: &Ranking, more: &[(&str, &MetricValue)]) -> Json {
     let plain = [&r.auroc, &r.ap, &r.f1_max, &r.f1_threshold];
-    let all: Vec<(&str, &Value)> = IMAGE.into_iter().zip(plain).chain(more.iter().copied()).collect();
-    let value = |v: &Value| v.map_or(Json::Null, |v| json!(v));
+    let all: Vec<(&str, &MetricValue)> = IMAGE.into_iter().zip(plain).chain(more.iter().copied()).collect();
+    let value = |v: &MetricValue| v.map_or(Json::Null, |v| json!(v));
     let mut map: Map<String, Json> = all.iter().map(|(k, v)| (k.to_string(), value(v))).collect();
     let why: Map<String, Json> =
         all.iter().filter_map(|(k, v)| Some((k.to_string(), json!(v.as_ref().err()?)))).collect();

@@ -18,7 +18,7 @@ use std::time::Instant;
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
+pub enum ResultsFormat {
     /// One JSON object per line.
     #[default]
     Ndjson,
@@ -59,7 +59,7 @@ pub struct Line {
 /// The results of a run, in a folder.
 pub struct Results<'m> {
     fitted: &'m dyn Fitted,
-    format: Format,
+    format: ResultsFormat,
     out: PathBuf,
     /// Names of the files of each sample, without extension.
     names: Vec<String>,
@@ -76,7 +76,7 @@ impl<'m> Results<'m> {
     /// [`Error::Output`] if nothing can be written there.
     pub fn new(
         fitted: &'m dyn Fitted,
-        (format, draw): (Format, Draw),
+        (format, draw): (ResultsFormat, Draw),
         samples: &[Sample],
         out: &Path,
     ) -> Result<Results<'m>> {
@@ -164,8 +164,8 @@ impl<'m> Results<'m> {
         self.lines.sort_by_key(|l| l.0);
         let lines: Vec<Line> = self.lines.into_iter().map(|l| l.1).collect();
         let (name, other, bytes) = match self.format {
-            Format::Ndjson => ("results.ndjson", "results.csv", ndjson(&lines)?.into_bytes()),
-            Format::Csv => ("results.csv", "results.ndjson", csv(&lines)?),
+            ResultsFormat::Ndjson => ("results.ndjson", "results.csv", ndjson(&lines)?.into_bytes()),
+            ResultsFormat::Csv => ("results.csv", "results.ndjson", csv(&lines)?),
         };
         save(&self.out.join(name), &bytes)?;
         let mut times = std::mem::take(&mut *lock(&self.timing));

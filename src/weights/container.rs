@@ -1,5 +1,5 @@
-//! Lupe's own files: safetensors with one entry of metadata, a JSON object that lists every tensor with its hash and contains its own. A changed byte
-//! is detected, and the same content gives the same bytes.
+//! Lupe's own files: safetensors with one entry of metadata, a JSON object that lists every tensor with its hash and contains its own. A
+//! changed byte is detected, and the same content gives the same bytes.
 
 use crate::error::{Error, Result};
 use crate::files::sha256;
@@ -81,7 +81,8 @@ pub fn is_own(bytes: &[u8]) -> bool {
 /// [`Error::Weights`] if it is not such a file, has a newer format, or is damaged.
 pub fn read(bytes: &[u8], origin: &str) -> Result<(Map<String, Value>, BTreeMap<String, Stored>)> {
     let fail = |what: String| Error::Weights(vec![format!("{origin}: {what}")]);
-    let (_, head) = SafeTensors::read_metadata(bytes).map_err(|e| fail(format!("damaged, or not a model file: {e}")))?;
+    let (_, head) =
+        SafeTensors::read_metadata(bytes).map_err(|e| fail(format!("damaged, or not a model file: {e}")))?;
     let text = head.metadata().as_ref().and_then(|m| m.get(KEY));
     let text = text.ok_or_else(|| fail("not a Lupe model; `lupe weights inspect` says what it is".into()))?;
     let facts: Value = serde_json::from_str(text).map_err(|e| fail(format!("is damaged: {e}")))?;
@@ -89,7 +90,9 @@ pub fn read(bytes: &[u8], origin: &str) -> Result<(Map<String, Value>, BTreeMap<
     match facts.get("format_version").and_then(Value::as_u64) {
         Some(v) if v > FORMAT => {
             let by = facts.get("lupe_version").and_then(Value::as_str).unwrap_or("newer");
-            return Err(fail(format!("has format {v}, but this version of Lupe reads formats up to {FORMAT}: use Lupe {by} or newer")));
+            return Err(fail(format!(
+                "has format {v}, but this version of Lupe reads formats up to {FORMAT}: use Lupe {by} or newer"
+            )));
         }
         Some(_) => {}
         None => return Err(fail("is damaged: it has no format_version".into())),

@@ -17,7 +17,7 @@ pub struct Raw<'a> {
 
 /// How to read.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
+pub struct ReadOptions {
     /// Look inside `state_dict`, `model`, … and remove the prefixes that all names share.
     pub unwrap: bool,
     /// Unknown names become opaque instead of an error; tensors that need them are still an error.

@@ -128,7 +128,7 @@ fn narrow(values: Vec<f64>, to: Dtype) -> Vec<u8> {
     }
 }
 
-/// Rounded once on every machine: `half` goes through f32 if the processor has an instruction, which would round a tie twice. Here the f32 in
+/// Rounded once on every machine: `half` goes through f32 where the processor helps, which would round a tie twice. Here the f32 in
 /// between is rounded to odd, so that the second rounding sees what the first cut off.
 fn to_f16(v: f64) -> f16 {
     let near = v as f32;

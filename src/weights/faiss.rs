@@ -29,9 +29,7 @@ fn rows(bytes: &[u8]) -> std::result::Result<Tensor, String> {
     let field = |at: usize, n: usize| head.iter().skip(at).take(n).rev().fold(0, |v, &b| v << 8 | u64::from(b));
     let (d, n, trained, metric, count) = (field(4, 4), field(8, 8), field(32, 1), field(33, 4), field(37, 8));
     if metric != 1 {
-        return Err(format!(
-            "compares rows by FAISS's distance number {metric}, expected 1, the squared L2; {FLAT}"
-        ));
+        return Err(format!("compares rows by FAISS's distance number {metric}, expected 1, the squared L2; {FLAT}"));
     }
     // Both are far below any overflow, and no device can number more.
     if !(1..=1 << 20).contains(&d) || !(1..=1 << 32).contains(&n) || trained != 1 {
@@ -39,7 +37,9 @@ fn rows(bytes: &[u8]) -> std::result::Result<Tensor, String> {
     }
     let (want, have) = (HEADER as u64 + 4 * n * d, bytes.len() as u64);
     if count != n * d {
-        return Err(format!("has {n} rows of {d} values but claims {count} values in total: it is damaged, copy it again"));
+        return Err(format!(
+            "has {n} rows of {d} values but claims {count} values in total: it is damaged, copy it again"
+        ));
     }
     if have != want {
         let what = if have < want { "is cut off" } else { "is too long" };

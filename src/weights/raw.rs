@@ -1,6 +1,6 @@
 //! Reads any weights file into tensors as files store them: types kept, elements little-endian in row-major order.
 
-pub use super::contents::{Contents, Options, Raw};
+pub use super::contents::{Contents, Raw, ReadOptions};
 use super::names::without_prefixes;
 use super::pth;
 use crate::error::{Error, Result};
@@ -27,7 +27,7 @@ const OTHERS: [(&[u8], &str); 10] = [
 ///
 /// # Errors
 /// [`Error::Weights`] with what is wrong and where.
-pub fn read<'a>(bytes: &'a [u8], origin: &str, options: &Options) -> Result<BTreeMap<String, Raw<'a>>> {
+pub fn read<'a>(bytes: &'a [u8], origin: &str, options: &ReadOptions) -> Result<BTreeMap<String, Raw<'a>>> {
     contents(bytes, origin, options).map(|c| c.tensors)
 }
 
@@ -35,7 +35,7 @@ pub fn read<'a>(bytes: &'a [u8], origin: &str, options: &Options) -> Result<BTre
 ///
 /// # Errors
 /// As [`read`].
-pub fn contents<'a>(bytes: &'a [u8], origin: &str, options: &Options) -> Result<Contents<'a>> {
+pub fn contents<'a>(bytes: &'a [u8], origin: &str, options: &ReadOptions) -> Result<Contents<'a>> {
     let found = match pth::container(bytes) {
         Some(container) => pth::read(bytes, container, origin, options)?,
         None => Contents { taken_off: String::new(), tensors: safetensors(bytes, origin)? },

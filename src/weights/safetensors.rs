@@ -1,6 +1,6 @@
 //! Weights as f32: read with every name, shape and dtype checked, and written as safetensors.
 
-use super::raw::{self, Options, Raw};
+use super::raw::{self, Raw, ReadOptions};
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
 use ::safetensors::Dtype;
@@ -53,7 +53,7 @@ pub fn inspect(bytes: &[u8], origin: &str) -> Result<Vec<Entry>> {
         shape: raw.shape,
         bytes: raw.bytes.len(),
     };
-    Ok(raw::read(bytes, origin, &Options::default())?.into_iter().map(entry).collect())
+    Ok(raw::read(bytes, origin, &ReadOptions::default())?.into_iter().map(entry).collect())
 }
 
 /// All floating-point tensors of a file, safetensors or PyTorch's, as f32; counters of batch norms (integers without axes) are left out.
@@ -62,7 +62,7 @@ pub fn inspect(bytes: &[u8], origin: &str) -> Result<Vec<Entry>> {
 /// [`Error::Weights`] with every tensor of another dtype, of more than four axes, or with a number that is not finite.
 pub fn read(bytes: &[u8], origin: &str) -> Result<BTreeMap<String, Arc<Tensor>>> {
     let (mut named, mut problems) = (BTreeMap::new(), vec![]);
-    let options = Options { unwrap: true, ..Options::default() };
+    let options = ReadOptions { unwrap: true, ..ReadOptions::default() };
     for (name, raw) in raw::read(bytes, origin, &options)? {
         match convert(&raw) {
             Ok(Some(tensor)) => drop(named.insert(name, Arc::new(tensor))),
@@ -80,7 +80,7 @@ pub fn read(bytes: &[u8], origin: &str) -> Result<BTreeMap<String, Arc<Tensor>>>
 /// # Errors
 /// [`Error::Weights`] for a file that cannot be read at all.
 pub fn outline(bytes: &[u8], origin: &str) -> Result<(String, BTreeMap<String, Arc<Tensor>>)> {
-    let found = raw::contents(bytes, origin, &Options { unwrap: true, ..Options::default() })?;
+    let found = raw::contents(bytes, origin, &ReadOptions { unwrap: true, ..ReadOptions::default() })?;
     let wanted = |raw: &Raw| raw.shape.len() <= 4 && !is_counter(raw);
     let zeros = |raw: &Raw| Arc::new(Tensor::zeros(Shape::new(&raw.shape)));
     let tensors = found.tensors.iter().filter(|(_, raw)| wanted(raw)).map(|(k, raw)| (k.clone(), zeros(raw)));

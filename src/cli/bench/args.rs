@@ -48,7 +48,7 @@ pub struct Sweep {
     pub cold: u16,
     /// Format of what is printed
     #[arg(long, value_enum, default_value = "md")]
-    pub format: Format,
+    pub format: SweepFormatArg,
     /// Also write the results to this file, after every measurement: .md, .csv, .json or .jsonl
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -57,24 +57,24 @@ pub struct Sweep {
     pub resume: bool,
     /// One measurement in this process, for the process that started it
     #[arg(long, hide = true, value_enum, value_name = "ROLE")]
-    pub worker: Option<Role>,
+    pub worker: Option<WorkerTask>,
 }
 
 /// What a process measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Role {
+pub enum WorkerTask {
     /// The time to its first result
     Start,
     /// Runs
     Runs,
 }
 
-impl Role {
+impl WorkerTask {
     /// As it is written on the command line.
     pub fn word(self) -> &'static str {
         match self {
-            Role::Start => "start",
-            Role::Runs => "runs",
+            WorkerTask::Start => "start",
+            WorkerTask::Runs => "runs",
         }
     }
 }
@@ -94,7 +94,7 @@ pub struct Compare {
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum SweepFormatArg {
     /// A table in Markdown
     Md,
     /// One row per measurement, without the individual runs
@@ -105,14 +105,14 @@ pub enum Format {
     Jsonl,
 }
 
-impl Format {
+impl SweepFormatArg {
     /// The library's name for it.
-    pub fn written(self) -> measurement::Format {
+    pub fn written(self) -> measurement::SweepFormat {
         match self {
-            Format::Md => measurement::Format::Md,
-            Format::Csv => measurement::Format::Csv,
-            Format::Json => measurement::Format::Json,
-            Format::Jsonl => measurement::Format::Jsonl,
+            SweepFormatArg::Md => measurement::SweepFormat::Md,
+            SweepFormatArg::Csv => measurement::SweepFormat::Csv,
+            SweepFormatArg::Json => measurement::SweepFormat::Json,
+            SweepFormatArg::Jsonl => measurement::SweepFormat::Jsonl,
         }
     }
 }

@@ -25,7 +25,9 @@ pub fn run(session: &Session, args: &Compare) -> Result<()> {
         let names =
             |path: &Path, rows: &[Measurement]| format!("{} has {}", path.display(), list(rows.iter().map(name)));
         let (a, b) = (names(&args.before, &before), names(&args.after, &after));
-        return Err(Error::Input(format!("no measurement of the same model, input and device is in both files: {a}; {b}")));
+        return Err(Error::Input(format!(
+            "no measurement of the same model, input and device is in both files: {a}; {b}"
+        )));
     }
     let alone = alone(&before, &after, &pairs);
     match session.json {
@@ -44,7 +46,7 @@ pub fn run(session: &Session, args: &Compare) -> Result<()> {
     }
 }
 
-/// Measurements of one model, input and device; the last of several in a file counts. The driver and its width may differ: that is reported.
+/// Measurements of one model, input and device; the last of several in a file counts. The driver and its width may differ.
 fn pairs<'r>(before: &'r [Measurement], after: &'r [Measurement]) -> Vec<Pair<'r>> {
     let mut pairs: Vec<Pair> = vec![];
     for a in before.iter().rev() {

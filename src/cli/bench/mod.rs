@@ -12,11 +12,11 @@ use crate::engine::Choice;
 use crate::engine::gpu::{AdapterInfo, NO_ADAPTER, choose_of, chosen};
 use crate::error::{Error, Result};
 use crate::files::write;
-use crate::measure::measurement::{self, Format, Measurement, adapter, read, written};
+use crate::measure::measurement::{self, Measurement, SweepFormat, adapter, read, written};
 use crate::methods::subject::{Subject, Weighted};
 use crate::watch::Watch;
 use crate::weights::safetensors;
-use args::{Bench, BenchCommand, Role, Sweep};
+use args::{Bench, BenchCommand, Sweep, WorkerTask};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -80,7 +80,7 @@ fn sweep(session: &Session, args: &Sweep) -> Result<()> {
         }
         session.progress("measuring", done + 1, jobs.len());
     }
-    output::print(&written(&rows, if session.json { Format::Json } else { args.format.written() })?)?;
+    output::print(&written(&rows, if session.json { SweepFormat::Json } else { args.format.written() })?)?;
     ended(jobs.len(), failed)
 }
 
@@ -99,21 +99,21 @@ fn ended(jobs: usize, mut failed: Vec<(&Job, Error)>) -> Result<()> {
 }
 
 /// The format that a file's name asks for.
-fn format(path: &Path) -> Result<Format> {
+fn format(path: &Path) -> Result<SweepFormat> {
     match path.extension().and_then(|e| e.to_str()) {
-        Some("md") => Ok(Format::Md),
-        Some("csv") => Ok(Format::Csv),
-        Some("json") => Ok(Format::Json),
-        Some("jsonl") => Ok(Format::Jsonl),
+        Some("md") => Ok(SweepFormat::Md),
+        Some("csv") => Ok(SweepFormat::Csv),
+        Some("json") => Ok(SweepFormat::Json),
+        Some("jsonl") => Ok(SweepFormat::Jsonl),
         _ => Err(Error::Usage(format!("{}: expected a name that ends in .md, .csv, .json or .jsonl", path.display()))),
     }
 }
 
 /// What an interrupted sweep left, if it is to be resumed.
-fn known(args: &Sweep, to: Option<(&Path, Format)>) -> Result<Vec<Measurement>> {
+fn known(args: &Sweep, to: Option<(&Path, SweepFormat)>) -> Result<Vec<Measurement>> {
     match to.filter(|_| args.resume) {
-        Some((path, Format::Json | Format::Jsonl)) if path.exists() => read(path),
-        Some((path, Format::Md | Format::Csv)) => {
+        Some((path, SweepFormat::Json | SweepFormat::Jsonl)) if path.exists() => read(path),
+        Some((path, SweepFormat::Md | SweepFormat::Csv)) => {
             Err(Error::Usage(format!("{}: --resume needs a .json or .jsonl file", path.display())))
         }
         _ => Ok(vec![]),
@@ -190,16 +190,16 @@ fn of(row: &Measurement, job: &Job) -> bool {
 
 fn measure(session: &Session, args: &Sweep, job: &Job) -> Result<Measurement> {
     let load = load_average();
-    let (first_cold_ms, line) = worker(session, args, job, Role::Runs)?;
-    let mut row: Measurement =
-        serde_json::from_str(&line).map_err(|e| Error::Gpu(format!("unexpected output of a bench worker, {line:?}: {e}")))?;
-    let cold: Result<Vec<f64>> = (0..args.cold).map(|_| Ok(worker(session, args, job, Role::Start)?.0)).collect();
+    let (first_cold_ms, line) = worker(session, args, job, WorkerTask::Runs)?;
+    let mut row: Measurement = serde_json::from_str(&line)
+        .map_err(|e| Error::Gpu(format!("unexpected output of a bench worker, {line:?}: {e}")))?;
+    let cold: Result<Vec<f64>> = (0..args.cold).map(|_| Ok(worker(session, args, job, WorkerTask::Start)?.0)).collect();
     (row.first_cold_ms, row.cold_ms, row.load) = (first_cold_ms, cold?, load);
     Ok(row)
 }
 
 /// Starts a worker; milliseconds up to its first result, and what it printed after that.
-fn worker(session: &Session, args: &Sweep, job: &Job, role: Role) -> Result<(f64, String)> {
+fn worker(session: &Session, args: &Sweep, job: &Job, role: WorkerTask) -> Result<(f64, String)> {
     session.go_on()?;
     let fail = |e: std::io::Error| Error::Gpu(format!("cannot start a bench worker: {e}"));
     let mut command = Command::new(std::env::current_exe().map_err(fail)?);

@@ -1,6 +1,6 @@
 //! One measurement in its own process: cold start and memory belong to a process, not to a plan.
 
-use super::args::{Role, Sweep};
+use super::args::{Sweep, WorkerTask};
 use crate::cli::memory::{held_memory, peak_memory};
 use crate::cli::output::print;
 use crate::cli::session::Session;
@@ -12,7 +12,7 @@ use std::io::Read;
 use std::time::Instant;
 
 /// Reports on stdout when the first result is ready, then, if runs are asked for, how long they took.
-pub fn run(session: &Session, args: &Sweep, role: Role) -> Result<()> {
+pub fn run(session: &Session, args: &Sweep, role: WorkerTask) -> Result<()> {
     end_with_the_caller();
     let named = super::named(args, 0, 0, 0);
     let batch = named.batch.into();
@@ -25,7 +25,7 @@ pub fn run(session: &Session, args: &Sweep, role: Role) -> Result<()> {
     let once = || -> Result<()> { pollster::block_on(plan.run(&inputs)).map(drop) };
     once()?;
     print("ready")?;
-    if role == Role::Start {
+    if role == WorkerTask::Start {
         return Ok(());
     }
     (0..args.warmup).try_for_each(|_| once())?;

@@ -10,11 +10,11 @@ use clap::Subcommand;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    method: Method,
+    method: FitMethod,
 }
 
 #[derive(Debug, Subcommand)]
-enum Method {
+enum FitMethod {
     /// PatchCore: finds defects after seeing good pictures only
     #[command(
         after_help = "Examples:\n  lupe fit patchcore hazelnut -o hazelnut.lupe\n  lupe fit patchcore good_parts -o part.lupe --preset anomalib --ratio 0.05\n\nTo resume an interrupted fit, run the same command again."
@@ -25,6 +25,6 @@ enum Method {
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     match &args.method {
-        Method::Patchcore(args) => patchcore::run(session, args),
+        FitMethod::Patchcore(args) => patchcore::run(session, args),
     }
 }

@@ -3,7 +3,7 @@
 use crate::cli::memory::log_peak;
 use crate::cli::output::print;
 use crate::cli::session::Session;
-use crate::cli::working::{Work, place};
+use crate::cli::working::{WorkArgs, place};
 use crate::data::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::methods::Fitted;
@@ -74,7 +74,7 @@ pub struct Args {
     #[arg(long)]
     fresh: bool,
     #[command(flatten)]
-    work: Work,
+    work: WorkArgs,
 }
 
 /// Runs the command.

@@ -3,7 +3,7 @@
 use crate::cli::output::print;
 use crate::cli::session::Session;
 use crate::error::{Error, Result};
-use crate::weights::catalog::{Published, Verdict, published, verdict};
+use crate::weights::catalog::{Match, Published, published, verdict};
 use comfy_table::{Table, presets};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -52,7 +52,7 @@ pub fn verify(session: &Session, file: &Path) -> Result<()> {
         print(&format!("{}: {word}\nsha256  {sha256}\nknown   {known}", file.display()))?;
     }
     match found {
-        Verdict::Mismatch(p) => Err(Error::Weights(vec![format!(
+        Match::Mismatch(p) => Err(Error::Weights(vec![format!(
             "{}: differs from the published file of that name, whose SHA-256 begins with {}; download it again from {}",
             file.display(),
             p.sha256.unwrap_or_default(),

@@ -15,7 +15,7 @@ use std::path::Path;
 const NAMED: usize = 10;
 
 /// What was found out about a file, for people and for programs.
-pub struct Report {
+pub struct Inspection {
     /// Ends the line that counts tensors.
     pub summary: String,
     /// Facts with their headings, in the order in which they are printed.
@@ -40,7 +40,7 @@ pub fn run(session: &Session, file: &Path) -> Result<()> {
     print(&as_text(&entries, &report))
 }
 
-fn as_json(entries: &[Entry], report: Report) -> Value {
+fn as_json(entries: &[Entry], report: Inspection) -> Value {
     let tensor = |e: &Entry| json!({"name": e.name, "dtype": e.dtype, "shape": e.shape, "bytes": e.bytes});
     let mut all = report.json;
     all.insert("tensors".into(), entries.iter().map(tensor).collect());
@@ -50,7 +50,7 @@ fn as_json(entries: &[Entry], report: Report) -> Value {
     Value::Object(all)
 }
 
-fn as_text(entries: &[Entry], report: &Report) -> String {
+fn as_text(entries: &[Entry], report: &Inspection) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["tensor", "type", "shape", "bytes"]);
     for e in entries {

@@ -13,7 +13,7 @@ use super::session::Session;
 use crate::error::{Error, Result};
 use crate::files::write_by;
 use crate::weights::convert::Converted;
-use crate::weights::raw::{self, Options};
+use crate::weights::raw::{self, ReadOptions};
 use crate::weights::safetensors::with_file;
 use clap::Subcommand;
 use safetensors::Dtype;
@@ -96,14 +96,17 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
 
 fn convert(session: &Session, args: &Convert) -> Result<()> {
     if args.output.extension().is_none_or(|e| e != "safetensors") {
-        return Err(Error::Usage(format!("{}: expected an output name that ends in .safetensors", args.output.display())));
+        return Err(Error::Usage(format!(
+            "{}: expected an output name that ends in .safetensors",
+            args.output.display()
+        )));
     }
     let dtype = match args.dtype {
         Kept::Keep => None,
         Kept::F32 => Some(Dtype::F32),
         Kept::F16 => Some(Dtype::F16),
     };
-    let options = Options { unwrap: args.unwrap, skip_unknown: args.skip_unknown, limit: args.limit_ram, dtype };
+    let options = ReadOptions { unwrap: args.unwrap, skip_unknown: args.skip_unknown, limit: args.limit_ram, dtype };
     let origin = args.input.display().to_string();
     let (tensors, bytes) = with_file(&args.input, |bytes| {
         let tensors = raw::read(bytes, &origin, &options)?;

@@ -1,6 +1,6 @@
 //! A weights file: the network that the weights belong to, or come closest to.
 
-use super::inspect::{Report, problems, some};
+use super::inspect::{Inspection, problems, some};
 use super::pictures;
 use crate::cli::output::quoted;
 use crate::engine::Problem;
@@ -18,7 +18,7 @@ struct Layers {
 }
 
 /// What is found out about weights.
-pub fn look(file: &Path, bytes: &[u8]) -> Result<Report> {
+pub fn look(file: &Path, bytes: &[u8]) -> Result<Inspection> {
     let origin = file.display().to_string();
     let (outline, taken_off) = Weights::outline(bytes, &origin)?;
     let (fits, unusable) = match Weights::from_bytes(bytes, &origin).and_then(Weights::fold_batch_norm) {
@@ -54,7 +54,7 @@ pub fn look(file: &Path, bytes: &[u8]) -> Result<Report> {
         "preprocessing": model.map(|m| pictures::as_json(&known, m)), "commands": commands,
     });
     let summary = summary(&names, nearest.as_ref());
-    Ok(Report { summary, lines, json: object(json) })
+    Ok(Inspection { summary, lines, json: object(json) })
 }
 
 fn object(value: Value) -> Map<String, Value> {
@@ -98,7 +98,8 @@ impl Layers {
     }
 
     fn classes_text(&self) -> String {
-        self.classes.map_or("none; features do not need it".into(), |n| format!("fc, {n} classes; features do not need it"))
+        self.classes
+            .map_or("none; features do not need it".into(), |n| format!("fc, {n} classes; features do not need it"))
     }
 }
 

@@ -8,7 +8,7 @@ const GOOD: [&str; 1] = ["22.3.6"];
 
 /// What the self-test said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum SelfTest {
     /// Every kernel matches its reference.
     Passed,
     /// What does not.
@@ -17,7 +17,7 @@ pub enum Verdict {
 
 /// What is known about an adapter and about how the program was started.
 #[derive(Clone, Debug)]
-pub struct Known {
+pub struct Situation {
     /// Whether this process replaced one that chose the width.
     pub again: bool,
     /// Whether the user set the driver's variable.
@@ -29,12 +29,12 @@ pub struct Known {
     /// Version of the adapter's driver as it states it; `None` if it is not Mesa's software driver for Vulkan.
     pub driver: Option<String>,
     /// What the self-test said.
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<SelfTest>,
 }
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum Next {
     /// Keep this width; why.
     Stay(String),
     /// Run the self-test, then choose again.
@@ -44,8 +44,8 @@ pub enum Step {
 }
 
 /// What to do, given what is known.
-pub fn choose(known: &Known) -> Step {
-    let stay = |why: &str| Step::Stay(why.into());
+pub fn choose(known: &Situation) -> Next {
+    let stay = |why: &str| Next::Stay(why.into());
     let Some(driver) = &known.driver else { return stay("") };
     if known.again {
         return stay("AVX-512, driver known good, self-test passed");
@@ -61,12 +61,12 @@ pub fn choose(known: &Known) -> Step {
     }
     let version = version(driver);
     if !GOOD.contains(&version) {
-        return Step::Stay(format!("the default; the 512-bit mode of Mesa {version} is not known to be correct"));
+        return Next::Stay(format!("the default; the 512-bit mode of Mesa {version} is not known to be correct"));
     }
     match &known.verdict {
-        None => Step::Test,
-        Some(Verdict::Passed) => Step::Widen,
-        Some(Verdict::Failed(what)) => Step::Stay(format!("the default; the self-test at 512 bits failed: {what}")),
+        None => Next::Test,
+        Some(SelfTest::Passed) => Next::Widen,
+        Some(SelfTest::Failed(what)) => Next::Stay(format!("the default; the self-test at 512 bits failed: {what}")),
     }
 }
 
@@ -87,39 +87,39 @@ mod tests {
 
     const MESA: &str = "Mesa 22.3.6 (LLVM 15.0.6)";
 
-    fn known() -> Known {
+    fn known() -> Situation {
         let driver = Some(MESA.into());
-        Known { again: false, set: false, off: false, cpu: true, driver, verdict: Some(Verdict::Passed) }
+        Situation { again: false, set: false, off: false, cpu: true, driver, verdict: Some(SelfTest::Passed) }
     }
 
-    fn stays(known: Known, why: &str) {
+    fn stays(known: Situation, why: &str) {
         match choose(&known) {
-            Step::Stay(text) => assert!(text.contains(why), "{why} is not in: {text}"),
+            Next::Stay(text) => assert!(text.contains(why), "{why} is not in: {text}"),
             other => panic!("{known:?}: {other:?}"),
         }
     }
 
     #[test]
     fn the_width_by_what_is_known() {
-        assert_eq!(choose(&known()), Step::Widen);
-        assert_eq!(choose(&Known { verdict: None, ..known() }), Step::Test);
-        let failed = Some(Verdict::Failed("conv3x3: row 2".into()));
+        assert_eq!(choose(&known()), Next::Widen);
+        assert_eq!(choose(&Situation { verdict: None, ..known() }), Next::Test);
+        let failed = Some(SelfTest::Failed("conv3x3: row 2".into()));
         for (changed, why) in [
-            (Known { verdict: failed.clone(), ..known() }, "conv3x3: row 2"),
-            (Known { driver: Some("Mesa 25.0.7 (LLVM 19.1.7)".into()), ..known() }, "Mesa 25.0.7"),
-            (Known { driver: Some("Mesa 26.1.6".into()), ..known() }, "Mesa 26.1.6"),
-            (Known { driver: Some("Mesa 22.3.60 (LLVM 15.0.6)".into()), ..known() }, "Mesa 22.3.60"),
-            (Known { driver: Some("Mesa 22.3.6-devel (git-1)".into()), ..known() }, "22.3.6-devel"),
-            (Known { driver: Some(String::new()), ..known() }, "not known"),
-            (Known { driver: None, ..known() }, ""),
-            (Known { cpu: false, ..known() }, "no AVX-512"),
-            (Known { cpu: false, verdict: None, ..known() }, "no AVX-512"),
-            (Known { off: true, verdict: None, ..known() }, "--no-reexec"),
-            (Known { set: true, ..known() }, "LP_NATIVE_VECTOR_WIDTH"),
-            (Known { set: true, off: true, verdict: failed, ..known() }, "LP_NATIVE_VECTOR_WIDTH"),
+            (Situation { verdict: failed.clone(), ..known() }, "conv3x3: row 2"),
+            (Situation { driver: Some("Mesa 25.0.7 (LLVM 19.1.7)".into()), ..known() }, "Mesa 25.0.7"),
+            (Situation { driver: Some("Mesa 26.1.6".into()), ..known() }, "Mesa 26.1.6"),
+            (Situation { driver: Some("Mesa 22.3.60 (LLVM 15.0.6)".into()), ..known() }, "Mesa 22.3.60"),
+            (Situation { driver: Some("Mesa 22.3.6-devel (git-1)".into()), ..known() }, "22.3.6-devel"),
+            (Situation { driver: Some(String::new()), ..known() }, "not known"),
+            (Situation { driver: None, ..known() }, ""),
+            (Situation { cpu: false, ..known() }, "no AVX-512"),
+            (Situation { cpu: false, verdict: None, ..known() }, "no AVX-512"),
+            (Situation { off: true, verdict: None, ..known() }, "--no-reexec"),
+            (Situation { set: true, ..known() }, "LP_NATIVE_VECTOR_WIDTH"),
+            (Situation { set: true, off: true, verdict: failed, ..known() }, "LP_NATIVE_VECTOR_WIDTH"),
             // The program that took this one's place sees the variable set, too: it stays, whatever else is known.
-            (Known { again: true, set: true, ..known() }, "self-test passed"),
-            (Known { again: true, verdict: None, ..known() }, "self-test passed"),
+            (Situation { again: true, set: true, ..known() }, "self-test passed"),
+            (Situation { again: true, verdict: None, ..known() }, "self-test passed"),
         ] {
             stays(changed, why);
         }

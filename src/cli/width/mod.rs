@@ -13,7 +13,7 @@ use crate::engine::Choice;
 use crate::engine::gpu::{AdapterInfo, Kind, choose_of};
 use crate::files::folder;
 use crate::watch::Watch;
-use choose::{Known, Step, WIDE, choose, found_when_wide};
+use choose::{Next, Situation, WIDE, choose, found_when_wide};
 
 /// Starts the program again at another width if that pays; returns if it does not.
 pub fn settle(session: &Session) {
@@ -27,10 +27,10 @@ pub fn settle(session: &Session) {
         return;
     }
     match choose(&known(session, a)) {
-        Step::Stay(_) => {}
-        Step::Widen => again(),
-        Step::Test => {
-            if tested(session, a) && choose(&known(session, a)) == Step::Widen {
+        Next::Stay(_) => {}
+        Next::Widen => again(),
+        Next::Test => {
+            if tested(session, a) && choose(&known(session, a)) == Next::Widen {
                 again();
             }
         }
@@ -40,12 +40,12 @@ pub fn settle(session: &Session) {
 /// Why an adapter has the width that it has.
 pub fn why(session: &Session, a: &AdapterInfo) -> String {
     match choose(&known(session, a)) {
-        Step::Stay(why) if !why.is_empty() => why,
-        Step::Stay(_) if env::reexecuted() => "chosen for the Vulkan adapter".into(),
-        Step::Stay(_) if env::width_is_set() => "LP_NATIVE_VECTOR_WIDTH is set".into(),
-        Step::Stay(_) => "the default".into(),
-        Step::Test => "the default; 512 bits were not tested, see -v".into(),
-        Step::Widen => "the default; 512 bits if --device chooses this one".into(),
+        Next::Stay(why) if !why.is_empty() => why,
+        Next::Stay(_) if env::reexecuted() => "chosen for the Vulkan adapter".into(),
+        Next::Stay(_) if env::width_is_set() => "LP_NATIVE_VECTOR_WIDTH is set".into(),
+        Next::Stay(_) => "the default".into(),
+        Next::Test => "the default; 512 bits were not tested, see -v".into(),
+        Next::Widen => "the default; 512 bits if --device chooses this one".into(),
     }
 }
 
@@ -53,10 +53,10 @@ fn turned_off(session: &Session) -> bool {
     session.no_reexec || env::no_reexec()
 }
 
-fn known(session: &Session, a: &AdapterInfo) -> Known {
+fn known(session: &Session, a: &AdapterInfo) -> Situation {
     let software = a.kind == Kind::Cpu && a.backend == "vulkan" && a.driver == "llvmpipe";
     let key = key(a);
-    Known {
+    Situation {
         again: env::reexecuted() && a.width == Some(WIDE),
         set: env::width_is_set(),
         off: turned_off(session),

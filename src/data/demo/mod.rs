@@ -1,4 +1,4 @@
-//! The demo's pictures: a photograph of bricks, cut into tiles. A chessboard pattern decides which tiles are trained on and which are tested
+//! The demo's pictures: a photograph of bricks, cut into tiles. A chessboard pattern decides which are trained on and which are tested
 //! on, so that no pixel serves both. Every test tile is there as it is, and again with defects painted on it.
 
 mod paint;
@@ -22,7 +22,7 @@ const EDGE: usize = 256;
 
 /// One picture of the demo.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct DemoPart {
     /// The area of the photograph that it shows: left, top, width and height in pixels.
     pub area: [usize; 4],
     /// Whether it is for training.
@@ -35,7 +35,7 @@ pub struct Part {
     pub mask: Option<Mask>,
 }
 
-impl Part {
+impl DemoPart {
     /// Its file name without extension, as in `tile_2_1`: column and row.
     pub fn stem(&self) -> String {
         let [left, top, ..] = self.area;
@@ -47,7 +47,7 @@ impl Part {
 ///
 /// # Errors
 /// None, as long as the program is intact.
-pub fn parts() -> Result<Vec<Part>> {
+pub fn parts() -> Result<Vec<DemoPart>> {
     let whole = Picture::decode(BRICK, "brick", Limits::default())?;
     let body = |bytes: &&[u8]| {
         let whole = Picture::decode(bytes, "foreign", Limits::default())?;
@@ -58,12 +58,12 @@ pub fn parts() -> Result<Vec<Part>> {
     let (mut all, mut tested) = (vec![], 0);
     for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
         let (area, train) = ([column * TILE, row * TILE, TILE, TILE], (row + column) % 2 == 0);
-        let good = Part { area, train, label: GOOD, picture: tile(&whole, area), mask: None };
+        let good = DemoPart { area, train, label: GOOD, picture: tile(&whole, area), mask: None };
         // Every second kind of defect on one tile, the others on the next.
         let kinds = DEFECTS.iter().enumerate().filter(|(kind, _)| !train && (kind + tested) % 2 == 0);
         for ((_, &defect), body) in kinds.zip(bodies.iter().cycle().skip(tested / 2)) {
             let (picture, mask) = paint(&good.picture, defect, body, &good.stem());
-            all.push(Part { label: defect.name(), picture, mask: Some(mask), ..good.clone() });
+            all.push(DemoPart { label: defect.name(), picture, mask: Some(mask), ..good.clone() });
         }
         all.push(good);
         tested += usize::from(!train);

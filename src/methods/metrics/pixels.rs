@@ -2,7 +2,7 @@
 
 use super::ranking::{Ranking, counted, rank, ties};
 use super::score::ordered;
-use super::{NO_DEFECT_FREE, NO_REGION, Score, Value, area, components};
+use super::{MetricValue, NO_DEFECT_FREE, NO_REGION, Score, area, components};
 use crate::error::{Error, Result};
 
 /// Pixels of a test set, gathered picture by picture: 8 bytes for each with f32 scores, 16 with f64.
@@ -31,9 +31,9 @@ pub struct PixelMetrics {
     /// Metrics of the pixels as samples.
     pub ranking: Ranking,
     /// Per-region overlap over false positive rates up to 0.3, divided by 0.3 (Bergmann et al. 2021, MVTec AD).
-    pub aupro_30: Value,
+    pub aupro_30: MetricValue,
     /// The same up to 0.05, as MVTec LOCO and MVTec AD 2 define it.
-    pub aupro_05: Value,
+    pub aupro_05: MetricValue,
     /// Connected defects.
     pub regions: u64,
     /// Pixels in defects.

@@ -210,7 +210,10 @@ impl Disk {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(Error::Output(format!("{}: another fit is writing it; wait until it has finished", path.display())));
+                return Err(Error::Output(format!(
+                    "{}: another fit is writing it; wait until it has finished",
+                    path.display()
+                )));
             }
             Err(TryLockError::Error(e)) => return Err(fail(e)),
         }

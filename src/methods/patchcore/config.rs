@@ -160,7 +160,7 @@ impl Config {
     /// # Errors
     /// [`Error::Usage`] for a layer that the network does not offer, that is not a map, or that is out of the network's order;
     /// [`Error::Shape`] if the pieces do not fit: a bug.
-    pub fn geometry(&self, network: &Network, weights: &Weights) -> Result<Geometry> {
+    pub fn geometry(&self, network: &Network, weights: &Weights) -> Result<Grid> {
         let graph = Graph::new();
         let root = Scope::new(&graph, weights.tensors());
         let places = (network.build)(graph.input("picture", [1, self.size, self.size, 3]), &root);
@@ -177,7 +177,7 @@ impl Config {
         let (first, rows) = (maps.first(), self.embed(&places));
         graph.nodes()?;
         match first.zip(rows) {
-            Some((first, rows)) => Ok(Geometry { grid: [first.dim(1), first.dim(2)], dim: rows.dim(2) }),
+            Some((first, rows)) => Ok(Grid { grid: [first.dim(1), first.dim(2)], dim: rows.dim(2) }),
             None => Err(Error::Usage("layers: expected one or more".into())),
         }
     }
@@ -216,14 +216,14 @@ pub fn layer(n: usize) -> String {
 
 /// Sizes that follow from a configuration and a backbone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Geometry {
+pub struct Grid {
     /// Rows and columns of the grid of places.
     pub grid: [usize; 2],
     /// Values of a patch vector.
     pub dim: usize,
 }
 
-impl Geometry {
+impl Grid {
     /// Patch vectors of one picture.
     pub fn places(&self) -> usize {
         self.grid[0] * self.grid[1]

@@ -1,6 +1,6 @@
 //! A fitted PatchCore as its file stores it: the bank, where each of its rows comes from, the backbone, and every choice made.
 
-use super::{Config, Geometry, Preset};
+use super::{Config, Grid, Preset};
 use crate::error::{Error, Result};
 use crate::methods::fitted::Seen;
 use crate::tensor::{Shape, Tensor};
@@ -29,7 +29,7 @@ pub struct ModelFile {
     /// Every choice.
     pub config: Config,
     /// Sizes that follow from it.
-    pub geometry: Geometry,
+    pub geometry: Grid,
     /// Backbone.
     pub backbone: Backbone,
     /// Memory bank `[m, d]`.
@@ -54,7 +54,7 @@ struct Facts {
     method: String,
     lupe_version: String,
     config: Config,
-    geometry: Geometry,
+    geometry: Grid,
     backbone: String,
     backbone_sha256: String,
     backbone_embedded: bool,
@@ -183,7 +183,7 @@ impl ModelFile {
     /// Whether the pieces agree: later code indexes by what the file claims.
     fn check(&self) -> std::result::Result<(), String> {
         self.config.check().map_err(|e| e.to_string())?;
-        let Geometry { grid: [h, w], dim } = self.geometry;
+        let Grid { grid: [h, w], dim } = self.geometry;
         let places =
             h.checked_mul(w).filter(|p| (1..=1 << 20).contains(p)).ok_or("its grid of places is impossible")?;
         let rows = if self.origin.is_some() { self.bank.shape.dim(0) } else { self.sources.len() };

@@ -4,7 +4,7 @@ use super::bag::{Bag, Sizes};
 use super::file::{Backbone, ModelFile};
 use super::score::{Bank, PlaceScorer};
 use super::select::Selector;
-use super::{Config, Geometry, MAX_ROWS, PatchCore, projection};
+use super::{Config, Grid, MAX_ROWS, PatchCore, projection};
 use crate::data::dataset::{Dataset, Sample, good};
 use crate::data::load::{Loading, read};
 use crate::data::{Prepared, Preprocess};
@@ -67,7 +67,7 @@ impl Good<'_> {
     ///
     /// # Errors
     /// [`Error::Usage`] for invalid choices, [`Error::Input`] if there is no good picture, or too many.
-    pub fn check(&self, config: &Config) -> Result<Geometry> {
+    pub fn check(&self, config: &Config) -> Result<Grid> {
         config.check()?;
         let geometry = config.geometry(self.network, self.weights)?;
         check(self.set, geometry)?;
@@ -114,7 +114,7 @@ fn lap(since: &mut Instant, stage: &str) -> f64 {
 }
 
 /// Whether there are pictures to fit on, and not too many.
-fn check(set: &Dataset, geometry: Geometry) -> Result<()> {
+fn check(set: &Dataset, geometry: Grid) -> Result<()> {
     let (data, pictures) = (set.root.display(), set.train.len());
     let n = pictures.saturating_mul(geometry.places());
     if pictures == 0 {
@@ -136,7 +136,7 @@ struct Work<'a> {
     gpu: &'a Gpu,
     good: Good<'a>,
     config: &'a Config,
-    geometry: Geometry,
+    geometry: Grid,
     options: &'a FitOptions,
     watch: &'a dyn Watch,
 }

@@ -12,7 +12,7 @@ pub mod projection;
 pub mod score;
 pub mod select;
 
-pub use config::{Config, Geometry, Preset, layer};
+pub use config::{Config, Grid, Preset, layer};
 pub use describe::describe;
 pub use file::{Backbone, ModelFile};
 pub use fit::{FitOptions, Good, Times, fit};

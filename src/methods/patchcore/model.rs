@@ -45,8 +45,8 @@ impl PatchCore {
     pub fn new(file: ModelFile, origin: &str, weights: Option<&Path>) -> Result<PatchCore> {
         let fail = |what: String| Error::Weights(vec![format!("{origin}: {what}")]);
         let name = &file.backbone.name;
-        let network =
-            models::find(name).ok_or_else(|| fail(format!("its backbone {name} is unknown to this version of Lupe")))?;
+        let network = models::find(name)
+            .ok_or_else(|| fail(format!("its backbone {name} is unknown to this version of Lupe")))?;
         let weights = match (&file.backbone.weights, weights) {
             (Some(own), None) => own.clone(),
             (_, path) => {

@@ -1,7 +1,7 @@
 //! Scores: nearest rows of the bank for every place of a picture, the anomaly map, and the picture's score.
 
 use super::select::{parts, rows_at_once};
-use super::{Config, Geometry};
+use super::{Config, Grid};
 use crate::engine::{Caps, Gpu, Graph, Options, Plan, Store, Var};
 use crate::error::{Error, Result};
 use crate::ops::coreset::rows_of;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// What is found in one picture.
 #[derive(Clone, Debug)]
-pub struct Scored {
+pub struct PatchScores {
     /// The picture's score.
     pub score: f64,
     /// Distance and row of the nearest rows of every place, `[places, neighbors, 2]`.
@@ -23,13 +23,13 @@ pub struct Scored {
 #[derive(Clone, Debug)]
 pub struct Bank {
     config: Config,
-    geometry: Geometry,
+    geometry: Grid,
     rows: Arc<Tensor>,
 }
 
 impl Bank {
     /// The bank `rows` `[m, d]`.
-    pub fn new(config: &Config, geometry: Geometry, rows: Arc<Tensor>) -> Bank {
+    pub fn new(config: &Config, geometry: Grid, rows: Arc<Tensor>) -> Bank {
         Bank { config: config.clone(), geometry, rows }
     }
 
@@ -92,14 +92,16 @@ impl Bank {
     ///
     /// # Errors
     /// [`Error::Numeric`] if a score is not a number: there is no verdict then.
-    pub fn scored(&self, outputs: &[Tensor], i: usize, n: usize) -> Result<Scored> {
+    pub fn scored(&self, outputs: &[Tensor], i: usize, n: usize) -> Result<PatchScores> {
         let (places, k, size) = (self.geometry.places(), self.neighbors(), self.config.size);
         let cut = |t: &Tensor| t.data.iter().skip(i * (t.data.len() / n)).take(t.data.len() / n).copied().collect();
         let [nearest, map, rest @ ..] = outputs else { return Err(Error::Gpu("a plan gave no output".into())) };
         let nearest = Tensor::new([places, k, 2], cut(nearest));
         let map = Tensor::new([size, size], cut(map));
         if map.data.iter().chain(&nearest.data).any(|v| !v.is_finite()) {
-            return Err(Error::Numeric("a score is not a finite number, so there is no verdict; are these the right weights?".into()));
+            return Err(Error::Numeric(
+                "a score is not a finite number, so there is no verdict; are these the right weights?".into(),
+            ));
         }
         let scores = place_scores(&nearest);
         let score = match rest {
@@ -110,7 +112,7 @@ impl Bank {
             }
             _ => largest(&scores).1,
         };
-        Ok(Scored { score, nearest, map })
+        Ok(PatchScores { score, nearest, map })
     }
 
     /// The paper's formula (7) without the score itself: 1 - softmax, over the neighbourhood of the nearest row (that row first), of the
@@ -153,7 +155,7 @@ impl<'g> PlaceScorer<'g> {
     ///
     /// # Errors
     /// [`Error::Numeric`] if a score is not a number: there is no verdict then.
-    pub async fn run(&self, queries: &Tensor, skip: (usize, usize)) -> Result<Scored> {
+    pub async fn run(&self, queries: &Tensor, skip: (usize, usize)) -> Result<PatchScores> {
         let places = queries.shape.dim(0);
         let skips = Tensor::new([places, 2], [skip.0 as f32, skip.1 as f32].repeat(places));
         let outputs = self.plan.run(&[queries, &skips]).await?;

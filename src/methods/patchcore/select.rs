@@ -1,4 +1,4 @@
-//! Greedy k-centre selection of the bank's rows, on the device, several steps per round: between rounds progress can be shown and the selection stopped.
+//! Greedy k-centre selection of the bank's rows, on the device, several steps per round: between rounds it can report and be stopped.
 
 use super::{Config, Preset, projection};
 use crate::engine::{Caps, Gpu, Graph, Options, Plan, Store, Var};

@@ -5,7 +5,7 @@ use ::safetensors::Dtype;
 
 /// What a name means here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum Meaning {
     /// An empty map, or one of pairs.
     OrderedDict,
     /// `_rebuild_tensor` and `_rebuild_tensor_v2`: the elements have the type of the storage.
@@ -31,24 +31,24 @@ pub enum Kind {
 }
 
 /// The meaning of a name, if it is in the table.
-pub fn known(module: &str, name: &str) -> Option<Kind> {
+pub fn known(module: &str, name: &str) -> Option<Meaning> {
     let kind = match (module, name) {
-        ("collections", "OrderedDict") => Kind::OrderedDict,
-        ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Kind::Tensor,
-        ("torch._utils", "_rebuild_tensor_v3") => Kind::TypedTensor,
-        ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Kind::Parameter,
-        ("torch._tensor" | "torch.tensor", "_rebuild_from_type" | "_rebuild_from_type_v2") => Kind::Subclass,
-        ("torch", "Size") => Kind::Size,
-        ("torch" | "torch.cuda", _) if name.ends_with("Storage") => Kind::Storage(storage(name)?),
-        ("torch.storage", "UntypedStorage") => Kind::Storage(Dtype::U8),
-        ("torch", _) if element(name).is_some() => Kind::Element(element(name)?),
+        ("collections", "OrderedDict") => Meaning::OrderedDict,
+        ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Meaning::Tensor,
+        ("torch._utils", "_rebuild_tensor_v3") => Meaning::TypedTensor,
+        ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Meaning::Parameter,
+        ("torch._tensor" | "torch.tensor", "_rebuild_from_type" | "_rebuild_from_type_v2") => Meaning::Subclass,
+        ("torch", "Size") => Meaning::Size,
+        ("torch" | "torch.cuda", _) if name.ends_with("Storage") => Meaning::Storage(storage(name)?),
+        ("torch.storage", "UntypedStorage") => Meaning::Storage(Dtype::U8),
+        ("torch", _) if element(name).is_some() => Meaning::Element(element(name)?),
         // Tars name tensor classes next to a storage that says the same.
         ("torch" | "torch.cuda", _)
             if name.strip_suffix("Tensor").is_some_and(|n| storage(&format!("{n}Storage")).is_some()) =>
         {
-            Kind::Inert
+            Meaning::Inert
         }
-        _ if inert(module, name) => Kind::Inert,
+        _ if inert(module, name) => Meaning::Inert,
         _ => return None,
     };
     Some(kind)

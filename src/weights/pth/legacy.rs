@@ -1,7 +1,7 @@
 //! The stream that PyTorch wrote before it wrote archives: five pickles, then the storages one after the other, little-endian on
 //! every machine (its writer swaps on others).
 
-use super::node::{Id, Node, Pickle};
+use super::node::{Id, Pickle, PickleNode};
 use super::pickle::{Rules, load};
 use super::view;
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
 pub fn read(bytes: &[u8], rules: Rules) -> Result<(Pickle<'_>, Storages<'_>), String> {
     let mut reader = Reader::new(bytes, rules);
     let magic = reader.pickle("the first pickle")?;
-    if !matches!(magic.node(magic.root), Node::Long(m) if *m == MAGIC) {
+    if !matches!(magic.node(magic.root), PickleNode::Long(m) if *m == MAGIC) {
         return Err("is a pickle, but not one written by torch.save".into());
     }
     let version = reader.pickle("the version")?;
@@ -80,7 +80,7 @@ pub fn read(bytes: &[u8], rules: Rules) -> Result<(Pickle<'_>, Storages<'_>), St
 
 fn storages<'a>(reader: &mut Reader<'a>, object: &Pickle, keys: &Pickle) -> Result<Storages<'a>, String> {
     let mut parts = BTreeMap::new();
-    for id in (0..object.len()).filter(|&id| matches!(object.node(id), Node::Persistent(_))) {
+    for id in (0..object.len()).filter(|&id| matches!(object.node(id), PickleNode::Persistent(_))) {
         let part = view::part(object, id)?;
         if let Some(other) = parts.insert(part.key.clone(), (part.whole, part.dtype))
             && other != (part.whole, part.dtype)

@@ -14,7 +14,7 @@ mod view;
 mod zip;
 
 use crate::error::{Error, Result};
-use crate::weights::contents::{Contents, Options, Raw};
+use crate::weights::contents::{Contents, Raw, ReadOptions};
 use budget::Budget;
 use node::{Id, Pickle};
 use pickle::Rules;
@@ -51,7 +51,7 @@ pub fn container(bytes: &[u8]) -> Option<Container> {
 ///
 /// # Errors
 /// [`Error::Weights`] with what is wrong and where.
-pub fn read<'a>(bytes: &'a [u8], container: Container, origin: &str, options: &Options) -> Result<Contents<'a>> {
+pub fn read<'a>(bytes: &'a [u8], container: Container, origin: &str, options: &ReadOptions) -> Result<Contents<'a>> {
     let contents = match container {
         Container::Zip => read_zip(bytes, options),
         Container::Stream => read_stream(bytes, options),
@@ -62,7 +62,7 @@ pub fn read<'a>(bytes: &'a [u8], container: Container, origin: &str, options: &O
 
 type Found<T> = std::result::Result<T, String>;
 
-fn read_zip<'a>(bytes: &'a [u8], options: &Options) -> Found<Contents<'a>> {
+fn read_zip<'a>(bytes: &'a [u8], options: &ReadOptions) -> Found<Contents<'a>> {
     let archive = zip::Archive::open(bytes)?;
     let mut unpacked = Budget::new(bytes.len(), options.limit);
     let root = root(&archive)?;
@@ -126,7 +126,7 @@ fn held(archive: &zip::Archive, root: &str, view: &View) -> Found<()> {
     }
 }
 
-fn read_stream<'a>(bytes: &'a [u8], options: &Options) -> Found<Contents<'a>> {
+fn read_stream<'a>(bytes: &'a [u8], options: &ReadOptions) -> Found<Contents<'a>> {
     let rules = Rules { skip_unknown: options.skip_unknown, ..Rules::default() };
     let (pickle, storages) = legacy::read(bytes, rules)?;
     let views =
@@ -134,7 +134,7 @@ fn read_stream<'a>(bytes: &'a [u8], options: &Options) -> Found<Contents<'a>> {
     raws(views, |view| stored(view, &storages))
 }
 
-fn read_tar<'a>(bytes: &'a [u8], options: &Options) -> Found<Contents<'a>> {
+fn read_tar<'a>(bytes: &'a [u8], options: &ReadOptions) -> Found<Contents<'a>> {
     let rules = Rules { skip_unknown: options.skip_unknown, ..Rules::default() };
     let contents = tar::read(bytes, rules)?;
     let view = |id| tar::named(&contents, id).cloned().ok_or_else(|| "is missing".to_string());
@@ -166,7 +166,7 @@ struct Views {
 fn views(
     pickle: &Pickle,
     file: usize,
-    options: &Options,
+    options: &ReadOptions,
     tensor: &dyn Fn(Id) -> bool,
     view: &dyn Fn(Id) -> Found<View>,
 ) -> Found<Views> {

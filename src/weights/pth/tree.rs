@@ -2,8 +2,8 @@
 //! and maps with other keys (an optimizer's state) give no names.
 
 use super::budget::Budget;
-use super::globals::Kind;
-use super::node::{Id, Node, Pickle};
+use super::globals::Meaning;
+use super::node::{Id, Pickle, PickleNode};
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
@@ -63,11 +63,11 @@ impl<'p, 'a> Tree<'p, 'a> {
     fn children(&mut self, id: Id) -> Result<Vec<(&'a str, Id)>, String> {
         let pickle = self.pickle;
         let named = |id| match pickle.node(id) {
-            Node::Dict(pairs) => pairs.as_slice(),
+            PickleNode::Dict(pairs) => pairs.as_slice(),
             _ => &[],
         };
         let pairs = match pickle.node(id) {
-            Node::Made(Kind::Script, parts) => parts.get(2).map_or(&[][..], |&state| named(state)),
+            PickleNode::Made(Meaning::Script, parts) => parts.get(2).map_or(&[][..], |&state| named(state)),
             _ => named(id),
         };
         self.visit(pairs.len())?;
@@ -111,7 +111,7 @@ impl<'p, 'a> Tree<'p, 'a> {
         let (mut open, mut seen) = (vec![id], HashSet::new());
         while let Some(id) = open.pop() {
             self.visit(1)?;
-            if (self.tensor)(id) || matches!(self.pickle.node(id), Node::Persistent(_)) {
+            if (self.tensor)(id) || matches!(self.pickle.node(id), PickleNode::Persistent(_)) {
                 return Ok(true);
             }
             if seen.insert(id) {
@@ -133,7 +133,7 @@ impl<'p, 'a> Tree<'p, 'a> {
                 if let Some(path) = found.insert(path.clone(), place.id).map(|_| path) {
                     return Err(format!("two tensors are called {}", path.escape_debug()));
                 }
-            } else if let Node::Made(Kind::Opaque, _) = self.pickle.node(place.id) {
+            } else if let PickleNode::Made(Meaning::Opaque, _) = self.pickle.node(place.id) {
                 if self.hides(place.id)? {
                     let (path, name) = (place.path()?, self.pickle.name(place.id));
                     return Err(format!("tensor {} is inside {name}, which is unknown", path.escape_debug()));

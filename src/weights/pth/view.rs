@@ -1,7 +1,7 @@
 //! Tensors as pickles describe them: a window on a storage, checked before anything is allocated, and copied in row-major order.
 
-use super::globals::Kind;
-use super::node::{Id, Node, Pickle};
+use super::globals::Meaning;
+use super::node::{Id, Pickle, PickleNode};
 use ::safetensors::Dtype;
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ const MAX_AXES: usize = 32;
 
 /// A storage, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct StoragePart {
     /// The storage.
     pub key: String,
     /// Type of its elements.
@@ -27,7 +27,7 @@ pub struct Part {
 #[derive(Clone, Debug)]
 pub struct View {
     /// The storage it is on.
-    pub part: Part,
+    pub part: StoragePart,
     /// Type of its elements.
     pub dtype: Dtype,
     /// Sizes of its axes.
@@ -44,8 +44,8 @@ pub fn width(dtype: Dtype) -> u64 {
 }
 
 /// What a persistent id says: `('storage', class, key, location, numel)`, in streams also `(view key, offset, size)`.
-pub fn part(pickle: &Pickle, id: Id) -> Result<Part, String> {
-    let Node::Persistent(inner) = pickle.node(id) else { return Err("its storage is not a storage".into()) };
+pub fn part(pickle: &Pickle, id: Id) -> Result<StoragePart, String> {
+    let PickleNode::Persistent(inner) = pickle.node(id) else { return Err("its storage is not a storage".into()) };
     let items = pickle.items(*inner).ok_or("its storage is not a tuple")?;
     let (head, view) = match items {
         [tag, head @ ..] if pickle.text(*tag) == Some("storage") => (head, head.get(4)),
@@ -57,7 +57,7 @@ pub fn part(pickle: &Pickle, id: Id) -> Result<Part, String> {
     let [class, key, _location, count, ..] = head else {
         return Err("the description of its storage is cut off".into());
     };
-    let Some(Kind::Storage(dtype)) = pickle.kind(*class) else { return Err("its storage has no type".into()) };
+    let Some(Meaning::Storage(dtype)) = pickle.kind(*class) else { return Err("its storage has no type".into()) };
     let (key, count) = (pickle.key(*key).ok_or("its storage has no key")?, pickle.number(*count));
     let times = |n: Option<u64>| n.and_then(|n| n.checked_mul(width(dtype)));
     let whole = times(count).ok_or_else(|| format!("storage {key} has no valid number of elements"))?;
@@ -67,7 +67,7 @@ pub fn part(pickle: &Pickle, id: Id) -> Result<Part, String> {
     };
     match (from, bytes) {
         (Some(from), Some(bytes)) if from.checked_add(bytes).is_some_and(|end| end <= whole) => {
-            Ok(Part { key, dtype, whole, from, bytes })
+            Ok(StoragePart { key, dtype, whole, from, bytes })
         }
         _ => Err(format!("a part of storage {key} lies outside it")),
     }
@@ -76,34 +76,34 @@ pub fn part(pickle: &Pickle, id: Id) -> Result<Part, String> {
 /// Whether a node is a tensor by the name that made it.
 pub fn is_tensor(pickle: &Pickle, id: Id) -> bool {
     match pickle.node(id) {
-        Node::Made(Kind::Tensor | Kind::TypedTensor | Kind::Parameter, _) => true,
-        Node::Made(Kind::Subclass, parts) => subclass(pickle, parts).is_some(),
+        PickleNode::Made(Meaning::Tensor | Meaning::TypedTensor | Meaning::Parameter, _) => true,
+        PickleNode::Made(Meaning::Subclass, parts) => subclass(pickle, parts).is_some(),
         _ => false,
     }
 }
 
 /// What rebuilds a subclass of tensors, and its arguments.
-fn subclass(pickle: &Pickle, parts: &[Id]) -> Option<(Kind, Id)> {
+fn subclass(pickle: &Pickle, parts: &[Id]) -> Option<(Meaning, Id)> {
     let &[function, _class, args, ..] = pickle.items(*parts.get(1)?)? else { return None };
     let kind = pickle.kind(function)?;
-    matches!(kind, Kind::Tensor | Kind::TypedTensor).then_some((kind, args))
+    matches!(kind, Meaning::Tensor | Meaning::TypedTensor).then_some((kind, args))
 }
 
 /// The tensor of a node for which [`is_tensor`] holds.
 pub fn view(pickle: &Pickle, id: Id) -> Result<View, String> {
     let mut id = id;
     for _ in 0..4 {
-        let Node::Made(kind, parts) = pickle.node(id) else { return Err("is not a tensor".into()) };
+        let PickleNode::Made(kind, parts) = pickle.node(id) else { return Err("is not a tensor".into()) };
         let (mut kind, mut args) = (*kind, *parts.get(1).ok_or("is a tensor without arguments")?);
-        if kind == Kind::Subclass {
+        if kind == Meaning::Subclass {
             (kind, args) = subclass(pickle, parts).ok_or("is a tensor of an unknown class")?;
         }
         let args = pickle.items(args).ok_or("is a tensor without arguments")?;
         match kind {
-            Kind::Parameter => id = *args.first().ok_or("is a parameter without a tensor")?,
-            Kind::Tensor => return window(pickle, args, None),
-            Kind::TypedTensor => match args.get(6).map(|t| pickle.node(*t)) {
-                Some(Node::Global(Kind::Element(dtype), _)) => return window(pickle, args, Some(*dtype)),
+            Meaning::Parameter => id = *args.first().ok_or("is a parameter without a tensor")?,
+            Meaning::Tensor => return window(pickle, args, None),
+            Meaning::TypedTensor => match args.get(6).map(|t| pickle.node(*t)) {
+                Some(PickleNode::Global(Meaning::Element(dtype), _)) => return window(pickle, args, Some(*dtype)),
                 _ => return Err("has no known type".into()),
             },
             _ => return Err("is not a tensor".into()),
@@ -131,7 +131,7 @@ fn window(pickle: &Pickle, args: &[Id], dtype: Option<Dtype>) -> Result<View, St
 impl View {
     /// A window whose every element lies in its part.
     pub fn new(
-        part: Part,
+        part: StoragePart,
         dtype: Option<Dtype>,
         sizes: Vec<u64>,
         strides: Vec<u64>,

@@ -14,12 +14,12 @@ const COMMENT: usize = 0xffff;
 #[derive(Debug)]
 pub struct Archive<'a> {
     bytes: &'a [u8],
-    records: BTreeMap<&'a str, Entry>,
+    records: BTreeMap<&'a str, DirectoryEntry>,
 }
 
 /// What the central directory says about a record.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct DirectoryEntry {
     flags: u16,
     method: u16,
     crc: u32,
@@ -74,7 +74,9 @@ impl<'a> Archive<'a> {
             0 => Cow::Borrowed(packed),
             8 => Cow::Owned(inflate(name, packed, entry.size, budget)?),
             other => {
-                return Err(format!("record {name} is compressed by method {other}; only stored and deflated records can be read"));
+                return Err(format!(
+                    "record {name} is compressed by method {other}; only stored and deflated records can be read"
+                ));
             }
         };
         let crc = crc32fast::hash(&data);
@@ -85,13 +87,10 @@ impl<'a> Archive<'a> {
     }
 
     /// The bytes of a record as they are in the file, after its local header.
-    fn packed(&self, name: &str, entry: Entry) -> Result<&'a [u8], String> {
+    fn packed(&self, name: &str, entry: DirectoryEntry) -> Result<&'a [u8], String> {
         let outside = || {
             let file = self.bytes.len();
-            format!(
-                "record {name} should have {} bytes at {}, outside the file's {file}",
-                entry.packed, entry.at
-            )
+            format!("record {name} should have {} bytes at {}, outside the file's {file}", entry.packed, entry.at)
         };
         let head = span(self.bytes, entry.at, 30).ok_or_else(outside)?;
         let lengths = number(head, 26, 2).zip(number(head, 28, 2));
@@ -107,7 +106,8 @@ impl<'a> Archive<'a> {
 /// Number of records, bytes of the directory, where it begins.
 fn directory(bytes: &[u8]) -> Result<(u64, u64, u64), String> {
     let missing = || {
-        "is not a valid PyTorch archive: its central directory is missing; the file is cut off, copy it again".to_string()
+        "is not a valid PyTorch archive: its central directory is missing; the file is cut off, copy it again"
+            .to_string()
     };
     let last = bytes.len().checked_sub(END).ok_or_else(missing)?;
     let ends_here = |&at: &usize| {
@@ -130,7 +130,7 @@ fn directory(bytes: &[u8]) -> Result<(u64, u64, u64), String> {
 }
 
 /// The first record of the rest of a directory: name, what is stated about it, bytes that it takes.
-fn entry(rest: &[u8]) -> Result<(&str, Entry, usize), String> {
+fn entry(rest: &[u8]) -> Result<(&str, DirectoryEntry, usize), String> {
     let cut = || "its central directory is damaged".to_string();
     if !rest.starts_with(b"PK\x01\x02") {
         return Err(cut());
@@ -155,11 +155,11 @@ fn entry(rest: &[u8]) -> Result<(&str, Entry, usize), String> {
     if length > rest.len() {
         return Err(cut());
     }
-    Ok((name, Entry { flags, method, crc, packed, size, at }, length))
+    Ok((name, DirectoryEntry { flags, method, crc, packed, size, at }, length))
 }
 
 /// No two records share bytes: otherwise a small file could contain many large ones.
-fn apart(records: &BTreeMap<&str, Entry>) -> Result<(), String> {
+fn apart(records: &BTreeMap<&str, DirectoryEntry>) -> Result<(), String> {
     let mut places: Vec<(u64, u64, &str)> = records.iter().map(|(n, e)| (e.at, e.packed, *n)).collect();
     places.sort_unstable();
     for ((at, packed, name), (next, _, other)) in places.iter().zip(places.iter().skip(1)) {

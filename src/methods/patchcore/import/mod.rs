@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::models;
 use crate::tensor::Tensor;
 use crate::weights::Weights;
-use crate::weights::pth::values::Value;
+use crate::weights::pth::values::Pickled;
 use std::sync::Arc;
 
 /// Most neighbours that a source may ask for.
@@ -117,7 +117,12 @@ fn same(part: &Weights, weights: &Weights) -> std::result::Result<(), String> {
             return Err(format!("its network has {name}, but {} has not", weights.origin()));
         };
         if own.shape != given.shape {
-            return Err(format!("its {name} has shape {}, but in {} it has shape {}", own.shape, weights.origin(), given.shape));
+            return Err(format!(
+                "its {name} has shape {}, but in {} it has shape {}",
+                own.shape,
+                weights.origin(),
+                given.shape
+            ));
         }
         let largest = own.data.iter().fold(0f32, |m, v| m.max(v.abs()));
         let off = own.data.iter().zip(&given.data).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
@@ -130,7 +135,7 @@ fn same(part: &Weights, weights: &Weights) -> std::result::Result<(), String> {
 }
 
 /// Names of layers.
-fn layer_names(value: &Value) -> Option<Vec<String>> {
+fn layer_names(value: &Pickled) -> Option<Vec<String>> {
     value.items()?.iter().map(|v| Some(v.text()?.to_string())).collect()
 }
 

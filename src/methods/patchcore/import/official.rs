@@ -5,11 +5,11 @@ use crate::error::{Error, Result};
 use crate::methods::patchcore::{Config, Preset};
 use crate::tensor::Tensor;
 use crate::weights::Weights;
-use crate::weights::pth::values::Value;
+use crate::weights::pth::values::Pickled;
 
 /// The dictionary, and what messages call its file.
 struct Params<'a> {
-    value: &'a Value,
+    value: &'a Pickled,
     file: &'a str,
 }
 
@@ -19,13 +19,13 @@ impl Params<'_> {
     }
 
     /// The entry of that name, as `read` sees it; `what` says what is expected.
-    fn get<'v, T>(&'v self, name: &str, what: &str, read: impl Fn(&'v Value) -> Option<T>) -> Result<T> {
+    fn get<'v, T>(&'v self, name: &str, what: &str, read: impl Fn(&'v Pickled) -> Option<T>) -> Result<T> {
         let value = self.value.get(name).ok_or_else(|| self.fail(&format!("{name} is missing")))?;
         read(value).ok_or_else(|| self.fail(&format!("{name} is not {what}")))
     }
 
     fn number(&self, name: &str) -> Result<usize> {
-        self.get(name, "a whole number", Value::number)
+        self.get(name, "a whole number", Pickled::number)
     }
 }
 
@@ -33,10 +33,10 @@ impl Params<'_> {
 ///
 /// # Errors
 /// [`Error::Weights`] for an entry that is missing or not supported, [`Error::Usage`] if a flag is missing or contradicts it.
-pub fn official(params: &Value, file: &str, bank: Tensor, origin: String, given: &Given) -> Result<Foreign> {
+pub fn official(params: &Pickled, file: &str, bank: Tensor, origin: String, given: &Given) -> Result<Foreign> {
     let p = Params { value: params, file };
     let config = choices(&p)?;
-    let name = p.get("backbone.name", "a string", Value::text)?;
+    let name = p.get("backbone.name", "a string", Pickled::text)?;
     let backbone = given.backbone.clone().map_or_else(|| network(file, name), Ok)?;
     agreed("--layers", given.layers.as_ref(), Some(&config.layers))?;
     agreed("--size", given.size, Some(config.size))?;
@@ -61,7 +61,7 @@ pub fn official(params: &Value, file: &str, bank: Tensor, origin: String, given:
 
 /// What the dictionary states, with a placeholder for the edge before the crop, which is not in it.
 fn choices(p: &Params) -> Result<Config> {
-    let square = |v: &Value| match v.items()?.iter().map(Value::number).collect::<Option<Vec<_>>>()?.as_slice() {
+    let square = |v: &Pickled| match v.items()?.iter().map(Pickled::number).collect::<Option<Vec<_>>>()?.as_slice() {
         [3, h, w] if h == w => Some(*h),
         _ => None,
     };
