@@ -3,13 +3,13 @@
 /// The crate's result.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Every failure Lupe reports. A panic is a bug of ours; all else is one of these.
+/// Every failure Lupe reports. A panic is a bug in Lupe; everything else is one of these.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A flag or argument makes no sense.
+    /// A flag or argument is invalid.
     #[error("{0}")]
     Usage(String),
-    /// A picture or data set cannot be read or does not fit.
+    /// A picture or data set cannot be read or cannot be used.
     #[error("{0}")]
     Input(String),
     /// A weights or model file is not valid; every problem found is listed.
@@ -21,21 +21,21 @@ pub enum Error {
     /// The device was lost while working.
     #[error("the device was lost: {0}")]
     DeviceLost(String),
-    /// More memory is needed than there is; both in bytes.
-    #[error("this needs {} of device memory and {} may be used; use a smaller --batch or picture, or raise --limit-memory", bytes(*.need), bytes(*.have))]
+    /// More memory is needed than is available; both in bytes.
+    #[error("this needs {} of device memory, but only {} may be used; use a smaller --batch or picture, or raise --limit-memory", bytes(*.need), bytes(*.have))]
     Memory {
         /// Bytes the work needs.
         need: u64,
         /// Bytes it may use.
         have: u64,
     },
-    /// The driver said that memory ran out.
+    /// The driver reported that memory ran out.
     #[error("out of device memory: {0}")]
     OutOfMemory(String),
     /// A shape error in a graph, with the path of the node.
     #[error("shape error at {0}")]
     Shape(String),
-    /// A shader does not compose, compile or run within the rules.
+    /// A shader cannot be composed or compiled, or breaks the rules when run.
     #[error("shader {name}: {message}")]
     Shader {
         /// Name of the shader file.
@@ -43,11 +43,11 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
-    /// The GPU interface refused a call; a bug of ours.
+    /// The GPU interface refused a call: a bug in Lupe.
     #[error("the GPU interface reported: {0}")]
     Gpu(String),
-    /// A part of the program panicked: a bug of ours.
-    #[error("{0}: this is a bug")]
+    /// Part of the program panicked: a bug in Lupe.
+    #[error("{0}: this is a bug in Lupe; please report it")]
     Internal(String),
     /// A result is not a number, or a self-test failed.
     #[error("{0}")]
@@ -58,40 +58,40 @@ pub enum Error {
     /// An output file cannot be written.
     #[error("{0}")]
     Output(String),
-    /// The work was done but for what could not be read, as was asked for.
+    /// The work was done, except for inputs that could not be read, as requested.
     #[error("{0}")]
     Partial(String),
-    /// A measure is worse than it was asked to be.
+    /// A measured value is worse than the required one.
     #[error("{0}")]
     Gate(String),
-    /// A process that was to do a part of the work ended with an error, under its own code.
+    /// A worker process ended with an error; its exit code is passed on.
     #[error("{said}")]
     Worker {
-        /// Exit code; none where a signal ended it.
+        /// Exit code; `None` if a signal ended it.
         code: Option<u8>,
-        /// What it said.
+        /// Its message.
         said: String,
     },
-    /// All was done, and pictures are above the limit: said by the exit code because that was asked for.
+    /// Everything was done, and pictures are above the limit: an exit code of its own because that was requested.
     #[error("{0}")]
     Rejects(String),
 }
 
-/// The exit codes: number, and what it means. `lupe help exit-codes` prints this table.
+/// The exit codes and their meanings. `lupe help exit-codes` prints this table.
 pub const EXIT_CODES: [(u8, &str); 14] = [
     (0, "done"),
     (1, "rejects found (only with --exit-code)"),
-    (2, "usage: a wrong flag or argument"),
-    (3, "input unreadable or unfit"),
+    (2, "usage error: invalid flag or argument"),
+    (3, "input cannot be read or used"),
     (4, "weights or model file invalid"),
     (5, "no usable device or loader"),
     (6, "device lost or out of memory"),
-    (7, "not a number, or self-test failed"),
+    (7, "result not finite, or self-test failed"),
     (8, "quality gate not met"),
-    (9, "finished in part (--keep-going)"),
+    (9, "partly done (--keep-going)"),
     (10, "output cannot be written"),
-    (70, "internal error (panic): a bug of ours"),
-    (124, "time limit"),
+    (70, "internal error (panic): a bug in Lupe"),
+    (124, "timed out"),
     (130, "interrupted"),
 ];
 
@@ -116,12 +116,12 @@ impl Error {
     }
 }
 
-/// Text from a file that may be anybody's: what would move the cursor is written out.
+/// Text from an untrusted file, with control characters escaped so that it cannot move the cursor.
 pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { c.escape_default().collect() } else { String::from(c) }).collect()
 }
 
-/// A line a problem; there are names from files in them.
+/// One line per problem; they may contain names from files.
 fn list(problems: &[String]) -> String {
     let lines: Vec<String> = problems.iter().map(|p| plain(p)).collect();
     match lines.as_slice() {

@@ -1,4 +1,4 @@
-//! Files: written whole or not at all, and known again by their hash.
+//! Files: written whole or not at all, and recognised by their hash.
 
 use crate::error::{Error, Result};
 use sha2::{Digest, Sha256};
@@ -7,10 +7,10 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// Read by whoever writes a file, written by who ends the process: files are whole then.
+/// Locked for reading by whoever writes a file, for writing by whoever ends the process: files are whole then.
 static WRITING: RwLock<()> = RwLock::new(());
 
-/// Waits for the files that are being written; while the answer lives, no other is begun.
+/// Waits for the files that are being written; while the guard is held, no other is started.
 pub fn no_writing() -> RwLockWriteGuard<'static, ()> {
     WRITING.write().unwrap_or_else(PoisonError::into_inner)
 }
@@ -42,7 +42,7 @@ type Content<'c> = dyn Fn(&mut dyn Write) -> io::Result<()> + 'c;
 pub fn write_by(path: &Path, content: &Content) -> Result<()> {
     let fail = |e: io::Error| Error::Output(format!("{} cannot be written: {e}", path.display()));
     match fs::metadata(path) {
-        Ok(m) if m.is_dir() => Err(fail(io::Error::other("it is a folder; name a file"))),
+        Ok(m) if m.is_dir() => Err(fail(io::Error::other("it is a folder; expected a file"))),
         Ok(m) if !m.is_file() => in_place(path, content).map_err(fail),
         // A link to a file keeps being one.
         Ok(_) => fs::canonicalize(path).and_then(|target| replace(&target, content)).map_err(fail),
@@ -50,24 +50,24 @@ pub fn write_by(path: &Path, content: &Content) -> Result<()> {
     }
 }
 
-/// Makes a folder and tries that files can be written there.
+/// Makes a folder and checks that files can be written there.
 ///
 /// # Errors
 /// [`Error::Output`] with the folder and the system's reason.
 pub fn folder(path: &Path) -> Result<()> {
     let _writing = writing();
-    let fail = |e: io::Error| Error::Output(format!("{}: nothing can be written there: {e}", path.display()));
+    let fail = |e: io::Error| Error::Output(format!("{}: cannot write there: {e}", path.display()));
     fs::create_dir_all(path).map_err(fail)?;
     builder().tempfile_in(path).map(drop).map_err(fail)
 }
 
-/// Writes a file as [`write()`] does, the folders above it made.
+/// Writes a file as [`write()`] does, creating the folders above it.
 ///
 /// # Errors
 /// As [`write()`].
 pub fn save(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(|e| Error::Output(format!("{} cannot be made: {e}", folder.display())))?;
+    fs::create_dir_all(folder).map_err(|e| Error::Output(format!("{} cannot be created: {e}", folder.display())))?;
     write(path, bytes)
 }
 
@@ -85,7 +85,7 @@ fn replace(path: &Path, content: &Content) -> io::Result<()> {
     temporary.as_file().sync_all()?;
     temporary.persist(path).map_err(|e| e.error)?;
     if let Ok(folder) = File::open(folder) {
-        // The file is whole already; a file system that cannot sync folders loses at most its name in a power cut.
+        // The file itself is complete; a file system that cannot sync folders loses at most its name in a power cut.
         let _ = folder.sync_all();
     }
     Ok(())

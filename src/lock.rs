@@ -1,4 +1,4 @@
-//! Locks that a panic elsewhere does not spoil: what they guard is whole between any two statements that hold them.
+//! Locks that survive a panic elsewhere: what they guard is consistent between any two statements that hold them.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 

@@ -1,19 +1,19 @@
-//! What long work tells whoever started it, and what it asks: the command line implements it, and so may any other program.
+//! What long work reports to its caller, and what it asks: the command line implements it, and so may any other program.
 
 use crate::error::Result;
 
-/// Whoever watches a piece of long work.
+/// Someone who watches long work.
 pub trait Watch: Sync {
     /// A message for people.
     fn say(&self, text: &str);
 
-    /// So many steps of a stage are done; the stage is over when all are.
+    /// How many steps of a stage are done; the stage is over when all are.
     fn progress(&self, stage: &'static str, done: usize, of: usize);
 
     /// Whether to go on.
     ///
     /// # Errors
-    /// [`Error::Interrupted`](crate::Error::Interrupted) to end the work in good order.
+    /// [`Error::Interrupted`](crate::Error::Interrupted) to end the work cleanly.
     fn go_on(&self) -> Result<()>;
 
     /// What an interrupt from here on leaves behind, for its message.

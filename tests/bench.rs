@@ -172,11 +172,14 @@ fn what_cannot_be_compared_is_said() {
     let compare = |other: &PathBuf, want: &[&str]| {
         refused(lupe().args(["bench", "compare"]).arg(&good).arg(other), 3, want);
     };
-    compare(&other, &["no model, input and device is in both", "a.json has net", "b.json has other"]);
-    compare(&empty, &["c.json: net has a run that is no time, or none"]);
-    compare(&negative, &["d.json: net has a run"]);
-    compare(&b.write("e.json", b"[1, 2"), &["e.json: these are no results of `lupe bench`"]);
-    compare(&b.write("f.md", b"| model |"), &["f.md: these are no results"]);
+    compare(
+        &other,
+        &["no measurement of the same model, input and device is in both", "a.json has net", "b.json has other"],
+    );
+    compare(&empty, &["c.json: net has no runs, or a run whose time is invalid"]);
+    compare(&negative, &["d.json: net has no runs, or a run"]);
+    compare(&b.write("e.json", b"[1, 2"), &["e.json: not results of `lupe bench`"]);
+    compare(&b.write("f.md", b"| model |"), &["f.md: not results"]);
     compare(&b.path("missing.json"), &["missing.json"]);
     compare(&b.write("g.json", b"\xff\xfe"), &["g.json"]);
 }

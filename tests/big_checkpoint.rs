@@ -9,7 +9,7 @@ use common::skip::{UNTOLD, skip, this_test};
 use common::torch::{Entry, record, state_dict, stream, zip};
 use half::f16;
 use lupe::models;
-use lupe::weights::raw::{Options, read};
+use lupe::weights::raw::{ReadOptions, read};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -63,7 +63,7 @@ fn convert(from: &Path, to: &Path, dtype: &str) {
 
 fn same_tensors(a: &Path, b: &Path) {
     let [a, b] = [a, b].map(|path| fs::read(path).unwrap());
-    let [a, b] = [&a, &b].map(|bytes| read(bytes, "file", &Options::default()).unwrap());
+    let [a, b] = [&a, &b].map(|bytes| read(bytes, "file", &ReadOptions::default()).unwrap());
     assert!(a.len() == 6 * 53 + 2 && a == b, "{} tensors, not the same", a.len());
 }
 

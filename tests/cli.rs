@@ -56,7 +56,7 @@ fn broken_pictures_are_code_3() {
     image::RgbImage::new(64, 64).write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
     let jpeg = jpeg.into_inner();
     let cases = [
-        (b.write("text.png", b"this is a text"), "no PNG, JPEG"),
+        (b.write("text.png", b"this is a text"), "not a PNG, JPEG"),
         (b.write("cut.jpg", &jpeg[..jpeg.len() / 2]), "truncated JPEG"),
         (b.write("huge.png", &huge_png()), "60000x60000"),
         (b.path(""), "folder"),
@@ -91,7 +91,7 @@ fn broken_weights_are_code_4_with_all_problems() {
     refused(
         &mut embed(&b.write("cut.safetensors", &bytes[..1000]), "resnet50_thin"),
         4,
-        &["no valid safetensors", "cut.safetensors"],
+        &["not a valid safetensors", "cut.safetensors"],
     );
     refused(&mut embed(&b.write("x.pth", b"PK\x03\x04rest"), "resnet50_thin"), 4, &["PyTorch", "central directory"]);
     let thin = b.write("thin.safetensors", lupe::weights::EMBEDDED);
@@ -261,5 +261,5 @@ fn child_that_panics() {
 fn a_panic_ends_with_70_and_says_what_to_report() {
     let mut child = Command::new(std::env::current_exe().unwrap());
     child.args(["--exact", "child_that_panics", "--ignored", "--nocapture"]);
-    refused(&mut child, 70, &["bug of Lupe's", "planted", "tests/cli.rs", "version"]);
+    refused(&mut child, 70, &["bug in Lupe", "planted", "tests/cli.rs", "version"]);
 }

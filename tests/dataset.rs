@@ -76,8 +76,8 @@ fn what_is_wrong_is_told() {
         dir.path(),
         &["file.png", "stray/good/a.png", "stray/bad/a.png", "stray/ground_truth/bad/z_mask.png", "other/deep/x.png"],
     );
-    refused(&at("file.png"), "is no folder and no table; expected train/good");
-    refused(&at("stray"), "is a mask without a picture");
+    refused(&at("file.png"), "not a folder or a table; expected train/good");
+    refused(&at("stray"), "is a mask without a matching picture");
     refused(&at("other"), "found deep");
     fs::create_dir_all(at("empty/train/good")).unwrap();
     refused(&at("empty"), "has no good pictures");
@@ -89,9 +89,9 @@ fn what_is_wrong_is_told() {
         ("image_path,label,split\nno.png,good,train\n", "line 2: no.png does not exist"),
         ("image_path,label,split\nfile.png,good,val\n", "split is \"val\""),
         ("image_path,label,split\nfile.png,bad,train\n", "cannot be fitted on"),
-        ("image_path,label,split\nfile.png,good,train\nfile.png,good,test\n", "is there twice"),
+        ("image_path,label,split\nfile.png,good,train\nfile.png,good,test\n", "occurs twice"),
         ("image_path,label,split\nfile.png,good\n", "found record with 2 fields"),
-        ("image_path,label,split\n/etc/hostname,good,train\n", "line 2: /etc/hostname lies elsewhere"),
+        ("image_path,label,split\n/etc/hostname,good,train\n", "line 2: /etc/hostname is outside the table"),
     ] {
         fs::write(at("t.csv"), text).unwrap();
         refused(&at("t.csv"), by);

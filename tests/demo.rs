@@ -6,7 +6,7 @@ use common::program::no_gpu;
 use common::rows::Rows;
 use common::{hash, sweep, vectors};
 use lupe::data::dataset::GOOD;
-use lupe::data::demo::{Part, parts};
+use lupe::data::demo::{DemoPart, parts};
 use lupe::data::{Picture, Prepared};
 use lupe::engine::Options;
 use lupe::methods::metrics::{Pixels, ranking};
@@ -19,7 +19,7 @@ use lupe::weights::Weights;
 use std::sync::Arc;
 
 /// The good picture of the same area.
-fn good<'a>(parts: &'a [Part], part: &Part) -> &'a Picture {
+fn good<'a>(parts: &'a [DemoPart], part: &DemoPart) -> &'a Picture {
     &parts.iter().find(|p| p.label == GOOD && p.area == part.area).expect("a good one").picture
 }
 
@@ -45,7 +45,7 @@ fn no_pixel_is_trained_on_and_tested_with() {
 #[test]
 fn masks_are_exact_and_the_defects_faint() {
     let parts = parts().unwrap();
-    let painted: Vec<&Part> = parts.iter().filter(|p| p.label != GOOD).collect();
+    let painted: Vec<&DemoPart> = parts.iter().filter(|p| p.label != GOOD).collect();
     for kind in ["dent", "foreign", "scratch", "smear", "stain"] {
         assert_eq!(painted.iter().filter(|p| p.label == kind).count(), 4, "{kind}");
     }

@@ -115,17 +115,17 @@ fn refused(bytes: &[u8], want: &str) {
 
 #[test]
 fn rare_kinds_are_refused_with_a_reason() {
-    refused(b"this is a text, not a picture", "is no PNG, JPEG, BMP, TIFF or WebP by its content; convert it");
-    refused(b"", "is no PNG");
-    refused(b"GIF89a..............", "is no PNG");
+    refused(b"this is a text, not a picture", "not a PNG, JPEG, BMP, TIFF or WebP file; convert it");
+    refused(b"", "not a PNG");
+    refused(b"GIF89a..............", "not a PNG");
     for (name, want) in [
-        ("cmyk.jpg", "is a CMYK JPEG, whose colours depend on a printer; save it as RGB"),
+        ("cmyk.jpg", "is a CMYK JPEG, whose colours depend on the printer; save it as RGB"),
         ("ycck.jpg", "is a CMYK JPEG"),
-        ("cmyk.tif", "is CMYK, whose colours depend on a printer; save it as RGB"),
-        ("float.tif", "save it as gray or RGB of 8 or 16 bits"),
-        ("float_rgb.tif", "has floats for values"),
-        ("la.tif", "save it as gray or RGB of 8 or 16 bits"),
-        ("palette.tif", "save it as gray or RGB of 8 or 16 bits"),
+        ("cmyk.tif", "is CMYK, whose colours depend on the printer; save it as RGB"),
+        ("float.tif", "save it as gray or RGB with 8 or 16 bits"),
+        ("float_rgb.tif", "has floating-point values"),
+        ("la.tif", "save it as gray or RGB with 8 or 16 bits"),
+        ("palette.tif", "save it as gray or RGB with 8 or 16 bits"),
     ] {
         refused(&file(name), want);
     }
@@ -200,7 +200,7 @@ fn sizes_are_bounded_by_the_header_alone() {
     }
     refused(
         &claims(WebP, 16383, 16383),
-        "is 16383x16383, 268402689 pixels; 1 to 200000000 are allowed: make it smaller",
+        "is 16383x16383, 268402689 pixels; must be between 1 and 200000000: make it smaller",
     );
     for format in FORMATS {
         let whole = encoded(format);
@@ -239,7 +239,7 @@ fn cut_files_are_refused_or_whole() {
     let comment = [&[0xff, 0xfe, 0, 6, 9, 0xff, 0xd9, 9], &jpeg[2..]].concat();
     let with = [&jpeg[..2], &comment].concat();
     assert!(Picture::decode(&with, "it", Limits::default()).is_ok());
-    refused(&with[..with.len() / 2], "is a truncated JPEG: its end marker is missing; copy it again");
+    refused(&with[..with.len() / 2], "is a truncated JPEG file: its end marker is missing; copy it again");
 }
 
 #[test]

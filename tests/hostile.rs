@@ -68,9 +68,9 @@ fn wrong_flags_are_code_2() {
         (&["--ratio", "0"][..], "ratio 0"),
         (&["--ratio", "1.5"], "ratio 1.5"),
         (&["--layers", "3,2"], "layers layer3,layer2"),
-        (&["--layers", "5"], "stages 1 to 4"),
+        (&["--layers", "5"], "unknown place `layer5`; available: stem, maxpool, layer1"),
         (&["--neighbors", "0"], "at least 1"),
-        (&["--resize", "300", "--no-crop"], "no meaning without a crop"),
+        (&["--resize", "300", "--no-crop"], "--resize applies only with a crop"),
         (&["--backbone", "resnet19"], "unknown network `resnet19`"),
         (&["--backbone", "resnet18"], "give --weights"),
         (&["--limit-ram", "much"], "512M"),
@@ -91,7 +91,7 @@ fn masks_that_do_not_fit_are_code_3() {
     let (data, model) = fitted(&b);
     let (out, masks) = (b.path("out"), data.join("ground_truth/spot"));
     fs::copy(masks.join("000_mask.png"), masks.join("009_mask.png")).unwrap();
-    refused(&mut eval(&model, &data, &out), 3, &["009_mask.png", "is a mask without a picture"]);
+    refused(&mut eval(&model, &data, &out), 3, &["009_mask.png", "is a mask without a matching picture"]);
     fs::remove_file(masks.join("009_mask.png")).unwrap();
     image::GrayImage::new(70, 72).save(masks.join("001_mask.png")).unwrap();
     refused(&mut eval(&model, &data, &out), 3, &["spot/001.png", "is 72x72", "001_mask.png is 70x72", "same size"]);
@@ -107,10 +107,10 @@ fn masks_that_do_not_fit_are_code_3() {
     assert!(metrics.contains("\"test_defective\": 2"), "{metrics}");
     fs::remove_dir_all(data.join("test")).unwrap();
     fs::remove_dir_all(data.join("ground_truth")).unwrap();
-    refused(&mut eval(&model, &data, &out), 3, &["no pictures to test with"]);
+    refused(&mut eval(&model, &data, &out), 3, &["no pictures to test on"]);
     fs::create_dir_all(data.join("test/spot")).unwrap();
     fs::copy(data.join("train/good/000.png"), data.join("test/spot/a.png")).unwrap();
-    refused(&mut eval(&model, &data, &out), 3, &["no test picture is left: the model was fitted on all of them"]);
+    refused(&mut eval(&model, &data, &out), 3, &["no picture is left to test on: the model was fitted on all of them"]);
     assert_eq!(fs::read_to_string(out.join("metrics.json")).unwrap(), metrics, "the old results are gone");
 }
 

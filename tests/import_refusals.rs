@@ -43,10 +43,10 @@ fn other_indexes_than_flat_ones_by_squared_l2() {
     let b = Bench::new();
     for (file, kind, what) in [
         ("inner_product", "IxFI", "inner product"),
-        ("l1", "IxFl", "a distance of its own"),
+        ("l1", "IxFl", "compares rows by another distance"),
         ("inverted_lists", "IwFl", "inverted lists"),
         ("graph", "IHNf", "is a graph"),
-        ("quantised", "IxSQ", "does not keep its rows as they are"),
+        ("quantised", "IxSQ", "does not store its rows unchanged"),
     ] {
         let other = fs::read(fixture(&format!("other_kinds/{file}.faiss"))).unwrap();
         let source = changed(&b, |_, index| *index = other);
@@ -62,25 +62,23 @@ fn other_indexes_than_flat_ones_by_squared_l2() {
     };
     refuses("distance number 0", &|i| i[33] = 0);
     refuses("distance number 2", &|i| i[33] = 2);
-    refuses("has 0 bytes and is no index", &|i| i.clear());
+    refuses("has 0 bytes and is not a FAISS index", &|i| i.clear());
     refuses("begins with \"hell\"", &|i| *i = b"hello".to_vec());
     refuses("cut off within its header", &|i| i.truncate(44));
-    refuses("should have 8237 bytes, 2 rows of 1024 values, and is cut off: 8236", &|i| i.truncate(i.len() - 1));
+    refuses("should have 8237 bytes for 2 rows of 1024 values, but is cut off: 8236", &|i| i.truncate(i.len() - 1));
     refuses("and has more than that: 8238", &|i| i.push(0));
-    refuses("claims 2049 in all", &|i| i[37] = 1);
+    refuses("claims 2049 values in total", &|i| i[37] = 1);
     refuses("claims 2 rows of 0 values", &|i| i[4..8].fill(0));
     refuses("claims 0 rows", &|i| i[8..16].fill(0));
-    refuses("claims 2 rows of 1024 values: there is no such bank", &|i| i[32] = 0);
+    refuses("claims 2 rows of 1024 values, which is impossible for a bank", &|i| i[32] = 0);
     // Products that would overflow, and lengths that nothing stands behind.
-    refuses("there is no such bank", &|i| i[8..16].fill(0xff));
-    refuses("there is no such bank", &|i| i[4..8].fill(0xff));
+    refuses("which is impossible for a bank", &|i| i[8..16].fill(0xff));
+    refuses("which is impossible for a bank", &|i| i[4..8].fill(0xff));
     refuses("is cut off", &|i| {
         i[8..16].copy_from_slice(&(1u64 << 32).to_le_bytes());
         i[37..45].copy_from_slice(&(1u64 << 42).to_le_bytes());
     });
-    refuses("is a pointer of Git LFS", &|i| {
-        *i = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n".to_vec()
-    });
+    refuses("is a Git LFS pointer", &|i| *i = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n".to_vec());
     for bad in [f32::NAN, f32::INFINITY] {
         let source = changed(&b, |_, index| index[45 + 4 * 1030..][..4].copy_from_slice(&bad.to_le_bytes()));
         refused(&mut import(&source, &THIN), 7, &["row 1 of its bank", "not finite"]);
@@ -174,12 +172,12 @@ fn dictionaries_that_mean_ill() {
     };
     refuses(
         Pickle::new().global("os", "system").op(b"(").text("true").op(b"tR").done(),
-        "os.system is refused, nothing was looked up or called: it is none of the names that plain values need",
+        "os.system is refused (nothing was looked up or called): plain values do not need this name",
     );
     refuses(pickled(&with(params(224), "patchsize", V::Raw(Pickle::new().global("my.own", "Size")))), "my.own.Size");
     refuses(vec![], "pickle ends");
     refuses(b"\x80\x07.".to_vec(), "protocol 7");
-    refuses([pickled(&params(224)), b"more".to_vec()].concat(), "4 bytes behind its pickle");
+    refuses([pickled(&params(224)), b"more".to_vec()].concat(), "4 bytes after its pickle");
     let deep = |n: usize| [vec![0x80, 4], b"]".repeat(n), b"a".repeat(n - 1), b".".to_vec()].concat();
     assert!(value(&deep(16), "").is_ok());
     refuses(deep(17), "nested deeper than 16");
@@ -207,9 +205,9 @@ fn checkpoints_that_are_none_or_say_something_else() {
     let good = [("layers", layers(&[2, 3])), ("num_neighbors", V::Int(9))];
     refuses(&made(&good), &["--layers", "1,2"], 2, &["--layers [1, 2]: the bank was fitted with [2, 3]"]);
     refuses(&made(&good), &["--reweight", "3"], 2, &["--reweight 3"]);
-    refuses(&made(&good), &["--resize", "300"], 2, &["--resize has no meaning here"]);
-    refuses(&made(&good), &["--member", "1"], 2, &["have no meaning here"]);
-    refuses(&made(&good), &["--neighbors", "1"], 2, &["have no meaning here"]);
+    refuses(&made(&good), &["--resize", "300"], 2, &["--resize does not apply"]);
+    refuses(&made(&good), &["--member", "1"], 2, &["apply to official models only"]);
+    refuses(&made(&good), &["--neighbors", "1"], 2, &["apply to official models only"]);
     refuses(&made(&good), &["--layers", "2,4"], 2, &["--layers [2, 4]"]);
     refuses(
         &made(&[("layers", layers(&[2]))]),
@@ -230,15 +228,20 @@ fn checkpoints_that_are_none_or_say_something_else() {
         put(Pickle::new().op(b"}").text("state_dict").op(b"}").text(name)).op(b"ss").done()
     };
     let tensor = |sizes: &'static [u64]| move |p: Pickle| p.tensor("0", 4, sizes, &[2, 1][..sizes.len()]);
-    refuses(&archive(&state("model.x", &tensor(&[2, 2])), &[0; 16]), &[], 4, &["holds no memory_bank"]);
-    refuses(&archive(&state("model.memory_bank", &tensor(&[0, 2])), &[0; 16]), &[], 4, &["before the fit was over"]);
+    refuses(&archive(&state("model.x", &tensor(&[2, 2])), &[0; 16]), &[], 4, &["contains no memory_bank"]);
+    refuses(
+        &archive(&state("model.memory_bank", &tensor(&[0, 2])), &[0; 16]),
+        &[],
+        4,
+        &["before the fit had finished"],
+    );
     let hidden = |p: Pickle| tensor(&[2, 2])(p.global("my.own", "Wrapper").op(b"(")).op(b"tR");
-    refuses(&archive(&state("model.memory_bank", &hidden), &[0; 16]), &[], 4, &["lies behind my.own.Wrapper"]);
+    refuses(&archive(&state("model.memory_bank", &hidden), &[0; 16]), &[], 4, &["is inside my.own.Wrapper"]);
     let mut bad = thin.clone();
     bad[800] = f32::NAN;
     refuses(&checkpoint(&bad, 768, &[]), &[], 7, &["row 1 of its bank", "not finite"]);
     refuses(b"no checkpoint", &[], 4, &["m.ckpt"]);
-    refuses(b"version https://git-lfs.github.com/spec/v1\n", &[], 4, &["is a pointer of Git LFS"]);
+    refuses(b"version https://git-lfs.github.com/spec/v1\n", &[], 4, &["is a Git LFS pointer"]);
     refused(&mut import(&b.path("none.ckpt"), &THIN), 4, &["none.ckpt", "cannot be opened"]);
 }
 
@@ -265,14 +268,10 @@ fn another_network_than_the_banks_own() {
             data[77] += 0.001;
         }
     });
-    refused(
-        &mut given(&other, &[]),
-        4,
-        &["its conv1.weight is another than that of", "other.safetensors", "--weights"],
-    );
+    refused(&mut given(&other, &[]), 4, &["its conv1.weight differs from that of", "other.safetensors", "--weights"]);
     refused(&mut given(&right, &["--size", "256"]), 2, &["--size 256: the bank was fitted with 64"]);
     let thin = import(&fixture("anomalib.ckpt"), &THIN);
-    refused(&mut { thin }, 4, &["other means and deviations than those that resnet50_thin has"]);
+    refused(&mut { thin }, 4, &["other means and deviations than those of resnet50_thin"]);
     // Pictures that went through something else: its description changed.
     for (from, to, want) in [
         ("torchvision.transforms.v2.Resize", "my.Random", "went through Random, Normalize"),
@@ -286,7 +285,7 @@ fn another_network_than_the_banks_own() {
         ("bilinear", "nearest", "bilinear and antialiased"),
         ("antialias", "other", "bilinear and antialiased"),
         ("size", "sizes", "not resized to a square"),
-        ("mean", "means", "had other means"),
+        ("mean", "means", "were normalised with other means"),
     ] {
         let changed = archive_of(&replaced(&real_pickle(), from, to));
         match anomalib(&changed, "m.ckpt", String::new(), &Given::default()) {

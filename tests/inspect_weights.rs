@@ -7,7 +7,7 @@ use common::program::{Bench, done, lupe, refused};
 use common::torch::{Entry, Pickle, put, record, zip};
 use lupe::methods::Seen;
 use lupe::methods::patchcore::{Backbone, ModelFile};
-use lupe::methods::patchcore::{Config, Geometry, Preset};
+use lupe::methods::patchcore::{Config, Grid, Preset};
 use lupe::models;
 use lupe::tensor::Tensor;
 use lupe::weights::Weights;
@@ -61,7 +61,11 @@ fn a_whole_network_and_the_commands_that_take_it() {
     says(&said, &["106 tensors, 11778432 bytes; fits resnet50_thin", "106 F16 (11778432 bytes)", "as in the file"]);
     says(
         &said,
-        &["folded into the convolutions\n", "none; features need none", "unverified: it does not know this file"],
+        &[
+            "folded into the convolutions\n",
+            "none; features do not need it",
+            "unverified: this file is not in the catalog",
+        ],
     );
     says(&said, &["shorter edge to 256, bilinear; centre crop 224x224 (the default of resnet50_thin)"]);
     says(&said, &["BGR, divided by 1, mean 104 117 123, deviation 1 1 1"]);
@@ -92,7 +96,12 @@ fn the_nearest_network_and_every_difference() {
     put_zeros(&mut tensors, "fc.weight", &[7, 1024]);
     let (said, json) = of(&b, &tensors);
     says(&said, &["118 tensors", "fits no network as it is; the nearest is resnet50_thin"]);
-    says(&said, &["resnet50_thin: 104 of its 106 tensors are there, 1 missing, 1 misshapen; 12 are not part of it"]);
+    says(
+        &said,
+        &[
+            "resnet50_thin: 104 of its 106 tensors are present, 1 missing, 1 of the wrong shape; 12 tensors are not part of it",
+        ],
+    );
     says(&said, &["missing      layer1.0.conv1.weight [32,64,1,1] is missing"]);
     says(&said, &["misshapen    layer2.0.conv1.bias has shape [3], this network wants [64]"]);
     says(&said, &["extra10 is not part", "extra19 is not part", "and 2 more", "fc, 7 classes"]);
@@ -147,7 +156,7 @@ fn wrappers_are_named_and_taken_off() {
     let path = b.write("last.ckpt", &zip(&records));
     says(
         &text(&path),
-        &["fits resnet50_thin", "state_dict.module.backbone. is taken off", " module.backbone.conv1.bias "],
+        &["fits resnet50_thin", "state_dict.module.backbone. is removed", " module.backbone.conv1.bias "],
     );
     let json = json(&path);
     assert!(
@@ -179,8 +188,8 @@ fn what_keeps_weights_from_being_used_is_told_after_the_table() {
     let broken = Arc::make_mut(tensors.get_mut("layer3.0.conv2.bias").unwrap());
     broken.data[5] = f32::NAN;
     let (said, seen) = of(&b, &tensors);
-    says(&said, &["106 tensors", "has names and shapes of resnet50_thin, but cannot be used as it is"]);
-    says(&said, &["layer3.0.conv2.bias holds a number that is not finite at element 5"]);
+    says(&said, &["106 tensors", "has the names and shapes of resnet50_thin, but cannot be used as it is"]);
+    says(&said, &["layer3.0.conv2.bias contains a number that is not finite at element 5"]);
     assert!(seen["networks"] == json!([]) && seen["nearest"]["network"] == "resnet50_thin", "{seen}");
     assert!(!said.contains("lupe embed") && seen["unusable"].as_array().unwrap().len() == 1, "{said}");
     // No variance, in a batch norm whose convolution is there.
@@ -188,7 +197,7 @@ fn what_keeps_weights_from_being_used_is_told_after_the_table() {
     Arc::make_mut(tensors.get_mut("bn1.running_var").unwrap()).data[3] = -1.0;
     says(
         &of(&b, &tensors).0,
-        &["has names and shapes of resnet50_thin", "bn1.running_var holds -1, which is no variance"],
+        &["has the names and shapes of resnet50_thin", "bn1.running_var contains -1, which cannot be a variance"],
     );
     // Types and axes that are not read.
     let header = r#"{"a":{"dtype":"F64","shape":[1],"data_offsets":[0,8]},"b\u001b[2J":{"dtype":"F32","shape":[1,1,1,1,2],"data_offsets":[8,16]}}"#;
@@ -207,11 +216,11 @@ fn the_catalog_is_asked_by_hash_and_name() {
     let dino = b.write("dino_resnet50_pretrain.pth", &bytes);
     says(
         &text(&dino),
-        &["unverified: resnet50.dino by its name, for which no hash is stated", "the default of resnet50_thin"],
+        &["unverified: named like resnet50.dino, for which no hash is published", "the default of resnet50_thin"],
     );
     assert_eq!(json(&dino)["catalog"]["published"]["name"], "resnet50.dino");
     let other = b.write("resnet50-11ad3fa6.pth", &bytes);
-    says(&text(&other), &["mismatch: this is not the resnet50.tv_v2 that its name says", "lupe weights verify"]);
+    says(&text(&other), &["mismatch: named like resnet50.tv_v2, but it is a different file", "lupe weights verify"]);
     assert_eq!(json(&other)["catalog"]["verdict"], "mismatch");
 }
 
@@ -221,7 +230,7 @@ fn model(weights: bool) -> ModelFile {
     let seen = |i: usize| Seen { name: format!("good/{i:02}.png"), sha256: format!("{i:064x}") };
     ModelFile {
         config: Config::new(Preset::Anomalib),
-        geometry: Geometry { grid: [32, 32], dim: 6 },
+        geometry: Grid { grid: [32, 32], dim: 6 },
         backbone: Backbone { name: "resnet18".into(), sha256: inside.sha256(), weights: weights.then_some(inside) },
         bank: Arc::new(hash::tensor("bank", [5, 6], 1.0, 0.0)),
         sources: vec![[0, 3], [0, 700], [1, 0], [3, 1], [3, 783]],
@@ -266,7 +275,7 @@ fn a_fitted_model_says_what_it_is() {
     let last = damaged.len() - 1;
     damaged[last] ^= 1;
     let path = b.write("damaged.lupe", &damaged);
-    says(&text(&path), &["bank.source", "a model file of Lupe's that cannot be used", "is damaged"]);
+    says(&text(&path), &["bank.source", "a Lupe model file that cannot be used", "is damaged"]);
     assert!(json(&path)["model"].is_null() && json(&path)["unusable"].as_array().unwrap().len() == 1);
 }
 
@@ -274,17 +283,13 @@ fn a_fitted_model_says_what_it_is() {
 fn what_is_no_file_of_weights_is_named() {
     let b = Bench::new();
     let cases: [(&str, &[u8], &[&str]); 7] = [
-        ("search.faiss", b"IxF2\0\x04\0\0rest", &["no weights but an index of FAISS"]),
-        (
-            "lfs.safetensors",
-            b"version https://git-lfs.github.com/spec/v1\noid",
-            &["a pointer of Git LFS", "git lfs pull"],
-        ),
+        ("search.faiss", b"IxF2\0\x04\0\0rest", &["not weights but a FAISS index"]),
+        ("lfs.safetensors", b"version https://git-lfs.github.com/spec/v1\noid", &["a Git LFS pointer", "git lfs pull"]),
         ("page.pth", b"<!DOCTYPE html><html>", &["a web page"]),
-        ("a.npy", b"\x93NUMPY\x01\0", &["an array of NumPy"]),
-        ("text.pth", b"these are no weights", &["no valid safetensors file (20 bytes), nor one of PyTorch"]),
-        ("empty", b"", &["no valid safetensors file (0 bytes)"]),
-        ("list.pkl", b"\x80\x04]\x94.", &["is a pickle, but no file of torch.save"]),
+        ("a.npy", b"\x93NUMPY\x01\0", &["a NumPy array"]),
+        ("text.pth", b"these are no weights", &["not a valid safetensors file (20 bytes), nor a PyTorch file"]),
+        ("empty", b"", &["not a valid safetensors file (0 bytes)"]),
+        ("list.pkl", b"\x80\x04]\x94.", &["is a pickle, but not one written by torch.save"]),
     ];
     for (name, bytes, want) in cases {
         refused(lupe().args(["weights", "inspect"]).arg(b.write(name, bytes)), 4, &[want, &[name]].concat());

@@ -82,7 +82,7 @@ fn an_interrupted_fit_goes_on_and_ends_in_the_same_bytes() {
             );
         }
         if pictures > 6 {
-            assert!(said.contains("pictures are there from an earlier fit"), "{said}");
+            assert!(said.contains("pictures are done from an earlier fit"), "{said}");
         }
     }
     // What a crash or a broken disk leaves: a record cut off, and a byte of an earlier one changed.
@@ -96,7 +96,7 @@ fn an_interrupted_fit_goes_on_and_ends_in_the_same_bytes() {
     assert!(fs::read(&model).unwrap() == whole, "the resumed fit ends in other bytes");
     assert!(!work.exists());
 
-    // A file of other choices, of other pictures, or that is not wanted, is not taken over.
+    // A file with other settings, of other pictures, or that is not wanted, is not taken over.
     let stop = |more: &[&str]| {
         let mut child = started(command().args(more));
         assert!(until(&mut child, || size(&work) > 4 * RECORD));
@@ -105,7 +105,7 @@ fn an_interrupted_fit_goes_on_and_ends_in_the_same_bytes() {
     };
     stop(&["--preset", "official", "--seed", "3"]);
     let said = text(&command().output().unwrap().stderr);
-    assert!(!said.contains("resuming") && said.contains("of other choices"), "{said}");
+    assert!(!said.contains("resuming") && said.contains("with other settings"), "{said}");
     assert!(fs::read(&model).unwrap() == whole);
     stop(&[]);
     let said = text(&command().arg("--fresh").output().unwrap().stderr);

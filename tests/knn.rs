@@ -8,7 +8,7 @@ use common::sweep::gpu;
 use lupe::engine::{Choice, Gpu, Graph, Options, Plan, Store, Var};
 use lupe::methods::patchcore::score::{Bank, PlaceScorer};
 use lupe::methods::patchcore::select::Selector;
-use lupe::methods::patchcore::{Config, Geometry, Preset, projection};
+use lupe::methods::patchcore::{Config, Grid, Preset, projection};
 use lupe::ops::coreset::{k_center, lowered};
 use lupe::ops::knn::Metric;
 use lupe::tensor::Tensor;
@@ -179,7 +179,7 @@ fn the_methods_do_not_depend_on_limits() {
     };
     let small = small();
     assert_eq!(picks(&small), picks(gpu()));
-    let geometry = Geometry { grid: [5, 7], dim: 128 };
+    let geometry = Grid { grid: [5, 7], dim: 128 };
     let bank = Arc::new(Tensor::new([4000, 128], rows.data[..4000 * 128].to_vec()));
     let queries = hash::tensor("methods.queries", [35, 128], 1.0, 0.2);
     let scored = |gpu: &Gpu| {

@@ -4,7 +4,7 @@ mod common;
 
 use common::vectors::path;
 use lupe::error::Error;
-use lupe::methods::metrics::{PixelMetrics, Pixels, Score, Value, area, components, ranking, steps};
+use lupe::methods::metrics::{MetricValue, PixelMetrics, Pixels, Score, area, components, ranking, steps};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 use serde_json::Value as Json;
@@ -172,7 +172,7 @@ fn a_toy_set_is_the_reference() {
 
 #[test]
 fn what_is_undefined_says_why() {
-    let none: Value = Err("no defective sample");
+    let none: MetricValue = Err("no defective sample");
     let free = ranking(&[(0.5f32, false), (0.7, false)]).unwrap();
     assert_eq!([free.auroc, free.ap, free.f1_max, free.f1_threshold], [none; 4]);
     assert_eq!(ranking::<f32>(&[]).unwrap(), free);

@@ -6,7 +6,7 @@ use common::hash;
 use lupe::Error;
 use lupe::methods::Seen;
 use lupe::methods::patchcore::{Backbone, ModelFile};
-use lupe::methods::patchcore::{Config, Geometry, Preset};
+use lupe::methods::patchcore::{Config, Grid, Preset};
 use lupe::tensor::Tensor;
 use lupe::weights::Weights;
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ fn model() -> ModelFile {
     let seen = |i: usize| Seen { name: format!("good/{i:02}.png"), sha256: format!("{i:064x}") };
     ModelFile {
         config: Config::new(Preset::Official),
-        geometry: Geometry { grid: [28, 28], dim: 6 },
+        geometry: Grid { grid: [28, 28], dim: 6 },
         backbone: Backbone { name: "resnet50_thin".into(), sha256: weights.sha256(), weights: Some(weights) },
         bank: Arc::new(hash::tensor("bank", [5, 6], 1.0, 0.0)),
         sources: vec![[0, 3], [0, 700], [1, 0], [3, 1], [3, 783]],
@@ -120,13 +120,13 @@ fn a_byte_flipped_is_seen_or_harmless() {
 fn what_is_no_model_is_refused() {
     let bytes = model().to_bytes().unwrap();
     refused(&bytes[..bytes.len() - 1], "damaged");
-    refused(b"", "damaged or no model file");
-    refused(lupe::weights::EMBEDDED, "no model of Lupe's");
+    refused(b"", "damaged, or not a model file");
+    refused(lupe::weights::EMBEDDED, "not a Lupe model");
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let at = text.find("\\\"format_version\\\":1").expect("the version stands in the header") + 19;
     let mut newer = bytes.clone();
     newer[at] = b'7';
-    refused(&newer, "format 7, this Lupe reads up to 1");
+    refused(&newer, "format 7, but this version of Lupe reads formats up to 1");
 }
 
 #[test]

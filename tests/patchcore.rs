@@ -12,7 +12,7 @@ use lupe::engine::Options;
 use lupe::methods::metrics::{PixelMetrics, Pixels, ranking};
 use lupe::methods::patchcore::score::{Bank, PlaceScorer};
 use lupe::methods::patchcore::select::Selector;
-use lupe::methods::patchcore::{Config, Geometry, Preset, projection};
+use lupe::methods::patchcore::{Config, Grid, Preset, projection};
 use lupe::models;
 use lupe::tensor::Tensor;
 use lupe::weights::Weights;
@@ -28,7 +28,7 @@ fn scores_of_the_implementations() {
     let v = Vectors::open("ad/score.safetensors");
     let bank = Arc::new(v.get("bank"));
     let queries = v.get("query");
-    let geometry = Geometry { grid: [3, 4], dim: 16 };
+    let geometry = Grid { grid: [3, 4], dim: 16 };
     let scores = |preset, neighbors, reweight| -> Vec<f32> {
         let config = Config { neighbors, reweight, size: 32, ..Config::new(preset) };
         let scorer =
@@ -61,7 +61,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 /// The pictures' patch vectors, and projected ones.
 struct Fitted {
     config: Config,
-    geometry: Geometry,
+    geometry: Grid,
     train: Vec<Vec<Tensor>>,
     test: Vec<(PathBuf, Vec<Tensor>)>,
 }

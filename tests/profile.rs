@@ -4,7 +4,7 @@ mod common;
 
 use common::program::{Bench, done, lupe, no_gpu, refused};
 use lupe::measure::ceilings::{Ceilings, ceiling};
-use lupe::measure::html::{Head, page};
+use lupe::measure::html::{PageHead, page};
 use lupe::measure::profile::{Profile, Row};
 use serde_json::Value;
 use std::fs;
@@ -43,7 +43,7 @@ fn dispatches_add_up_to_the_run() {
     }
     let start: Vec<&Value> = seen["start_ms"].as_array().unwrap().iter().collect();
     let parts: Vec<&str> = start.iter().map(|s| s["part"].as_str().unwrap()).collect();
-    assert_eq!(parts[..3], ["weights, read or drawn", "device", "graph to steps"]);
+    assert_eq!(parts[..3], ["weights, read or generated", "device", "lowering the graph"]);
     assert_eq!(parts.last(), Some(&"first run"));
     assert!(start.iter().all(|s| number(&s["ms"]) >= 0.0) && number(&start[1]["ms"]) > 0.0);
     assert!(number(&seen["ceilings"]["copy"]["rate"]) > 0.0 && number(&seen["ceilings"]["arithmetic"]["rate"]) > 0.0);
@@ -160,7 +160,7 @@ fn names_from_files_stay_text_in_the_page() {
         bound: "memory",
     };
     let profile = Profile { rows: vec![row], runs: 1, parts: vec![], events: vec![] };
-    let head = Head { title: evil.into(), lines: vec![evil.into()], ..Head::default() };
+    let head = PageHead { title: evil.into(), lines: vec![evil.into()], ..PageHead::default() };
     let text = page(&profile, &ceilings, &head);
     assert!(
         !text.contains("<script>alert") && text.contains("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&#39;&amp;")

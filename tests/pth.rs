@@ -5,7 +5,7 @@ mod common;
 use common::program::{Bench, done, lupe, refused};
 use common::torch::{Entry, Pickle, archive, deflated, put, record, zip};
 use common::vectors::path;
-use lupe::weights::raw::{Options, Raw, read};
+use lupe::weights::raw::{Raw, ReadOptions, read};
 use lupe::weights::{EMBEDDED, Weights};
 use std::collections::BTreeMap;
 use std::fs;
@@ -42,9 +42,9 @@ const BAD: [(&str, &[&str]); 13] = [
     ("getattr_chain", &["__builtin__.getattr"]),
     ("whole_module", &["torch.nn.modules.linear.Linear", "state_dict()"]),
     ("inst_opcode", &["opcode INST"]),
-    ("out_of_bounds", &["record data/0 has 4 bytes where 8 are claimed"]),
-    ("huge_storage", &["record data/0 has 8 bytes where 8589934588 are claimed"]),
-    ("huge_size", &["tensor w: wants elements up to 2147483646 of a storage of 2"]),
+    ("out_of_bounds", &["record data/0 has 4 bytes, but 8 are claimed"]),
+    ("huge_storage", &["record data/0 has 8 bytes, but 8589934588 are claimed"]),
+    ("huge_size", &["tensor w: needs elements up to 2147483646 of a storage of 2"]),
     ("truncated_zip", &["central directory is missing"]),
     ("truncated_legacy", &["storage 94312596150352 is cut off: 16 bytes are missing"]),
 ];
@@ -53,7 +53,7 @@ fn bytes(file: &str) -> Vec<u8> {
     fs::read(path(&format!("pth/{file}"))).unwrap_or_else(|e| panic!("{file}: {e}"))
 }
 
-fn raws<'a>(bytes: &'a [u8], options: &Options) -> Result<BTreeMap<String, Raw<'a>>, String> {
+fn raws<'a>(bytes: &'a [u8], options: &ReadOptions) -> Result<BTreeMap<String, Raw<'a>>, String> {
     let error = |e: lupe::Error| {
         assert_eq!(e.exit_code(), 4);
         e.to_string()
@@ -72,7 +72,7 @@ fn convert(from: &Path, to: &Path) -> std::process::Command {
 }
 
 fn refuses(bytes: &[u8], want: &str) {
-    let error = raws(bytes, &Options::default()).unwrap_err();
+    let error = raws(bytes, &ReadOptions::default()).unwrap_err();
     assert!(error.starts_with("file: ") && error.contains(want), "\"{want}\" is not in: {error}");
 }
 
@@ -81,14 +81,14 @@ fn good_samples_are_read_bit_for_bit() {
     let b = Bench::new();
     for file in GOOD {
         let (input, want) = (bytes(file), expected(file));
-        let want = raws(&want, &Options::default()).unwrap();
+        let want = raws(&want, &ReadOptions::default()).unwrap();
         assert!(!want.is_empty());
-        assert_eq!(raws(&input, &Options::default()).unwrap(), want, "{file}");
+        assert_eq!(raws(&input, &ReadOptions::default()).unwrap(), want, "{file}");
         let (from, to) = (b.write(file, &input), b.path("out.safetensors"));
         let said = done(&mut convert(&from, &to));
         assert!(said.contains(&format!("{} tensors", want.len())), "{said}");
         let written = fs::read(&to).unwrap();
-        assert_eq!(raws(&written, &Options::default()).unwrap(), want, "{file}");
+        assert_eq!(raws(&written, &ReadOptions::default()).unwrap(), want, "{file}");
         done(&mut convert(&from, &to));
         assert_eq!(fs::read(&to).unwrap(), written, "{file}: not the same bytes twice");
     }
@@ -131,7 +131,7 @@ fn flipped_bytes_never_panic_hang_or_pass_the_bound() {
         let try_one = |bytes: &[u8], what: String| {
             let begun = Instant::now();
             for unwrap in [false, true] {
-                let options = Options { unwrap, skip_unknown: unwrap, ..Options::default() };
+                let options = ReadOptions { unwrap, skip_unknown: unwrap, ..ReadOptions::default() };
                 let total = raws(bytes, &options).map_or(0, |t| t.values().map(|r| r.bytes.len()).sum());
                 assert!(total <= 64 << 20, "{kind}, {what}: {total} bytes");
             }
@@ -156,11 +156,11 @@ fn flipped_bytes_never_panic_hang_or_pass_the_bound() {
 fn bytes_of_storages_in_archives_cannot_change_unseen() {
     for file in ["zip_state_dict.pth", "odd_deflated.pth"] {
         let (whole, want) = (bytes(file), expected(file));
-        let want = raws(&want, &Options::default()).unwrap();
+        let want = raws(&want, &ReadOptions::default()).unwrap();
         for at in 0..whole.len() {
             let mut bytes = whole.clone();
             bytes[at] ^= 0x10;
-            let read = raws(&bytes, &Options::default());
+            let read = raws(&bytes, &ReadOptions::default());
             // What lies between the records, a version, a date: it may change, the tensors may not.
             assert!(read.is_err() || read.as_ref() == Ok(&want), "{file}: byte {at} changes a tensor unseen");
         }
@@ -181,7 +181,7 @@ fn checkpoints_are_weights() {
     let model = Weights::open(&b.write("p.pt", &bytes("zip_nested_pmf_style.pth"))).unwrap();
     assert_eq!(model.tensors().keys().collect::<Vec<_>>(), ["bias", "weight"]);
     // The shipped network as a checkpoint in wrappers gives the same weights.
-    let thin = raws(EMBEDDED, &Options::default()).unwrap();
+    let thin = raws(EMBEDDED, &ReadOptions::default()).unwrap();
     let (mut pickle, mut records) =
         (Pickle::new().op(b"}").text("epoch").op(b"K\x01s").text("state_dict").op(b"}"), vec![]);
     for (n, (name, raw)) in thin.iter().enumerate() {
@@ -194,7 +194,7 @@ fn checkpoints_are_weights() {
     assert_eq!(Weights::open(&file).unwrap().tensors(), Weights::embedded().unwrap().tensors());
     done(convert(&file, &out).arg("--unwrap"));
     let written = fs::read(&out).unwrap();
-    assert_eq!(raws(&written, &Options::default()).unwrap(), thin);
+    assert_eq!(raws(&written, &ReadOptions::default()).unwrap(), thin);
     let seen = done(lupe().args(["weights", "inspect"]).arg(&file));
     assert!(seen.contains("fits resnet50_thin"), "{seen}");
 }
@@ -207,7 +207,7 @@ fn types_are_kept_or_changed_as_asked() {
         let said = done(convert(&from, &out).args(["--json", "--dtype", dtype]));
         assert_eq!(serde_json::from_str::<serde_json::Value>(&said).unwrap()["tensors"], 12);
         let written = fs::read(&out).unwrap();
-        let tensors = raws(&written, &Options::default()).unwrap();
+        let tensors = raws(&written, &ReadOptions::default()).unwrap();
         let types = ["f32", "f16", "bf16", "f64"].map(|n| format!("{:?}", tensors[n].dtype));
         assert_eq!(types, want);
         assert_eq!(format!("{:?}", tensors["i64"].dtype), "I64");
@@ -217,7 +217,7 @@ fn types_are_kept_or_changed_as_asked() {
     }
     let large = b.write("l.pth", &archive(&dict(|p| p.tensor("0", 1, &[], &[])), &70000f32.to_le_bytes()));
     refused(convert(&large, &out).args(["--dtype", "f16"]), 4, &["w holds 70000", "F16"]);
-    refused(&mut convert(&large, &b.path("out.pth")), 2, &["must end in .safetensors"]);
+    refused(&mut convert(&large, &b.path("out.pth")), 2, &["expected an output name that ends in .safetensors"]);
     refused(&mut convert(&b.path("none.pth"), &out), 4, &["none.pth"]);
 }
 
@@ -238,14 +238,14 @@ fn unknown_names_are_left_out_only_where_no_tensor_is_behind_them() {
     // Called again, and with the tensor among its arguments.
     let behind = dict(|p| p.global("x", "Quantised").op(b")R(").tensor("0", 1, &[1], &[1]).op(b"tR"));
     let file = b.write("behind.pth", &archive(&behind, &[0; 4]));
-    refused(convert(&file, &out).arg("--skip-unknown"), 4, &["tensor w lies behind x.Quantised"]);
+    refused(convert(&file, &out).arg("--skip-unknown"), 4, &["tensor w is inside x.Quantised"]);
     // TorchScript's names are inert in its archives only.
     let script = |p: Pickle| p.global("__torch__.net", "Net").op(b")\x81}").tensor_of("scale").op(b"b");
     let pickle = script(Pickle::new()).done();
     let mut records = vec![record("a/data.pkl", &pickle), record("a/data/0", &[0; 4])];
     refuses(&zip(&records), "__torch__.net.Net is refused");
     records.extend([record("a/code/x.py", b""), record("a/constants.pkl", b"\x80\x02).")]);
-    assert_eq!(raws(&zip(&records), &Options::default()).unwrap().keys().collect::<Vec<_>>(), ["scale"]);
+    assert_eq!(raws(&zip(&records), &ReadOptions::default()).unwrap().keys().collect::<Vec<_>>(), ["scale"]);
 }
 
 trait TensorOf {
@@ -266,7 +266,7 @@ fn hostile_archives() {
         refuses(&with(record(name, b"")), "has a name that leaves the archive");
     }
     refuses(&with(record("a/data/0", &[1; 4])), "two records are called a/data/0");
-    refuses(&with(record("b/data.pkl", b"")), "holds two objects");
+    refuses(&with(record("b/data.pkl", b"")), "contains two objects");
     // A deflate bomb: 80 MB out of 80 KB, honest or not about it.
     let (b, elements) = (Bench::new(), 20u64 << 20);
     let pickle = dict(|p| p.tensor("0", elements, &[1], &[1]));
@@ -284,7 +284,7 @@ fn hostile_archives() {
     (lie.zip64, lie.size) = (true, 1 << 60);
     refuses(
         &zip(&[record("a/data.pkl", &good), lie]),
-        "record data/0 has 1152921504606846976 bytes where 4 are claimed",
+        "record data/0 has 1152921504606846976 bytes, but 4 are claimed",
     );
     let pickle = dict(|p| p.tensor("0", 1 << 58, &[1], &[1]));
     let mut lie = deflated("a/data/0", &[0; 4]);
@@ -294,7 +294,7 @@ fn hostile_archives() {
     let at = twice.windows(4).rposition(|w| w == b"PK\x01\x02").unwrap() + 42;
     twice[at..at + 4].fill(0);
     refuses(&twice, "begins at 0");
-    refuses(&zip(&[record("a/x", b"")]), "no checkpoint");
+    refuses(&zip(&[record("a/x", b"")]), "not a checkpoint");
 }
 
 #[test]
@@ -305,8 +305,8 @@ fn hostile_pickles() {
         assert!(begun.elapsed() < Duration::from_secs(60), "{want}: hung for {:?}", begun.elapsed());
     };
     limits(dict(|p| p.tensor("0", 1, &[1 << 40], &[0])), "with tensor w it takes 43980465");
-    limits(dict(|p| p.tensor("0", 1, &[1 << 40, 1 << 40, 0], &[0, 0, 0])), "which nothing can hold");
-    limits(dict(|p| p.tensor("0", 1, &[2], &[u64::MAX >> 1])), "tensor w: wants elements up to 9223372036854775807");
+    limits(dict(|p| p.tensor("0", 1, &[1 << 40, 1 << 40, 0], &[0, 0, 0])), "which are too large");
+    limits(dict(|p| p.tensor("0", 1, &[2], &[u64::MAX >> 1])), "tensor w: needs elements up to 9223372036854775807");
     limits(dict(|p| p.tensor("0", 1, &[1; 33], &[1; 33])), "or more than 32");
     // A million tensors, each of four opcodes and a name.
     let first = Pickle::new().global("torch._utils", "_rebuild_tensor_v2").op(b"q\x00");
@@ -321,7 +321,7 @@ fn hostile_pickles() {
         deep = deep.op(b"}").text("a");
     }
     limits(deep.tensor("0", 1, &[1], &[1]).op(&[b's'; 100_000]).done(), "nested deeper than 64");
-    limits(dict(|p| p.op(b")").op(&[0x85; 1_000_000])), "holds no tensors");
+    limits(dict(|p| p.op(b")").op(&[0x85; 1_000_000])), "contains no named tensors");
     limits(Pickle::new().op(&[b'('; 5_000_000]).done(), "steps");
     // A map that is its own part, and one that holds every smaller one twice.
     limits(Pickle::new().op(b"}q\x00").text("a").op(b"h\x00s.").0, "nested deeper than 64");
@@ -341,8 +341,8 @@ fn hostile_pickles() {
     for (broken, want) in [
         (&b"\x80\x02h\x07."[..], "memo 7 was never set"),
         (b"\x80\x02R.", "the stack is empty"),
-        (b"\x80\x02X\xff\xff\xff\xffa", "4294967295 bytes are wanted"),
-        (b"\x80\x02\x8d\xff\xff\xff\xff\xff\xff\xff\xffa", "bytes are wanted"),
+        (b"\x80\x02X\xff\xff\xff\xffa", "4294967295 bytes needed"),
+        (b"\x80\x02\x8d\xff\xff\xff\xff\xff\xff\xff\xffa", "bytes needed"),
         (b"\x80\x09.", "protocol 9"),
         (b"", "ends"),
     ] {

@@ -3,14 +3,14 @@
 mod common;
 
 use common::torch::{MAGIC, Pickle, archive, record, stream, zip};
-use lupe::weights::raw::{Options, read};
+use lupe::weights::raw::{ReadOptions, read};
 use std::collections::BTreeMap;
 
 /// Name, type, shape and bytes of every tensor, or the message.
 type Found = Result<BTreeMap<String, (String, Vec<usize>, Vec<u8>)>, String>;
 
 fn tensors(bytes: &[u8]) -> Found {
-    let read = read(bytes, "file", &Options::default()).map_err(|e| e.to_string())?;
+    let read = read(bytes, "file", &ReadOptions::default()).map_err(|e| e.to_string())?;
     Ok(read.into_iter().map(|(k, r)| (k, (format!("{:?}", r.dtype), r.shape, r.bytes.to_vec()))).collect())
 }
 
@@ -46,14 +46,14 @@ fn streams_of_old_versions() {
     let part = b"X\x01\x00\x00\x008K\x01K\x02\x87";
     holds(&stream(&viewed(part, b"K\x02\x85"), storages), "w", "F32", &[2], &floats(&[2.0, 3.0]));
     let error = tensors(&stream(&viewed(part, b"K\x03\x85"), storages)).unwrap_err();
-    assert!(error.contains("tensor w: wants elements up to 2 of a storage of 2"), "{error}");
+    assert!(error.contains("tensor w: needs elements up to 2 of a storage of 2"), "{error}");
     let beyond = b"X\x01\x00\x00\x008K\x03K\x02\x87";
     let error = tensors(&stream(&viewed(beyond, b"K\x02\x85"), storages)).unwrap_err();
-    assert!(error.contains("a part of storage 7 lies outside of it"), "{error}");
+    assert!(error.contains("a part of storage 7 lies outside it"), "{error}");
     for (storages, want) in [
-        (&[("7", 3, &data[..])][..], "storage 7 has 3 elements where 4 are claimed"),
+        (&[("7", 3, &data[..])][..], "storage 7 has 3 elements, but 4 are claimed"),
         (&[("7", u64::MAX, &data)], "storage 7 has -1 elements"),
-        (&[("8", 4, &data)], "storage 8 is used by nothing"),
+        (&[("8", 4, &data)], "storage 8 is not used by any tensor"),
         (&[("7", 4, &data), ("7", 4, &data)], "storage 7 is listed twice"),
         (&[], "storage 7 is missing"),
     ] {
@@ -65,7 +65,7 @@ fn streams_of_old_versions() {
     framed.extend(&stream(&viewed(b"N", b"K\x04\x85"), storages)[MAGIC.len()..]);
     holds(&framed, "w", "F32", &[4], &data);
     let plain = tensors(b"\x80\x02}.").unwrap_err();
-    assert!(plain.contains("is a pickle, but no file of torch.save"), "{plain}");
+    assert!(plain.contains("is a pickle, but not one written by torch.save"), "{plain}");
     let module = Pickle::new().op(b"(").text("module").global("torch", "Tensor").text("a.py").text("").op(b"tQ").done();
     let module = tensors(&stream(&module, &[])).unwrap_err();
     assert!(module.contains("a whole module was saved"), "{module}");
@@ -110,7 +110,7 @@ fn every_function_that_rebuilds() {
     holds(&untyped("uint16", b"K\x04"), "w", "U16", &[4], &data);
     holds(&untyped("float8_e4m3fn", b"K\x08"), "w", "F8_E4M3", &[8], &data);
     let error = tensors(&untyped("uint32", b"K\x03")).unwrap_err();
-    assert!(error.contains("wants elements up to 2 of a storage of 2"), "{error}");
+    assert!(error.contains("needs elements up to 2 of a storage of 2"), "{error}");
     // What numbers cannot be kept is refused by name.
     let complex = start().global("torch", "ComplexFloatStorage").op(b"s").done();
     let error = tensors(&archive(&complex, &data)).unwrap_err();

@@ -125,14 +125,14 @@ fn verify_of_networks_and_models() {
     let picture = bench.picture("part.png");
     let small = ["verify", "resnet50_thin", "--size", "64"];
     let said = done(lupe().args(small).arg(&picture));
-    assert!(said.contains("dispatches are as their references"), "{said}");
+    assert!(said.contains("dispatches match their references"), "{said}");
     let json: Value =
         serde_json::from_str(&done(lupe().args(small).args(["--candidate", "conv_direct", "--batch", "2", "--json"])))
             .unwrap();
     assert!(json["first"].is_null() && json["compared"].as_u64().unwrap() > 50, "{json}");
     let all = done(lupe().args(["verify", "resnet18", "--size", "32", "--device", "all", "-q"]));
     let devices = done(lupe().arg("devices")).lines().count() - 1;
-    assert_eq!(all.matches("are as their references").count(), devices, "{all}");
+    assert_eq!(all.matches("match their references").count(), devices, "{all}");
 }
 
 /// Embedding, scoring and the selection of the fit: every dispatch of all three is compared.

@@ -94,7 +94,7 @@ fn all_problems_of_a_file_are_listed() {
     let error = Weights::from_bytes(&halves(header, &data), "file").unwrap_err();
     let text = error.to_string();
     assert!(
-        text.contains("file: a is of type F64") && text.contains("file: b holds a number that is not finite"),
+        text.contains("file: a has type F64") && text.contains("file: b contains a number that is not finite"),
         "{text}"
     );
     assert_eq!(error.exit_code(), 4);
@@ -107,12 +107,12 @@ fn broken_files_are_refused() {
     let whole = write(&[("a".into(), &t)]).unwrap();
     let header = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#;
     let cases: [(&str, Vec<u8>, &str); 6] = [
-        ("truncated", whole[..whole.len() - 10].to_vec(), "no valid safetensors"),
-        ("text", b"these are no weights, dear reader".to_vec(), "no valid safetensors"),
+        ("truncated", whole[..whole.len() - 10].to_vec(), "not a valid safetensors"),
+        ("text", b"these are no weights, dear reader".to_vec(), "not a valid safetensors"),
         ("empty", vec![], "safetensors"),
         ("zip", b"PK\x03\x04............".to_vec(), "central directory is missing"),
         ("legacy", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.".to_vec(), "the version: at byte 0"),
-        ("overlap", halves(header, &[0; 12]), "no valid safetensors"),
+        ("overlap", halves(header, &[0; 12]), "not a valid safetensors"),
     ];
     for (name, bytes, want) in cases {
         let path = dir.path().join(name);

@@ -5,7 +5,7 @@ use super::context::Context;
 use super::md::{Page, digits, list, number, table, text};
 use super::ops::{self, Args};
 use lupe::Result;
-use lupe::measure::bench::{Report, Row, title};
+use lupe::measure::bench::{Report, Timing, title};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -43,8 +43,8 @@ pub fn run(context: &Context) -> Result<()> {
 
 /// The default of a kind beside the kind's best.
 struct Standing<'r> {
-    default: &'r Row,
-    best: &'r Row,
+    default: &'r Timing,
+    best: &'r Timing,
 }
 
 impl Standing<'_> {

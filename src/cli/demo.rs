@@ -1,9 +1,9 @@
-//! `lupe demo`: pictures that ship with Lupe, then what anybody would type: fit and eval. At the end one sheet shows all of it.
+//! `lupe demo`: pictures that ship with Lupe, then the commands anybody would type: fit and eval. At the end one sheet shows everything.
 
 use super::output::{print, silently};
 use super::session::Session;
 use crate::data::dataset::{Dataset, GOOD};
-use crate::data::demo::{Part, parts};
+use crate::data::demo::{DemoPart, parts};
 use crate::data::{Limits, Picture};
 use crate::error::{Error, Result};
 use crate::files::{save, write};
@@ -15,22 +15,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// What the pixel AUROC must reach: four seeds give 0.963 to 0.968, weights of no training 0.775.
+/// What the pixel AUROC must reach: four seeds give 0.963 to 0.968, untrained weights 0.775.
 const FLOOR: f64 = 0.9;
 
 const INTRODUCTION: &str = "\
 The pictures are real: tiles of a photograph of bricks (CC0). The defects are painted on them, faint on purpose.
-Lupe learns from 8 good tiles alone. Then it looks at 8 others, and at those once more with defects.";
+Lupe learns from 8 good tiles only. Then it looks at 8 others, first without and then with defects.";
 
 /// What `lupe demo` accepts.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Folder for everything that it makes
+    /// Folder for everything that the demo creates
     #[arg(short, long, default_value = "lupe-demo", value_name = "DIR")]
     output: PathBuf,
 }
 
-/// Runs a command with these words behind `lupe`.
+/// Runs a command, given the words that follow `lupe`.
 type Typed<'t> = dyn Fn(&[&OsStr]) -> Result<()> + 't;
 
 /// Runs the command; `command` runs others, as if they had been typed.
@@ -61,14 +61,14 @@ pub fn run(session: &Session, args: &Args, command: &Typed) -> Result<()> {
         return Ok(());
     }
     let what =
-        format!("the pixel AUROC is {auroc:.3}, less than {FLOOR}: this device computes wrongly, please report it");
+        format!("the pixel AUROC is {auroc:.3}, less than {FLOOR}: this device computes incorrectly; please report it");
     Err(Error::Numeric(what))
 }
 
 /// Shows the line that is typed, and runs it.
 fn typed(session: &Session, words: &[&OsStr], command: &Typed) -> Result<()> {
     if session.json {
-        // One object is expected, and what theirs say stands in the files that they write.
+        // One object is expected, and what the commands report is in the files that they write.
         return silently(|| command(words));
     }
     let shown: Vec<_> = words.iter().map(|w| w.to_string_lossy()).collect();
@@ -77,7 +77,7 @@ fn typed(session: &Session, words: &[&OsStr], command: &Typed) -> Result<()> {
 }
 
 /// Writes the pictures and masks in MVTec AD's layout.
-fn write_parts(parts: &[Part], folder: &Path) -> Result<()> {
+fn write_parts(parts: &[DemoPart], folder: &Path) -> Result<()> {
     let write = |file: String, bytes: &[u8]| save(&folder.join(file), bytes);
     for part in parts {
         write(name(part), &canvas(&part.picture).png()?)?;
@@ -90,12 +90,12 @@ fn write_parts(parts: &[Part], folder: &Path) -> Result<()> {
     if set.train.len() + set.test.len() == parts.len() {
         return Ok(());
     }
-    let what = format!("{} holds pictures that are not the demo's; name another folder with -o", folder.display());
+    let what = format!("{} contains pictures that are not the demo's; choose another folder with -o", folder.display());
     Err(Error::Usage(what))
 }
 
-/// Its file's name in the data set.
-fn name(part: &Part) -> String {
+/// Name of its file in the data set.
+fn name(part: &DemoPart) -> String {
     format!("{}/{}/{}.png", if part.train { "train" } else { "test" }, part.label, part.stem())
 }
 
@@ -104,7 +104,7 @@ fn canvas(picture: &Picture) -> Canvas {
 }
 
 /// What was found in one picture.
-struct Verdict {
+struct Outcome {
     path: String,
     label: String,
     score: f64,
@@ -112,7 +112,7 @@ struct Verdict {
     above: bool,
 }
 
-impl Verdict {
+impl Outcome {
     fn right(&self) -> bool {
         self.above == (self.label != GOOD)
     }
@@ -123,24 +123,24 @@ fn text(file: &Path) -> Result<String> {
 }
 
 fn parsed(file: &Path, text: &str) -> Result<Value> {
-    serde_json::from_str(text).map_err(|e| Error::Input(format!("{}: is no JSON: {e}", file.display())))
+    serde_json::from_str(text).map_err(|e| Error::Input(format!("{}: not valid JSON: {e}", file.display())))
 }
 
 /// The lines that eval wrote.
-fn verdicts(file: &Path) -> Result<Vec<Verdict>> {
+fn verdicts(file: &Path) -> Result<Vec<Outcome>> {
     let verdict = |line: &str| {
         let line = parsed(file, line)?;
         let word = |key: &str| line.get(key).and_then(Value::as_str).unwrap_or_default().to_string();
         let number = |key: &str| line.get(key).and_then(Value::as_f64).unwrap_or_default();
         let above = line.get("above") == Some(&json!(true));
-        Ok(Verdict { path: word("path"), label: word("label"), score: number("score"), limit: number("limit"), above })
+        Ok(Outcome { path: word("path"), label: word("label"), score: number("score"), limit: number("limit"), above })
     };
     text(file)?.lines().map(verdict).collect()
 }
 
 /// Every test picture beside its heat map, on which the defect is outlined.
-fn contact_sheet(parts: &[Part], verdicts: &[Verdict], results: &Path) -> Result<Canvas> {
-    /// A colour that no heat map has.
+fn contact_sheet(parts: &[DemoPart], verdicts: &[Outcome], results: &Path) -> Result<Canvas> {
+    /// A colour that does not occur in heat maps.
     const OUTLINE: [u8; 3] = [255, 0, 220];
     let mut tiles = vec![];
     for verdict in verdicts {
@@ -165,8 +165,8 @@ fn contact_sheet(parts: &[Part], verdicts: &[Verdict], results: &Path) -> Result
     Ok(sheet(&tiles, 8, 200))
 }
 
-/// Kinds of defect in their order with how many pictures there are, how many of them above the limit, and the verdicts that are right.
-fn kinds(verdicts: &[Verdict]) -> Vec<(&str, [usize; 3])> {
+/// Kinds of defect in order, each with its number of pictures, how many of them are above the limit, and how many verdicts are correct.
+fn kinds(verdicts: &[Outcome]) -> Vec<(&str, [usize; 3])> {
     let mut kinds: Vec<(&str, [usize; 3])> = vec![];
     for verdict in verdicts {
         if kinds.last().is_none_or(|k| k.0 != verdict.label) {
@@ -181,9 +181,9 @@ fn kinds(verdicts: &[Verdict]) -> Vec<(&str, [usize; 3])> {
     kinds
 }
 
-fn summary(verdicts: &[Verdict], folder: &Path, seconds: f64) -> String {
+fn summary(verdicts: &[Outcome], folder: &Path, seconds: f64) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["", "pictures", "above the limit", "right"]);
+    table.load_style(presets::NOTHING).set_header(["", "pictures", "above the limit", "correct"]);
     for (kind, counts) in kinds(verdicts) {
         table.add_row(std::iter::once(kind.to_string()).chain(counts.map(|n| n.to_string())));
     }
@@ -199,7 +199,7 @@ fn summary(verdicts: &[Verdict], folder: &Path, seconds: f64) -> String {
     )
 }
 
-fn as_json(verdicts: &[Verdict], metrics: &Value, folder: &Path, seconds: f64) -> Value {
+fn as_json(verdicts: &[Outcome], metrics: &Value, folder: &Path, seconds: f64) -> Value {
     let one = |(kind, [all, above, right]): (&str, [usize; 3])| {
         (kind.to_string(), json!({"pictures": all, "above": above, "right": right}))
     };

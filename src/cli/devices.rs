@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 /// What `lupe devices` accepts.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Compares the kernels of the chosen device with their references instead; ends with code 7 at the first that differs
+    /// Compare the kernels of the chosen device with their references instead; end with code 7 at the first difference
     #[arg(long)]
     self_test: bool,
 }
@@ -58,7 +58,7 @@ fn tested(session: &Session) -> Result<()> {
     if session.json {
         return print(&json!({"name": gpu.info.title(), "width": gpu.info.width, "kernels": kernels}).to_string());
     }
-    print(&format!("all {kernels} kernels are as their references\ndevice  {}", gpu.info.describe()))
+    print(&format!("all {kernels} kernels match their references\ndevice  {}", gpu.info.describe()))
 }
 
 fn width(session: &Session, a: &AdapterInfo) -> String {

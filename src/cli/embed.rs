@@ -30,7 +30,7 @@ pub struct Args {
     /// A place of the network, such as layer2, pool or logits; may be given several times
     #[arg(long, default_value = "pool", value_name = "PLACE")]
     tap: Vec<String>,
-    /// Pictures in one run at most; never changes a result
+    /// Maximum number of pictures per run; does not affect results
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
     /// Output: .safetensors, .npy (one tap) or .json; without it a summary is printed
@@ -40,7 +40,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
-    let format = args.output.as_deref().map(|path| Format::of(path, &args.tap)).transpose()?;
+    let format = args.output.as_deref().map(|path| FeatureFormat::of(path, &args.tap)).transpose()?;
     let (network, weights) = models::open(&args.model, args.weights.as_deref())?;
     offered(network, &weights, &args.tap)?;
     for path in &args.pictures {
@@ -94,12 +94,12 @@ fn features(session: &Session, args: &Args, network: &Network, weights: &Weights
     Ok(taps.iter().map(|tap| stacked(tap)).collect())
 }
 
-/// A feature that is no number is an error, never a result.
+/// A feature that is not a number is an error, never a result.
 fn finite(args: &Args, features: &[Vec<Tensor>]) -> Result<()> {
     let broken = |f: &Vec<Tensor>| f.iter().any(|t| t.data.iter().any(|v| !v.is_finite()));
     match args.pictures.iter().zip(features).find(|(_, f)| broken(f)) {
         Some((path, _)) => Err(Error::Numeric(format!(
-            "{}: its features are not finite; are the weights meant for {}?",
+            "{}: its features are not finite; do the weights belong to {}?",
             path.display(),
             args.model
         ))),
@@ -122,32 +122,39 @@ fn channels_first(t: Tensor) -> Tensor {
 
 /// Format of an output file.
 #[derive(Clone, Copy)]
-enum Format {
+enum FeatureFormat {
     Safetensors,
     Npy,
     Json,
 }
 
-impl Format {
+impl FeatureFormat {
     /// By the extension.
-    fn of(path: &Path, taps: &[String]) -> Result<Format> {
+    fn of(path: &Path, taps: &[String]) -> Result<FeatureFormat> {
         match path.extension().and_then(|e| e.to_str()) {
             Some("npy") if taps.len() > 1 => {
                 Err(Error::Usage("a .npy file holds one tap; use .safetensors or .json for several".into()))
             }
-            Some("npy") => Ok(Format::Npy),
-            Some("json") => Ok(Format::Json),
-            Some("safetensors") => Ok(Format::Safetensors),
-            None if path.exists() => Ok(Format::Safetensors), // a device or a pipe has no extension to go by
-            _ => Err(Error::Usage(format!("{}: name it .safetensors, .npy or .json", path.display()))),
+            Some("npy") => Ok(FeatureFormat::Npy),
+            Some("json") => Ok(FeatureFormat::Json),
+            Some("safetensors") => Ok(FeatureFormat::Safetensors),
+            None if path.exists() => Ok(FeatureFormat::Safetensors), // a device or a pipe has no extension to go by
+            _ => Err(Error::Usage(format!(
+                "{}: expected a name that ends in .safetensors, .npy or .json",
+                path.display()
+            ))),
         }
     }
 
     fn bytes(self, args: &Args, taps: &[(String, Tensor)]) -> Result<Vec<u8>> {
         match self {
-            Format::Safetensors => safetensors::write(&taps.iter().map(|(k, t)| (k.clone(), t)).collect::<Vec<_>>()),
-            Format::Json => Ok(as_json(args, taps).to_string().into_bytes()),
-            Format::Npy => npy(taps).map_err(|e| Error::Output(format!("the features cannot be written as .npy: {e}"))),
+            FeatureFormat::Safetensors => {
+                safetensors::write(&taps.iter().map(|(k, t)| (k.clone(), t)).collect::<Vec<_>>())
+            }
+            FeatureFormat::Json => Ok(as_json(args, taps).to_string().into_bytes()),
+            FeatureFormat::Npy => {
+                npy(taps).map_err(|e| Error::Output(format!("the features cannot be written as .npy: {e}")))
+            }
         }
     }
 }

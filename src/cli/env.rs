@@ -4,14 +4,14 @@
 //! - `NO_COLOR`: no colour.
 //! - `WGPU_BACKEND`: backends to look for adapters in, as in `vulkan,gl`.
 //! - `LUPE_NO_REEXEC`: as `--no-reexec`, whatever its value.
-//! - `LP_NATIVE_VECTOR_WIDTH`: the software driver's own; what the user sets stands.
-//! - `XDG_CACHE_HOME`, else `HOME`: where Lupe's cache folder lies.
+//! - `LP_NATIVE_VECTOR_WIDTH`: the software driver's own; a value set by the user is kept.
+//! - `XDG_CACHE_HOME`, else `HOME`: where Lupe's cache folder is.
 //!
 //! Set, unless the user did:
 //! - `NODEVICE_SELECT`: keeps Mesa's device-select layer from writing to stderr at every start.
-//! - `MESA_SHADER_CACHE_DIR`: Mesa's compiled kernels lie in Lupe's cache folder (not where `MESA_SHADER_CACHE_DISABLE` is set, either).
-//! - `LP_NATIVE_VECTOR_WIDTH` and `LUPE_REEXECUTED`: for the program that takes this one's place (`cli/width`), and for the self-test
-//!   before.
+//! - `MESA_SHADER_CACHE_DIR`: keeps Mesa's compiled kernels in Lupe's cache folder (not set if `MESA_SHADER_CACHE_DISABLE` is, either).
+//! - `LP_NATIVE_VECTOR_WIDTH` and `LUPE_REEXECUTED`: for the process that replaces this one (`cli/width`), and for the self-test
+//!   before it.
 
 use crate::files::sha256;
 use std::env;
@@ -23,7 +23,7 @@ const WIDTH: &str = "LP_NATIVE_VECTOR_WIDTH";
 const AGAIN: &str = "LUPE_REEXECUTED";
 const OFF: &str = "LUPE_NO_REEXEC";
 const MESA_CACHE: &str = "MESA_SHADER_CACHE_DIR";
-/// Also the names that Mesa had before.
+/// Including Mesa's earlier names for them.
 const MESA_CACHE_BY_USER: [&str; 4] =
     [MESA_CACHE, "MESA_SHADER_CACHE_DISABLE", "MESA_GLSL_CACHE_DIR", "MESA_GLSL_CACHE_DISABLE"];
 
@@ -46,19 +46,19 @@ fn set(name: &str, value: &OsStr) {
     }
 }
 
-/// Backends to look for adapters in; all where it says nothing.
+/// Backends to look for adapters in; all if it is not set.
 pub fn backends() -> Option<String> {
     env::var("WGPU_BACKEND").ok().filter(|b| !b.is_empty())
 }
 
-/// Whether the user wants no colour.
+/// Whether the user has turned colour off.
 pub fn no_color() -> bool {
     env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())
 }
 
-/// Lupe's cache folder, whether or not it exists; none where the system does not say where caches lie.
+/// Lupe's cache folder, whether or not it exists; `None` if the system does not say where caches belong.
 pub fn cache() -> Option<PathBuf> {
-    // A relative path would be another folder in every folder; the XDG specification has it ignored.
+    // A relative path would mean another folder in every working directory; the XDG specification says to ignore it.
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let caches = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
     Some(caches.join("lupe"))
@@ -70,22 +70,22 @@ pub fn cached(kind: &str, key: &str) -> Option<PathBuf> {
     Some(cache()?.join(format!("{kind}{}.json", hash.get(..16).unwrap_or(&hash))))
 }
 
-/// Whether the software driver's width is somebody's choice already.
+/// Whether the software driver's width has been chosen already.
 pub fn width_is_set() -> bool {
     env::var_os(WIDTH).is_some()
 }
 
-/// Whether this program took the place of one that chose the width.
+/// Whether this process replaced one that chose the width.
 pub fn reexecuted() -> bool {
     env::var_os(AGAIN).is_some()
 }
 
-/// Whether the user wants no other program in this one's place.
+/// Whether the user has forbidden starting the program again.
 pub fn no_reexec() -> bool {
     env::var_os(OFF).is_some()
 }
 
-/// Gives a command that width, as a choice of Lupe's.
+/// Sets that width for a command, marked as chosen by Lupe.
 pub fn widen(command: &mut Command, bits: u32) -> &mut Command {
     command.env(WIDTH, bits.to_string()).env(AGAIN, "1")
 }

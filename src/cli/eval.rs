@@ -24,7 +24,7 @@ pub struct Args {
     /// A data set with test pictures
     #[arg(value_name = "DIR")]
     data: PathBuf,
-    /// Count pictures that the model was fitted on, too
+    /// Also count pictures that the model was fitted on
     #[arg(long)]
     allow_seen: bool,
     /// Leave out defective pictures that have no mask
@@ -42,10 +42,10 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let mut loading = out.work.loading();
     match fitted.known() {
         _ if args.allow_seen => {
-            session.say("warning: pictures that the model was fitted on are counted too; the metrics flatter it");
+            session.say("warning: pictures that the model was fitted on are counted too; the metrics are too optimistic");
         }
         Known::Unknown => session.say(
-            "note: which pictures this model was fitted on is not known, so none is left out; keep them out of the test",
+            "note: it is not known which pictures this model was fitted on, so none are left out; the test set must not contain them",
         ),
         Known::Fitted { .. } => loading.leave_out = fitted_on(&*fitted),
     }

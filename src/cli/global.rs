@@ -9,22 +9,22 @@ pub struct Global {
     /// Adapter: auto, its number in `lupe devices`, or part of its name
     #[arg(short, long, global = true, default_value = "auto", value_name = "auto|INDEX|NAME")]
     pub device: String,
-    /// Results as JSON on stdout
+    /// Print results as JSON
     #[arg(long, global = true)]
     pub json: bool,
-    /// Results and errors only
+    /// Print results and errors only
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// More about what happens; twice for details
+    /// Print more about what happens; twice for details
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// The default kernels, whatever `lupe tune` wrote
+    /// Use the default kernels, whatever `lupe tune` chose
     #[arg(long, global = true)]
     pub deterministic: bool,
-    /// Device memory to use at most, as in 512M or 2G
+    /// Maximum device memory to use, e.g. 512M or 2G
     #[arg(long, global = true, value_name = "SIZE", value_parser = bytes)]
     pub limit_memory: Option<u64>,
-    /// Keeps the software driver at its own vector width (as LUPE_NO_REEXEC does); never changes a result
+    /// Keep the software driver's own vector width (as LUPE_NO_REEXEC does); does not affect results
     #[arg(long, global = true)]
     pub no_reexec: bool,
 }
@@ -40,7 +40,7 @@ pub fn bytes(text: &str) -> Result<u64, String> {
         _ => return Err("expected a number with K, M or G, as in 512M".into()),
     };
     let number: u64 = digits.parse().map_err(|_| "expected a number with K, M or G, as in 512M".to_string())?;
-    number.checked_mul(unit).ok_or("that is more than there can be".into())
+    number.checked_mul(unit).ok_or("the number is too large".into())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Help topics, and what is said when the program is wrong.
+//! Help topics, and what is printed when the program panics.
 
 use super::output;
 use crate::error::{EXIT_CODES, Error, Result};
@@ -30,7 +30,7 @@ pub fn run<P: CommandFactory>(args: &Args) -> Result<()> {
     output::print(text.trim_end())
 }
 
-/// A panic is a bug of ours: says what to report, and ends with code 70.
+/// A panic is a bug in Lupe: says what to report, and ends with code 70.
 pub fn install_panic_hook() {
     std::panic::set_hook(Box::new(|info| {
         output::note(&report(&info.to_string(), &Backtrace::force_capture().to_string()));
@@ -41,7 +41,7 @@ pub fn install_panic_hook() {
 fn report(what: &str, trace: &str) -> String {
     let command: Vec<String> = std::env::args().collect();
     format!(
-        "lupe: internal error. This is a bug of Lupe's; nothing you gave it should do this. Please report all that follows.\n\
+        "lupe: internal error. This is a bug in Lupe; no input should cause it. Please report everything below.\n\
          version {} on {} {}\ncommand {}\n{what}\n{trace}",
         env!("CARGO_PKG_VERSION"),
         std::env::consts::OS,

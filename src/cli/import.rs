@@ -1,4 +1,4 @@
-//! `lupe import`: a model of what the official PatchCore or anomalib saved.
+//! `lupe import`: a model from what the official PatchCore or anomalib saved.
 
 use super::output::print;
 use super::session::Session;
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 /// What `lupe import` accepts.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A folder with nnscorer_search_index.faiss and patchcore_params.pkl, or a checkpoint of anomalib
+    /// A folder with nnscorer_search_index.faiss and patchcore_params.pkl, or an anomalib checkpoint
     #[arg(value_name = "DIR|CKPT")]
     source: PathBuf,
     /// The model file to write
@@ -24,28 +24,28 @@ pub struct Args {
     /// Weights of the network that the bank was fitted with, safetensors or .pth
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Network, in place of the one that the source names
+    /// Network to use instead of the one that the source names
     #[arg(long, value_name = "NAME")]
     backbone: Option<String>,
-    /// Keep the backbone's name and hash in the model, not its weights
+    /// Store only the backbone's name and hash in the model, not its weights
     #[arg(long)]
     no_embed_backbone: bool,
-    /// Shorter edge before the crop, which the official implementation does not save [default: 256 for 224, 366 for 320]
+    /// Shorter edge after resizing, before the crop, which the official implementation does not save [default: 256 for 224, 366 for 320]
     #[arg(long)]
     resize: Option<usize>,
-    /// Nearest rows whose mean distance scores a place [default: as the official model says]
+    /// Number of nearest bank rows whose mean distance is the score of a place [default: as the official model says]
     #[arg(long, value_name = "K")]
     neighbors: Option<usize>,
-    /// Places of the network, where a checkpoint does not state them; 2 means layer2 [default: 2,3]
+    /// Places of the network, if a checkpoint does not state them; 2 means layer2 [default: 2,3]
     #[arg(long, value_delimiter = ',', value_name = "PLACE,…", value_parser = place)]
     layers: Option<Vec<String>>,
-    /// Edge of the network's input, where a checkpoint does not state it [default: 256]
+    /// Edge length of the network's input, if a checkpoint does not state it [default: 256]
     #[arg(long)]
     size: Option<usize>,
-    /// anomalib's num_neighbors, where a checkpoint does not state it [default: 9]
+    /// anomalib's num_neighbors, if a checkpoint does not state it [default: 9]
     #[arg(long, value_name = "B")]
     reweight: Option<usize>,
-    /// Which model of a saved ensemble, from 1
+    /// Which model of a saved ensemble, counted from 1
     #[arg(long, value_name = "N")]
     member: Option<usize>,
 }
@@ -90,10 +90,10 @@ fn report(session: &Session, args: &Args, model: &ModelFile, thresholds: [Option
     let theirs = if [image, pixel] == [None; 2] {
         String::new()
     } else {
-        format!("\nanomalib  thresholds {} for pictures, {} for pixels: not taken over", known(image), known(pixel))
+        format!("\nanomalib  thresholds {} for pictures, {} for pixels: not imported", known(image), known(pixel))
     };
     print(&format!(
-        "wrote     {file}\nfrom      {origin}\nbank      {rows} rows of {} values, layers {} of {}\npictures  {pictures}\nlimit     none: scores of good pictures are not saved there{theirs}\n\nNext: lupe predict {file} PICTURES -o results",
+        "wrote     {file}\nfrom      {origin}\nbank      {rows} rows of {} values, layers {} of {}\npictures  {pictures}\nlimit     none: the source contains no scores of good pictures{theirs}\n\nNext: lupe predict {file} PICTURES -o results",
         model.geometry.dim,
         config.layers.join(", "),
         model.backbone.name

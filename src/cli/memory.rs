@@ -1,21 +1,21 @@
-//! What the system says of memory and load.
+//! What the system reports about memory and load.
 
-/// Bytes that the system could give right now, where it says so.
+/// Bytes of memory that are free right now, if the system reports it.
 pub fn free_memory() -> Option<u64> {
     kilobytes("/proc/meminfo", "MemAvailable:")
 }
 
-/// Most bytes that the process has held so far, where the system says so.
+/// Most bytes that the process has held so far, if the system reports it.
 pub fn peak_memory() -> Option<u64> {
     kilobytes("/proc/self/status", "VmHWM:")
 }
 
-/// Bytes that the process holds now, where the system says so.
+/// Bytes that the process holds now, if the system reports it.
 pub fn held_memory() -> Option<u64> {
     kilobytes("/proc/self/status", "VmRSS:")
 }
 
-/// The system's load average of the last minute, where it says so.
+/// The system's load average of the last minute, if it reports one.
 pub fn load_average() -> Option<f64> {
     std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
 }
@@ -27,7 +27,7 @@ fn kilobytes(file: &str, name: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// Tells, with `-v`, how much memory it took.
+/// With `-v`, reports how much memory it took.
 pub fn log_peak() {
     if let Some(bytes) = peak_memory() {
         log::info!("peak memory {:.0} MB", bytes as f64 / 1e6);

@@ -1,4 +1,4 @@
-//! The command line: one file per command, which parses and prints; what is done lies below.
+//! The command line: one file per command, which parses and prints; the work itself is done in the library.
 
 mod args;
 mod bench;
@@ -50,7 +50,7 @@ pub fn run(methods: &Methods, words: impl IntoIterator<Item = impl Into<OsString
     line(methods, words, false)
 }
 
-/// `own` says whether the whole process is this line's: it may be started again then.
+/// `own` says whether the process runs this command line only: then it may be started again.
 fn line(methods: &Methods, words: impl IntoIterator<Item = impl Into<OsString> + Clone>, own: bool) -> u8 {
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
@@ -102,7 +102,7 @@ fn command(session: &Session, command: &Command) -> Result<()> {
     }
 }
 
-/// Runs a command with these words behind `lupe`, as if they had been typed, in the session of another one.
+/// Runs a command, given the words that follow `lupe`, as if they had been typed, in the session of another one.
 fn typed(session: &Session, words: &[&OsStr]) -> Result<()> {
     let line = std::iter::once(OsStr::new("lupe")).chain(words.iter().copied());
     let cli = Cli::try_parse_from(line).map_err(|e| Error::Usage(e.to_string()))?;

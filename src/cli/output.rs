@@ -17,14 +17,14 @@ pub fn silently(work: impl FnOnce() -> Result<()>) -> Result<()> {
     done
 }
 
-/// A result on stdout. A reader that went away is no error.
+/// A result on stdout. A reader that has gone away is not an error.
 pub fn print(text: &str) -> Result<()> {
     if SILENT.get() {
         return Ok(());
     }
     let mut out = io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(format!("stdout cannot be written: {e}"))),
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(format!("cannot write to stdout: {e}"))),
         _ => Ok(()),
     }
 }
@@ -34,11 +34,11 @@ pub fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Makes Lupe's cache folder. Where that fails, what would lie there is made again at every start.
+/// Makes Lupe's cache folder. If that fails, its contents are made again at every start.
 pub fn make_cache() {
     let made = super::env::cache().map(|path| (std::fs::create_dir_all(&path), path));
     if let Some((Err(e), path)) = made {
-        log::debug!("{}: nothing is kept there: {e}", path.display());
+        log::debug!("{}: cannot be created, so nothing is cached: {e}", path.display());
     }
 }
 
@@ -48,7 +48,7 @@ pub fn keep_running_at_file_size_limit() {
     {
         let seen = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
         if let Err(e) = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, seen) {
-            note(&format!("lupe: the file-size limit cannot be watched: {e}"));
+            note(&format!("lupe: cannot catch the file-size limit: {e}"));
         }
     }
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 pub struct Args {
     #[command(flatten)]
     subject: SubjectArgs,
-    /// Take the first candidate whose name contains this text wherever there is one
+    /// Use the first candidate kernel whose name contains this text, where there is one
     #[arg(long, value_name = "LABEL")]
     candidate: Option<String>,
 }
@@ -45,7 +45,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     }
     let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
     print(&format!(
-        "{}\n{}\n{name} on {}\n{} dispatches, {:.2} GFLOP, {} read and written at least\n{} slots of {}, {} of device memory in all",
+        "{}\n{}\n{name} on {}\n{} dispatches, {:.2} GFLOP, at least {} read and written\n{} slots of {}, {} of device memory in total",
         table(&plan, enough),
         remark(&plan, enough),
         gpu.info.describe(),
@@ -58,7 +58,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     ))
 }
 
-/// Workgroups that a dispatch should have for the device to be busy: as many as threads where the processor computes.
+/// Workgroups that a dispatch needs to keep the device busy: one per thread where the processor computes.
 fn enough(family: Family) -> u64 {
     match family {
         Family::Gpu => u64::from(ENOUGH),
@@ -66,7 +66,7 @@ fn enough(family: Family) -> u64 {
     }
 }
 
-/// What the mark means, where there is one; ends with a line's end.
+/// What the mark means, if there is one; ends with a newline.
 fn remark(plan: &Plan, enough: u64) -> String {
     let few = plan.facts().filter(|f| f.workgroups() < enough).count();
     if few == 0 {
@@ -95,7 +95,7 @@ fn table(plan: &Plan, enough: u64) -> Table {
     table
 }
 
-/// `2x98x1`, and a mark where that is too few for the device.
+/// `2x98x1`, and a mark if that is too few for the device.
 fn workgroups(f: &Fact, enough: u64) -> String {
     let grid = f.groups.map(|g| g.to_string()).join("x");
     if f.workgroups() < enough { format!("{grid} <") } else { grid }

@@ -32,13 +32,13 @@ pub struct Args {
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let out = &args.out;
     let mut samples = pictures(&args.pictures)?;
-    let own = out.output.canonicalize().ok(); // results of an earlier run among the pictures are no pictures
+    let own = out.output.canonicalize().ok(); // results of an earlier run among the pictures are not input
     samples.retain(|s| !s.path.canonicalize().is_ok_and(|p| own.as_ref().is_some_and(|own| p.starts_with(own))));
     distinct(&samples)?;
     let (gpu, fitted) = session.gpu_beside(|| session.methods.open(&args.model, out.weights.as_deref()))?;
     if args.exit_code && fitted.limit().is_none() {
         let model = args.model.display();
-        return Err(Error::Usage(format!("{model}: has no limit, so --exit-code could never tell a reject")));
+        return Err(Error::Usage(format!("{model}: has no limit, so --exit-code cannot detect rejects")));
     }
     session.begin_scoring(&gpu, &*fitted, out.wanted().1)?;
     let (options, loading) = (session.run_options(&gpu, out.work.batch), out.work.loading());
@@ -67,16 +67,18 @@ fn verdict(fitted: &dyn Fitted, above: usize, looked: usize) -> String {
         Known::Fitted { on, .. } => format!(", the largest score among {} good pictures", on.len()),
         Known::Unknown => String::new(),
     };
-    fitted.limit().map_or(format!("{looked} pictures scored; no limit is known"), |l| {
+    fitted.limit().map_or(format!("{looked} pictures scored; the model has no limit"), |l| {
         format!("{above} of {looked} pictures are above the limit (limit {l:.4}{from})")
     })
 }
 
-/// Two pictures of one name would overwrite each other's results.
+/// Two pictures of the same name would overwrite each other's results.
 fn distinct(samples: &[Sample]) -> Result<()> {
     let mut seen = BTreeSet::new();
     match samples.iter().find(|s| !seen.insert(&s.name)) {
-        Some(s) => Err(Error::Usage(format!("two pictures are called {}; score them into different folders", s.name))),
+        Some(s) => {
+            Err(Error::Usage(format!("two pictures are called {}; write their results to different folders", s.name)))
+        }
         None => Ok(()),
     }
 }

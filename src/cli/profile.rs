@@ -1,4 +1,4 @@
-//! `lupe profile`: what every dispatch takes, against what the adapter can do.
+//! `lupe profile`: the time of every dispatch, compared with what the adapter can do.
 
 use super::output::print;
 use super::session::Session;
@@ -8,7 +8,7 @@ use crate::engine::{Graph, Plan, Store, Timeline};
 use crate::error::Result;
 use crate::files::write;
 use crate::measure::ceilings::{self, Ceiling, Ceilings};
-use crate::measure::html::{Head, page};
+use crate::measure::html::{PageHead, page};
 use crate::measure::profile::{Profile, Profiled, Row, profile, together};
 use crate::measure::stats::percentile;
 use crate::measure::{roofline, trace};
@@ -19,11 +19,11 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// All that is shown.
+/// Everything that is shown.
 struct Measured {
     profile: Profile,
     ceilings: Ceilings,
-    head: Head,
+    head: PageHead,
     decode: Vec<f64>,
     clock: &'static str,
 }
@@ -33,18 +33,18 @@ struct Measured {
 pub struct Args {
     #[command(flatten)]
     subject: SubjectArgs,
-    /// The picture to look at [default: noise, and no decoding]
+    /// The picture to run on [default: noise, without decoding]
     picture: Option<PathBuf>,
-    /// Runs that are timed, after one to warm up
+    /// Timed runs, after one warm-up run
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     repeats: u16,
-    /// Rows of the table
+    /// What the table has a row for
     #[arg(long, value_enum, default_value = "node")]
     by: By,
-    /// All of it as one page with a roofline and sortable tables
+    /// Write everything as an HTML page with a roofline and sortable tables
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// The last run as a trace for Perfetto or Chrome
+    /// Write the last run as a trace for Perfetto or Chrome
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
 }
@@ -65,7 +65,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     session.watch_for_interrupts()?;
     let mut start = Start::new();
     let subject = args.subject.open(session)?;
-    start.end("weights, read or drawn");
+    start.end("weights, read or generated");
     let picture = picture(args.picture.as_deref())?;
     let decode = decode(&subject, args)?;
     start.at = Instant::now();
@@ -87,14 +87,14 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         session.go_on()
     };
     let found = pollster::block_on(profile(&stages, args.repeats.into(), &ceilings, &mut progress))?;
-    let named = Named { model: &args.subject.model, input: subject.input(args.subject.batch.into()) };
+    let named = Heading { model: &args.subject.model, input: subject.input(args.subject.batch.into()) };
     let mut measured = measured(found, ceilings, decode, &gpu, &named);
     measured.head.start = start.parts;
     show(session, args, &measured, &gpu)
 }
 
 /// What is profiled.
-struct Named<'a> {
+struct Heading<'a> {
     model: &'a str,
     input: [usize; 4],
 }
@@ -118,9 +118,9 @@ impl Start {
 
     fn planned(&mut self, t: &Timeline) {
         let parts = [
-            ("graph to steps", t.lower),
-            ("weights to the device, kernels compiled beside", t.weights),
-            ("kernels that take longer", t.pipelines),
+            ("lowering the graph", t.lower),
+            ("uploading weights, compiling kernels alongside", t.weights),
+            ("waiting for kernels to compile", t.pipelines),
             ("memory and bindings", t.bind),
         ];
         self.parts.extend(parts.map(|(name, ns)| (name, ns / 1e6)));
@@ -128,7 +128,7 @@ impl Start {
     }
 }
 
-/// Milliseconds of decoding and preprocessing, as often as asked for; without a picture no times.
+/// Milliseconds of decoding and preprocessing, one for each run; none without a picture.
 fn decode(subject: &Subject, args: &Args) -> Result<Vec<f64>> {
     let (mut times, path) = (vec![], args.picture.as_deref());
     for _ in 0..path.map_or(0, |_| args.repeats) {
@@ -140,7 +140,7 @@ fn decode(subject: &Subject, args: &Args) -> Result<Vec<f64>> {
     Ok(times)
 }
 
-fn measured(profile: Profile, ceilings: Ceilings, decode: Vec<f64>, gpu: &Gpu, named: &Named) -> Measured {
+fn measured(profile: Profile, ceilings: Ceilings, decode: Vec<f64>, gpu: &Gpu, named: &Heading) -> Measured {
     let part =
         |f: fn(&crate::engine::plan::Parts) -> f64| -> Vec<f64> { profile.parts.iter().map(|p| f(p) / 1e6).collect() };
     let points = |ms: &[f64]| [0.5, 0.95, 0.99].map(|share| percentile(ms, share));
@@ -148,7 +148,7 @@ fn measured(profile: Profile, ceilings: Ceilings, decode: Vec<f64>, gpu: &Gpu, n
         ("upload".to_string(), points(&part(|p| p.upload))),
         ("compute".into(), points(&part(|p| p.compute))),
         ("read-back".into(), points(&part(|p| p.read_back))),
-        ("in all".into(), points(&part(|p| p.upload + p.compute + p.read_back))),
+        ("total".into(), points(&part(|p| p.upload + p.compute + p.read_back))),
     ];
     if !decode.is_empty() {
         latency.insert(0, ("decode".into(), points(&decode)));
@@ -158,23 +158,22 @@ fn measured(profile: Profile, ceilings: Ceilings, decode: Vec<f64>, gpu: &Gpu, n
     let input = named.input.map(|d| d.to_string()).join("x");
     let mut lines = vec![
         gpu.info.describe(),
-        format!("input {input}; {} runs after one to warm up; Lupe {}", profile.runs, env!("CARGO_PKG_VERSION")),
+        format!("input {input}; {} runs after one warm-up run; Lupe {}", profile.runs, env!("CARGO_PKG_VERSION")),
         told("copy", "GB/s", &ceilings.copy),
         told("arithmetic", "GFLOP/s", &ceilings.arithmetic),
         format!(
-            "dispatches by themselves {:.0} us, all in one pass {:.0} us ({:.0} %)",
+            "dispatches one by one {:.0} us, all in one pass {:.0} us ({:.0} %)",
             profile.sum(),
             profile.pass(),
             100.0 * profile.sum() / profile.pass().max(1e-9)
         ),
     ];
     if clock == "host" {
-        lines.push(
-            "this adapter has no timestamps: times are the host's, a submission and its end around every pass".into(),
-        );
+        lines.push("this adapter has no timestamps: times are taken on the host, with one submission per pass".into());
     }
     let sentence = profile.sentence(middle, &ceilings);
-    let head = Head { title: format!("lupe profile {}", named.model), lines, sentence, latency, ..Head::default() };
+    let head =
+        PageHead { title: format!("lupe profile {}", named.model), lines, sentence, latency, ..PageHead::default() };
     Measured { profile, ceilings, head, decode, clock }
 }
 
@@ -206,7 +205,7 @@ fn show(session: &Session, args: &Args, m: &Measured, gpu: &Gpu) -> Result<()> {
         By::Shader => by(|r| &r.shader),
     };
     let mut latency = Table::new();
-    latency.load_style(presets::NOTHING).set_header(["ms a run", "p50", "p95", "p99"]);
+    latency.load_style(presets::NOTHING).set_header(["ms per run", "p50", "p95", "p99"]);
     for (name, p) in &m.head.latency {
         latency.add_row([vec![name.clone()], p.map(|v| format!("{v:.3}")).to_vec()].concat());
     }
@@ -220,10 +219,10 @@ fn show(session: &Session, args: &Args, m: &Measured, gpu: &Gpu) -> Result<()> {
     ))
 }
 
-fn start_table(head: &Head) -> Table {
+fn start_table(head: &PageHead) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["ms to the first result", ""]);
-    for (name, ms) in head.start.iter().copied().chain([("in all", head.started())]) {
+    for (name, ms) in head.start.iter().copied().chain([("total", head.started())]) {
         table.add_row([name.to_string(), format!("{ms:.1}")]);
     }
     if let Some(column) = table.column_mut(1) {

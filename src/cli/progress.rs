@@ -8,24 +8,24 @@ use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Progress of stages with ETA: bars on a terminal, elsewhere a line now and then; nothing when quiet.
+/// Progress of stages with ETA: bars on a terminal, otherwise a line now and then; nothing when quiet.
 pub struct Bars {
     all: MultiProgress,
-    stages: Mutex<BTreeMap<&'static str, Stage>>,
+    stages: Mutex<BTreeMap<&'static str, Running>>,
     quiet: bool,
     terminal: bool,
 }
 
-/// A stage under way.
-struct Stage {
+/// The stage in progress.
+struct Running {
     bar: ProgressBar,
     start: Instant,
-    /// Steps that were done when it began: what an earlier run had done says nothing about speed.
+    /// Steps that were already done when it began: what an earlier run did says nothing about speed.
     first: usize,
     said: Instant,
 }
 
-/// Time between two lines where stderr is no terminal.
+/// Time between two lines if stderr is not a terminal.
 const EVERY: Duration = Duration::from_secs(10);
 
 impl Bars {
@@ -35,7 +35,7 @@ impl Bars {
         Bars { all, stages: Mutex::default(), quiet, terminal: std::io::stderr().is_terminal() }
     }
 
-    /// So many steps of a stage are done; it is over when all are.
+    /// Reports how many steps of a stage are done; it is over when all are.
     pub fn at(&self, name: &'static str, done: usize, of: usize) {
         if self.quiet {
             return;
@@ -60,7 +60,7 @@ impl Bars {
         self.all.suspend(write);
     }
 
-    fn begun(&self, name: &'static str, done: usize, of: usize) -> Stage {
+    fn begun(&self, name: &'static str, done: usize, of: usize) -> Running {
         let bar = if self.terminal { self.all.add(ProgressBar::new(of as u64)) } else { ProgressBar::hidden() };
         let color = if env::no_color() { "" } else { ".cyan" };
         let template = format!("{{msg:9}} {{bar:30{color}}} {{pos}}/{{len}} {{eta}}");
@@ -68,6 +68,6 @@ impl Bars {
             bar.set_style(style);
         }
         bar.set_message(name);
-        Stage { bar, start: Instant::now(), first: done, said: Instant::now() }
+        Running { bar, start: Instant::now(), first: done, said: Instant::now() }
     }
 }

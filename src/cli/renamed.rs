@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use std::ffi::OsString;
 use std::path::Path;
 
-/// Whatever stands behind it.
+/// Whatever follows it.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -27,7 +27,10 @@ pub fn run(args: &Args) -> Result<()> {
         }
         None => "lupe fit patchcore GOOD_PICTURES -o part.lupe".into(),
     };
-    Err(Error::Usage(format!("`lupe patchcore` is gone, the verb comes first now; type\n  {}", line.trim_end())))
+    Err(Error::Usage(format!(
+        "`lupe patchcore` has been removed, the verb comes first now; type\n  {}",
+        line.trim_end()
+    )))
 }
 
 /// A word as a shell takes it; flags stay flags.

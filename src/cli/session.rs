@@ -20,9 +20,9 @@ use std::sync::{Arc, Mutex};
 
 /// Flags of every command, ready to use.
 pub struct Session {
-    /// Which device is wanted.
+    /// Which device to use.
     pub choice: Choice,
-    /// Whether the program stays as it was started.
+    /// Whether the program must not be started again.
     pub no_reexec: bool,
     limit_memory: Option<u64>,
     /// Results as JSON.
@@ -33,11 +33,11 @@ pub struct Session {
     watched: AtomicBool,
     left: Arc<Mutex<String>>,
     bars: Bars,
-    /// The methods that fitted models are opened by.
+    /// The methods that fitted models are opened with.
     pub methods: Methods,
 }
 
-/// How long an interrupt waits for the work to end in order; with what follows it is answered within a second.
+/// How long an interrupt waits for the work to end cleanly; in total it is answered within a second.
 #[cfg(unix)]
 const PATIENCE: std::time::Duration = std::time::Duration::from_millis(600);
 
@@ -64,7 +64,7 @@ impl Session {
         text.parse().map_err(|e| Error::Usage(format!("--device: {e:?}")))
     }
 
-    /// The flags that a process which does a part of the work must have as well.
+    /// The flags to pass on to a process that does part of the work.
     pub fn passed_on(&self) -> Vec<String> {
         let flag = |is: bool, name: &str| is.then(|| name.to_string());
         let limit = self.limit_memory.map(|bytes| format!("--limit-memory={bytes}"));
@@ -84,7 +84,7 @@ impl Session {
         pollster::block_on(adapters(Some(backends)))
     }
 
-    /// Whether every device is asked for, where a command can do that.
+    /// Whether all devices are asked for; not every command can do that.
     pub fn all_devices(&self) -> bool {
         self.choice == Choice::Name("all".into())
     }
@@ -94,7 +94,7 @@ impl Session {
         self.open(&self.choice)
     }
 
-    /// Opens the chosen device while `read` reads what is to run on it; of two failures that of `read` is told.
+    /// Opens the chosen device while `read` reads what is to run on it; if both fail, the error of `read` is reported.
     pub fn gpu_beside<T>(&self, read: impl FnOnce() -> Result<T>) -> Result<(Gpu, T)> {
         std::thread::scope(|scope| {
             let opening = scope.spawn(|| self.gpu());
@@ -114,7 +114,7 @@ impl Session {
         Ok(gpu)
     }
 
-    /// Device memory to use at most: what was asked for, else on drivers that run on the processor what the system has free.
+    /// Maximum device memory to use: what was asked for, else, on drivers that run on the processor, what the system has free.
     pub fn limit_memory(&self, gpu: &Gpu) -> Option<u64> {
         self.limit_memory.or_else(|| if gpu.info.kind == Kind::Cpu { free_memory() } else { None })
     }
@@ -123,7 +123,7 @@ impl Session {
     pub fn choices(&self, gpu: &Gpu) -> Choices {
         let Some(table) = self.tuned(gpu).filter(|_| !self.deterministic) else { return Choices::First };
         if table.fast {
-            self.say("note: kernels tuned with --fast add up in other orders; --deterministic takes the default ones");
+            self.say("note: kernels tuned with --fast sum in a different order; --deterministic uses the default ones");
         }
         Choices::Table(Arc::new(table.labels))
     }
@@ -133,19 +133,18 @@ impl Session {
         let path = self.tuned_file(gpu).ok()?;
         Tuned::read(&path, gpu).unwrap_or_else(|why| {
             let path = path.display();
-            self.say(&format!("note: the tuning table {path} is not used, {why}; `lupe tune` makes a new one"));
+            self.say(&format!("note: the tuning table {path} is not used: {why}; `lupe tune` makes a new one"));
             None
         })
     }
 
-    /// Where the table of this adapter lies, whatever its driver.
+    /// Path of this adapter's table, whatever its driver.
     ///
     /// # Errors
-    /// [`Error::Output`] where there is no cache folder.
+    /// [`Error::Output`] if there is no cache folder.
     pub fn tuned_file(&self, gpu: &Gpu) -> Result<PathBuf> {
-        env::cached("tuning/", &gpu.info.title()).ok_or_else(|| {
-            Error::Output("there is no folder for caches: set XDG_CACHE_HOME or HOME to an absolute path".into())
-        })
+        env::cached("tuning/", &gpu.info.title())
+            .ok_or_else(|| Error::Output("no cache folder: set XDG_CACHE_HOME or HOME to an absolute path".into()))
     }
 
     /// How plans are made on this device.
@@ -164,8 +163,8 @@ impl Session {
         candidate.cloned().map_or_else(|| self.choices(gpu), Choices::Named)
     }
 
-    /// From here on an interrupt is an answer that [`Watch::go_on`] gives. Where the work is too busy to ask within
-    /// [`PATIENCE`], and at a second interrupt, the process ends by itself, after the file that is being written.
+    /// From here on [`Watch::go_on`] reports an interrupt. If the work is too busy to ask within
+    /// [`PATIENCE`], or at a second interrupt, the process ends by itself, once the file being written is complete.
     pub fn watch_for_interrupts(&self) -> Result<()> {
         if self.watched.swap(true, Ordering::Relaxed) {
             return Ok(()); // registered twice, a first interrupt would count as a second one
@@ -174,14 +173,14 @@ impl Session {
         {
             use signal_hook::consts::{SIGINT, SIGTERM};
             let signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])
-                .map_err(|e| Error::Usage(format!("interrupts cannot be watched: {e}")))?;
+                .map_err(|e| Error::Usage(format!("cannot catch interrupts: {e}")))?;
             let (stop, left) = (self.stop.clone(), self.left.clone());
             std::thread::spawn(move || watch(signals, &stop, &left));
         }
         Ok(())
     }
 
-    /// What predict and eval say before they begin, and what an interrupt would leave.
+    /// What predict and eval say before they begin, and what an interrupt would leave behind.
     pub fn begin_scoring(&self, gpu: &Gpu, fitted: &dyn Fitted, draw: Draw) -> Result<()> {
         let localises = fitted.localises();
         if draw.masks && localises && fitted.map_limit().is_none() {
@@ -189,7 +188,7 @@ impl Session {
         }
         if !localises && (draw.masks || draw.maps.is_some()) {
             self.say(&format!(
-                "note: {} gives no anomaly maps, so neither maps nor masks are written",
+                "note: {} produces no anomaly maps, so neither maps nor masks are written",
                 fitted.method()
             ));
         }
@@ -199,7 +198,7 @@ impl Session {
         Ok(())
     }
 
-    /// Memory of this machine to use at most: what was asked for, else 60 % of what the system has free.
+    /// Maximum memory of this machine to use: what was asked for, else 60 % of what the system has free.
     pub fn limit_ram(&self, asked: Option<u64>) -> u64 {
         asked.or_else(|| free_memory().map(|free| free / 5 * 3)).unwrap_or(u64::MAX)
     }

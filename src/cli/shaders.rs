@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// One composed source.
-struct Source {
+struct KernelSource {
     op: &'static str,
     kernel: Kernel,
     text: String,
@@ -23,7 +23,7 @@ struct Source {
 /// What `lupe shaders` accepts.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Folder for one .wgsl a kernel, and their list shaders.csv
+    /// Folder for one .wgsl file per kernel, and their list, shaders.csv
     #[arg(long, value_name = "DIR")]
     dump: PathBuf,
 }
@@ -33,7 +33,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let sources = sources()?;
     folder(&args.dump)?;
     let mut list = csv::Writer::from_writer(vec![]);
-    let wrong = |e: csv::Error| Error::Output(format!("the list cannot be written: {e}"));
+    let wrong = |e: csv::Error| Error::Output(format!("cannot write shaders.csv: {e}"));
     list.write_record(["file", "op", "adapters", "workgroup", "shared_bytes", "subgroup", "unchecked"])
         .map_err(wrong)?;
     for (file, s) in &sources {
@@ -44,17 +44,20 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         let words = [file.clone(), s.op.into(), s.adapters.join(" ")];
         list.write_record(words.iter().chain(&numbers)).map_err(wrong)?;
     }
-    let bytes = list.into_inner().map_err(|e| Error::Output(format!("the list cannot be written: {e}")))?;
+    let bytes = list.into_inner().map_err(|e| Error::Output(format!("cannot write shaders.csv: {e}")))?;
     write(&args.dump.join("shaders.csv"), &bytes)?;
     let folder = args.dump.display().to_string();
     if session.json {
         return print(&json!({"folder": folder, "shaders": sources.len()}).to_string());
     }
-    print(&format!("{folder}: {} shaders; shaders.csv lists op, adapters, workgroup and needs of each", sources.len()))
+    print(&format!(
+        "{folder}: {} shaders; shaders.csv lists op, adapters, workgroup and requirements of each",
+        sources.len()
+    ))
 }
 
-/// Every distinct source that any case asks for on a typical adapter, by file name.
-fn sources() -> Result<BTreeMap<String, Source>> {
+/// Every distinct source that any case needs on a typical adapter, by file name.
+fn sources() -> Result<BTreeMap<String, KernelSource>> {
     let mut found = BTreeMap::new();
     for (adapter, caps) in typical() {
         for (name, cases) in ops::cases() {
@@ -71,7 +74,7 @@ fn collect(
     op: &dyn Op,
     x: &[Shape],
     (adapter, caps): (&'static str, &Caps),
-    found: &mut BTreeMap<String, Source>,
+    found: &mut BTreeMap<String, KernelSource>,
 ) -> Result<()> {
     let y = op.infer(x).map_err(Error::Shape)?;
     for kernel in op.kernels(x, y, caps) {
@@ -81,7 +84,7 @@ fn collect(
         }
         let text = kernel.source()?;
         let file = file(&kernel.label(), &text, found);
-        let known = found.entry(file).or_insert_with(|| Source { op: name, kernel, text, adapters: vec![] });
+        let known = found.entry(file).or_insert_with(|| KernelSource { op: name, kernel, text, adapters: vec![] });
         if !known.adapters.contains(&adapter) {
             known.adapters.push(adapter);
         }
@@ -89,8 +92,8 @@ fn collect(
     Ok(())
 }
 
-/// The label as a file name; a number behind it where another text has that name.
-fn file(label: &str, text: &str, found: &BTreeMap<String, Source>) -> String {
+/// The label as a file name, with a number appended if another text has that name.
+fn file(label: &str, text: &str, found: &BTreeMap<String, KernelSource>) -> String {
     let stem: String = label.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
     let names = std::iter::once(format!("{stem}.wgsl")).chain((2..).map(|i| format!("{stem}_{i}.wgsl")));
     let free = |name: &String| found.get(name).is_none_or(|s| s.text == text);

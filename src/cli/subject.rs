@@ -13,13 +13,13 @@ pub struct SubjectArgs {
     /// A network, or a fitted model (FILE.lupe)
     #[arg(value_name = "MODEL")]
     pub model: String,
-    /// The network's weights; without them, and where none are built in, drawn ones stand in: the times are the same
+    /// The network's weights; without them, built-in or random weights are used: the times are the same
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
-    /// Edge of the network's input [default: what its preprocessing makes]
+    /// Edge length of the network's input [default: the size that its preprocessing gives]
     #[arg(long)]
     pub size: Option<usize>,
-    /// Pictures in one run
+    /// Pictures per run
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub batch: u16,
 }
@@ -35,13 +35,13 @@ impl SubjectArgs {
             return Subject::network(&self.model, weights, self.size);
         }
         match self.size {
-            Some(_) => Err(Error::Usage("--size: a fitted model has its own".into())),
+            Some(_) => Err(Error::Usage("--size: a fitted model has its own size; leave the flag out".into())),
             None => session.methods.open(path, weights).map(Subject::Fitted),
         }
     }
 }
 
-/// A picture to run a subject on, where one is named.
+/// A picture to run a subject on, if one is named.
 ///
 /// # Errors
 /// As [`Picture::open`].

@@ -18,10 +18,10 @@ use serde_json::json;
 pub struct Args {
     #[command(flatten)]
     subject: SubjectArgs,
-    /// Runs of every candidate, after one to warm up
+    /// Runs of every candidate, after one warm-up run
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     repeats: u16,
-    /// Also kernels that add up in another order: results may differ in the last bits, and say so
+    /// Also try kernels that sum in a different order: results may differ in the last bits, and a note says so
     #[arg(long)]
     fast: bool,
 }
@@ -30,11 +30,12 @@ pub struct Args {
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let subject = args.subject.open(session)?;
     session.watch_for_interrupts()?;
-    session.left_by_interrupt("the table is as it was");
+    session.left_by_interrupt("the tuning table is unchanged");
     let gpu = session.gpu()?;
     session.say(&format!("device    {}", gpu.info.describe()));
     if !gpu.timestamps() {
-        session.say("note: this adapter has no timestamps; times are the host's, one submission a dispatch");
+        session
+            .say("note: this adapter has no timestamps; times are taken on the host, with one submission per dispatch");
     }
     let mut nodes: Vec<Tuning> = vec![];
     let mut stages = vec![subject.predict_stage(args.subject.batch.into(), None, &gpu.caps)?];
@@ -43,7 +44,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         let found = timed(session, args, &gpu, stage)?;
         nodes.extend(found.into_iter().filter(|n| !nodes.iter().any(|known| known.key == n.key)).collect::<Vec<_>>());
     }
-    // What other models were tuned for stays, unless it was chosen under other rules.
+    // What was tuned for other models stays, unless it was chosen under other rules.
     let known = session.tuned(&gpu).filter(|t| t.fast == args.fast);
     let mut table = known.unwrap_or_else(|| Tuned::of(&gpu, args.fast));
     table.labels.extend(labels(&nodes, |n| n.chosen));
@@ -56,7 +57,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     }
     let changed = nodes.iter().filter(|n| n.chosen > 0).count();
     print(&format!(
-        "{}\n\n{changed} of {} kinds of nodes get another kernel than the default; a candidate must save 3 %\ntable     {}",
+        "{}\n\n{changed} of {} kinds of nodes get a kernel other than the default; a candidate must save 3 %\ntable     {}",
         shown(&nodes),
         nodes.len(),
         path.display()

@@ -19,9 +19,9 @@ use std::path::PathBuf;
 pub struct Args {
     #[command(flatten)]
     subject: SubjectArgs,
-    /// The picture to look at [default: noise]
+    /// The picture to run on [default: noise]
     picture: Option<PathBuf>,
-    /// Take the first candidate whose name contains this text wherever there is one
+    /// Use the first candidate kernel whose name contains this text, where there is one
     #[arg(long, value_name = "LABEL")]
     candidate: Option<String>,
 }
@@ -63,7 +63,7 @@ fn one(session: &Session, args: &Args, subject: &Subject, picture: Option<&Pictu
         });
         print(&json!({"model": name, "device": device, "compared": compared, "first": first}).to_string())?;
     } else if first.is_none() {
-        print(&format!("{name}: all {compared} dispatches are as their references\ndevice  {device}"))?;
+        print(&format!("{name}: all {compared} dispatches match their references\ndevice  {device}"))?;
     }
     first.map_or(Ok(()), |(stage, d)| Err(Error::Numeric(format!("{name} on {device}, {stage}: {}", text(&d)))))
 }
@@ -87,7 +87,7 @@ fn text(d: &Difference) -> String {
     let f = &d.fact;
     let inputs: Vec<String> = f.inputs.iter().map(ToString::to_string).collect();
     format!(
-        "dispatch {} differs from its reference, those before it do not\n  node      {}\n  kernel    {}\n  shapes    {} -> {}\n  worst     element {}: {} where {} is expected\n  error     {:.1e} of the mean square",
+        "dispatch {} differs from its reference; those before it do not\n  node      {}\n  kernel    {}\n  shapes    {} -> {}\n  worst     element {}: found {}, expected {}\n  error     {:.1e} of the mean square",
         d.step,
         f.label,
         f.kernel,

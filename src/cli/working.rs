@@ -1,4 +1,4 @@
-//! What fit, predict and eval accept alike: how pictures are worked through, and what is written of them.
+//! Arguments shared by fit, predict and eval: how pictures are processed, and what is written about them.
 
 use super::global::bytes;
 use crate::data::Limits;
@@ -10,24 +10,24 @@ use clap::{Args, ValueEnum};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// How pictures are worked through.
+/// How pictures are processed.
 #[derive(Debug, Args)]
-pub struct Work {
-    /// Pictures in one run at most; never changes a result
+pub struct WorkArgs {
+    /// Maximum number of pictures per run; does not affect results
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
     pub batch: u16,
-    /// Pixels of a picture at most
+    /// Maximum number of pixels per picture
     #[arg(long, default_value_t = Limits::default().pixels, value_name = "N")]
     pub max_pixels: u64,
-    /// Memory to use at most, as in 4G [default: 60 % of what is free]
+    /// Maximum memory to use, e.g. 4G [default: 60 % of free memory]
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub limit_ram: Option<u64>,
-    /// Go on without pictures that cannot be read, list them and end with exit code 9
+    /// Skip pictures that cannot be read, list them and end with exit code 9
     #[arg(long)]
     pub keep_going: bool,
 }
 
-impl Work {
+impl WorkArgs {
     /// How pictures are loaded.
     pub fn loading(&self) -> Loading {
         Loading { limits: Limits::of(self.max_pixels), keep_going: self.keep_going, leave_out: BTreeSet::new() }
@@ -39,44 +39,44 @@ pub fn place(text: &str) -> std::result::Result<String, String> {
     Ok(text.parse().map_or(text.to_string(), layer))
 }
 
-/// What comes out.
+/// What is written.
 #[derive(Debug, Args)]
 pub struct Out {
     /// Folder for the results
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
-    /// Weights of the backbone, for a model that does not hold them
+    /// Weights of the backbone, for a model that does not contain them
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
-    /// How results are written: results.ndjson or results.csv
+    /// Format of the results: results.ndjson or results.csv
     #[arg(long, value_enum, default_value = "ndjson")]
-    format: Format,
-    /// No heat maps
+    format: ResultsFormatArg,
+    /// Write no heat maps
     #[arg(long)]
     no_heatmaps: bool,
-    /// Raw maps at the pictures' own size, 32-bit floats
+    /// Write raw anomaly maps at the pictures' own size, as 32-bit floats
     #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "tiff")]
-    maps: Option<MapFormat>,
-    /// Masks of what is above the limit, at the pictures' own size, as PNG
+    maps: Option<MapFormatArg>,
+    /// Write masks of what is above the limit, at the pictures' own size, as PNG
     #[arg(long)]
     masks: bool,
-    /// Patch vectors [places, values] of every picture, as .npy
+    /// Write the patch vectors [places, values] of every picture, as .npy
     #[arg(long)]
     dump_features: bool,
     #[command(flatten)]
-    pub work: Work,
+    pub work: WorkArgs,
 }
 
 impl Out {
     /// The format of results, and what is drawn.
-    pub fn wanted(&self) -> (results::Format, Draw) {
+    pub fn wanted(&self) -> (results::ResultsFormat, Draw) {
         let format = match self.format {
-            Format::Ndjson => results::Format::Ndjson,
-            Format::Csv => results::Format::Csv,
+            ResultsFormatArg::Ndjson => results::ResultsFormat::Ndjson,
+            ResultsFormatArg::Csv => results::ResultsFormat::Csv,
         };
         let maps = self.maps.map(|format| match format {
-            MapFormat::Tiff => drawing::MapFormat::Tiff,
-            MapFormat::Npy => drawing::MapFormat::Npy,
+            MapFormatArg::Tiff => drawing::MapFormat::Tiff,
+            MapFormatArg::Npy => drawing::MapFormat::Npy,
         });
         (format, Draw { heatmaps: !self.no_heatmaps, maps, masks: self.masks, features: self.dump_features })
     }
@@ -84,8 +84,8 @@ impl Out {
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// A JSON object a line
+enum ResultsFormatArg {
+    /// One JSON object per line
     Ndjson,
     /// A table
     Csv,
@@ -93,7 +93,7 @@ enum Format {
 
 /// How raw maps are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum MapFormat {
+enum MapFormatArg {
     /// TIFF, as MVTec's evaluation code reads it
     Tiff,
     /// NumPy's format

@@ -1,4 +1,4 @@
-//! Data sets on disk: MVTec AD's layout, plain folders, pictures alone, and tables.
+//! Data sets on disk: MVTec AD's layout, plain folders, folders of pictures only, and tables.
 
 use crate::error::{Error, Result};
 use std::collections::BTreeSet;
@@ -14,11 +14,11 @@ pub struct Sample {
     pub name: String,
     /// `good`, or the kind of defect.
     pub label: String,
-    /// Its ground truth, where there is one.
+    /// Its ground truth, if there is one.
     pub mask: Option<PathBuf>,
 }
 
-/// How a data set lies on disk.
+/// How a data set is laid out on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// `train/good`, `test/*`, `ground_truth/*`.
@@ -31,16 +31,16 @@ pub enum Layout {
     Csv,
 }
 
-/// Pictures to fit on and to test with, each in bytewise order of their names.
+/// Pictures to fit on and to test on, each in bytewise order of their names.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    /// Where it lies.
+    /// Where it is.
     pub root: PathBuf,
-    /// How.
+    /// Its layout.
     pub layout: Layout,
     /// Good pictures to fit on.
     pub train: Vec<Sample>,
-    /// Pictures to test with.
+    /// Pictures to test on.
     pub test: Vec<Sample>,
 }
 
@@ -90,7 +90,7 @@ fn name_of(path: &Path) -> String {
     path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// Gives pictures of `label` their masks of `folder`: `X_mask.png`, else any `X.*`.
+/// Gives pictures of `label` their masks from `folder`: `X_mask.png`, else any `X.*`.
 fn with_masks(samples: &mut [Sample], folder: &Path) -> Result<()> {
     if !folder.is_dir() {
         return Ok(());
@@ -101,14 +101,14 @@ fn with_masks(samples: &mut [Sample], folder: &Path) -> Result<()> {
         let stem_of = |s: &Sample| s.path.file_stem().map(|s| s.to_string_lossy().into_owned());
         match samples.iter_mut().find(|s| stem_of(s).is_some_and(|n| n == wanted || n == stem)) {
             Some(sample) => sample.mask = Some(mask),
-            None => return fail(&mask, "is a mask without a picture of that name; remove it or add its picture"),
+            None => return fail(&mask, "is a mask without a matching picture; remove it or add its picture"),
         }
     }
     Ok(())
 }
 
 impl Dataset {
-    /// Looks at a folder or a table: the first layout that fits.
+    /// Reads a folder or a table, by the first layout that fits.
     ///
     /// # Errors
     /// [`Error::Input`] saying what was expected and what is wrong, or that there is no good picture.
@@ -118,7 +118,7 @@ impl Dataset {
         }
         let csv = |p: &Path| p.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"));
         if path.is_file() {
-            return if csv(path) { table(path) } else { fail(path, &format!("is no folder and no table; {EXPECTED}")) };
+            return if csv(path) { table(path) } else { fail(path, &format!("not a folder or a table; {EXPECTED}")) };
         }
         let set = if path.join("train/good").is_dir() {
             mvtec(path)?
@@ -142,7 +142,7 @@ impl Dataset {
         }
         let mut seen = BTreeSet::new();
         if let Some(twice) = self.train.iter().chain(&self.test).find(|s| !seen.insert(s.name.clone())) {
-            return fail(&self.root, &format!("{} is there twice", twice.name));
+            return fail(&self.root, &format!("{} occurs twice", twice.name));
         }
         if self.train.is_empty() {
             let found: Vec<String> = if self.root.is_dir() {
@@ -156,7 +156,7 @@ impl Dataset {
         Ok(self)
     }
 
-    /// Keeps every `every`-th good picture aside for testing where the data set has none of its own; 0 keeps none.
+    /// Keeps every `every`-th good picture aside for testing if the data set has none of its own; 0 keeps none.
     pub fn split(mut self, every: usize) -> Dataset {
         if self.test.iter().any(good) || every == 0 {
             return self;
@@ -216,7 +216,7 @@ fn table(path: &Path) -> Result<Dataset> {
     let header = reader.headers().map_err(wrong)?.clone();
     let column = |name: &str| header.iter().position(|h| h == name);
     let (Some(image), Some(label), Some(split)) = (column("image_path"), column("label"), column("split")) else {
-        return fail(path, "its first line must name image_path, label and split (and perhaps mask_path)");
+        return fail(path, "its first line must name image_path, label and split (and optionally mask_path)");
     };
     let (mut train, mut test) = (vec![], vec![]);
     for (i, row) in reader.records().enumerate() {
@@ -231,21 +231,26 @@ fn table(path: &Path) -> Result<Dataset> {
         let label = if ["good", "normal", "0"].contains(&get(label)) { GOOD.into() } else { get(label).to_string() };
         let mask = column("mask_path").map(get).filter(|m| !m.is_empty()).map(&file).transpose()?;
         let Some(name) = name_in(root, &written) else {
-            return fail(path, &format!("line {line}: {written} lies elsewhere; give it relative to the table"));
+            return fail(
+                path,
+                &format!("line {line}: {written} is outside the table's folder; give it relative to the table"),
+            );
         };
         let sample = Sample { path: file(&written)?, name, label, mask };
         match get(split) {
             "train" if good(&sample) => train.push(sample),
-            "train" => return fail(path, &format!("line {line}: {} is not good and cannot be fitted on", sample.name)),
+            "train" => {
+                return fail(path, &format!("line {line}: {} is not good, so it cannot be fitted on", sample.name));
+            }
             "test" => test.push(sample),
-            other => return fail(path, &format!("line {line}: split is {other:?}, train or test is wanted")),
+            other => return fail(path, &format!("line {line}: split is {other:?}, expected train or test")),
         }
     }
     Dataset { root: root.into(), layout: Layout::Csv, train, test }.checked()
 }
 
-/// What a picture of a table is called: its path below the table's folder, steps upwards left out, since results are written by that
-/// name and a model must not hold where on a disk it was fitted. None for an absolute path elsewhere.
+/// What a picture of a table is called: its path below the table's folder, without steps upwards, since results are written under that
+/// name and a model must not reveal where on a disk it was fitted. `None` for an absolute path elsewhere.
 fn name_in(root: &Path, written: &str) -> Option<String> {
     let path = Path::new(written);
     let below = if path.is_absolute() { path.strip_prefix(root).ok()? } else { path };
@@ -256,7 +261,7 @@ fn name_in(root: &Path, written: &str) -> Option<String> {
     Some(names.collect::<Vec<_>>().join("/"))
 }
 
-/// Pictures named one by one, and those below folders, in bytewise order.
+/// Pictures given one by one, and those below folders, in bytewise order.
 ///
 /// # Errors
 /// [`Error::Input`] for what does not exist and for a folder without pictures.

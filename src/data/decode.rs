@@ -1,5 +1,5 @@
-//! Decoding, bounded before anything is allocated. Files are read as they are decoded, so that an uncompressed one is never in memory
-//! beside its picture; JPEG alone is read first, since its decoder would do so too.
+//! Decoding, with bounds checked before anything is allocated. Files are read as they are decoded, so an uncompressed one is not in memory
+//! along with its picture; only JPEG is read first, since its decoder would do so too.
 
 use super::jpeg;
 use super::picture::{Limits, Picture, Samples};
@@ -26,16 +26,18 @@ pub(super) fn read(source: impl BufRead + Seek, name: &str, limits: Limits) -> R
         Some(ImageFormat::WebP) => {
             let mut source = reader.into_inner();
             if !webp_is_whole(&mut source).map_err(unread)? {
-                return Err(wrong("is a truncated WebP: it is shorter than its header says; copy it again".into()));
+                return Err(wrong(
+                    "is a truncated WebP file: it is shorter than its header says; copy it again".into(),
+                ));
             }
             decoded(ImageReader::with_format(source, ImageFormat::WebP), limits).map_err(wrong)
         }
         Some(ImageFormat::Png | ImageFormat::Bmp | ImageFormat::Tiff) => decoded(reader, limits).map_err(wrong),
-        _ => Err(wrong("is no PNG, JPEG, BMP, TIFF or WebP by its content; convert it to one of them".into())),
+        _ => Err(wrong("not a PNG, JPEG, BMP, TIFF or WebP file; convert it to one of these".into())),
     }
 }
 
-/// Whether a WebP file is as long as it says. The decoder does not miss an EXIF chunk at the end, and the picture would lie on its side.
+/// Whether a WebP file is as long as it says. The decoder does not notice a missing EXIF chunk at the end, and would not turn the picture.
 fn webp_is_whole(source: &mut (impl BufRead + Seek)) -> std::io::Result<bool> {
     let mut head = [0; 8];
     source.read_exact(&mut head)?;
@@ -56,14 +58,14 @@ fn decoded<R: BufRead + Seek>(mut reader: ImageReader<R>, limits: Limits) -> std
     let pixels = u64::from(width) * u64::from(height);
     if pixels > limits.pixels || pixels == 0 {
         let allowed = limits.pixels;
-        return Err(format!("is {width}x{height}, {pixels} pixels; 1 to {allowed} are allowed: make it smaller"));
+        return Err(format!("is {width}x{height}, {pixels} pixels; must be between 1 and {allowed}: make it smaller"));
     }
     match decoder.original_color_type() {
         ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16 => {
-            Err("is CMYK, whose colours depend on a printer; save it as RGB".into())
+            Err("is CMYK, whose colours depend on the printer; save it as RGB".into())
         }
         ExtendedColorType::Rgb32F | ExtendedColorType::Rgba32F => {
-            Err("has floats for values, whose range nobody knows; save it with 16 bits a channel".into())
+            Err("has floating-point values, whose range is not defined; save it with 16 bits per channel".into())
         }
         _ => upright(decoder).map_err(reason),
     }
@@ -103,16 +105,16 @@ fn rgb<T: Copy>(mut values: Vec<T>, channels: usize) -> Vec<T> {
     all
 }
 
-/// What a decoder's error means to whoever has the file.
+/// What a decoder's error means to the file's owner.
 fn reason(error: ImageError) -> String {
     match error {
         ImageError::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => "is truncated; copy it again".into(),
         ImageError::IoError(e) => format!("cannot be read: {e}"),
-        ImageError::Limits(e) => format!("needs more memory than pictures may: {e}; make it smaller"),
+        ImageError::Limits(e) => format!("needs more memory than allowed: {e}; make it smaller"),
         ImageError::Unsupported(e) => format!(
-            "is of a kind that is not read, such as TIFF of floats, with a palette or of gray with alpha: {e}; \
-             save it as gray or RGB of 8 or 16 bits"
+            "is of an unsupported kind, such as TIFF with floating-point values, a palette, or gray with alpha: {e}; \
+             save it as gray or RGB with 8 or 16 bits"
         ),
-        e => format!("cannot be decoded: {e}; copy it again, or save it anew"),
+        e => format!("cannot be decoded: {e}; copy it again, or save it again"),
     }
 }

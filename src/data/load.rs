@@ -1,4 +1,4 @@
-//! Pictures from disk in order, decoded ahead by as many threads as there are processors, within a bound of memory.
+//! Pictures from disk in order, decoded ahead by as many threads as there are processors, within a memory bound.
 
 use super::dataset::Sample;
 use super::{Limits, Mask, Picture, Prepared, Preprocess};
@@ -11,13 +11,13 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-/// No picture is begun while those that wait hold more bytes: pictures take this and one for each thread at most.
+/// No new picture is loaded while those that wait hold more bytes: at most, pictures take this plus one for each thread.
 const WAITING_BYTES: usize = 128 << 20;
 
 /// How pictures are loaded.
 #[derive(Clone, Debug, Default)]
 pub struct Loading {
-    /// Pixels of a picture at most.
+    /// How large a picture may be.
     pub limits: Limits,
     /// Whether the work goes on without pictures that cannot be read.
     pub keep_going: bool,
@@ -34,7 +34,7 @@ pub struct Loaded {
     pub sha256: String,
     /// The picture.
     pub picture: Picture,
-    /// Which of its pixels are defective, where that is known.
+    /// Which of its pixels are defective, if that is known.
     pub mask: Option<Mask>,
     /// The network's input.
     pub input: Prepared,
@@ -42,10 +42,10 @@ pub struct Loaded {
     pub milliseconds: f64,
 }
 
-/// What becomes of a sample.
+/// What became of a sample.
 #[derive(Debug)]
 pub enum Arrival {
-    /// It can be looked at.
+    /// It is ready.
     Ready(Box<Loaded>),
     /// It was left out.
     LeftOut,
@@ -81,7 +81,7 @@ struct Work {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The next sample that a thread takes, and the next that is given out.
+    /// The next sample that a thread takes, and the next that is handed out.
     next: usize,
     given: usize,
     ready: BTreeMap<usize, Arrival>,
@@ -90,7 +90,7 @@ struct State {
 }
 
 impl Stream {
-    /// Begins to load `samples`, at most `ahead` of them beyond the one that is asked for.
+    /// Starts loading `samples`, at most `ahead` of them beyond the one that is asked for.
     pub fn open(samples: &[Sample], preprocess: &Preprocess, loading: &Loading, ahead: usize) -> Stream {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let work = Arc::new(Work {
@@ -136,12 +136,12 @@ impl Drop for Stream {
         lock(&self.work.state).stopped = true;
         self.work.changed.notify_all();
         for thread in self.threads.drain(..) {
-            let _ = thread.join(); // a panic has been told by its arrival
+            let _ = thread.join(); // a panic has been reported as its arrival
         }
     }
 }
 
-/// Puts an arrival in place of a thread that panics: nobody must wait for it for ever.
+/// Delivers an arrival for a thread that panics: nobody must wait for it forever.
 struct Taken<'w>(&'w Work, usize);
 
 impl Drop for Taken<'_> {
@@ -173,7 +173,7 @@ impl Work {
             if state.stopped || state.next >= self.samples.len() {
                 return None;
             }
-            // Whatever is asked for next is always begun: nothing waits then, so that no byte is held.
+            // The sample asked for next is always started: nothing waits then, so no bytes are held.
             if state.bytes < WAITING_BYTES && state.next < state.given + self.ahead {
                 state.next += 1;
                 return Some(state.next - 1);
@@ -205,7 +205,7 @@ impl Work {
         if let Some(m) = mask.as_ref().filter(|m| (m.width, m.height) != (w, h)) {
             let mask = sample.mask.as_deref().unwrap_or(&sample.path).display();
             return Err(Error::Input(format!(
-                "{name}: is {w}x{h}, its mask {mask} is {}x{}; make them the same size",
+                "{name}: is {w}x{h}, but its mask {mask} is {}x{}; make them the same size",
                 m.width, m.height
             )));
         }

@@ -16,7 +16,7 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// Reads a picture; whatever is not black is defective.
+    /// Reads a picture; every pixel that is not black is defective.
     ///
     /// # Errors
     /// As [`Picture::open`].
@@ -30,7 +30,7 @@ impl Mask {
     }
 
     /// The mask as the network's input sees it. `nearest`: pixel by pixel, as anomalib does; else resized and cropped as the picture
-    /// is, where only what is defective through and through stays so, as the official PatchCore does.
+    /// is, where only pixels that are entirely defective stay so, as the official PatchCore does.
     ///
     /// # Errors
     /// As [`Preprocess::sized`].

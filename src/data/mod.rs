@@ -1,4 +1,4 @@
-//! Pictures: read safely, brought to a network's size exactly as Pillow or PyTorch does, and those that ship with Lupe.
+//! Pictures: read safely, brought to a network's size exactly as Pillow or PyTorch does, and the ones that ship with Lupe.
 
 pub mod dataset;
 mod decode;

@@ -1,4 +1,4 @@
-//! A picture in memory: RGB, with 8 or 16 bits a channel as its file has them.
+//! A picture in memory: RGB, with 8 or 16 bits per channel, as in its file.
 
 use super::decode::read;
 use crate::error::{Error, Result};
@@ -35,14 +35,14 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Pixels of a picture at most.
+    /// At most this many pixels.
     pub fn of(pixels: u64) -> Limits {
         Limits { pixels }
     }
 }
 
 impl Default for Limits {
-    /// 200 million pixels: more than industrial cameras give, less than a machine's memory.
+    /// 200 million pixels: more than industrial cameras produce, less than a machine's memory holds.
     fn default() -> Limits {
         Limits { pixels: 200_000_000 }
     }
@@ -62,7 +62,7 @@ impl Picture {
         }
     }
 
-    /// Reads a PNG, JPEG, BMP, TIFF or WebP file; the format goes by its content, not by its name.
+    /// Reads a PNG, JPEG, BMP, TIFF or WebP file; the format is recognised by its content, not by its name.
     ///
     /// Gray and palettes become RGB and alpha is dropped, as by Pillow's `convert("RGB")`; 16 bits stay 16. The picture is turned
     /// upright by its EXIF orientation, which Pillow does for TIFF alone. Colour profiles are not applied. Of an animation or of several
@@ -70,7 +70,7 @@ impl Picture {
     ///
     /// # Errors
     /// [`Error::Input`] naming the file, what is wrong with it and what to do: it is of another format, cut short, damaged, larger than
-    /// `limits`, empty, or its values are no 8 or 16 bit gray or RGB (CMYK, floats, 12-bit JPEG).
+    /// `limits`, empty, or its values are not 8 or 16 bit gray or RGB (CMYK, floats, 12-bit JPEG).
     pub fn open(path: &Path, limits: Limits) -> Result<Picture> {
         let name = path.display().to_string();
         let fail = |e: std::io::Error| Error::Input(format!("{name}: cannot be read: {e}"));

@@ -17,7 +17,7 @@ pub enum Scaling {
 /// In which arithmetic a picture is resized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resampling {
-    /// Pillow's: 8-bit pictures stay 8 bits, rounded after each pass. 16-bit pictures are resized in floats all the same.
+    /// Pillow's: 8-bit pictures stay 8 bits, rounded after each pass. 16-bit pictures are resized in floats anyway.
     Pillow,
     /// In floats without rounding, as PyTorch's antialiased interpolation of float pictures.
     Float,
@@ -100,7 +100,7 @@ impl Preprocess {
         }
     }
 
-    /// The picture at the network's size by Pillow's arithmetic, 8 bits, to which 16-bit pictures are brought first.
+    /// The picture at the network's size by Pillow's arithmetic, in 8 bits; 16-bit pictures are converted first.
     ///
     /// # Errors
     /// As [`Preprocess::apply`].
@@ -123,8 +123,8 @@ impl Preprocess {
         }
     }
 
-    /// Where the network's input lies in a picture of `width x height`, in its own pixels: x, y, width, height. It reaches outside
-    /// where a picture is smaller than the crop.
+    /// Where the network's input is in a picture of `width x height`, in the picture's pixels: x, y, width, height. It extends beyond
+    /// the picture if that is smaller than the crop.
     pub fn area(&self, width: usize, height: usize) -> [f64; 4] {
         let [w, h] = self.resized(width, height);
         let [crop_h, crop_w] = self.crop.unwrap_or([h, w]);
@@ -136,7 +136,7 @@ impl Preprocess {
         [first(w, crop_w) * x, first(h, crop_h) * y, crop_w as f64 * x, crop_h as f64 * y]
     }
 
-    /// The network's input, in 8 bits where the picture has no more once it has the network's size.
+    /// The network's input, in 8 bits if the picture still has no more at the network's size.
     ///
     /// # Errors
     /// [`Error::Input`] for a strip so long that it cannot be resized.
@@ -159,7 +159,7 @@ impl Preprocess {
         Ok(self.numbers(self.prepare(picture)?))
     }
 
-    /// What was prepared as numbers, `[1, h, w, 3]`.
+    /// A prepared picture as numbers, `[1, h, w, 3]`.
     pub fn numbers(&self, prepared: Prepared) -> Tensor {
         match prepared {
             Prepared::Bytes { rgb, size: [h, w] } => self.input(&rgb, [w, h], 1.0),
@@ -177,18 +177,18 @@ impl Preprocess {
         Tensor::from_fn([3, 256], |i| self.number((i % 256) as f32, 1.0, i / 256))
     }
 
-    /// Which channel of a picture, red, green, blue, each of the network's is.
+    /// For each of the network's channels, which one of the picture's it is: red, green, blue.
     pub fn channels(&self) -> [usize; 3] {
         if self.order == ChannelOrder::Rgb { [0, 1, 2] } else { [2, 1, 0] }
     }
 
-    /// The number that a value becomes in the network's channel `c`; `unit` is what a level of 8 bits is in it.
+    /// The number that a value becomes in the network's channel `c`; `unit` is the size of one 8-bit level in it.
     fn number(&self, v: f32, unit: f32, c: usize) -> f32 {
         let [mean, std] = [self.mean, self.std].map(|of| of.get(c).copied().unwrap_or(f32::NAN));
         (v / unit / self.divisor - mean) / std
     }
 
-    /// The network's input without a rounding on the way; `unit` is what a level of 8 bits is in `rgb`.
+    /// The network's input without intermediate rounding; `unit` is the size of one 8-bit level in `rgb`.
     fn in_floats<T: Copy + Into<f32>>(&self, picture: &Picture, rgb: &[T], unit: f32) -> Result<Tensor> {
         let to = self.bounded(picture)?;
         let sized = resize_floats(rgb, [picture.width, picture.height], to, self.filter);
@@ -210,7 +210,7 @@ impl Preprocess {
         Tensor::new([1, height, width, 3], data)
     }
 
-    /// Columns and rows after resizing. A strip of one row would become as long as it was, times the scale: a bound keeps that in memory.
+    /// Columns and rows after resizing. A strip of one row would become its length times the scale: the bound limits the memory.
     fn bounded(&self, picture: &Picture) -> Result<[usize; 2]> {
         let [w, h] = self.resized(picture.width, picture.height);
         if w.saturating_mul(h) <= (1 << 28).max(picture.width * picture.height) {

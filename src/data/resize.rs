@@ -43,7 +43,7 @@ impl Filter {
     }
 }
 
-/// How weighted values add up.
+/// The arithmetic of weighted sums.
 trait Sums {
     type From: Copy;
     type To;
@@ -123,7 +123,7 @@ fn taps<S: Sums>(from: usize, to: usize, filter: Filter) -> Vec<Taps<S::Weight>>
     (0..to).map(one).collect()
 }
 
-/// The picture at another size, as `Image.resize` of Pillow gives it: 8 bits, to which 16-bit pictures are brought first.
+/// The picture at another size, as `Image.resize` of Pillow gives it: in 8 bits; 16-bit pictures are converted first.
 pub fn resize(picture: &Picture, width: usize, height: usize, filter: Filter) -> Picture {
     let mut now = picture.rgb8();
     if width != picture.width {

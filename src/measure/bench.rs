@@ -11,15 +11,15 @@ use crate::error::{Error, Result};
 use crate::tensor::Shape;
 use serde::{Deserialize, Serialize};
 
-/// Fewer runs than these say nothing about a change.
+/// Fewer runs than this say nothing about a change.
 pub const ENOUGH: usize = 6;
 
-/// All that one run of the bench measured, and where.
+/// Everything that one run of the bench measured, and where.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Backend and name of the adapter.
     pub adapter: String,
-    /// Its driver and that one's version.
+    /// Its driver and the driver's version.
     pub driver: String,
     /// Bits of the vectors that a driver on the processor computes with.
     pub width: Option<u32>,
@@ -31,15 +31,15 @@ pub struct Report {
     pub profile: String,
     /// Runs that were asked for.
     pub repeats: usize,
-    /// What the adapter does at most.
+    /// The adapter's ceilings.
     pub ceilings: Ceilings,
-    /// A candidate of a kind each; those of one kind follow each other, the default first.
-    pub rows: Vec<Row>,
+    /// One for each candidate of each kind; those of one kind are consecutive, the default first.
+    pub rows: Vec<Timing>,
 }
 
 /// One candidate of one kind of node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Row {
+pub struct Timing {
     /// What the kind was found in, as in `resnet18`.
     pub subject: String,
     /// Op and shapes without the batch.
@@ -52,7 +52,7 @@ pub struct Row {
     pub calls: usize,
     /// The kernel's label.
     pub kernel: String,
-    /// Whether plans take it unless they are told otherwise.
+    /// Whether plans use it by default.
     pub default: bool,
     /// Shapes of what it reads, before packing.
     pub inputs: Vec<Vec<usize>>,
@@ -62,7 +62,7 @@ pub struct Row {
     pub us: Vec<f64>,
     /// Their median.
     pub median: f64,
-    /// How far they lie apart, as a share of the median.
+    /// How far apart they are, as a share of the median.
     pub spread: f64,
     /// Floating-point operations of a run.
     pub flops: u64,
@@ -72,9 +72,9 @@ pub struct Row {
     pub gflops: f64,
     /// GB/s at the median.
     pub gbs: f64,
-    /// The ceiling over it, `arithmetic` or `memory`.
+    /// The ceiling above it, `arithmetic` or `memory`.
     pub bound: String,
-    /// What share of that it reaches.
+    /// The share of that ceiling which it reaches.
     pub of_ceiling: f64,
 }
 
@@ -100,10 +100,11 @@ impl Report {
     /// # Errors
     /// [`Error::Input`] for anything else; `name` says what was read.
     pub fn read(bytes: &[u8], name: &str) -> Result<Report> {
-        serde_json::from_slice(bytes).map_err(|e| Error::Input(format!("{name} is no report of the bench of ops: {e}")))
+        serde_json::from_slice(bytes)
+            .map_err(|e| Error::Input(format!("{name} is not a report of the bench of ops: {e}")))
     }
 
-    /// The report as a file holds it.
+    /// The report as a file's content.
     ///
     /// # Errors
     /// [`Error::Output`], which is a bug.
@@ -112,15 +113,15 @@ impl Report {
     }
 
     /// Appends the candidates of a kind of `subject`, and gives them back.
-    pub fn add(&mut self, subject: &str, kind: &Kind, ways: Vec<Way>) -> &[Row] {
+    pub fn add(&mut self, subject: &str, kind: &Kind, ways: Vec<Way>) -> &[Timing] {
         let first = self.rows.len();
         let rows = ways.into_iter().enumerate().map(|(i, way)| row(subject, kind, way, i == 0, &self.ceilings));
-        let rows: Vec<Row> = rows.collect();
+        let rows: Vec<Timing> = rows.collect();
         self.rows.extend(rows);
         &self.rows[first..]
     }
 
-    /// Why times of `self` and of `base` cannot be compared: what differs, a line each.
+    /// Why times of `self` and of `base` cannot be compared: what differs, one line each.
     pub fn differences(&self, base: &Report) -> Vec<String> {
         let width = |r: &Report| r.width.map_or("none".to_string(), |w| format!("{w} bits"));
         let pairs = [
@@ -134,8 +135,8 @@ impl Report {
         other.map(|(what, a, b)| format!("{what}: {a} in the baseline, {b} here")).collect()
     }
 
-    /// What the adapter did at most in `base` and does here, a line for each ceiling that lies apart by more than [`NOISY`]: verdicts
-    /// then tell of the machine as much as of kernels.
+    /// The adapter's ceilings in `base` and here, one line for each that differs by more than [`NOISY`]: verdicts
+    /// then say as much about the machine as about kernels.
     pub fn moved(&self, base: &Report) -> Vec<String> {
         let (a, b) = (&base.ceilings, &self.ceilings);
         let pairs = [("copy", "GB/s", &a.copy, &b.copy), ("arithmetic", "GFLOP/s", &a.arithmetic, &b.arithmetic)];
@@ -148,15 +149,15 @@ impl Report {
     }
 
     /// The row of the same kernel on the same shapes.
-    pub fn same(&self, row: &Row) -> Option<&Row> {
+    pub fn same(&self, row: &Timing) -> Option<&Timing> {
         let same =
-            |r: &&Row| (&r.key, &r.inputs, &r.shape, &r.kernel) == (&row.key, &row.inputs, &row.shape, &row.kernel);
+            |r: &&Timing| (&r.key, &r.inputs, &r.shape, &r.kernel) == (&row.key, &row.inputs, &row.shape, &row.kernel);
         self.rows.iter().find(same)
     }
 
-    /// The kinds of which another candidate than the default takes [`WORTH`] of its time at most and surely less: the default's row and
-    /// the fastest one's. Rows of fewer than [`ENOUGH`] runs do not count.
-    pub fn misplaced(&self) -> Vec<(&Row, &Row)> {
+    /// The kinds for which a candidate other than the default takes at most [`WORTH`] of its time, with certainty: the default's row and
+    /// the fastest one's. Rows with fewer than [`ENOUGH`] runs do not count.
+    pub fn misplaced(&self) -> Vec<(&Timing, &Timing)> {
         let mut found = vec![];
         for rows in self.rows.chunk_by(|_, next| !next.default) {
             let fastest = rows.iter().filter(|r| r.us.len() >= ENOUGH).min_by(|a, b| a.median.total_cmp(&b.median));
@@ -171,11 +172,11 @@ impl Report {
     }
 }
 
-fn row(subject: &str, kind: &Kind, way: Way, default: bool, ceilings: &Ceilings) -> Row {
+fn row(subject: &str, kind: &Kind, way: Way, default: bool, ceilings: &Ceilings) -> Timing {
     let middle = median(&way.us);
     let us = middle.max(1e-6);
     let (bound, of_ceiling) = ceilings.share(way.flops, way.bytes, us);
-    Row {
+    Timing {
         subject: subject.into(),
         key: kind.key.clone(),
         op: kind.op.clone(),
@@ -197,21 +198,21 @@ fn row(subject: &str, kind: &Kind, way: Way, default: bool, ceilings: &Ceilings)
     }
 }
 
-/// What stands over a kind's rows.
-pub fn title(row: &Row) -> String {
+/// The heading of a kind's rows.
+pub fn title(row: &Timing) -> String {
     let shape = |s: &Vec<usize>| Shape::new(s).to_string();
     let inputs: Vec<String> = row.inputs.iter().map(shape).collect();
     let calls = if row.calls > 1 { format!(", {} times", row.calls) } else { String::new() };
     format!("{} {} {}: {} -> {}{calls}", row.subject, row.op, row.node, inputs.join(" "), shape(&row.shape))
 }
 
-/// What stands over the columns of [`line()`].
+/// The headings of the columns of [`line()`].
 pub const COLUMNS: &str = "          us  spread   GFLOP/s      GB/s  of ceiling";
 
-/// One row as text, the default marked; beside it what became of it since `base`. A verdict is given where `comparable`.
-pub fn line(row: &Row, repeats: usize, base: Option<&Report>, comparable: bool) -> String {
+/// One row as text, the default marked, with its change since `base`. A verdict is given if `comparable`.
+pub fn line(row: &Timing, repeats: usize, base: Option<&Report>, comparable: bool) -> String {
     let few = if row.us.len() < repeats {
-        format!(", {} of {repeats} runs, it takes long", row.us.len())
+        format!(", {} of {repeats} runs because it takes long", row.us.len())
     } else {
         String::new()
     };
@@ -229,7 +230,7 @@ pub fn line(row: &Row, repeats: usize, base: Option<&Report>, comparable: bool) 
     )
 }
 
-fn since(row: &Row, base: &Report, comparable: bool) -> String {
+fn since(row: &Timing, base: &Report, comparable: bool) -> String {
     let Some(old) = base.same(row) else { return "not in the baseline".into() };
     let judged = judge(&old.us, &row.us);
     let verdict = match judged.verdict {
@@ -245,9 +246,9 @@ mod tests {
     use super::super::ceilings::ceiling;
     use super::*;
 
-    fn row(kernel: &str, default: bool, us: &[f64]) -> Row {
+    fn row(kernel: &str, default: bool, us: &[f64]) -> Timing {
         let text = String::from;
-        Row {
+        Timing {
             subject: text("net"),
             key: text("Conv 4 -> 4"),
             op: text("conv"),
@@ -269,7 +270,7 @@ mod tests {
         }
     }
 
-    fn report(rows: Vec<Row>) -> Report {
+    fn report(rows: Vec<Timing>) -> Report {
         let [adapter, driver, clock] = ["vulkan:llvmpipe 256", "llvmpipe 1", "device"].map(String::from);
         let ceilings = Ceilings { copy: ceiling("copy", &[10.0]), arithmetic: ceiling("burn", &[100.0]) };
         let (lupe_version, profile) = ("0.1.0".into(), "release".into());
@@ -320,14 +321,14 @@ mod tests {
     #[test]
     fn a_row_is_compared_with_the_same_kernel_on_the_same_shapes() {
         let base = report(vec![row("k", true, &TEN), row("other", false, &NINE)]);
-        let text = |row: &Row, comparable| line(row, 6, Some(&base), comparable);
+        let text = |row: &Timing, comparable| line(row, 6, Some(&base), comparable);
         assert!(text(&row("k", true, &TEN), true).ends_with("| 1.00 (0.96 to 1.04) same"));
         assert!(text(&row("k", true, &NINE), true).ends_with("| 0.90 (0.86 to 0.94) faster"));
         assert!(text(&row("other", false, &TEN), true).ends_with(" slower"));
         assert!(text(&row("k", true, &NINE), false).ends_with(" no verdict"));
         assert!(text(&row("new", true, &NINE), true).ends_with("not in the baseline"));
         assert!(text(&row("k", true, &NINE[..5]), true).ends_with("too few runs"));
-        let batch = Row { inputs: vec![vec![8, 4]], shape: vec![8, 4], ..row("k", true, &TEN) };
+        let batch = Timing { inputs: vec![vec![8, 4]], shape: vec![8, 4], ..row("k", true, &TEN) };
         assert!(text(&batch, true).ends_with("not in the baseline"), "eight pictures are not one");
     }
 
@@ -336,7 +337,11 @@ mod tests {
         let rows = [row("k", true, &TEN), row("slow", false, &TEN[..3])];
         let lines = rows.each_ref().map(|r| line(r, 6, None, true));
         assert_eq!(lines[0], "*       10.0     4 %       1.0      0.50  50 % of memory     k");
-        assert!(lines[1].starts_with(' ') && lines[1].ends_with("slow, 3 of 6 runs, it takes long"), "{}", lines[1]);
+        assert!(
+            lines[1].starts_with(' ') && lines[1].ends_with("slow, 3 of 6 runs because it takes long"),
+            "{}",
+            lines[1]
+        );
         assert_eq!(title(&rows[0]), "net conv a: [1,4] -> [1,4], 2 times");
     }
 

@@ -6,26 +6,26 @@ use crate::error::Result;
 use crate::tensor::{Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
-/// Runs that a ceiling comes from.
+/// Number of runs behind a ceiling.
 pub const REPEATS: usize = 5;
 
-/// Runs that lie further apart than this share of their median make a ceiling noisy.
+/// Runs further apart than this share of their median make a ceiling noisy.
 pub const NOISY: f64 = 0.15;
 
-/// What is reached at most.
+/// The most that is reached.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ceiling {
-    /// Median of the runs, in units a nanosecond: GB/s or GFLOP/s.
+    /// Median of the runs, in units per nanosecond: GB/s or GFLOP/s.
     pub rate: f64,
-    /// How far they lie apart, as a share of the median.
+    /// How far apart they are, as a share of the median.
     pub spread: f64,
-    /// Whether that is too far to rely on.
+    /// Whether that is too far apart to rely on.
     pub noisy: bool,
     /// The kernel that reached it.
     pub kernel: String,
 }
 
-/// Both of an adapter.
+/// Both ceilings of an adapter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ceilings {
     /// Bytes read and written by a copy, GB/s.
@@ -35,8 +35,8 @@ pub struct Ceilings {
 }
 
 impl Ceilings {
-    /// Which ceiling is over so many operations and bytes in `us` microseconds, and what share of it is reached: of arithmetic to the
-    /// right of the ridge, of memory to its left.
+    /// Which ceiling limits so many operations and bytes in `us` microseconds, and what share of it is reached: arithmetic to the
+    /// right of the ridge, memory to its left.
     pub fn share(&self, flops: u64, bytes: u64, us: f64) -> (&'static str, f64) {
         let (us, ridge) = (us.max(1e-6), self.arithmetic.rate / self.copy.rate);
         match flops as f64 > ridge * bytes as f64 {
@@ -52,12 +52,12 @@ pub fn ceiling(kernel: &str, rates: &[f64]) -> Ceiling {
     Ceiling { rate: median(rates), spread, noisy: spread > NOISY, kernel: kernel.into() }
 }
 
-/// Measures both, every candidate [`REPEATS`] times after one run to warm up; the best median counts.
+/// Measures both, every candidate [`REPEATS`] times after one warm-up run; the best median counts.
 ///
 /// # Errors
 /// As [`Plan::new`] and [`Plan::run`].
 pub async fn measure(gpu: &Gpu, limit_memory: Option<u64>) -> Result<Ceilings> {
-    // Larger than caches, and an image of base limits; a processor needs less arithmetic to show what it can.
+    // Larger than caches, and an image within base limits; a processor needs less arithmetic to show what it can do.
     let software = gpu.caps.family == Family::Software;
     let (height, rounds) = if software { (1024, 128) } else { (2048, 4096) };
     let copy = best(gpu, limit_memory, Shape::from([1, height, 1024, 16]), &|x| x.copied()).await?;

@@ -4,14 +4,14 @@ use super::ceilings::Ceilings;
 use super::profile::{Profile, Row, together};
 use super::roofline::svg;
 
-/// What stands above the tables.
+/// What is shown above the tables.
 #[derive(Debug, Default)]
-pub struct Head {
+pub struct PageHead {
     /// What was profiled.
     pub title: String,
     /// Lines about device, driver and conditions.
     pub lines: Vec<String>,
-    /// What bounds it.
+    /// What limits it.
     pub sentence: String,
     /// Name and p50, p95, p99 in milliseconds of the parts of a run.
     pub latency: Vec<(String, [f64; 3])>,
@@ -19,7 +19,7 @@ pub struct Head {
     pub start: Vec<(&'static str, f64)>,
 }
 
-impl Head {
+impl PageHead {
     /// Milliseconds up to the first result.
     pub fn started(&self) -> f64 {
         self.start.iter().map(|part| part.1).sum()
@@ -27,14 +27,14 @@ impl Head {
 }
 
 /// The page.
-pub fn page(profile: &Profile, ceilings: &Ceilings, head: &Head) -> String {
+pub fn page(profile: &Profile, ceilings: &Ceilings, head: &PageHead) -> String {
     let lines: String = head.lines.iter().map(|l| format!("<p class=\"quiet\">{}</p>\n", escape(l))).collect();
     let section = |title: &str, rows: &[Row]| format!("<h2>{title}</h2>\n{}", table(rows));
     let by = |name: fn(&Row) -> &str| together(&profile.rows, ceilings, name);
     [
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">".into(),
         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">".into(),
-        // An icon of its own, so that the browser asks nobody for one.
+        // An icon of its own, so that the browser requests none.
         "<link rel=\"icon\" href=\"data:,\">".into(),
         format!("<title>{}</title><style>\n{}</style></head><body>", escape(&head.title), include_str!("profile.css")),
         format!("<h1>{}</h1>\n{lines}<p class=\"sentence\">{}</p>", escape(&head.title), escape(&head.sentence)),
@@ -61,7 +61,7 @@ fn latency(rows: &[(String, [f64; 3])]) -> String {
     )
 }
 
-fn start(head: &Head) -> String {
+fn start(head: &PageHead) -> String {
     let all = head.started().max(1e-9);
     let row = |(name, ms): &(&str, f64)| {
         let percent = 100.0 * ms / all;
@@ -106,7 +106,7 @@ fn line(r: &Row) -> String {
     .concat()
 }
 
-/// Names come from files that may be anybody's.
+/// Names come from untrusted files.
 fn escape(text: &str) -> String {
     let safe = |c: char| match c {
         '&' => "&amp;".into(),

@@ -1,4 +1,4 @@
-//! The kinds of nodes in a graph, an op at certain shapes each, with what one of them reads there: what is timed by itself.
+//! The kinds of nodes in a graph, each an op at certain shapes, with what one of its nodes reads: the units that are timed.
 
 use crate::engine::choices::key;
 use crate::engine::fuse::fuse;
@@ -26,26 +26,26 @@ pub struct Kind {
     /// What is computed, epilogues included.
     pub computes: Rc<dyn Op>,
     /// What it reads.
-    pub inputs: Vec<Given>,
+    pub inputs: Vec<Operand>,
     /// Shape of what it writes.
     pub shape: Shape,
 }
 
 /// One input of a kind.
 #[derive(Clone, Debug)]
-pub struct Given {
+pub struct Operand {
     /// Its shape.
     pub shape: Shape,
-    /// Whether it depends on weights alone: what packs it runs once, not at every run.
+    /// Whether it depends on weights only: it is packed once, not in every run.
     pub constant: bool,
-    /// Its values, once [`fill`] has been there.
+    /// Its values, after [`fill`].
     pub values: Option<Arc<Tensor>>,
-    /// The graph's node that it is; none where the plan put the kind in.
+    /// The graph's node that it is; `None` if the plan inserted the kind.
     node: Option<usize>,
 }
 
 impl Kind {
-    fn new(op: &Rc<dyn Op>, node: &str, inputs: Vec<Given>, shape: Shape) -> Kind {
+    fn new(op: &Rc<dyn Op>, node: &str, inputs: Vec<Operand>, shape: Shape) -> Kind {
         let x: Vec<Shape> = inputs.iter().map(|g| g.shape).collect();
         let key = key(&**op, &x, shape);
         Kind { key, op: op_name(&**op), node: node.into(), calls: 1, computes: op.clone(), inputs, shape }
@@ -56,17 +56,17 @@ impl Kind {
         self.inputs.iter().map(|g| g.shape).collect()
     }
 
-    /// Whether `other` is the same, batch included.
+    /// Whether `other` is the same, including the batch.
     pub fn is(&self, other: &Kind) -> bool {
         self.key == other.key && self.shape == other.shape && self.shapes() == other.shapes()
     }
 }
 
 /// Every kind that a run of `outputs` of `graph` has: nodes as they are fused, and the converts and packing that the default plan puts
-/// in between; what adds up a node's parts belongs to it. What depends on weights alone is computed once and left out.
+/// in between; adding up a node's parts belongs to the node. What depends on weights only is computed once and left out.
 ///
 /// # Errors
-/// [`Error::Shape`] for a malformed graph, [`Error::Shader`] for an op that nothing here can run.
+/// [`Error::Shape`] for a malformed graph, [`Error::Shader`] for an op that no kernel here can run.
 pub fn kinds(graph: &Graph, outputs: &[Var<'_>], caps: &Caps) -> Result<Vec<Kind>> {
     let ids: Vec<usize> = outputs.iter().map(Var::id).collect();
     let nodes = fuse(graph.nodes()?, &ids);
@@ -76,13 +76,13 @@ pub fn kinds(graph: &Graph, outputs: &[Var<'_>], caps: &Caps) -> Result<Vec<Kind
     for node in (0..nodes.len()).filter(run).map(|i| &nodes[i]) {
         if let Source::Op(op) = &node.source {
             let given =
-                |&k: &usize| Given { shape: nodes[k].shape, constant: constant[k], values: None, node: Some(k) };
+                |&k: &usize| Operand { shape: nodes[k].shape, constant: constant[k], values: None, node: Some(k) };
             add(&mut found, Kind::new(op, &node.label, node.inputs.iter().map(given).collect(), node.shape));
         }
     }
     let lowered = lower_by(graph, outputs, caps, &Choices::First)?;
     for step in runtime_steps(&lowered).map(|s| &lowered.steps[s]).filter(|s| s.role == Role::Helper) {
-        let given = |&v: &usize| Given { shape: lowered.values[v].shape, constant: false, values: None, node: None };
+        let given = |&v: &usize| Operand { shape: lowered.values[v].shape, constant: false, values: None, node: None };
         let inputs = step.inputs.iter().map(given).collect();
         add(&mut found, Kind::new(&step.op, &step.label, inputs, lowered.values[step.output].shape));
     }
@@ -96,7 +96,7 @@ fn add(found: &mut Vec<Kind>, kind: Kind) {
     }
 }
 
-/// Which nodes depend on weights alone.
+/// Which nodes depend on weights only.
 fn constants(nodes: &[Node]) -> Vec<bool> {
     let mut constant: Vec<bool> = Vec::with_capacity(nodes.len());
     for node in nodes {
@@ -109,8 +109,8 @@ fn constants(nodes: &[Node]) -> Vec<bool> {
     constant
 }
 
-/// Gives `kinds` of `graph` the values that they read in a run on `inputs`: lists of numbers of rows, zeros after a ReLU. What a plan put
-/// in reads noise, since a copy takes as long for any values.
+/// Gives `kinds` of `graph` the values that they read in a run on `inputs`: lists of row numbers, zeros after a ReLU. What a plan inserted
+/// reads noise, since a copy takes equally long for any values.
 ///
 /// # Errors
 /// As [`Plan::new`] and [`Plan::run`].
@@ -142,13 +142,16 @@ pub async fn fill(gpu: &Gpu, graph: &Graph, inputs: &[&Tensor], kinds: &mut [Kin
             None => Some(Arc::new(noise(given.shape))),
         };
         if given.values.as_ref().is_none_or(|t| t.shape != given.shape) {
-            return Err(Error::Shape(format!("value {:?}: {} is wanted and not there", given.node, given.shape)));
+            return Err(Error::Shape(format!(
+                "value {:?}: expected shape {}, but it has not been computed",
+                given.node, given.shape
+            )));
         }
     }
     Ok(())
 }
 
-/// Numbers of all magnitudes from 1/512 to 1; none denormal, which some processors are slow at.
+/// Numbers of all magnitudes from 1/512 to 1; none denormal, since some processors are slow with those.
 fn noise(shape: Shape) -> Tensor {
     Tensor::from_fn(shape, |i| (i.wrapping_mul(7919) % 1023) as f32 / 511.0 - 1.0)
 }

@@ -8,14 +8,14 @@ use std::path::Path;
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum SweepFormat {
     /// A table in Markdown.
     Md,
-    /// A row a measurement; without the single runs.
+    /// One row per measurement, without the individual runs.
     Csv,
-    /// A list of everything.
+    /// A list with everything.
     Json,
-    /// The same, a line a measurement.
+    /// The same, one line per measurement.
     Jsonl,
 }
 
@@ -30,46 +30,46 @@ pub struct Cell {
     pub device: String,
     /// Its driver, with version.
     pub driver: String,
-    /// Width of its vectors in bits, where it runs on the processor.
+    /// Width of its vectors in bits, if it runs on the processor.
     pub width: Option<u32>,
 }
 
-/// What was found.
+/// What was measured.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Measurement {
-    /// Of what.
+    /// Its subject.
     #[serde(flatten)]
     pub cell: Cell,
     /// Version of Lupe.
     pub lupe_version: String,
-    /// Whether kernels were those of `lupe tune`.
+    /// Whether the kernels were those chosen by `lupe tune`.
     pub tuned: bool,
-    /// Milliseconds of every run, from numbers in the host's memory to numbers there.
+    /// Milliseconds of every run, from input in host memory to results in host memory.
     pub runs_ms: Vec<f64>,
     /// Milliseconds from the start of a fresh process to its first result, of every such process.
     pub cold_ms: Vec<f64>,
-    /// The same of the first process of all, which may have had kernels to compile.
+    /// The same for the very first process, which may have had to compile kernels.
     pub first_cold_ms: f64,
     /// FLOPs of a run.
     pub flops: u64,
     /// Bytes of device memory that the plan holds.
     pub device_bytes: u64,
-    /// Most bytes that the process held, where the system says so.
+    /// Most bytes that the process held, if the system reports it.
     pub peak_bytes: Option<u64>,
-    /// Bytes that it held in the end.
+    /// Bytes that it held at the end.
     pub held_bytes: Option<u64>,
-    /// The system's load average of the last minute before.
+    /// The system's load average of the minute before.
     pub load: Option<f64>,
 }
 
 impl Measurement {
-    /// Whether it is of the same model, input and device as `other`; the width of a software driver may be another.
+    /// Whether it is of the same model, input and device as `other`; the width of a software driver may differ.
     pub fn is_of(&self, other: &Measurement) -> bool {
         let (a, b) = (&self.cell, &other.cell);
         a.model == b.model && a.input == b.input && adapter(&a.device) == adapter(&b.device)
     }
 
-    /// Middle of the runs in milliseconds.
+    /// Median of the runs in milliseconds.
     pub fn median_ms(&self) -> f64 {
         median(&self.runs_ms)
     }
@@ -79,12 +79,12 @@ impl Measurement {
         (percentile(&self.runs_ms, 0.75) - percentile(&self.runs_ms, 0.25)) / 2.0
     }
 
-    /// Pictures in a second, at the median.
+    /// Pictures per second, at the median.
     pub fn pictures_per_s(&self) -> f64 {
         1e3 * self.cell.input[0] as f64 / self.median_ms()
     }
 
-    /// Arithmetic at the median.
+    /// Arithmetic rate at the median.
     pub fn gflops(&self) -> f64 {
         self.flops as f64 / self.median_ms() / 1e6
     }
@@ -109,7 +109,7 @@ pub fn adapter(title: &str) -> String {
     title.split(", ").filter(|part| !part.trim_end_matches(')').ends_with(" bits")).collect::<Vec<_>>().join(", ")
 }
 
-/// What the formats but JSON show of a measurement: name, and whether a number.
+/// What the formats other than JSON show of a measurement: name, and whether it is a number.
 const COLUMNS: [(&str, bool); 14] = [
     ("model", false),
     ("input", false),
@@ -150,17 +150,17 @@ fn fields(r: &Measurement) -> [String; 14] {
 /// All measurements in one of the forms.
 ///
 /// # Errors
-/// [`Error::Output`] if a number cannot be written; none is known that cannot.
-pub fn written(rows: &[Measurement], format: Format) -> Result<String> {
+/// [`Error::Output`] if a number cannot be written; no such case is known.
+pub fn written(rows: &[Measurement], format: SweepFormat) -> Result<String> {
     let fail = |e: &dyn std::fmt::Display| Error::Output(format!("the measurements cannot be written: {e}"));
     match format {
-        Format::Md => Ok(table(rows)),
-        Format::Json => serde_json::to_string_pretty(rows).map_err(|e| fail(&e)),
-        Format::Jsonl => {
+        SweepFormat::Md => Ok(table(rows)),
+        SweepFormat::Json => serde_json::to_string_pretty(rows).map_err(|e| fail(&e)),
+        SweepFormat::Jsonl => {
             let lines: serde_json::Result<Vec<String>> = rows.iter().map(serde_json::to_string).collect();
             Ok(lines.map_err(|e| fail(&e))?.join("\n"))
         }
-        Format::Csv => {
+        SweepFormat::Csv => {
             let mut csv = csv::Writer::from_writer(vec![]);
             csv.write_record(COLUMNS.map(|c| c.0)).map_err(|e| fail(&e))?;
             for r in rows {
@@ -195,9 +195,11 @@ pub fn read(path: &Path) -> Result<Vec<Measurement>> {
         true => serde_json::from_str(&text),
         false => text.lines().filter(|l| !l.trim().is_empty()).map(serde_json::from_str).collect(),
     };
-    let rows = rows.map_err(|e| fail(format!("these are no results of `lupe bench` as .json or .jsonl: {e}")))?;
+    let rows = rows.map_err(|e| fail(format!("not results of `lupe bench` as .json or .jsonl: {e}")))?;
     match rows.iter().find(|r| r.runs_ms.is_empty() || r.runs_ms.iter().any(|ms| !(ms.is_finite() && *ms > 0.0))) {
-        Some(r) => Err(fail(format!("{} has a run that is no time, or none", crate::error::plain(&r.cell.model)))),
+        Some(r) => {
+            Err(fail(format!("{} has no runs, or a run whose time is invalid", crate::error::plain(&r.cell.model))))
+        }
         None => Ok(rows),
     }
 }

@@ -1,4 +1,4 @@
-//! Measuring: what an adapter does at most, what every dispatch of a plan takes, and how that is shown.
+//! Measuring: an adapter's ceilings, the time of every dispatch of a plan, and how that is shown.
 
 pub mod bench;
 pub mod ceilings;

@@ -1,4 +1,4 @@
-//! What every dispatch of a run takes, against the adapter's ceilings.
+//! The time of every dispatch of a run, compared with the adapter's ceilings.
 
 use super::ceilings::Ceilings;
 use super::stats::{median, percentile};
@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::tensor::Tensor;
 use serde::Serialize;
 
-/// A plan that a picture goes through, with inputs to run it on.
+/// A plan that pictures go through, with inputs to run it on.
 pub struct Profiled<'s, 'g> {
     /// What it is called.
     pub name: &'static str,
@@ -49,7 +49,7 @@ pub struct Row {
     pub gbs: f64,
     /// Share of the sum of all rows.
     pub share: f64,
-    /// Share of the ceiling over it: of arithmetic to the right of the ridge, of memory to its left.
+    /// Share of the ceiling above it: of arithmetic to the right of the ridge, of memory to its left.
     pub of_ceiling: f64,
     /// Which ceiling that is: `arithmetic` or `memory`.
     pub bound: &'static str,
@@ -66,24 +66,24 @@ pub struct Event {
     pub us: f64,
 }
 
-/// All that was measured.
+/// Everything that was measured.
 #[derive(Debug)]
 pub struct Profile {
     /// Every dispatch, in order.
     pub rows: Vec<Row>,
-    /// Runs.
+    /// Number of runs.
     pub runs: usize,
-    /// Parts of every run as it always is, all stages together, nanoseconds.
+    /// Parts of every normal run, all stages together, nanoseconds.
     pub parts: Vec<Parts>,
     /// The dispatches of the last run.
     pub events: Vec<Event>,
 }
 
-/// Runs `stages` once to warm up, then `runs` times: each time as always, and with a clock at every dispatch. `progress` hears of
+/// Runs `stages` once to warm up, then `runs` times: each time normally, and with a clock at every dispatch. `progress` is told about
 /// every run and may end it with an error.
 ///
 /// # Errors
-/// As [`Plan::run`], and what `progress` says.
+/// As [`Plan::run`], and whatever `progress` returns.
 pub async fn profile(
     stages: &[Profiled<'_, '_>],
     runs: usize,
@@ -183,12 +183,12 @@ impl Profile {
         self.rows.iter().map(|r| r.us).sum()
     }
 
-    /// Microseconds of the same in one pass: the device's clock, else the host's.
+    /// Microseconds of the same in one pass: by the device's clock, else the host's.
     pub fn pass(&self) -> f64 {
         median(&self.parts.iter().map(|p| p.pass.unwrap_or(p.compute) / 1e3).collect::<Vec<_>>())
     }
 
-    /// What bounds it, in one sentence; `decode` is the milliseconds that a picture takes before it is uploaded.
+    /// What limits it, in one sentence; `decode` is the milliseconds that a picture takes before it is uploaded.
     pub fn sentence(&self, decode: Option<f64>, ceilings: &Ceilings) -> String {
         let part = |f: fn(&Parts) -> f64| median(&self.parts.iter().map(f).collect::<Vec<_>>()) / 1e6;
         let named = [
@@ -199,12 +199,12 @@ impl Profile {
         ];
         let whole: f64 = named.iter().map(|n| n.1).sum();
         let (name, most) = named.into_iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or(("nothing", 0.0));
-        let begin = format!("Of {whole:.1} ms a run, {:.0} % are {name}", 100.0 * most / whole.max(1e-9));
+        let begin = format!("Of {whole:.1} ms per run, {:.0} % are {name}", 100.0 * most / whole.max(1e-9));
         let groups = together(&self.rows, ceilings, |r| &r.op);
         let Some(top) = groups.first().filter(|_| name == "computing") else { return format!("{begin}.") };
         let verdict = match top.of_ceiling {
             share if share >= 0.6 => format!("bound by {}", top.bound),
-            _ => format!("held up by its kernels rather than by {}", top.bound),
+            _ => format!("limited by its kernels rather than by {}", top.bound),
         };
         format!(
             "{begin}; {:.0} % of that is {} ({} dispatches) at {:.0} % of the measured {} ceiling: {verdict}.",
@@ -272,11 +272,11 @@ mod tests {
         let profile = |parts: Parts| Profile { rows: rows.clone(), runs: 1, parts: vec![parts], events: vec![] };
         let text = profile(ms(1e6, 8e6, 1e6)).sentence(None, &ceilings());
         assert!(
-            text.starts_with("Of 10.0 ms a run, 80 % are computing; 80 % of that is conv2d (1 dispatches)"),
+            text.starts_with("Of 10.0 ms per run, 80 % are computing; 80 % of that is conv2d (1 dispatches)"),
             "{text}"
         );
         assert!(text.ends_with("at 88 % of the measured arithmetic ceiling: bound by arithmetic."), "{text}");
         let text = profile(ms(1e6, 8e6, 1e6)).sentence(Some(30.0), &ceilings());
-        assert_eq!(text, "Of 40.0 ms a run, 75 % are decoding.");
+        assert_eq!(text, "Of 40.0 ms per run, 75 % are decoding.");
     }
 }

@@ -1,9 +1,9 @@
-//! The roofline: every dispatch by FLOPs a byte and GFLOP/s, under the ceilings of memory and arithmetic, both axes logarithmic.
+//! The roofline: every dispatch by FLOP per byte and GFLOP/s, under the ceilings of memory and arithmetic, both axes logarithmic.
 
 use super::ceilings::Ceilings;
 use super::profile::Row;
 
-/// The plane that points lie in.
+/// The plane that the points are in.
 struct Plane {
     x: [f64; 2],
     y: [f64; 2],
@@ -24,7 +24,7 @@ impl Plane {
         Plane { x: range(0, arithmetic / copy), y: range(1, arithmetic), copy, arithmetic }
     }
 
-    /// From 0 to 1 to the right and upwards.
+    /// From 0 to 1, to the right and upwards.
     fn place(&self, [x, y]: [f64; 2]) -> [f64; 2] {
         let at = |v: f64, [low, high]: [f64; 2]| ((v.max(1e-12).log10() - low) / (high - low)).clamp(0.0, 1.0);
         [at(x, self.x), at(y, self.y)]
@@ -35,12 +35,12 @@ impl Plane {
     }
 }
 
-/// FLOPs a byte and GFLOP/s; nothing for what only moves.
+/// FLOP per byte and GFLOP/s; `None` for dispatches that only move data.
 fn point(row: &Row) -> Option<[f64; 2]> {
     (row.flops > 0 && row.us > 0.0).then(|| [row.flops as f64 / row.bytes.max(1) as f64, row.gflops])
 }
 
-/// The plot in characters: `o` a dispatch, `*` several, `-` and `/` the ceilings.
+/// The plot in characters: `o` is a dispatch, `*` several, `-` and `/` are the ceilings.
 pub fn text(rows: &[Row], ceilings: &Ceilings) -> String {
     const W: usize = 72;
     const H: usize = 14;
@@ -65,7 +65,7 @@ pub fn text(rows: &[Row], ceilings: &Ceilings) -> String {
     lines.extend(grid.into_iter().map(|row| format!("  | {}", row.into_iter().collect::<String>().trim_end())));
     lines.push(format!("  +-{}", "-".repeat(W)));
     let (low, high) = (10f64.powf(plane.x[0]), 10f64.powf(plane.x[1]));
-    lines.push(format!("    {low:<12.2}{:^48}{high:>12.1}", "FLOP a byte"));
+    lines.push(format!("    {low:<12.2}{:^48}{high:>12.1}", "FLOP per byte"));
     lines.join("\n")
 }
 
@@ -111,7 +111,7 @@ fn grid(plane: &Plane, at: impl Fn([f64; 2]) -> [f64; 2], [w, h, edge]: [f64; 3]
         parts.push(format!(r#"<line x1="{edge}" x2="{:.1}" y1="{y:.1}" y2="{y:.1}"/>"#, w - edge));
         parts.push(format!(r#"<text x="{:.1}" y="{:.1}" text-anchor="end">{v}</text>"#, edge - 6.0, y + 4.0));
     }
-    parts.push(format!(r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">FLOP a byte</text>"#, w / 2.0, h - 8.0));
+    parts.push(format!(r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">FLOP per byte</text>"#, w / 2.0, h - 8.0));
     parts.push(format!(r#"<text x="{edge}" y="{:.1}">GFLOP/s</text>"#, edge - 12.0));
     parts.join("\n")
 }

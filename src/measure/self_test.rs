@@ -1,4 +1,4 @@
-//! Whether a device computes rightly: a few cases of every kind of kernel that networks and methods lean on, beside their references.
+//! Whether a device computes correctly: a few cases of every kind of kernel that networks and methods rely on, against their references.
 
 use crate::engine::Gpu;
 use crate::engine::probe::{labels, probe};
@@ -7,22 +7,22 @@ use crate::ops::{self, Case, Fill};
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 
-/// Ops whose kernels are looked at.
+/// Ops whose kernels are tested.
 const OPS: [&str; 7] = ["conv", "convert", "coreset", "knn", "matmul", "patch", "pool"];
 
-/// Floating-point operations of the largest case that is looked at.
+/// Floating-point operations of the largest case that is tested.
 const LARGEST: u64 = 4_000_000;
 
-/// The cases that [`run`] is meant for.
+/// The cases for [`run`].
 pub fn cases() -> Vec<Case> {
     ops::cases().into_iter().filter(|c| OPS.contains(&c.0)).flat_map(|c| c.1).collect()
 }
 
-/// Runs each kind of kernel that comes first for one of `cases`, at its largest case, and compares it with its reference: how many
-/// there are. A kind is a shader and a window: the driver compiles each for seconds in all, and tiles and epilogues differ little.
+/// Runs each kind of kernel that comes first for one of `cases`, at its largest case, and compares it with its reference; returns how many
+/// there are. A kind is a shader and a window: compiling every variant would take seconds, and tiles and epilogues differ little.
 ///
 /// # Errors
-/// [`Error::Numeric`] says which kernel differs first, and where; others as of [`probe`].
+/// [`Error::Numeric`] says which kernel differs first, and where; others as for [`probe`].
 pub fn run(gpu: &Gpu, cases: &[Case]) -> Result<usize> {
     let mut largest: BTreeMap<String, (u64, &Case)> = BTreeMap::new();
     let window = |word: &&str| word.starts_with("kh") || word.starts_with("kw");

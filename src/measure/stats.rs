@@ -1,6 +1,6 @@
-//! Medians and percentiles of few numbers.
+//! Medians and percentiles of small series.
 
-/// The value below which `share` of the values lie (nearest rank); 0 of none.
+/// The value below which `share` of the values lie (nearest rank); 0 if there are none.
 pub fn percentile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
@@ -8,7 +8,7 @@ pub fn percentile(values: &[f64], share: f64) -> f64 {
     sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).copied().unwrap_or(0.0)
 }
 
-/// The middle value, or the mean of the two in the middle; 0 of none.
+/// The middle value, or the mean of the two in the middle; 0 if there are none.
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
@@ -17,7 +17,7 @@ pub fn median(values: &[f64]) -> f64 {
     if sorted.len() % 2 == 1 { at(half) } else { (at(half.saturating_sub(1)) + at(half)) / 2.0 }
 }
 
-/// How far the values lie apart, as a share of their median.
+/// How far apart the values are, as a share of their median.
 pub fn spread(values: &[f64]) -> f64 {
     let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
     if values.is_empty() { 0.0 } else { (high - low) / median(values) }

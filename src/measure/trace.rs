@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 /// What happens on the host around the device's work: name, begin, duration, in microseconds.
 pub type Span = (&'static str, f64, f64);
 
-/// The last run: dispatches on the device's track, `host` on the host's; stages lie one after the other. Before it, on a track of its
+/// The last run: dispatches on the device's track, `host` on the host's; stages follow one another. Before it, on a track of its
 /// own, what happened once: names and milliseconds.
 pub fn trace(profile: &Profile, host: &[Span], start: &[(&str, f64)], device: &str) -> Value {
     let name = |tid: usize, name: &str| json!({"name": "thread_name", "ph": "M", "pid": 1, "tid": tid, "args": {"name": name}});

@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A candidate is chosen over the default if it takes this share of its time at most: less is noise.
+/// A candidate is preferred to the default if it takes at most this share of its time: a smaller gain is noise.
 pub const WORTH: f64 = 0.97;
 
 /// One way to run a node.
@@ -20,14 +20,14 @@ pub const WORTH: f64 = 0.97;
 pub struct Candidate {
     /// Its label.
     pub label: String,
-    /// Whether it adds up in the default's order, so that it changes no bit.
+    /// Whether it sums in the default's order, so that no bit of the result changes.
     pub same_order: bool,
     /// Microseconds in every run.
     #[serde(skip)]
     pub runs: Vec<f64>,
     /// Their median.
     pub us: f64,
-    /// How far they lie apart, as a share of the median.
+    /// How far apart they are, as a share of the median.
     pub spread: f64,
 }
 
@@ -46,11 +46,11 @@ pub struct Tuning {
     pub chosen: usize,
 }
 
-/// Runs `outputs` of `graph` with the first, second, … candidate of every node in turns, `repeats` times after one round to warm up, and
-/// chooses. Without `fast` only candidates of the default's order of summation are tried; with it all that read and write the same forms.
+/// Runs `outputs` of `graph` with the first, second, … candidate of every node in turns, `repeats` times after one warm-up round, and
+/// chooses. Without `fast` only candidates of the default's order of summation are tried; with it, all that read and write the same forms.
 ///
 /// # Errors
-/// As [`Plan::new`] and [`Plan::run`], and what `progress` says; it hears of every round.
+/// As [`Plan::new`] and [`Plan::run`], and whatever `progress` returns; it is called in every round.
 pub async fn tune(
     gpu: &Gpu,
     (graph, outputs): (&Graph, &[Var<'_>]),
@@ -81,7 +81,7 @@ pub async fn tune(
     Ok(nodes)
 }
 
-/// Dispatches and their times, with what adds up a node's parts in the time of the node.
+/// Dispatches and their times; adding up a node's parts counts towards the node.
 pub(super) fn with_sums<'p>(dispatches: impl Iterator<Item = (&'p Fact, f64)>) -> Vec<(&'p Fact, f64)> {
     let mut nodes: Vec<(&Fact, f64)> = vec![];
     for (fact, ns) in dispatches {
@@ -93,7 +93,7 @@ pub(super) fn with_sums<'p>(dispatches: impl Iterator<Item = (&'p Fact, f64)>) -
     nodes
 }
 
-/// Labels by key, as plans read them; `which` says the number of a node's candidate.
+/// Labels by key, as plans read them; `which` gives the number of a node's candidate.
 pub fn labels(nodes: &[Tuning], which: impl Fn(&Tuning) -> usize) -> BTreeMap<String, String> {
     nodes.iter().filter_map(|n| Some((n.key.clone(), n.candidates.get(which(n))?.label.clone()))).collect()
 }

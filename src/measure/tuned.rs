@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// A table as it lies in its file.
+/// A table as stored in its file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tuned {
     lupe_version: String,
     adapter: String,
     driver: String,
-    /// Whether kernels of other orders of summation are in it.
+    /// Whether it contains kernels with other orders of summation.
     pub fast: bool,
     /// Labels by node key.
     pub labels: BTreeMap<String, String>,
 }
 
 impl Tuned {
-    /// An empty one for this adapter, its driver and this Lupe.
+    /// An empty one for this adapter, its driver and this version of Lupe.
     pub fn of(gpu: &Gpu, fast: bool) -> Tuned {
         let i = &gpu.info;
         Tuned {
@@ -33,7 +33,7 @@ impl Tuned {
         }
     }
 
-    /// Whether it may be used where `here` stands for adapter, driver and version; else what differs.
+    /// Whether it may be used with the adapter, driver and version of `here`; else what differs.
     fn fits(&self, here: &Tuned) -> std::result::Result<(), String> {
         let differs = |what: &str, a: &str, b: &str| Err(format!("it is for {what} {a}, this is {b}"));
         if self.adapter != here.adapter {
@@ -51,13 +51,13 @@ impl Tuned {
     /// Writes it.
     ///
     /// # Errors
-    /// [`Error::Output`] where it cannot be written.
+    /// [`Error::Output`] if it cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_vec_pretty(self).map_err(|e| Error::Output(format!("the table: {e}")))?;
         save(path, &text)
     }
 
-    /// The table of a file for this device; none where there is no file.
+    /// The table of a file for this device; `None` if there is no file.
     ///
     /// # Errors
     /// Why it cannot be used.

@@ -3,12 +3,12 @@
 use super::stats::median;
 use serde::Serialize;
 
-/// A median that moved by less is no change worth a word, however sure it is.
+/// A median that moved by less is not worth reporting, however certain it is.
 pub const SMALLEST: f64 = 0.02;
 /// An interval no wider than this to either side of 1 rules a real change out.
 pub const SURE: f64 = 0.10;
 
-/// What two series say.
+/// How the new series compares with the old one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
@@ -18,12 +18,12 @@ pub enum Verdict {
     Slower,
     /// A change of more than [`SURE`] can be ruled out, and none of [`SMALLEST`] was seen.
     Same,
-    /// The times scatter too much to say.
+    /// The times scatter too much to tell.
     Unclear,
 }
 
 impl Verdict {
-    /// As it stands in a table.
+    /// As shown in a table.
     pub fn word(self) -> &'static str {
         match self {
             Verdict::Faster => "faster",
@@ -48,7 +48,7 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// Whether the new times are surely longer, and their median by more than `share` of the old ones'.
+    /// Whether the new times are certainly longer, and their median by more than `share` of the old ones'.
     pub fn regressed(&self, share: f64) -> bool {
         self.low > 1.0 && self.ratio > 1.0 + share
     }
@@ -56,7 +56,7 @@ impl Judged {
 
 /// Compares `new` times with `base`. The interval is that of the two medians' order statistics (binomial, at least 95 % each where
 /// there are 6 runs or more, else all runs), the worst of one against the best of the other: two series of one and the same program
-/// are told apart about once in two hundred comparisons, as far as runs are independent.
+/// are told apart in about one of two hundred comparisons, as far as runs are independent.
 pub fn judge(base: &[f64], new: &[f64]) -> Judged {
     let (a, b) = (interval(base), interval(new));
     let (ratio, low, high) = (median(new) / median(base), b.0 / a.1, b.1 / a.0);
@@ -71,7 +71,7 @@ pub fn judge(base: &[f64], new: &[f64]) -> Judged {
     Judged { ratio, low, high, verdict }
 }
 
-/// Between which values the median of the distribution lies.
+/// The interval that contains the median of the distribution.
 fn interval(values: &[f64]) -> (f64, f64) {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);

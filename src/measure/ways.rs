@@ -10,13 +10,13 @@ use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Microseconds that all runs of a way may take together: what takes longer is run less often, once at least.
+/// Microseconds that all runs of a way may take together: one that takes longer is run less often, but at least once.
 pub const BUDGET: f64 = 12e6;
 
-/// The same for a way that takes [`FAR`] times as long as the default: nobody will choose it here.
+/// The same for a way that takes [`FAR`] times as long as the default: it will not be chosen here.
 pub const HOPELESS: f64 = 1e6;
 
-/// From where on a way is hopeless.
+/// From which factor on a way is hopeless.
 pub const FAR: f64 = 5.0;
 
 /// One way to run a kind.
@@ -24,7 +24,7 @@ pub const FAR: f64 = 5.0;
 pub struct Way {
     /// The kernel's label.
     pub kernel: String,
-    /// Microseconds in every run but the one to warm up.
+    /// Microseconds in every run except the warm-up run.
     pub us: Vec<f64>,
     /// Floating-point operations of a run.
     pub flops: u64,
@@ -32,8 +32,8 @@ pub struct Way {
     pub bytes: u64,
 }
 
-/// Runs `kind` with its first, second, … candidate in turns, `repeats` times after one turn to warm up. The first is the default; what
-/// this adapter cannot run at these shapes is not there.
+/// Runs `kind` with its first, second, … candidate in turns, `repeats` times after one warm-up turn. The first is the default; those that
+/// this adapter cannot run at these shapes are left out.
 ///
 /// # Errors
 /// As [`Plan::new`] and [`Plan::run`]; [`Error::Shape`] for a kind that [`super::kinds::fill`] has not filled.
@@ -61,7 +61,7 @@ pub async fn time(gpu: &Gpu, kind: &Kind, repeats: usize) -> Result<Vec<Way>> {
             if way.us.len() < wanted(median(&way.us), default, repeats) {
                 let timed = plan.run_timed(&inputs).await?;
                 let nodes = with_sums(plan.facts().zip(timed.ns));
-                // A run to warm up that passes the budget by itself is the only one.
+                // A warm-up run that exceeds the budget by itself remains the only one.
                 way.us.extend(nodes.get(*at).map(|(_, ns)| ns / 1e3).filter(|&us| turn > 0 || us > BUDGET));
             }
         }
@@ -69,7 +69,7 @@ pub async fn time(gpu: &Gpu, kind: &Kind, repeats: usize) -> Result<Vec<Way>> {
     Ok(ways)
 }
 
-/// A plan of the kind with this kernel, which of its dispatches that is, sums of parts not counted, and what is known of it.
+/// A plan of the kind with this kernel, which of its dispatches that is, sums of parts not counted, and its facts.
 async fn planned<'g>(
     gpu: &'g Gpu,
     (graph, y): (&Graph, Var<'_>),
@@ -90,7 +90,7 @@ async fn planned<'g>(
     Ok((plan, at, way))
 }
 
-/// How many runs are wanted of a way that takes `us` a run, where the default takes `default`; 0 is not known yet.
+/// How many runs to make of a way that takes `us` per run if the default takes `default`; 0 means not known yet.
 fn wanted(us: f64, default: f64, repeats: usize) -> usize {
     let budget = if us > FAR * default { HOPELESS } else { BUDGET };
     if us * repeats as f64 <= budget { repeats } else { ((budget / us) as usize).max(1) }

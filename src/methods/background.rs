@@ -1,4 +1,4 @@
-//! Work that is done beside the device's: drawing and writing files.
+//! Work done while the device computes: drawing and writing files.
 
 use crate::error::{Error, Result};
 use crate::lock::lock;
@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 type Job = Box<dyn FnOnce() -> Result<()> + Send>;
 
-/// Threads that work off jobs. As many jobs as threads are under way and one waits; then [`Background::give`] waits, too.
+/// Threads that process jobs. Once every thread is busy and one more job waits, [`Background::give`] blocks.
 pub struct Background {
     jobs: Option<SyncSender<Job>>,
     workers: Vec<JoinHandle<()>>,
@@ -16,7 +16,7 @@ pub struct Background {
 }
 
 impl Background {
-    /// With a thread for every second processor, 4 at most: each holds a picture.
+    /// With one thread for every two processors, 4 at most: each holds a picture.
     pub fn new() -> Background {
         let threads = std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).clamp(1, 4));
         let (jobs, waiting) = sync_channel(0);
@@ -29,22 +29,22 @@ impl Background {
         Background { jobs: Some(jobs), workers, failed }
     }
 
-    /// Has a job done.
+    /// Hands over a job.
     ///
     /// # Errors
-    /// That of an earlier job; then nothing more is begun.
+    /// That of an earlier job; then no more jobs are started.
     pub fn give(&self, job: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
         self.outcome()?;
         match self.jobs.as_ref().map(|jobs| jobs.send(Box::new(job))) {
             Some(Ok(())) => Ok(()),
-            _ => self.outcome().and(Err(Error::Output("the threads that write files ended".into()))),
+            _ => self.outcome().and(Err(Error::Output("the threads that write files have ended".into()))),
         }
     }
 
     /// Waits for all jobs.
     ///
     /// # Errors
-    /// The first that one of them gave.
+    /// The first error of any of them.
     pub fn finish(mut self) -> Result<()> {
         self.end()?;
         self.outcome()
@@ -62,7 +62,7 @@ impl Background {
 }
 
 impl Drop for Background {
-    /// What is under way is finished, so that nothing half-written is left; errors have been told, or another one is being told.
+    /// Jobs in progress are finished, so that nothing half-written is left; their errors are reported already, or another one is.
     fn drop(&mut self) {
         let _ = self.end();
     }

@@ -28,7 +28,7 @@ pub struct Draw {
     pub maps: Option<MapFormat>,
     /// Masks of what is above the limit.
     pub masks: bool,
-    /// What describes the pictures, as .npy.
+    /// Patch vectors of the pictures, as .npy.
     pub features: bool,
 }
 
@@ -62,14 +62,14 @@ pub(super) fn sides(map: &Tensor) -> [usize; 2] {
 }
 
 impl Drawing {
-    /// Into the folder `out`. Without a limit there are no masks: an empty one would be a verdict.
+    /// Into the folder `out`. Without a limit there are no masks: an empty one would claim that the picture is good.
     pub fn new(fitted: &dyn Fitted, draw: Draw, out: &Path) -> Drawing {
         let limit = fitted.map_limit().map(|l| l as f32);
         let draw = Draw { masks: draw.masks && limit.is_some(), ..draw };
         Drawing { out: out.into(), draw, preprocess: fitted.preprocess(), scale: fitted.scale(), limit }
     }
 
-    /// Draws one picture; `name` is that of its files, without extension.
+    /// Draws one picture; `name` is the name of its files, without extension.
     pub fn draw(&self, name: &str, looked: &Looked, scored: &Scored) -> Result<()> {
         if let Some(map) = &scored.finding.map {
             self.map(name, looked, map)?;

@@ -15,7 +15,7 @@ impl<'b, 'g> Embedder<'b, 'g> {
     /// Plans `places` of `network` for pictures of `size`, rows and columns.
     ///
     /// # Errors
-    /// [`Error::Usage`](crate::Error::Usage) for a place that there is not, [`Error::Weights`](crate::Error::Weights) listing everything
+    /// [`Error::Usage`](crate::Error::Usage) for an unknown place, [`Error::Weights`](crate::Error::Weights) listing everything
     /// missing, misshapen or foreign; as [`Batched::new`].
     pub async fn new(
         gpu: &'g Gpu,
@@ -33,12 +33,12 @@ impl<'b, 'g> Embedder<'b, 'g> {
         Ok(Embedder(Batched::new(gpu, &network.preprocess, size, options, head).await?))
     }
 
-    /// Pictures in one run.
+    /// Pictures per run.
     pub fn batch(&self) -> usize {
         self.0.batch()
     }
 
-    /// Dispatches of one run.
+    /// Dispatches per run.
     pub fn dispatches(&self) -> usize {
         self.0.dispatches()
     }
@@ -61,7 +61,7 @@ impl<'b, 'g> Embedder<'b, 'g> {
 /// Whether a network offers these places.
 ///
 /// # Errors
-/// [`Error::Usage`](crate::Error::Usage) for the first that it does not, with those that it does.
+/// [`Error::Usage`](crate::Error::Usage) for the first that it does not offer, with a list of those that it does.
 pub fn offered(network: &Network, weights: &Weights, places: &[String]) -> Result<()> {
     let offered = network.places(weights);
     match places.iter().find(|p| !offered.contains(p)) {

@@ -1,9 +1,9 @@
-//! What is counted along an evaluation, and the metrics that come of it.
+//! What is counted during an evaluation, and the metrics that result.
 
 use super::drawing::sides;
 use super::fitted::{Finding, Fitted};
 use super::looking::Looked;
-use super::metrics::{PixelMetrics, Pixels, Ranking, Value, ranking};
+use super::metrics::{MetricValue, PixelMetrics, Pixels, Ranking, ranking};
 use crate::data::Resampling;
 use crate::data::dataset::{Sample, good};
 use crate::error::Result;
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 /// Bytes that one pixel of `pixel_full` takes.
 const PIXEL: u64 = 8;
 
-/// What is counted along the way.
+/// What is counted during an evaluation.
 pub struct Evaluation<'m> {
     fitted: &'m dyn Fitted,
     /// Whether pixels are counted, or why not.
@@ -22,18 +22,18 @@ pub struct Evaluation<'m> {
     scores: Vec<(f64, bool)>,
     by_defect: BTreeMap<String, Vec<f64>>,
     pixel: Pixels<f32>,
-    /// At the pictures' own size, as long as there is room.
+    /// At the pictures' own size, as long as there is memory for it.
     full: Option<Pixels<f32>>,
     room: u64,
     unseen: u64,
 }
 
 impl<'m> Evaluation<'m> {
-    /// Of `samples`: pixels count too where there are masks and maps; those at the pictures' own size in `room` bytes.
+    /// For `samples`: pixels count too if there are masks and maps; those at the pictures' own size take at most `room` bytes.
     pub fn new(fitted: &'m dyn Fitted, samples: &[Sample], room: u64) -> Evaluation<'m> {
         let pixels = match (samples.iter().any(|s| s.mask.is_some()), fitted.localises()) {
             (false, _) => Err("no picture has a mask"),
-            (true, false) => Err("the method gives no anomaly maps"),
+            (true, false) => Err("the method produces no anomaly maps"),
             (true, true) => Ok(()),
         };
         let (scores, by_defect, pixel, full) = (vec![], BTreeMap::new(), Pixels::new(), Some(Pixels::new()));
@@ -56,7 +56,7 @@ impl<'m> Evaluation<'m> {
         }
         let Some(map) = found.map.as_ref().filter(|_| self.pixels.is_ok()) else { return Ok(()) };
         let (preprocess, [rows, columns]) = (self.fitted.preprocess(), sides(map));
-        // As the implementation does whose arithmetic resizes pictures.
+        // As the implementation whose arithmetic resizes the pictures does.
         let nearest = preprocess.resampling == Resampling::Float;
         let view = looked.mask.as_ref().map(|m| m.sized(&preprocess, nearest)).transpose()?;
         self.pixel.add(&map.data, view.as_deref(), columns)?;
@@ -73,7 +73,7 @@ impl<'m> Evaluation<'m> {
                 pixels.add(&full, looked.mask.as_ref().map(|m| m.bits.as_slice()), w)
             }
             full => {
-                *full = None; // what was counted so far is of no use
+                *full = None; // what was counted so far would be incomplete
                 Ok(())
             }
         }
@@ -100,7 +100,7 @@ impl<'m> Evaluation<'m> {
         all.extend(counts);
         let (view, full) = match (self.pixels, self.full) {
             (Err(why), _) => (nothing(why), nothing(why)),
-            (Ok(()), None) => (pixel(&self.pixel.finish()?), nothing("more memory than --limit-ram is needed")),
+            (Ok(()), None) => (pixel(&self.pixel.finish()?), nothing("it needs more memory than --limit-ram allows")),
             (Ok(()), Some(full)) => (pixel(&self.pixel.finish()?), pixel(&full.finish()?)),
         };
         Ok(json!({
@@ -128,10 +128,10 @@ fn nothing(why: &str) -> Json {
 }
 
 /// Metrics by name, and the reasons of those that are undefined.
-fn facts(r: &Ranking, more: &[(&str, &Value)]) -> Json {
+fn facts(r: &Ranking, more: &[(&str, &MetricValue)]) -> Json {
     let plain = [&r.auroc, &r.ap, &r.f1_max, &r.f1_threshold];
-    let all: Vec<(&str, &Value)> = IMAGE.into_iter().zip(plain).chain(more.iter().copied()).collect();
-    let value = |v: &Value| v.map_or(Json::Null, |v| json!(v));
+    let all: Vec<(&str, &MetricValue)> = IMAGE.into_iter().zip(plain).chain(more.iter().copied()).collect();
+    let value = |v: &MetricValue| v.map_or(Json::Null, |v| json!(v));
     let mut map: Map<String, Json> = all.iter().map(|(k, v)| (k.to_string(), value(v))).collect();
     let why: Map<String, Json> =
         all.iter().filter_map(|(k, v)| Some((k.to_string(), json!(v.as_ref().err()?)))).collect();

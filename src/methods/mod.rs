@@ -1,6 +1,6 @@
-//! What is done with networks: fit, predict, evaluate. No printing here; whoever runs it may [watch](crate::watch).
+//! What is done with networks: fit, predict, evaluate. Nothing is printed here; the caller may [watch](crate::watch).
 //!
-//! A method brings its fit and one value of [`Method`]; all that comes after a fit is written once, against [`Fitted`]: from pictures to
+//! A method provides its fit and one value of [`Method`]; everything after a fit is written once, against [`Fitted`]: from pictures to
 //! findings ([`Scorer`]), results and metrics ([`predict`]).
 //!
 //! ```no_run

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// What pictures go through, and how.
+/// What pictures are processed by, and how.
 pub struct Work<'a> {
     /// The device.
     pub gpu: &'a Gpu,
@@ -26,13 +26,13 @@ pub struct Work<'a> {
     pub options: RunOptions,
     /// How pictures are loaded.
     pub loading: Loading,
-    /// Whether what describes the pictures comes to the host as well.
+    /// Whether the pictures' patch vectors are read back as well.
     pub features: bool,
     /// Who watches.
     pub watch: &'a dyn Watch,
 }
 
-/// What hears of every picture.
+/// Called with every picture.
 pub type Each<'e> = dyn FnMut(&Sample, &Looked, &Finding) -> Result<()> + 'e;
 
 /// A scorer whose answers go into results.
@@ -67,7 +67,7 @@ impl Device for Scoring<'_, '_, '_, '_> {
 /// Scores `samples` into `results`, and calls `each` with every one.
 ///
 /// # Errors
-/// [`Error::Input`] for a picture that cannot be read, unless [`Loading::keep_going`]; [`Error::Numeric`] where an answer is not a
+/// [`Error::Input`] for a picture that cannot be read, unless [`Loading::keep_going`]; [`Error::Numeric`] if an answer is not a
 /// number; [`Error::Output`] for a file that cannot be written; whatever the device reports.
 pub async fn predict<'m>(
     work: &'m Work<'_>,
@@ -96,7 +96,7 @@ pub struct Labelled {
     pub samples: Vec<Sample>,
 }
 
-/// Scores labelled pictures into `results`: the metrics, and which pictures were missed. Pictures that the model was fitted on are left
+/// Scores labelled pictures into `results`: the metrics, and which pictures were skipped. Pictures that the model was fitted on are left
 /// out as far as `work` says. Pixels at the pictures' own size are counted in `room` bytes.
 ///
 /// # Errors
@@ -113,7 +113,7 @@ pub async fn evaluate<'m>(
     let missed = predict(work, samples, results, &mut each).await?;
     if evaluation.pictures() == 0 {
         let why = if missed.failed.is_empty() { "the model was fitted on all of them" } else { "none can be read" };
-        return Err(Error::Input(format!("{}: no test picture is left: {why}", labelled.root.display())));
+        return Err(Error::Input(format!("{}: no picture is left to test on: {why}", labelled.root.display())));
     }
     let train = match work.fitted.known() {
         Known::Fitted { on, .. } => on.len(),
@@ -141,9 +141,9 @@ pub fn fitted_on(fitted: &dyn Fitted) -> BTreeSet<String> {
     }
 }
 
-/// Test pictures of a data set; where it has no good ones, those that the fit kept aside.
+/// Test pictures of a data set; if it has no good ones, those that the fit kept aside.
 ///
-/// Either every defective picture has a mask, or none has, unless those without are to be left out (`skip_unmasked`).
+/// Either every defective picture must have a mask, or none, unless those without are to be left out (`skip_unmasked`).
 ///
 /// # Errors
 /// [`Error::Input`] if there are none, or masks are missing.
@@ -159,7 +159,7 @@ pub fn to_test(fitted: &dyn Fitted, set: Dataset, skip_unmasked: bool) -> Result
     all.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
     if all.is_empty() {
         return Err(Error::Input(format!(
-            "{}: has no pictures to test with; expected test/*, or folders of defects beside good/",
+            "{}: has no pictures to test on; expected test/*, or folders of defects beside good/",
             root.display()
         )));
     }
@@ -169,7 +169,7 @@ pub fn to_test(fitted: &dyn Fitted, set: Dataset, skip_unmasked: bool) -> Result
     let unmasked: Vec<&Sample> = all.iter().filter(|s| !good(s) && s.mask.is_none()).collect();
     match unmasked.first() {
         Some(first) if !skip_unmasked => Err(Error::Input(format!(
-            "{} defective pictures have no mask, {} first; add them or give --skip-unmasked",
+            "{} defective pictures have no mask, the first is {}; add masks or give --skip-unmasked",
             unmasked.len(),
             first.name
         ))),

@@ -1,4 +1,4 @@
-//! What `predict` and `eval` write for every picture: a line of results, times, and, in the background, what is drawn.
+//! What `predict` and `eval` write for every picture: a line of results, times, and, in the background, drawings.
 
 use super::background::Background;
 use super::drawing::{Draw, Drawing, sides};
@@ -18,8 +18,8 @@ use std::time::Instant;
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
-    /// A JSON object a line.
+pub enum ResultsFormat {
+    /// One JSON object per line.
     #[default]
     Ndjson,
     /// A table.
@@ -31,11 +31,11 @@ pub enum Format {
 pub struct Line {
     /// The picture's path below the folder that was given.
     pub path: String,
-    /// Its label, where its data set has one.
+    /// Its label, if its data set has one.
     pub label: Option<String>,
     /// The method's name.
     pub method: &'static str,
-    /// Its score; none where it could not be read.
+    /// Its score; `None` if it could not be read.
     pub score: Option<f64>,
     /// The largest score that is not called defective.
     pub limit: Option<f64>,
@@ -45,10 +45,10 @@ pub struct Line {
     pub peak: Option<[f64; 2]>,
     /// x, y, width, height of what was looked at, in the picture's pixels.
     pub crop: Option<[f64; 4]>,
-    /// Its class, where the method classifies.
+    /// Its class, if the method classifies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predicted: Option<String>,
-    /// Probabilities of the classes, where the method classifies.
+    /// Probabilities of the classes, if the method classifies.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub probabilities: BTreeMap<String, f64>,
     /// Why it could not be read.
@@ -59,7 +59,7 @@ pub struct Line {
 /// The results of a run, in a folder.
 pub struct Results<'m> {
     fitted: &'m dyn Fitted,
-    format: Format,
+    format: ResultsFormat,
     out: PathBuf,
     /// Names of the files of each sample, without extension.
     names: Vec<String>,
@@ -70,13 +70,13 @@ pub struct Results<'m> {
 }
 
 impl<'m> Results<'m> {
-    /// For results of `samples` in `out`, which is made and tried: better to know now that nothing can be written there.
+    /// For results of `samples` in `out`, which is created and tried first: better to know early that nothing can be written there.
     ///
     /// # Errors
     /// [`Error::Output`] if nothing can be written there.
     pub fn new(
         fitted: &'m dyn Fitted,
-        (format, draw): (Format, Draw),
+        (format, draw): (ResultsFormat, Draw),
         samples: &[Sample],
         out: &Path,
     ) -> Result<Results<'m>> {
@@ -93,10 +93,10 @@ impl<'m> Results<'m> {
         })
     }
 
-    /// Takes one picture in, and has the files that were asked for written.
+    /// Records one picture, and has the files that were asked for written.
     ///
     /// # Errors
-    /// That of a file of an earlier picture which could not be written.
+    /// That of an earlier picture's file which could not be written.
     pub fn add(&mut self, sample: &Sample, looked: Looked, scored: Scored) -> Result<()> {
         self.lines.push((looked.number, self.line(sample, &looked, &scored)));
         let (path, [decode, device]) = (sample.name.clone(), looked.milliseconds);
@@ -112,7 +112,7 @@ impl<'m> Results<'m> {
         })
     }
 
-    /// Takes in a picture that could not be read.
+    /// Records a picture that could not be read.
     pub fn add_failed(&mut self, number: usize, sample: &Sample, why: &str) {
         self.lines.push((number, Line { error: Some(why.to_string()), ..self.empty(sample) }));
     }
@@ -155,7 +155,7 @@ impl<'m> Results<'m> {
         }
     }
 
-    /// Writes results and times; what other formats an earlier run left there goes, so that the folder does not contradict itself.
+    /// Writes results and times; files that an earlier run left there in another format are removed, so that the folder is consistent.
     ///
     /// # Errors
     /// [`Error::Output`] for the first file that could not be written.
@@ -164,8 +164,8 @@ impl<'m> Results<'m> {
         self.lines.sort_by_key(|l| l.0);
         let lines: Vec<Line> = self.lines.into_iter().map(|l| l.1).collect();
         let (name, other, bytes) = match self.format {
-            Format::Ndjson => ("results.ndjson", "results.csv", ndjson(&lines)?.into_bytes()),
-            Format::Csv => ("results.csv", "results.ndjson", csv(&lines)?),
+            ResultsFormat::Ndjson => ("results.ndjson", "results.csv", ndjson(&lines)?.into_bytes()),
+            ResultsFormat::Csv => ("results.csv", "results.ndjson", csv(&lines)?),
         };
         save(&self.out.join(name), &bytes)?;
         let mut times = std::mem::take(&mut *lock(&self.timing));
@@ -181,7 +181,7 @@ impl<'m> Results<'m> {
     }
 }
 
-/// `test/cut/000` for `test/cut/000.png`, as MVTec's evaluation code wants it, unless two pictures would share that.
+/// `test/cut/000` for `test/cut/000.png`, as MVTec's evaluation code expects, unless two pictures would share that name.
 fn names(samples: &[Sample]) -> Vec<String> {
     let stem = |s: &Sample| s.name.rsplit_once('.').map_or(s.name.clone(), |n| n.0.into());
     let mut count = BTreeMap::<String, usize>::new();
@@ -198,7 +198,7 @@ fn peak(map: &[f32]) -> usize {
 /// Lines as a JSON object each.
 ///
 /// # Errors
-/// [`Error::Output`] if one cannot be put into words: a bug.
+/// [`Error::Output`] if one cannot be serialised: a bug.
 pub fn ndjson(lines: &[Line]) -> Result<String> {
     let wrong = |e: serde_json::Error| Error::Output(format!("the results cannot be written: {e}"));
     lines.iter().map(|l| Ok(serde_json::to_string(l).map_err(wrong)? + "\n")).collect()

@@ -5,7 +5,7 @@ use crate::engine::{Graph, Problem, Scope};
 use crate::error::Result;
 use crate::weights::Weights;
 
-/// Whether the weights are this network's, its head aside; needs no device.
+/// Whether the weights belong to this network, ignoring its head; needs no device.
 ///
 /// # Errors
 /// [`Error::Weights`](crate::Error::Weights) listing everything missing, misshapen or foreign.
@@ -14,7 +14,7 @@ pub fn check(network: &Network, weights: &Weights) -> Result<()> {
     graph.requested().check(&format!("{} as {}", weights.origin(), network.name), weights.tensors(), network.head)
 }
 
-/// The network on its own input size: shapes of weights may depend on it. A head without weights asks for none.
+/// The network at its own input size: shapes of weights may depend on it. A head without weights asks for none.
 fn built(network: &Network, weights: &Weights) -> Graph {
     let graph = Graph::new();
     let [h, w] = network.input_size();
@@ -22,7 +22,7 @@ fn built(network: &Network, weights: &Weights) -> Graph {
     graph
 }
 
-/// How weights and a network compare, its head aside.
+/// How weights and a network compare, ignoring its head.
 #[derive(Clone, Debug)]
 pub struct Comparison {
     /// The network.

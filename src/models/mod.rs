@@ -1,4 +1,4 @@
-//! The networks: values with a name, what pictures go through, and a function that builds a graph with named places.
+//! The networks: values with a name, the preprocessing of pictures, and a function that builds a graph with named places.
 
 mod compare;
 pub mod resnet;
@@ -17,9 +17,9 @@ use std::path::Path;
 pub struct Network {
     /// Its name on the command line.
     pub name: &'static str,
-    /// What its pictures go through.
+    /// How its pictures are prepared.
     pub preprocess: Preprocess,
-    /// How the names of its head's weights begin: features need none of these.
+    /// Prefixes of the names of its head's weights: features need none of these.
     pub head: &'static [&'static str],
     /// Its named places for pictures `[n, h, w, 3]`, preprocessed; weights come from the scope by the checkpoint's keys.
     pub build: for<'g, 'w> fn(Var<'g>, &Scope<'g, 'w>) -> Places<'g>,
@@ -35,7 +35,7 @@ const FAMILIES: &[&[Network]] = &[&resnet::NETWORKS];
 /// The network whose weights are built in.
 pub const EMBEDDED: &Network = &resnet::NETWORKS[0];
 
-/// Every network there is.
+/// Every network.
 pub fn all() -> impl Iterator<Item = &'static Network> {
     FAMILIES.iter().copied().flatten()
 }
@@ -45,7 +45,7 @@ pub fn find(name: &str) -> Option<&'static Network> {
     all().find(|n| n.name == name)
 }
 
-/// Names of all networks, with commas between.
+/// Names of all networks, separated by commas.
 pub fn names() -> String {
     all().map(|n| n.name).collect::<Vec<_>>().join(", ")
 }
@@ -73,7 +73,7 @@ pub fn open(name: &str, file: Option<&Path>) -> Result<(&'static Network, Weight
 }
 
 impl Network {
-    /// Rows and columns of its input, as its preprocessing makes them.
+    /// Rows and columns of its input, as its preprocessing gives them.
     pub fn input_size(&self) -> [usize; 2] {
         self.preprocess.crop.unwrap_or([224; 2])
     }
@@ -98,7 +98,7 @@ impl<'g> Places<'g> {
         self.0.iter().find(|p| p.0 == name).map(|p| p.1)
     }
 
-    /// The last one: the head's, where there is one.
+    /// The last one: the head's, if there is one.
     pub fn last(&self) -> Option<Var<'g>> {
         self.0.last().map(|p| p.1)
     }
@@ -111,13 +111,13 @@ impl<'g> Places<'g> {
     /// The place of that name.
     ///
     /// # Errors
-    /// [`Error::Usage`] that lists the places there are.
+    /// [`Error::Usage`] that lists the available places.
     pub fn find(&self, name: &str) -> Result<Var<'g>> {
         self.get(name).ok_or_else(|| unknown_place(name, self.names()))
     }
 }
 
-/// What is said of a place that a network does not offer.
+/// The error for a place that a network does not offer.
 pub fn unknown_place<'n>(name: &str, offered: impl Iterator<Item = &'n str>) -> Error {
     Error::Usage(format!("unknown place `{name}`; available: {}", offered.collect::<Vec<_>>().join(", ")))
 }

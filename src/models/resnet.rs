@@ -1,7 +1,7 @@
 //! ResNet (He et al. 2015) with the stride of a stage in its 3x3 convolution ("v1.5", as torchvision), wide ResNets
 //! (Zagoruyko and Komodakis 2016), and Yahoo's half-width ResNet-50.
 //!
-//! Weights may be folded or not: where a batch norm's statistics are there, it is applied; where they are not, the
+//! Weights may be folded or not: if a batch norm's statistics are there, it is applied; if they are not, the
 //! convolution has a bias instead.
 
 use super::{Network, Places};
@@ -15,11 +15,11 @@ const EPS: f32 = 1e-5;
 /// As torchvision's first weights expect it: shorter edge 256, centre crop 224.
 const IMAGENET: Preprocess = Preprocess::imagenet(256, 224);
 
-/// As open_nsfw expects it: blue first, 0 to 255, less the means.
+/// As open_nsfw expects it: blue first, 0 to 255, minus the means.
 const THIN_INPUT: Preprocess =
     Preprocess { order: ChannelOrder::Bgr, divisor: 1.0, mean: [104.0, 117.0, 123.0], std: [1.0; 3], ..IMAGENET };
 
-/// How the names of the classifier's weights begin.
+/// Prefix of the names of the classifier's weights.
 const HEAD: &[&str] = &["fc."];
 
 const fn pad(right: usize, left: usize) -> Pad {
@@ -62,7 +62,7 @@ pub const NETWORKS: [Network; 6] = [
     Network { name: "wide_resnet101_2", preprocess: IMAGENET, head: HEAD, build: |x, p| WIDE_RESNET101_2.places(x, p) },
 ];
 
-/// Which residual block.
+/// The kind of residual block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Block {
     /// Two 3x3 convolutions.
@@ -99,7 +99,7 @@ impl ResNet {
 
     /// The network for pictures `x` `[n, h, w, 3]`, preprocessed. `stem` `[n, h/2, w/2, c]` is what the first ReLU gives, `maxpool`
     /// what it becomes, `layer1` to `layer4` `[n, h, w, c]` are the stages, `pool` `[n, c]` is the mean of the last one; `logits`
-    /// `[n, classes]` are there where weights of them are.
+    /// `[n, classes]` are there if their weights are.
     pub fn places<'g>(&self, x: Var<'g>, p: &Scope<'g, '_>) -> Places<'g> {
         let mut places = Places::default();
         let stem = conv(x, p, "conv1", "bn1", self.stem, 7, 2).relu();
@@ -151,12 +151,12 @@ fn basic<'g>(x: Var<'g>, p: &Scope<'g, '_>, planes: usize, stride: usize) -> Var
     (y + shortcut(x, p, planes, stride)).relu()
 }
 
-/// The input itself, or its projection where size or channels change.
+/// The input itself, or its projection if size or channels change.
 fn shortcut<'g>(x: Var<'g>, p: &Scope<'g, '_>, co: usize, stride: usize) -> Var<'g> {
     if stride == 1 && x.dim(3) == co { x } else { conv(x, p, "downsample.0", "downsample.1", co, 1, stride) }
 }
 
-/// A square convolution that keeps the size but for the stride, and its batch norm.
+/// A square convolution that keeps the size except for the stride, and its batch norm.
 fn conv<'g>(x: Var<'g>, p: &Scope<'g, '_>, name: &str, norm: &str, co: usize, k: usize, stride: usize) -> Var<'g> {
     let y = x.conv2d(p.at(name).param("weight", [co, x.dim(3), k, k]), stride, k / 2);
     batch_norm(y, &p.at(name), &p.at(norm))

@@ -1,5 +1,5 @@
-//! Weights that stand in where a network is measured or checked and none are given: times do not depend on values, and references
-//! take any.
+//! Random weights for measuring or checking a network when none are given: times do not depend on values, and references
+//! work with any.
 
 use super::Network;
 use crate::engine::graph::{Node, Source};

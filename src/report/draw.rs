@@ -1,4 +1,4 @@
-//! A canvas: a picture to draw on. What falls outside of it is left out.
+//! A canvas: a picture to draw on. What falls outside it is not drawn.
 
 use super::font;
 
@@ -19,7 +19,7 @@ impl Canvas {
         Canvas { width, height, rgb: color.repeat(width * height) }
     }
 
-    /// Fills the rectangle x, y, width, height in pixels, as far as it lies on the canvas.
+    /// Fills the rectangle x, y, width, height in pixels, as far as it is on the canvas.
     pub fn fill(&mut self, [x, y, w, h]: [i64; 4], color: [u8; 3]) {
         let columns = clipped(x, w, self.width);
         for row in clipped(y, h, self.height) {

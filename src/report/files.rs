@@ -11,7 +11,7 @@ impl Canvas {
     /// The canvas as PNG.
     ///
     /// # Errors
-    /// [`Error::Output`] if it has no pixels or not the number that its size asks for.
+    /// [`Error::Output`] if it has no pixels or not the number that its size implies.
     pub fn png(&self) -> Result<Vec<u8>> {
         let size = size("picture", self.width, self.height, 3, self.rgb.len())?;
         png(&self.rgb, size, ColorType::Rgb8)
@@ -68,7 +68,7 @@ fn failed(what: &str, format: &str, error: &dyn std::fmt::Display) -> Error {
     Error::Output(format!("the {what} cannot be written as {format}: {error}"))
 }
 
-/// Width and height as formats have them, if there are as many values as they and the channels ask for.
+/// Width and height as formats have them, if there are as many values as they and the channels imply.
 fn size(what: &str, w: usize, h: usize, channels: usize, values: usize) -> Result<(u32, u32)> {
     let fits = values > 0 && w.checked_mul(h).and_then(|n| n.checked_mul(channels)) == Some(values);
     let pair = u32::try_from(w).ok().zip(u32::try_from(h).ok()).filter(|_| fits);

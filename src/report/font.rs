@@ -7,7 +7,7 @@ pub(super) const ADVANCE: usize = 6;
 /// Rows of dots.
 pub(super) const ROWS: usize = 7;
 
-/// Draws text with its upper left corner at (x, y); a dot is `scale` x `scale` pixels. What lies outside is left out.
+/// Draws text with its upper left corner at (x, y); a dot is `scale` x `scale` pixels. What falls outside is not drawn.
 pub fn text(canvas: &mut Canvas, x: i64, y: i64, scale: usize, color: [u8; 3], text: &str) {
     let size = scale as i64;
     for (i, c) in text.chars().enumerate() {
@@ -20,7 +20,7 @@ pub fn text(canvas: &mut Canvas, x: i64, y: i64, scale: usize, color: [u8; 3], t
     }
 }
 
-/// Pixels that a text takes in width.
+/// Width of a text in pixels.
 pub fn text_width(text: &str, scale: usize) -> usize {
     (text.chars().count() * ADVANCE).saturating_sub(1) * scale
 }

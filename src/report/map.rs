@@ -1,6 +1,6 @@
 //! Maps brought to a picture's pixels, bilinearly with half-pixel centres and clamped edges.
 
-/// What a pixel of one axis reads of the map's cells: `lo` and `hi`, and the share of `hi`.
+/// Which of the map's cells a pixel of one axis reads: `lo` and `hi`, and the share of `hi`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Tap {
     lo: usize,
@@ -8,7 +8,7 @@ pub(super) struct Tap {
     share: f64,
 }
 
-/// For each pixel of an axis where it lies in a map of `cells` that covers `start..start + length` in pixels; `None`
+/// For each pixel of an axis, where it lies in a map of `cells` that covers `start..start + length` in pixels; `None`
 /// where its centre is outside.
 pub(super) fn taps(pixels: usize, start: f64, length: f64, cells: usize) -> Vec<Option<Tap>> {
     let step = cells as f64 / length;
@@ -29,7 +29,7 @@ pub(super) fn sample(map: &[f32], width: usize, row: Tap, column: Tap) -> f32 {
     between(line(row.lo), line(row.hi), row.share) as f32
 }
 
-/// A value with no share is not read: 0 times infinity is not a number.
+/// A value with no share is not read: 0 times infinity is NaN.
 fn between(a: f64, b: f64, share: f64) -> f64 {
     if share == 0.0 || a == b { a } else { a * (1.0 - share) + b * share }
 }

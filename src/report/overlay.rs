@@ -1,4 +1,4 @@
-//! A heat map over its picture, with the scale that its colours have.
+//! A heat map over its picture, with its colour scale.
 
 use super::color::{color, mix};
 use super::font::{self, text_width};
@@ -9,14 +9,14 @@ use super::{Canvas, text};
 const BACK: [u8; 3] = [24; 3];
 /// Around the area of the map.
 const FRAME: [u8; 3] = [255; 3];
-/// Share of the colour where the map is highest; the picture stays visible everywhere.
+/// Opacity of the colour where the map is highest; the picture stays visible everywhere.
 const OPACITY: f64 = 0.75;
 
 /// The picture with its heat map, and the scale in columns added on the right.
 ///
 /// `map` has `map_w` x `map_h` cells and covers `at`: x, y, width, height in the picture's pixels. What lies outside
-/// was not looked at: it is dark and gray, with a thin frame around the area. `scale` are the values of the first and
-/// the last colour, the same for all pictures of a run so that they compare; the higher a value, the less transparent.
+/// was not looked at: it is dark and gray, with a thin frame around the area. `scale` holds the values of the first and
+/// the last colour, the same for all pictures of a run so that they can be compared; the higher a value, the more opaque.
 /// `limit` is marked on the scale.
 pub fn overlay(
     picture: &Canvas,
@@ -60,13 +60,13 @@ fn near(taps: &[Option<Tap>], thick: usize) -> Vec<bool> {
     (0..taps.len()).map(|i| i + thick >= first && i <= last + thick).collect()
 }
 
-/// Half of the luma (Rec. 601): a part of the picture that was not looked at.
+/// Half the luma (Rec. 601): for a part of the picture that was not looked at.
 fn unseen([r, g, b]: [u8; 3]) -> [u8; 3] {
     let luma = (u32::from(r) * 299 + u32::from(g) * 587 + u32::from(b) * 114) / 1000;
     [(luma / 2) as u8; 3]
 }
 
-/// Where a value lies on the scale, 0 to 1; what is not a number is at 0.
+/// Where a value lies on the scale, 0 to 1; NaN is at 0.
 fn share(v: f32, [lo, hi]: [f32; 2]) -> f64 {
     let at = (f64::from(v) - f64::from(lo)) / (f64::from(hi) - f64::from(lo));
     if at > 0.0 { at.min(1.0) } else { 0.0 }

@@ -53,7 +53,7 @@ fn fit(picture: &Canvas, tile: usize) -> Canvas {
     Canvas { width, height, rgb }
 }
 
-/// For each of `to` pixels those of `from` that it covers, with their share of it.
+/// For each of `to` pixels, those of `from` that it covers, with their shares.
 fn covered(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
     let step = from as f64 / to as f64;
     let one = |i: usize| {

@@ -1,19 +1,19 @@
-//! The weights that users bring, as far as they are known: `weights/catalog.toml`.
+//! The published weights that users bring: `weights/catalog.toml`.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// One published file, or one tag of which no file is known.
+/// One published file, or one tag for which no file is known.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Published {
-    /// What it is called here: network, dot, training.
+    /// Its name here: network, dot, training.
     pub name: String,
     /// The network that it is for.
     pub network: String,
     /// Name of the file.
     pub file: Option<String>,
-    /// Where its publisher keeps it.
+    /// Its address at the publisher.
     pub address: String,
     /// Start of the file's SHA-256, as its publisher states it.
     pub sha256: Option<String>,
@@ -23,7 +23,7 @@ pub struct Published {
     pub crop: Option<usize>,
     /// Which filter resizes.
     pub filter: Option<String>,
-    /// Under which terms, as far as stated.
+    /// Its licence, as far as stated.
     pub licence: String,
     /// What else is worth knowing.
     pub note: Option<String>,
@@ -31,30 +31,30 @@ pub struct Published {
 
 /// What a file's hash says.
 #[derive(Clone, Debug)]
-pub enum Verdict {
-    /// It begins as a publisher states it: that it is this file is very likely, no more.
+pub enum Match {
+    /// It begins as a publisher states it: very likely, but not certainly, it is this file.
     Matched(Published),
-    /// It has a published file's name and another hash.
+    /// It has a published file's name but another hash.
     Mismatch(Published),
-    /// Nothing is known of the hash; the entry with the file's name, if there is one.
+    /// The hash is unknown; the entry with the file's name, if there is one.
     Unverified(Option<Published>),
 }
 
-impl Verdict {
-    /// The verdict in words.
+impl Match {
+    /// The match in words.
     pub fn word(&self) -> &'static str {
         match self {
-            Verdict::Matched(_) => "prefix matched",
-            Verdict::Mismatch(_) => "mismatch",
-            Verdict::Unverified(_) => "unverified",
+            Match::Matched(_) => "prefix matched",
+            Match::Mismatch(_) => "mismatch",
+            Match::Unverified(_) => "unverified",
         }
     }
 
-    /// The entry that it is about.
+    /// The entry concerned.
     pub fn published(&self) -> Option<&Published> {
         match self {
-            Verdict::Matched(p) | Verdict::Mismatch(p) => Some(p),
-            Verdict::Unverified(p) => p.as_ref(),
+            Match::Matched(p) | Match::Mismatch(p) => Some(p),
+            Match::Unverified(p) => p.as_ref(),
         }
     }
 }
@@ -75,20 +75,20 @@ pub fn published() -> Result<Vec<Published>> {
     Ok(catalog.weights)
 }
 
-/// What `sha256`, in hexadecimal digits, says of a file of that name.
+/// What `sha256`, in hexadecimal digits, says about a file of that name.
 ///
 /// # Errors
 /// As [`published`].
-pub fn verdict(file: &str, sha256: &str) -> Result<Verdict> {
+pub fn verdict(file: &str, sha256: &str) -> Result<Match> {
     let all = published()?;
     let stated = |p: &&Published| p.sha256.as_ref().is_some_and(|s| sha256.starts_with(s.as_str()));
     let named = |p: &&Published| p.file.as_deref() == Some(file);
     // A publisher's name with another hash is a mismatch, even if it is another known file.
     Ok(match (all.iter().find(named), all.iter().find(stated)) {
-        (Some(name), _) if stated(&name) => Verdict::Matched(name.clone()),
-        (Some(name), _) if name.sha256.is_some() => Verdict::Mismatch(name.clone()),
-        (_, Some(hash)) => Verdict::Matched(hash.clone()),
-        (name, None) => Verdict::Unverified(name.cloned()),
+        (Some(name), _) if stated(&name) => Match::Matched(name.clone()),
+        (Some(name), _) if name.sha256.is_some() => Match::Mismatch(name.clone()),
+        (_, Some(hash)) => Match::Matched(hash.clone()),
+        (name, None) => Match::Unverified(name.cloned()),
     })
 }
 
@@ -115,12 +115,12 @@ mod tests {
     fn names_and_hashes() {
         let hash = |start: &str| format!("{start}{}", "0".repeat(56));
         let of = |file: &str, start: &str| verdict(file, &hash(start)).unwrap();
-        assert!(matches!(of("resnet18-f37072fd.pth", "f37072fd"), Verdict::Matched(p) if p.network == "resnet18"));
-        assert!(matches!(of("renamed.pth", "32ee1156"), Verdict::Matched(p) if p.network == "wide_resnet101_2"));
-        assert!(matches!(of("resnet18-f37072fd.pth", "32ee1156"), Verdict::Mismatch(p) if p.name == "resnet18.tv_v1"));
+        assert!(matches!(of("resnet18-f37072fd.pth", "f37072fd"), Match::Matched(p) if p.network == "resnet18"));
+        assert!(matches!(of("renamed.pth", "32ee1156"), Match::Matched(p) if p.network == "wide_resnet101_2"));
+        assert!(matches!(of("resnet18-f37072fd.pth", "32ee1156"), Match::Mismatch(p) if p.name == "resnet18.tv_v1"));
         assert!(
-            matches!(of("dino_resnet50_pretrain.pth", "12345678"), Verdict::Unverified(Some(p)) if p.name == "resnet50.dino")
+            matches!(of("dino_resnet50_pretrain.pth", "12345678"), Match::Unverified(Some(p)) if p.name == "resnet50.dino")
         );
-        assert!(matches!(of("mine.pth", "12345678"), Verdict::Unverified(None)));
+        assert!(matches!(of("mine.pth", "12345678"), Match::Unverified(None)));
     }
 }

@@ -1,5 +1,5 @@
-//! Lupe's own files: safetensors with one entry of metadata, a JSON that lists every tensor with its hash and holds its own. A byte
-//! that was changed is found, and the same content gives the same bytes.
+//! Lupe's own files: safetensors with one entry of metadata, a JSON object that lists every tensor with its hash and contains its own. A
+//! changed byte is detected, and the same content gives the same bytes.
 
 use crate::error::{Error, Result};
 use crate::files::sha256;
@@ -15,7 +15,7 @@ pub const FORMAT: u64 = 1;
 
 const KEY: &str = "lupe";
 
-/// A tensor as it lies in the file.
+/// A tensor as it is stored in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// Type of the elements.
@@ -27,7 +27,7 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// A tensor as f32, or as f16 where that loses nothing and is allowed.
+    /// A tensor as f32, or as f16 if that is allowed and loses nothing.
     pub fn floats(t: &Tensor, half: bool) -> Stored {
         let lossless = |v: &f32| f16::from_f32(*v).to_f32().to_bits() == v.to_bits();
         let shape = t.shape.dims().to_vec();
@@ -38,7 +38,7 @@ impl Stored {
         Stored { dtype: Dtype::F32, shape, bytes: t.data.iter().flat_map(|v| v.to_le_bytes()).collect() }
     }
 
-    /// The tensor, where its elements are f32 or f16 and it has four axes at most.
+    /// The tensor, if its elements are f32 or f16 and it has at most four axes.
     pub fn tensor(&self) -> Option<Tensor> {
         let data: Vec<f32> = match self.dtype {
             Dtype::F32 => self.bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
@@ -54,7 +54,7 @@ impl Stored {
 /// # Errors
 /// [`Error::Output`] if a tensor's bytes and shape disagree: a bug.
 pub fn write(facts: Map<String, Value>, tensors: &BTreeMap<String, Stored>) -> Result<Vec<u8>> {
-    let wrong = |e: ::safetensors::SafeTensorError| Error::Output(format!("the file cannot be put together: {e}"));
+    let wrong = |e: ::safetensors::SafeTensorError| Error::Output(format!("the file cannot be assembled: {e}"));
     let entry = |t: &Stored| json!({"dtype": format!("{:?}", t.dtype), "shape": t.shape, "sha256": sha256(&t.bytes)});
     let mut facts = facts;
     facts.insert("format_version".into(), json!(FORMAT));
@@ -69,7 +69,7 @@ pub fn write(facts: Map<String, Value>, tensors: &BTreeMap<String, Stored>) -> R
     ::safetensors::serialize(views, Some(meta)).map_err(wrong)
 }
 
-/// Whether these bytes begin as one of Lupe's own files.
+/// Whether these bytes begin like one of Lupe's own files.
 pub fn is_own(bytes: &[u8]) -> bool {
     let head = SafeTensors::read_metadata(bytes).ok();
     head.is_some_and(|(_, head)| head.metadata().as_ref().is_some_and(|m| m.contains_key(KEY)))
@@ -78,18 +78,21 @@ pub fn is_own(bytes: &[u8]) -> bool {
 /// Facts and tensors of a file; `origin` is what messages call it.
 ///
 /// # Errors
-/// [`Error::Weights`] if it is no such file, of a newer format, or not as it was written.
+/// [`Error::Weights`] if it is not such a file, has a newer format, or is damaged.
 pub fn read(bytes: &[u8], origin: &str) -> Result<(Map<String, Value>, BTreeMap<String, Stored>)> {
     let fail = |what: String| Error::Weights(vec![format!("{origin}: {what}")]);
-    let (_, head) = SafeTensors::read_metadata(bytes).map_err(|e| fail(format!("is damaged or no model file: {e}")))?;
+    let (_, head) =
+        SafeTensors::read_metadata(bytes).map_err(|e| fail(format!("damaged, or not a model file: {e}")))?;
     let text = head.metadata().as_ref().and_then(|m| m.get(KEY));
-    let text = text.ok_or_else(|| fail("is no model of Lupe's; `lupe weights inspect` says what it is".into()))?;
+    let text = text.ok_or_else(|| fail("not a Lupe model; `lupe weights inspect` says what it is".into()))?;
     let facts: Value = serde_json::from_str(text).map_err(|e| fail(format!("is damaged: {e}")))?;
-    let Value::Object(mut facts) = facts else { return Err(fail("is damaged: its facts are no object".into())) };
+    let Value::Object(mut facts) = facts else { return Err(fail("is damaged: its facts are not an object".into())) };
     match facts.get("format_version").and_then(Value::as_u64) {
         Some(v) if v > FORMAT => {
             let by = facts.get("lupe_version").and_then(Value::as_str).unwrap_or("newer");
-            return Err(fail(format!("has format {v}, this Lupe reads up to {FORMAT}: use Lupe {by} or newer")));
+            return Err(fail(format!(
+                "has format {v}, but this version of Lupe reads formats up to {FORMAT}: use Lupe {by} or newer"
+            )));
         }
         Some(_) => {}
         None => return Err(fail("is damaged: it has no format_version".into())),
@@ -98,7 +101,7 @@ pub fn read(bytes: &[u8], origin: &str) -> Result<(Map<String, Value>, BTreeMap<
     if own.as_ref().and_then(Value::as_str)
         != Some(sha256(Value::Object(facts.clone()).to_string().as_bytes()).as_str())
     {
-        return Err(fail("is damaged: its facts are not as they were written; copy it again or fit again".into()));
+        return Err(fail("is damaged: its facts have changed since it was written; copy it again or fit again".into()));
     }
     let file = SafeTensors::deserialize(bytes).map_err(|e| fail(format!("is damaged: {e}")))?;
     let listed = facts.remove("tensors");
@@ -111,7 +114,7 @@ pub fn read(bytes: &[u8], origin: &str) -> Result<(Map<String, Value>, BTreeMap<
         });
         if listed.get(&name) != Some(&found) {
             return Err(fail(format!(
-                "is damaged: tensor {name} is not as it was written; copy it again or fit again"
+                "is damaged: tensor {name} has changed since it was written; copy it again or fit again"
             )));
         }
         tensors.insert(name, Stored { dtype: view.dtype(), shape: view.shape().to_vec(), bytes: view.data().to_vec() });

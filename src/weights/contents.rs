@@ -1,4 +1,4 @@
-//! Tensors as files hold them, and how to read them: what every reader of a container shares.
+//! Tensors as files store them, and how to read them: what all readers of containers share.
 
 use ::safetensors::Dtype;
 use std::borrow::Cow;
@@ -11,27 +11,27 @@ pub struct Raw<'a> {
     pub dtype: Dtype,
     /// Sizes of its axes.
     pub shape: Vec<usize>,
-    /// Its elements: a part of the file where they lie there as they are.
+    /// Its elements: a part of the file if they are stored there as they are.
     pub bytes: Cow<'a, [u8]>,
 }
 
 /// How to read.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
-    /// Go down into `state_dict`, `model`, … and take off the prefixes that all names share.
+pub struct ReadOptions {
+    /// Look inside `state_dict`, `model`, … and remove the prefixes that all names share.
     pub unwrap: bool,
-    /// Names that are not known become opaque instead of an error; tensors behind them stay one.
+    /// Unknown names become opaque instead of an error; tensors that need them are still an error.
     pub skip_unknown: bool,
-    /// Bytes that the file may become; without it 64 MiB or four times the file, whichever is more.
+    /// Bytes that the file may expand to; without it 64 MiB or four times the file, whichever is more.
     pub limit: Option<u64>,
-    /// The type that elements will be brought to, for the bound only.
+    /// The type that elements will be converted to, for the bound only.
     pub dtype: Option<Dtype>,
 }
 
-/// What a file holds.
+/// What a file contains.
 #[derive(Clone, Debug)]
 pub struct Contents<'a> {
-    /// What stood before all names and was taken off: wrappers and prefixes, each with its dot.
+    /// What stood before all names and was removed: wrappers and prefixes, each with its dot.
     pub taken_off: String,
     /// The tensors by name.
     pub tensors: BTreeMap<String, Raw<'a>>,

@@ -1,5 +1,5 @@
-//! A safetensors file made of another file's tensors, one after the other: neither the file nor a tensor of another type is ever held
-//! whole.
+//! A safetensors file made from another file's tensors, one after the other: neither the file nor a converted tensor is ever in memory
+//! as a whole.
 
 use super::raw::Raw;
 use crate::error::{Error, Result};
@@ -22,11 +22,11 @@ pub struct Converted<'t, 'a> {
 }
 
 impl<'t, 'a> Converted<'t, 'a> {
-    /// Floating-point tensors as `dtype`, F32 or F16, where one is given, each number rounded once; all others as they are. The same
+    /// Floating-point tensors as `dtype`, F32 or F16, if one is given, each number rounded once; all others as they are. The same
     /// tensors give the same bytes, those that the safetensors library itself would write.
     ///
     /// # Errors
-    /// [`Error::Weights`] with every tensor that holds a number which the type cannot hold.
+    /// [`Error::Weights`] with every tensor that contains a number which the type cannot represent.
     pub fn new(
         tensors: &'t BTreeMap<String, Raw<'a>>,
         dtype: Option<Dtype>,
@@ -37,7 +37,7 @@ impl<'t, 'a> Converted<'t, 'a> {
         let mut problems = vec![];
         for &(name, raw, to) in &order {
             if let Some(value) = unfit(raw, to) {
-                problems.push(format!("{origin}: {name} holds {value}, which {to:?} cannot hold"));
+                problems.push(format!("{origin}: {name} contains {value}, which {to:?} cannot represent"));
             }
         }
         if !problems.is_empty() {
@@ -108,14 +108,14 @@ fn wide(dtype: Dtype) -> Option<Wide> {
     })
 }
 
-/// The first number of a tensor that `to` cannot hold.
+/// The first number of a tensor that `to` cannot represent.
 fn unfit(raw: &Raw, to: Dtype) -> Option<f64> {
     let wide = wide(raw.dtype).filter(|_| raw.dtype != to)?;
     let fits = |v: &f64| if to == Dtype::F16 { to_f16(*v).is_finite() } else { (*v as f32).is_finite() };
     raw.bytes.chunks(PIECE).find_map(|piece| wide(piece).into_iter().find(|v| v.is_finite() && !fits(v)))
 }
 
-/// The elements as f32, each rounded once; none of a type that is no floating-point one, or where f32 cannot hold a number.
+/// The elements as f32, each rounded once; `None` for types that are not floating-point, or if f32 cannot represent a number.
 pub fn singles(raw: &Raw) -> Option<Vec<f32>> {
     let wide = wide(raw.dtype).filter(|_| unfit(raw, Dtype::F32).is_none())?;
     Some(raw.bytes.chunks(PIECE).flat_map(wide).map(|v| v as f32).collect())
@@ -128,7 +128,7 @@ fn narrow(values: Vec<f64>, to: Dtype) -> Vec<u8> {
     }
 }
 
-/// Rounded once on every machine: `half` goes by way of f32 where the processor helps, which would round a tie twice. Here the f32 in
+/// Rounded once on every machine: `half` goes through f32 where the processor helps, which would round a tie twice. Here the f32 in
 /// between is rounded to odd, so that the second rounding sees what the first cut off.
 fn to_f16(v: f64) -> f16 {
     let near = v as f32;

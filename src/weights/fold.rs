@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 type Named = BTreeMap<String, Arc<Tensor>>;
 
-/// Added to the variance: PyTorch's default, which torchvision and timm keep for these networks.
+/// Added to the variance: PyTorch's default, which torchvision and timm use for these networks.
 const EPS: f64 = 1e-5;
 
 /// `W'_c = W_c s_c`, `b'_c = bias_c - mean_c s_c` with `s_c = weight_c / sqrt(var_c + eps)`, in f64, rounded once.
@@ -38,24 +38,24 @@ fn partner(norm: &str) -> Option<String> {
     Some(if path.is_empty() { conv } else { format!("{path}.{conv}") })
 }
 
-/// Names of the biases that convolutions have beside their batch norms.
+/// Names of the biases that convolutions have besides their batch norms.
 pub fn absorbed(named: &Named) -> Vec<String> {
     let convs = named.keys().filter_map(|k| partner(k.strip_suffix(".running_var")?));
     convs.map(|conv| format!("{conv}.bias")).filter(|bias| named.contains_key(bias)).collect()
 }
 
 fn folded(named: &Named, norm: &str) -> Result<(String, Tensor, Tensor), String> {
-    let conv = partner(norm).ok_or(format!("{norm} is a batch norm after no convolution that is known"))?;
-    let weight = named.get(&format!("{conv}.weight")).ok_or(format!("{norm} wants {conv}.weight, which is missing"))?;
+    let conv = partner(norm).ok_or(format!("{norm} is a batch norm that follows no known convolution"))?;
+    let weight = named.get(&format!("{conv}.weight")).ok_or(format!("{norm} needs {conv}.weight, which is missing"))?;
     let channels = weight.shape.dim(0);
     let part = |name: &str| match named.get(&format!("{norm}.{name}")) {
         Some(t) if t.data.len() == channels => Ok(t),
-        Some(t) => Err(format!("{norm}.{name} has shape {}, {conv} has {channels} channels", t.shape)),
+        Some(t) => Err(format!("{norm}.{name} has shape {}, but {conv} has {channels} channels", t.shape)),
         None => Err(format!("{norm}.{name} is missing")),
     };
     let (gain, shift, mean, var) = (part("weight")?, part("bias")?, part("running_mean")?, part("running_var")?);
     if let Some(v) = var.data.iter().find(|v| f64::from(**v) + EPS <= 0.0) {
-        return Err(format!("{norm}.running_var holds {v}, which is no variance"));
+        return Err(format!("{norm}.running_var contains {v}, which cannot be a variance"));
     }
     let own = named.get(&format!("{conv}.bias"));
     let scale: Vec<f64> =

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The shipped backbone: `resnet50_thin` in half precision without its last layer. It is compiled into the binary, so that one
-/// file copied onto a machine is a whole installation: nothing to look up, nothing to lose.
+/// file copied onto a machine is a complete installation: nothing to look up, nothing to lose.
 pub const EMBEDDED: &[u8] =
     include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/resnet50_thin.f16.safetensors"));
 
@@ -31,7 +31,7 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Reads a safetensors file or a checkpoint of PyTorch, told apart by their first bytes; it is mapped, not read whole.
+    /// Reads a safetensors file or a PyTorch checkpoint, recognised by its first bytes; it is mapped, not read as a whole.
     ///
     /// # Errors
     /// [`Error::Input`] if it cannot be opened, [`Error::Weights`] with every problem found in it.
@@ -39,7 +39,7 @@ impl Weights {
         safetensors::with_file(path, |bytes| Weights::from_bytes(bytes, &path.display().to_string()))
     }
 
-    /// Reads safetensors or a checkpoint of PyTorch from memory; `origin` is what messages call it.
+    /// Reads safetensors or a PyTorch checkpoint from memory; `origin` is what messages call it.
     ///
     /// # Errors
     /// [`Error::Weights`] with every problem found.
@@ -49,7 +49,7 @@ impl Weights {
     }
 
     /// What [`Weights::from_bytes`] would give, every value zero: for what depends on names and shapes alone, in files whose values
-    /// cannot be used, too. Biases that folding would take in are left out. With it what was taken off the names, as in `module.`.
+    /// cannot be used, too. Biases that folding would absorb are left out. Also returns what was removed from the names, as in `module.`.
     ///
     /// # Errors
     /// [`Error::Weights`] for a file that cannot be read at all.
@@ -62,7 +62,7 @@ impl Weights {
         Ok((Weights { tensors, origin: origin.into() }, wrappers + &prefixes))
     }
 
-    /// Weights that are at hand.
+    /// Weights that are in memory already.
     pub fn from_tensors(tensors: impl IntoIterator<Item = (String, Tensor)>) -> Weights {
         let tensors = tensors.into_iter().map(|(k, v)| (k, Arc::new(v))).collect();
         Weights { tensors, origin: "weights".into() }
@@ -71,7 +71,7 @@ impl Weights {
     /// The shipped backbone.
     ///
     /// # Errors
-    /// None, as long as the program is whole.
+    /// None, as long as the program is intact.
     pub fn embedded() -> Result<Weights> {
         Weights::from_bytes(EMBEDDED, "the embedded resnet50_thin")
     }

@@ -1,10 +1,10 @@
-//! Names of tensors: prefixes that training programs put before a network's own.
+//! Names of tensors: prefixes that training programs add to a network's own names.
 
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What wrappers put before the names, longest first.
+/// The prefixes that wrappers add to the names, longest first.
 const PREFIXES: [&str; 6] = ["module.backbone.", "state_dict.", "backbone.", "encoder.", "module.", "model."];
 
 /// The prefixes that all names share, however deep, and the tensors without them; counters of batch norms are dropped.
@@ -13,7 +13,7 @@ pub fn stripped(mut named: BTreeMap<String, Arc<Tensor>>) -> (String, BTreeMap<S
     without_prefixes(named)
 }
 
-/// The prefixes that all names share, and whatever has names without them.
+/// The prefixes that all names share, and the named things without them.
 pub fn without_prefixes<T>(mut named: BTreeMap<String, T>) -> (String, BTreeMap<String, T>) {
     let mut taken_off = String::new();
     while let Some(prefix) = PREFIXES.iter().find(|p| !named.is_empty() && named.keys().all(|k| k.starts_with(**p))) {

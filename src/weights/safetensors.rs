@@ -1,6 +1,6 @@
 //! Weights as f32: read with every name, shape and dtype checked, and written as safetensors.
 
-use super::raw::{self, Options, Raw};
+use super::raw::{self, Raw, ReadOptions};
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
 use ::safetensors::Dtype;
@@ -27,16 +27,16 @@ pub struct Entry {
 /// Calls `f` with the contents of a file, mapped into memory.
 ///
 /// # Errors
-/// [`Error::Weights`] for a file that cannot be opened, or is no regular file.
+/// [`Error::Weights`] for a file that cannot be opened, or is not a regular file.
 pub fn with_file<T>(path: &Path, f: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
     let fail = |what: String| Error::Weights(vec![format!("{}: {what}", path.display())]);
     let file = File::open(path).map_err(|e| fail(format!("cannot be opened: {e}")))?;
     let meta = file.metadata().map_err(|e| fail(format!("cannot be read: {e}")))?;
     if !meta.is_file() {
-        return Err(fail("is no regular file; name the file itself".into()));
+        return Err(fail("not a regular file; give the file itself".into()));
     }
-    // SAFETY: the file is only read; a program that shortens it meanwhile ends this process by a signal, as with any mapped file,
-    // and cannot make it read anything else.
+    // SAFETY: the file is only read; if another program shortens it meanwhile, a signal ends this process, as with any mapped file,
+    // but it cannot read anything else.
     #[allow(unsafe_code)]
     let map = unsafe { memmap2::Mmap::map(&file) }.map_err(|e| fail(format!("cannot be mapped: {e}")))?;
     f(&map)
@@ -53,7 +53,7 @@ pub fn inspect(bytes: &[u8], origin: &str) -> Result<Vec<Entry>> {
         shape: raw.shape,
         bytes: raw.bytes.len(),
     };
-    Ok(raw::read(bytes, origin, &Options::default())?.into_iter().map(entry).collect())
+    Ok(raw::read(bytes, origin, &ReadOptions::default())?.into_iter().map(entry).collect())
 }
 
 /// All floating-point tensors of a file, safetensors or PyTorch's, as f32; counters of batch norms (integers without axes) are left out.
@@ -62,7 +62,7 @@ pub fn inspect(bytes: &[u8], origin: &str) -> Result<Vec<Entry>> {
 /// [`Error::Weights`] with every tensor of another dtype, of more than four axes, or with a number that is not finite.
 pub fn read(bytes: &[u8], origin: &str) -> Result<BTreeMap<String, Arc<Tensor>>> {
     let (mut named, mut problems) = (BTreeMap::new(), vec![]);
-    let options = Options { unwrap: true, ..Options::default() };
+    let options = ReadOptions { unwrap: true, ..ReadOptions::default() };
     for (name, raw) in raw::read(bytes, origin, &options)? {
         match convert(&raw) {
             Ok(Some(tensor)) => drop(named.insert(name, Arc::new(tensor))),
@@ -75,19 +75,19 @@ pub fn read(bytes: &[u8], origin: &str) -> Result<BTreeMap<String, Arc<Tensor>>>
 }
 
 /// Zeros in the shapes of the tensors that [`read`] would give, whatever their types and values are, as far as they have four axes at
-/// most; before them what was taken off their names.
+/// most; before them what was removed from their names.
 ///
 /// # Errors
 /// [`Error::Weights`] for a file that cannot be read at all.
 pub fn outline(bytes: &[u8], origin: &str) -> Result<(String, BTreeMap<String, Arc<Tensor>>)> {
-    let found = raw::contents(bytes, origin, &Options { unwrap: true, ..Options::default() })?;
+    let found = raw::contents(bytes, origin, &ReadOptions { unwrap: true, ..ReadOptions::default() })?;
     let wanted = |raw: &Raw| raw.shape.len() <= 4 && !is_counter(raw);
     let zeros = |raw: &Raw| Arc::new(Tensor::zeros(Shape::new(&raw.shape)));
     let tensors = found.tensors.iter().filter(|(_, raw)| wanted(raw)).map(|(k, raw)| (k.clone(), zeros(raw)));
     Ok((found.taken_off, tensors.collect()))
 }
 
-/// Batch norms count their steps, which nobody needs.
+/// Batch norms count their training steps, which are not needed.
 fn is_counter(raw: &Raw) -> bool {
     matches!(raw.dtype, Dtype::I64 | Dtype::I32) && raw.shape.is_empty()
 }
@@ -102,15 +102,15 @@ fn convert(raw: &Raw) -> std::result::Result<Option<Tensor>, String> {
         _ if is_counter(raw) => return Ok(None),
         other => {
             return Err(format!(
-                "is of type {other:?}; f32, f16 and bf16 can be read, and `lupe weights convert --dtype f32` makes f64 one of them"
+                "has type {other:?}, expected f32, f16 or bf16; `lupe weights convert --dtype f32` converts f64"
             ));
         }
     };
     if raw.shape.len() > 4 {
-        return Err(format!("has {} axes; at most four can be read", raw.shape.len()));
+        return Err(format!("has {} axes; at most four are supported", raw.shape.len()));
     }
     if let Some(at) = data.iter().position(|v| !v.is_finite()) {
-        return Err(format!("holds a number that is not finite at element {at}"));
+        return Err(format!("contains a number that is not finite at element {at}"));
     }
     Ok(Some(Tensor::new(Shape::new(&raw.shape), data)))
 }
@@ -118,7 +118,7 @@ fn convert(raw: &Raw) -> std::result::Result<Option<Tensor>, String> {
 /// A safetensors file of these f32 tensors; the same tensors give the same bytes.
 ///
 /// # Errors
-/// [`Error::Output`] if two have one name.
+/// [`Error::Output`] if two have the same name.
 pub fn write(tensors: &[(String, &Tensor)]) -> Result<Vec<u8>> {
     let bytes: Vec<Vec<u8>> =
         tensors.iter().map(|(_, t)| t.data.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();

@@ -5,7 +5,7 @@ use crate::torch::archive;
 use lupe::Error;
 use lupe::weights::convert::Converted;
 use lupe::weights::pth::{self, Container, values};
-use lupe::weights::raw::{Contents, Options, contents, read};
+use lupe::weights::raw::{Contents, ReadOptions, contents, read};
 use lupe::weights::{Weights, faiss as index};
 use safetensors::Dtype;
 
@@ -54,7 +54,7 @@ pub fn tar(bytes: &[u8]) {
 /// Whatever `--weights` takes, safetensors above all.
 pub fn safetensors(bytes: &[u8]) {
     for unwrap in [false, true] {
-        held(bytes, contents(bytes, "file", &Options { unwrap, ..Options::default() }));
+        held(bytes, contents(bytes, "file", &ReadOptions { unwrap, ..ReadOptions::default() }));
     }
     match Weights::from_bytes(bytes, "file").and_then(Weights::fold_batch_norm) {
         Ok(weights) => assert!(weights.tensors().values().all(|t| t.data.len() == t.shape.len())),
@@ -79,8 +79,8 @@ pub fn params(bytes: &[u8]) {
 }
 
 fn contained(bytes: &[u8], container: Container) {
-    let lenient = Options { unwrap: true, skip_unknown: true, ..Options::default() };
-    for options in [Options::default(), lenient] {
+    let lenient = ReadOptions { unwrap: true, skip_unknown: true, ..ReadOptions::default() };
+    for options in [ReadOptions::default(), lenient] {
         held(bytes, pth::read(bytes, container, "file", &options));
     }
 }
@@ -104,7 +104,7 @@ fn held(bytes: &[u8], found: Result<Contents, Error>) {
     let kept = Converted::new(&tensors, None, "file").unwrap();
     kept.write(&mut file).unwrap();
     assert_eq!(file.len(), kept.bytes());
-    assert_eq!(read(&file, "written", &Options::default()).unwrap(), tensors);
+    assert_eq!(read(&file, "written", &ReadOptions::default()).unwrap(), tensors);
     match Converted::new(&tensors, Some(Dtype::F16), "file") {
         Ok(halves) => halves.write(&mut std::io::sink()).unwrap(),
         Err(e) => message(&e),

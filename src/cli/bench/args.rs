@@ -15,109 +15,109 @@ pub struct Bench {
 
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
-    /// Says of every measurement in both files whether B is faster than A, slower, the same, or too noisy to say
+    /// Says for every measurement in both files whether B is faster than A, slower, the same, or too noisy to tell
     #[command(
         after_help = "Examples:\n  lupe bench compare before.json after.json\n  lupe bench compare main.jsonl branch.jsonl --max-regress 5"
     )]
     Compare(Compare),
 }
 
-/// What is measured: every model with every size and batch on every device.
+/// What is measured: every model at every size and batch on every device.
 #[derive(Debug, Args)]
 pub struct Sweep {
-    /// Networks or fitted models (FILE.lupe), with commas between
+    /// Networks or fitted models (FILE.lupe), separated by commas
     #[arg(long, default_value = "resnet50_thin", value_delimiter = ',', value_name = "MODEL,...")]
     pub model: Vec<String>,
-    /// The network's weights, where there is one model; without them, and where none are built in, drawn ones stand in
+    /// The network's weights, if there is one model; without them, built-in or random weights are used
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
-    /// Edges of the network's input [default: what its preprocessing makes]
+    /// Edge lengths of the network's input [default: the size that its preprocessing gives]
     #[arg(long, value_delimiter = ',', value_name = "PIXELS,...")]
     pub size: Vec<usize>,
-    /// Pictures in one run
+    /// Pictures per run
     #[arg(long, default_value = "1", value_delimiter = ',', value_name = "N,...", value_parser = clap::value_parser!(u16).range(1..))]
     pub batch: Vec<u16>,
-    /// Runs that are timed
+    /// Timed runs
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10000))]
     pub repeats: u16,
-    /// Runs before those
+    /// Warm-up runs before the timed ones
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(..=1000))]
     pub warmup: u16,
-    /// Fresh processes that are timed up to their first result
+    /// Fresh processes, each timed up to its first result
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(..=100))]
     pub cold: u16,
-    /// What is printed
+    /// Format of what is printed
     #[arg(long, value_enum, default_value = "md")]
-    pub format: Format,
-    /// File that also gets the results, after every measurement: .md, .csv, .json or .jsonl
+    pub format: SweepFormatArg,
+    /// Also write the results to this file, after every measurement: .md, .csv, .json or .jsonl
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Goes on with the .json or .jsonl file of a sweep that was interrupted: what is in it is not measured again
+    /// Resume an interrupted sweep from its .json or .jsonl file: what is in it is not measured again
     #[arg(long, requires = "output")]
     pub resume: bool,
-    /// One measurement in this very process, for the one that started it
+    /// One measurement in this process, for the process that started it
     #[arg(long, hide = true, value_enum, value_name = "ROLE")]
-    pub worker: Option<Role>,
+    pub worker: Option<WorkerTask>,
 }
 
 /// What a process measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Role {
-    /// The way to its first result
+pub enum WorkerTask {
+    /// The time to its first result
     Start,
     /// Runs
     Runs,
 }
 
-impl Role {
+impl WorkerTask {
     /// As it is written on the command line.
     pub fn word(self) -> &'static str {
         match self {
-            Role::Start => "start",
-            Role::Runs => "runs",
+            WorkerTask::Start => "start",
+            WorkerTask::Runs => "runs",
         }
     }
 }
 
 #[derive(Debug, Args)]
 pub struct Compare {
-    /// Results of `lupe bench` before, .json or .jsonl
+    /// Results of `lupe bench` before the change, .json or .jsonl
     #[arg(value_name = "A")]
     pub before: PathBuf,
-    /// Results after
+    /// Results after the change
     #[arg(value_name = "B")]
     pub after: PathBuf,
-    /// Ends with code 8 if a measurement is surely slower, and by more than that many percent
+    /// End with code 8 if a measurement is certainly slower, by more than this many percent
     #[arg(long, value_name = "PERCENT", value_parser = percent, allow_negative_numbers = true)]
     pub max_regress: Option<f64>,
 }
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum SweepFormatArg {
     /// A table in Markdown
     Md,
-    /// A row a measurement; without the single runs
+    /// One row per measurement, without the individual runs
     Csv,
-    /// A list of everything
+    /// A list with everything
     Json,
-    /// The same, a line a measurement
+    /// The same, one line per measurement
     Jsonl,
 }
 
-impl Format {
-    /// What it is called where measurements are written.
-    pub fn written(self) -> measurement::Format {
+impl SweepFormatArg {
+    /// The library's name for it.
+    pub fn written(self) -> measurement::SweepFormat {
         match self {
-            Format::Md => measurement::Format::Md,
-            Format::Csv => measurement::Format::Csv,
-            Format::Json => measurement::Format::Json,
-            Format::Jsonl => measurement::Format::Jsonl,
+            SweepFormatArg::Md => measurement::SweepFormat::Md,
+            SweepFormatArg::Csv => measurement::SweepFormat::Csv,
+            SweepFormatArg::Json => measurement::SweepFormat::Json,
+            SweepFormatArg::Jsonl => measurement::SweepFormat::Jsonl,
         }
     }
 }
 
 fn percent(text: &str) -> Result<f64, String> {
     let value = text.trim_end_matches('%').parse::<f64>().ok().filter(|v| v.is_finite() && *v >= 0.0);
-    value.ok_or("expected a percentage from 0 upwards".into())
+    value.ok_or("expected a percentage, 0 or more".into())
 }

@@ -25,7 +25,9 @@ pub fn run(session: &Session, args: &Compare) -> Result<()> {
         let names =
             |path: &Path, rows: &[Measurement]| format!("{} has {}", path.display(), list(rows.iter().map(name)));
         let (a, b) = (names(&args.before, &before), names(&args.after, &after));
-        return Err(Error::Input(format!("no model, input and device is in both files: {a}; {b}")));
+        return Err(Error::Input(format!(
+            "no measurement of the same model, input and device is in both files: {a}; {b}"
+        )));
     }
     let alone = alone(&before, &after, &pairs);
     match session.json {
@@ -44,7 +46,7 @@ pub fn run(session: &Session, args: &Compare) -> Result<()> {
     }
 }
 
-/// Measurements of one model, input and device; the last of several in a file counts. The driver and its width may differ: that is a finding.
+/// Measurements of one model, input and device; the last of several in a file counts. The driver and its width may differ.
 fn pairs<'r>(before: &'r [Measurement], after: &'r [Measurement]) -> Vec<Pair<'r>> {
     let mut pairs: Vec<Pair> = vec![];
     for a in before.iter().rev() {
@@ -56,7 +58,7 @@ fn pairs<'r>(before: &'r [Measurement], after: &'r [Measurement]) -> Vec<Pair<'r
     pairs
 }
 
-/// What only one of the files has.
+/// Measurements that only one of the files has.
 fn alone(before: &[Measurement], after: &[Measurement], pairs: &[Pair]) -> [Vec<String>; 2] {
     let of = |rows: &[Measurement]| {
         rows.iter().filter(|r| !pairs.iter().any(|p| p.before.is_of(r))).map(name).collect::<Vec<_>>()
@@ -95,7 +97,7 @@ fn table(pairs: &[Pair]) -> Table {
     table
 }
 
-/// What the table does not show and a reader should know.
+/// What a reader should know and the table does not show.
 fn notes(pairs: &[Pair], alone: &[Vec<String>; 2]) -> Vec<String> {
     let mut notes = vec![];
     for (file, names) in ["A", "B"].iter().zip(alone).filter(|(_, names)| !names.is_empty()) {

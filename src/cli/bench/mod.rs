@@ -12,11 +12,11 @@ use crate::engine::Choice;
 use crate::engine::gpu::{AdapterInfo, NO_ADAPTER, choose_of, chosen};
 use crate::error::{Error, Result};
 use crate::files::write;
-use crate::measure::measurement::{self, Format, Measurement, adapter, read, written};
+use crate::measure::measurement::{self, Measurement, SweepFormat, adapter, read, written};
 use crate::methods::subject::{Subject, Weighted};
 use crate::watch::Watch;
 use crate::weights::safetensors;
-use args::{Bench, BenchCommand, Role, Sweep};
+use args::{Bench, BenchCommand, Sweep, WorkerTask};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -56,11 +56,11 @@ fn named(args: &Sweep, model: usize, size: usize, batch: usize) -> SubjectArgs {
 fn sweep(session: &Session, args: &Sweep) -> Result<()> {
     let to = args.output.as_deref().map(|path| Ok((path, format(path)?))).transpose()?;
     if args.weights.is_some() && args.model.len() > 1 {
-        return Err(Error::Usage("--weights: several models cannot have one file; name one --model".into()));
+        return Err(Error::Usage("--weights: one file cannot serve several models; give a single --model".into()));
     }
     let devices = devices(session)?;
     let drawn =
-        tempfile::tempdir().map_err(|e| Error::Output(format!("no folder for drawn weights can be made: {e}")))?;
+        tempfile::tempdir().map_err(|e| Error::Output(format!("cannot create a folder for random weights: {e}")))?;
     let jobs = jobs(session, args, &devices, &drawn)?;
     let mut rows = known(args, to)?;
     session.watch_for_interrupts()?;
@@ -72,7 +72,7 @@ fn sweep(session: &Session, args: &Sweep) -> Result<()> {
                 Ok(row) => rows.push(row),
                 Err(e) => failed.push((job, e)),
             }
-            session.go_on()?; // an interrupt reaches the worker as well: that it failed is no news then
+            session.go_on()?; // an interrupt reaches the worker as well: its failure is expected then
             if let Some((path, format)) = to {
                 write(path, format!("{}\n", written(&rows, format)?).as_bytes())?;
                 session.left_by_interrupt(&format!("{} measurements are in {}", rows.len(), path.display()));
@@ -80,11 +80,11 @@ fn sweep(session: &Session, args: &Sweep) -> Result<()> {
         }
         session.progress("measuring", done + 1, jobs.len());
     }
-    output::print(&written(&rows, if session.json { Format::Json } else { args.format.written() })?)?;
+    output::print(&written(&rows, if session.json { SweepFormat::Json } else { args.format.written() })?)?;
     ended(jobs.len(), failed)
 }
 
-/// One measurement: its own error. Of several those that failed are listed.
+/// The error of a single measurement as it is; of several, a list of those that failed.
 fn ended(jobs: usize, mut failed: Vec<(&Job, Error)>) -> Result<()> {
     match (jobs, failed.pop()) {
         (_, None) => Ok(()),
@@ -99,28 +99,28 @@ fn ended(jobs: usize, mut failed: Vec<(&Job, Error)>) -> Result<()> {
 }
 
 /// The format that a file's name asks for.
-fn format(path: &Path) -> Result<Format> {
+fn format(path: &Path) -> Result<SweepFormat> {
     match path.extension().and_then(|e| e.to_str()) {
-        Some("md") => Ok(Format::Md),
-        Some("csv") => Ok(Format::Csv),
-        Some("json") => Ok(Format::Json),
-        Some("jsonl") => Ok(Format::Jsonl),
+        Some("md") => Ok(SweepFormat::Md),
+        Some("csv") => Ok(SweepFormat::Csv),
+        Some("json") => Ok(SweepFormat::Json),
+        Some("jsonl") => Ok(SweepFormat::Jsonl),
         _ => Err(Error::Usage(format!("{}: expected a name that ends in .md, .csv, .json or .jsonl", path.display()))),
     }
 }
 
-/// What an interrupted sweep left, where it is to go on.
-fn known(args: &Sweep, to: Option<(&Path, Format)>) -> Result<Vec<Measurement>> {
+/// What an interrupted sweep left, if it is to be resumed.
+fn known(args: &Sweep, to: Option<(&Path, SweepFormat)>) -> Result<Vec<Measurement>> {
     match to.filter(|_| args.resume) {
-        Some((path, Format::Json | Format::Jsonl)) if path.exists() => read(path),
-        Some((path, Format::Md | Format::Csv)) => {
+        Some((path, SweepFormat::Json | SweepFormat::Jsonl)) if path.exists() => read(path),
+        Some((path, SweepFormat::Md | SweepFormat::Csv)) => {
             Err(Error::Usage(format!("{}: --resume needs a .json or .jsonl file", path.display())))
         }
         _ => Ok(vec![]),
     }
 }
 
-/// The adapters that `--device` names; commas lie between several.
+/// The adapters that `--device` names, separated by commas.
 fn devices(session: &Session) -> Result<Vec<AdapterInfo>> {
     let all = session.adapters();
     if all.is_empty() {
@@ -144,7 +144,7 @@ fn jobs(session: &Session, args: &Sweep, devices: &[AdapterInfo], drawn: &TempDi
     for m in 0..args.model.len() {
         let mut weights = args.weights.clone();
         for s in 0..args.size.len().max(1) {
-            // The weights are the same at every size: drawn once, and told of once.
+            // The weights are the same at every size: drawn and reported once.
             let subject = SubjectArgs { weights: weights.clone(), ..named(args, m, s, 0) }.open(session)?;
             if let Subject::Network(network) = &subject
                 && network.stands_in
@@ -167,7 +167,7 @@ fn jobs(session: &Session, args: &Sweep, devices: &[AdapterInfo], drawn: &TempDi
     Ok(jobs)
 }
 
-/// Weights that stand in, as a file: a worker starts as a user does, by reading one.
+/// Random weights as a file: a worker starts the way a user's run does, by reading one.
 fn file(drawn: &Weighted, folder: &TempDir) -> Result<PathBuf> {
     let tensors: Vec<_> = drawn.weights.tensors().iter().map(|(name, t)| (name.clone(), t.as_ref())).collect();
     let path = folder.path().join(format!("{}.safetensors", drawn.network.name));
@@ -182,7 +182,7 @@ fn words(named: &SubjectArgs) -> Vec<String> {
     words
 }
 
-/// Whether a measurement is this job's, by this Lupe; the worker may choose another width than its caller has.
+/// Whether a measurement is this job's, by this version of Lupe; the worker may choose a width other than its caller's.
 fn of(row: &Measurement, job: &Job) -> bool {
     let same = row.cell.model == job.model && row.cell.input == job.input;
     same && adapter(&row.cell.device) == adapter(&job.device.title()) && row.lupe_version == env!("CARGO_PKG_VERSION")
@@ -190,18 +190,18 @@ fn of(row: &Measurement, job: &Job) -> bool {
 
 fn measure(session: &Session, args: &Sweep, job: &Job) -> Result<Measurement> {
     let load = load_average();
-    let (first_cold_ms, line) = worker(session, args, job, Role::Runs)?;
-    let mut row: Measurement =
-        serde_json::from_str(&line).map_err(|e| Error::Gpu(format!("a worker said {line:?}: {e}")))?;
-    let cold: Result<Vec<f64>> = (0..args.cold).map(|_| Ok(worker(session, args, job, Role::Start)?.0)).collect();
+    let (first_cold_ms, line) = worker(session, args, job, WorkerTask::Runs)?;
+    let mut row: Measurement = serde_json::from_str(&line)
+        .map_err(|e| Error::Gpu(format!("unexpected output of a bench worker, {line:?}: {e}")))?;
+    let cold: Result<Vec<f64>> = (0..args.cold).map(|_| Ok(worker(session, args, job, WorkerTask::Start)?.0)).collect();
     (row.first_cold_ms, row.cold_ms, row.load) = (first_cold_ms, cold?, load);
     Ok(row)
 }
 
-/// Starts a worker; milliseconds up to its first result, and what it said after that.
-fn worker(session: &Session, args: &Sweep, job: &Job, role: Role) -> Result<(f64, String)> {
+/// Starts a worker; milliseconds up to its first result, and what it printed after that.
+fn worker(session: &Session, args: &Sweep, job: &Job, role: WorkerTask) -> Result<(f64, String)> {
     session.go_on()?;
-    let fail = |e: std::io::Error| Error::Gpu(format!("a worker of the bench cannot be started: {e}"));
+    let fail = |e: std::io::Error| Error::Gpu(format!("cannot start a bench worker: {e}"));
     let mut command = Command::new(std::env::current_exe().map_err(fail)?);
     command.args(["bench", "-q", "--worker", role.word(), "--device", &job.device.index.to_string()]).args(&job.words);
     command.args(["--repeats", &args.repeats.to_string(), "--warmup", &args.warmup.to_string()]);
@@ -218,13 +218,13 @@ fn worker(session: &Session, args: &Sweep, job: &Job, role: Role) -> Result<(f64
     Ok((cold, rest))
 }
 
-/// The error that a worker ended with, under its own exit code.
+/// The error that a worker ended with, with its exit code.
 fn ended_well(child: Child) -> Result<()> {
-    let output = child.wait_with_output().map_err(|e| Error::Gpu(format!("a worker of the bench got lost: {e}")))?;
+    let output = child.wait_with_output().map_err(|e| Error::Gpu(format!("lost a bench worker: {e}")))?;
     if output.status.success() {
         return Ok(());
     }
     let stderr = String::from_utf8_lossy(&output.stderr);
-    let said = stderr.lines().find_map(|l| l.strip_prefix("lupe: ")).unwrap_or("it said nothing").to_string();
+    let said = stderr.lines().find_map(|l| l.strip_prefix("lupe: ")).unwrap_or("it gave no message").to_string();
     Err(Error::Worker { code: output.status.code().and_then(|c| u8::try_from(c).ok()), said })
 }

@@ -1,6 +1,6 @@
-//! One measurement in a process of its own: cold start and memory are a process's, not a plan's.
+//! One measurement in its own process: cold start and memory belong to a process, not to a plan.
 
-use super::args::{Role, Sweep};
+use super::args::{Sweep, WorkerTask};
 use crate::cli::memory::{held_memory, peak_memory};
 use crate::cli::output::print;
 use crate::cli::session::Session;
@@ -11,8 +11,8 @@ use crate::tensor::Tensor;
 use std::io::Read;
 use std::time::Instant;
 
-/// Says on stdout when the first result is there, then, where runs are asked for, what they took.
-pub fn run(session: &Session, args: &Sweep, role: Role) -> Result<()> {
+/// Reports on stdout when the first result is ready, then, if runs are asked for, how long they took.
+pub fn run(session: &Session, args: &Sweep, role: WorkerTask) -> Result<()> {
     end_with_the_caller();
     let named = super::named(args, 0, 0, 0);
     let batch = named.batch.into();
@@ -25,7 +25,7 @@ pub fn run(session: &Session, args: &Sweep, role: Role) -> Result<()> {
     let once = || -> Result<()> { pollster::block_on(plan.run(&inputs)).map(drop) };
     once()?;
     print("ready")?;
-    if role == Role::Start {
+    if role == WorkerTask::Start {
         return Ok(());
     }
     (0..args.warmup).try_for_each(|_| once())?;
@@ -51,10 +51,10 @@ pub fn run(session: &Session, args: &Sweep, role: Role) -> Result<()> {
         held_bytes: held_memory(),
         load: None,
     };
-    print(&serde_json::to_string(&row).map_err(|e| Error::Output(format!("a measurement cannot be told: {e}")))?)
+    print(&serde_json::to_string(&row).map_err(|e| Error::Output(format!("cannot write a measurement: {e}")))?)
 }
 
-/// A measurement that nobody waits for ends: the caller holds the other end of stdin as long as it lives.
+/// Ends a measurement that nobody waits for any more: the caller holds the other end of stdin as long as it lives.
 fn end_with_the_caller() {
     std::thread::spawn(|| {
         let mut stdin = std::io::stdin().lock();

@@ -10,14 +10,14 @@ use clap::Subcommand;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    method: Method,
+    method: FitMethod,
 }
 
 #[derive(Debug, Subcommand)]
-enum Method {
+enum FitMethod {
     /// PatchCore: finds defects after seeing good pictures only
     #[command(
-        after_help = "Examples:\n  lupe fit patchcore hazelnut -o hazelnut.lupe\n  lupe fit patchcore good_parts -o part.lupe --preset anomalib --ratio 0.05\n\nAn interrupted fit goes on where it ended when the same command is given again."
+        after_help = "Examples:\n  lupe fit patchcore hazelnut -o hazelnut.lupe\n  lupe fit patchcore good_parts -o part.lupe --preset anomalib --ratio 0.05\n\nTo resume an interrupted fit, run the same command again."
     )]
     Patchcore(Box<patchcore::Args>),
 }
@@ -25,6 +25,6 @@ enum Method {
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     match &args.method {
-        Method::Patchcore(args) => patchcore::run(session, args),
+        FitMethod::Patchcore(args) => patchcore::run(session, args),
     }
 }

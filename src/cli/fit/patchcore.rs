@@ -3,7 +3,7 @@
 use crate::cli::memory::log_peak;
 use crate::cli::output::print;
 use crate::cli::session::Session;
-use crate::cli::working::{Work, place};
+use crate::cli::working::{WorkArgs, place};
 use crate::data::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::methods::Fitted;
@@ -25,13 +25,13 @@ enum Whose {
 /// What it accepts.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A data set: MVTec AD layout, good/ and defect folders, pictures alone, or a .csv
+    /// A data set: MVTec AD layout, good/ and defect folders, a folder of good pictures, or a .csv
     #[arg(value_name = "DIR")]
     data: PathBuf,
     /// The model file to write
     #[arg(short, long, value_name = "FILE.lupe")]
     output: PathBuf,
-    /// Whose PatchCore
+    /// Implementation to follow
     #[arg(long, value_enum, default_value = "official")]
     preset: Whose,
     /// Network
@@ -40,41 +40,41 @@ pub struct Args {
     /// Its weights, safetensors or .pth; only resnet50_thin has built-in ones
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Keep the backbone's name and hash in the model, not its weights
+    /// Store only the backbone's name and hash in the model, not its weights
     #[arg(long)]
     no_embed_backbone: bool,
-    /// Places of the network, in its order; 2 means layer2 [default: 2,3]
+    /// Places of the network, in the network's order; 2 means layer2 [default: 2,3]
     #[arg(long, value_delimiter = ',', value_name = "PLACE,…", value_parser = place)]
     layers: Option<Vec<String>>,
     /// Share of the patch vectors to keep; 1 keeps all [default: 0.1]
     #[arg(long)]
     ratio: Option<f64>,
-    /// Where all random draws come from
+    /// Seed of all random choices
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Nearest rows whose mean distance scores a place [default: 1]
+    /// Number of nearest bank rows whose mean distance is the score of a place [default: 1]
     #[arg(long, value_name = "K")]
     neighbors: Option<usize>,
-    /// Rows of the neighbourhood that re-weights a picture's score; 1: none [default: official 1, anomalib 9]
+    /// Size of the neighbourhood that re-weights a picture's score; 1: no re-weighting [default: official 1, anomalib 9]
     #[arg(long, value_name = "B")]
     reweight: Option<usize>,
-    /// Edge of the network's input [default: official 224, anomalib 256]
+    /// Edge length of the network's input [default: official 224, anomalib 256]
     #[arg(long)]
     size: Option<usize>,
-    /// Shorter edge before the crop [default: 256]
+    /// Shorter edge after resizing, before the crop [default: 256]
     #[arg(long)]
     resize: Option<usize>,
-    /// Look at the whole picture instead of its centre
+    /// Use the whole picture instead of its centre
     #[arg(long)]
     no_crop: bool,
-    /// Without a test split, every N-th good picture is kept aside; 0: none
+    /// Without a test split, keep every N-th good picture for testing; 0: none
     #[arg(long, default_value_t = 5, value_name = "N")]
     test_split: usize,
-    /// Make all patch vectors again instead of going on where an interrupted fit ended
+    /// Compute all patch vectors again instead of resuming an interrupted fit
     #[arg(long)]
     fresh: bool,
     #[command(flatten)]
-    work: Work,
+    work: WorkArgs,
 }
 
 /// Runs the command.
@@ -119,7 +119,7 @@ fn config(args: &Args) -> Result<Config> {
     };
     config.check()?;
     if args.resize.is_some() && !config.crop {
-        let what = "--resize has no meaning without a crop; --size is the edge of the whole picture";
+        let what = "--resize applies only with a crop; --size sets the edge of the whole picture";
         return Err(Error::Usage(what.into()));
     }
     Ok(config)
@@ -137,7 +137,7 @@ fn report(session: &Session, args: &Args, fitted: &PatchCore, times: Times) -> R
         );
     }
     let limit = limit.map_or("none: there is no second picture to compare with".into(), |l| {
-        format!("{l:.4}, the largest score among {n} good pictures, each without its own part of the bank")
+        format!("{l:.4}, the largest score among {n} good pictures, each scored without its own part of the bank")
     });
     let (file, d) = (args.output.display(), fitted.file.geometry.dim);
     let Times { features, coreset, scoring } = times;

@@ -3,7 +3,7 @@
 use crate::cli::output::print;
 use crate::cli::session::Session;
 use crate::error::{Error, Result};
-use crate::weights::catalog::{Published, Verdict, published, verdict};
+use crate::weights::catalog::{Match, Published, published, verdict};
 use comfy_table::{Table, presets};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -25,7 +25,7 @@ pub fn list(session: &Session) -> Result<()> {
     }
     let notes = all.iter().filter_map(|p| Some(format!("  {}: {}", p.name, p.note.as_ref()?)));
     print(&format!(
-        "{table}\n\n{}\n\nNothing is downloaded. Licences: --json. A file that you have: lupe weights verify FILE",
+        "{table}\n\n{}\n\nLupe downloads nothing. Licences: --json. To check a file that you have: lupe weights verify FILE",
         notes.collect::<Vec<_>>().join("\n")
     ))
 }
@@ -46,14 +46,14 @@ pub fn verify(session: &Session, file: &Path) -> Result<()> {
     if session.json {
         print(&json!({"file": file, "sha256": sha256, "verdict": word, "published": known}).to_string())?;
     } else {
-        let known = known.map_or("nothing in the catalog is this file".into(), |p| {
+        let known = known.map_or("this file is not in the catalog".into(), |p| {
             format!("{} for {}, {}", p.name, p.network, p.address)
         });
         print(&format!("{}: {word}\nsha256  {sha256}\nknown   {known}", file.display()))?;
     }
     match found {
-        Verdict::Mismatch(p) => Err(Error::Weights(vec![format!(
-            "{}: is not the file of that name that its publisher offers, whose SHA-256 begins with {}; get it again from {}",
+        Match::Mismatch(p) => Err(Error::Weights(vec![format!(
+            "{}: differs from the published file of that name, whose SHA-256 begins with {}; download it again from {}",
             file.display(),
             p.sha256.unwrap_or_default(),
             p.address

@@ -1,4 +1,4 @@
-//! `lupe weights inspect`: the tensors of a file, the network that they are, what keeps them from being used, what they can be used for.
+//! `lupe weights inspect`: the tensors of a file, the network they belong to, what prevents their use, and what they can be used for.
 
 use super::{model, network};
 use crate::cli::output::print;
@@ -11,16 +11,16 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Of each kind of problem this many are named in text; JSON has all.
+/// Text output names this many problems of each kind; JSON lists all.
 const NAMED: usize = 10;
 
-/// What was found out about a file: for people, and for programs.
-pub struct Report {
+/// What was found out about a file, for people and for programs.
+pub struct Inspection {
     /// Ends the line that counts tensors.
     pub summary: String,
-    /// Facts by what they are about, in the order in which they are printed.
+    /// Facts with their headings, in the order in which they are printed.
     pub lines: Vec<(&'static str, String)>,
-    /// The same and more.
+    /// The same facts and more.
     pub json: Map<String, Value>,
 }
 
@@ -40,7 +40,7 @@ pub fn run(session: &Session, file: &Path) -> Result<()> {
     print(&as_text(&entries, &report))
 }
 
-fn as_json(entries: &[Entry], report: Report) -> Value {
+fn as_json(entries: &[Entry], report: Inspection) -> Value {
     let tensor = |e: &Entry| json!({"name": e.name, "dtype": e.dtype, "shape": e.shape, "bytes": e.bytes});
     let mut all = report.json;
     all.insert("tensors".into(), entries.iter().map(tensor).collect());
@@ -50,7 +50,7 @@ fn as_json(entries: &[Entry], report: Report) -> Value {
     Value::Object(all)
 }
 
-fn as_text(entries: &[Entry], report: &Report) -> String {
+fn as_text(entries: &[Entry], report: &Inspection) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["tensor", "type", "shape", "bytes"]);
     for e in entries {
@@ -78,7 +78,7 @@ fn dtypes(entries: &[Entry]) -> BTreeMap<&str, (usize, usize)> {
     kinds
 }
 
-/// The problems of an error, one a line.
+/// The problems of an error, one per line.
 pub fn problems(error: Error) -> Vec<String> {
     match error {
         Error::Weights(problems) => problems,
@@ -86,7 +86,7 @@ pub fn problems(error: Error) -> Vec<String> {
     }
 }
 
-/// Up to [`NAMED`] of them, one a line, and how many more there are.
+/// Up to [`NAMED`] of them, one per line, and how many more there are.
 pub fn some(all: &[String]) -> String {
     let named = all.iter().take(NAMED).map(|p| plain(p)).collect::<Vec<_>>().join("\n");
     if all.len() > NAMED { format!("{named}\nand {} more", all.len() - NAMED) } else { named }

@@ -1,4 +1,4 @@
-//! `lupe weights`: the tensors of a file and the networks it fits; a file of PyTorch as safetensors.
+//! `lupe weights`: the tensors of a file and the networks it fits; a PyTorch file as safetensors.
 
 mod catalog;
 mod inspect;
@@ -13,7 +13,7 @@ use super::session::Session;
 use crate::error::{Error, Result};
 use crate::files::write_by;
 use crate::weights::convert::Converted;
-use crate::weights::raw::{self, Options};
+use crate::weights::raw::{self, ReadOptions};
 use crate::weights::safetensors::with_file;
 use clap::Subcommand;
 use safetensors::Dtype;
@@ -29,54 +29,54 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum WeightsCommand {
-    /// Says what a file holds: tensors, the network that they are or nearly are, what they can be used for
+    /// Says what a file contains: tensors, the network they belong to or come closest to, what they can be used for
     #[command(after_help = "Examples:\n  lupe weights inspect resnet18.pth\n  lupe weights inspect part.lupe --json")]
     Inspect {
-        /// A file of PyTorch or safetensors, or a model that was fitted
+        /// A PyTorch or safetensors file, or a fitted model
         file: PathBuf,
     },
-    /// Writes the tensors of a file of PyTorch as safetensors; nothing in it is executed
+    /// Converts a PyTorch file to safetensors; nothing in it is executed
     #[command(
         after_help = "Examples:\n  lupe weights convert resnet18.pth resnet18.safetensors\n  lupe weights convert best.pth net.safetensors --unwrap --dtype f32"
     )]
     Convert(Convert),
-    /// Lists published weights: their address, what pictures go through, how a file is known again
+    /// Lists published weights: their address, how pictures are prepared for them, how a file is recognised
     #[command(after_help = "Example:\n  lupe weights list --json")]
     List,
     /// Compares a file's SHA-256 with what publishers state: prefix matched, mismatch (exit code 4) or unverified
     #[command(after_help = "Example:\n  lupe weights verify wide_resnet50_2-95faca4d.pth")]
     Verify {
-        /// The file as it was got
+        /// The file as it was downloaded
         file: PathBuf,
     },
 }
 
 #[derive(Debug, clap::Args)]
 struct Convert {
-    /// A .pth, .pt, .bin or .safetensors file; its first bytes say what it is
+    /// A .pth, .pt, .bin or .safetensors file, recognised by its content
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// The file to write
     #[arg(value_name = "OUT.safetensors")]
     output: PathBuf,
-    /// Type of floating-point tensors; others are kept in any case
+    /// Type of floating-point tensors; other tensors are kept as they are
     #[arg(long, default_value = "keep", value_name = "TYPE")]
     dtype: Kept,
-    /// Only the network: down into `state_dict`, `model`, ..., without prefixes such as `module.`
+    /// Only the network: look inside `state_dict`, `model`, ... and remove prefixes such as `module.`
     #[arg(long)]
     unwrap: bool,
-    /// Leaves out what unknown names stand for; no tensor that is wanted may lie behind one
+    /// Leave out objects of unknown types; a tensor that needs one is still an error
     #[arg(long)]
     skip_unknown: bool,
-    /// Bytes that the file may become at most, as in 2G; else 64M or four times the file
+    /// Maximum memory that the file may expand to, e.g. 2G [default: 64M or four times the file, whichever is more]
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     limit_ram: Option<u64>,
 }
 
-/// What becomes of floating-point tensors.
+/// The type that floating-point tensors get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Kept {
-    /// As they are
+    /// Unchanged
     Keep,
     /// Single precision
     F32,
@@ -96,14 +96,17 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
 
 fn convert(session: &Session, args: &Convert) -> Result<()> {
     if args.output.extension().is_none_or(|e| e != "safetensors") {
-        return Err(Error::Usage(format!("{}: the file to write must end in .safetensors", args.output.display())));
+        return Err(Error::Usage(format!(
+            "{}: expected an output name that ends in .safetensors",
+            args.output.display()
+        )));
     }
     let dtype = match args.dtype {
         Kept::Keep => None,
         Kept::F32 => Some(Dtype::F32),
         Kept::F16 => Some(Dtype::F16),
     };
-    let options = Options { unwrap: args.unwrap, skip_unknown: args.skip_unknown, limit: args.limit_ram, dtype };
+    let options = ReadOptions { unwrap: args.unwrap, skip_unknown: args.skip_unknown, limit: args.limit_ram, dtype };
     let origin = args.input.display().to_string();
     let (tensors, bytes) = with_file(&args.input, |bytes| {
         let tensors = raw::read(bytes, &origin, &options)?;

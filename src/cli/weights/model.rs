@@ -1,6 +1,6 @@
 //! One of Lupe's own files: a fitted model, whatever its method.
 
-use super::inspect::{Report, problems, some};
+use super::inspect::{Inspection, problems, some};
 use crate::cli::output::quoted;
 use crate::cli::session::Session;
 use crate::methods::Description;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use std::path::Path;
 
 /// What is found out about a model; a damaged one is reported, not refused.
-pub fn look(session: &Session, file: &Path, bytes: &[u8]) -> Report {
+pub fn look(session: &Session, file: &Path, bytes: &[u8]) -> Inspection {
     let mut json = Map::from_iter([("kind".to_string(), json!("model")), ("networks".to_string(), json!([]))]);
     let described = match session.methods.describe(bytes, &file.display().to_string()) {
         Ok(described) => described,
@@ -16,7 +16,7 @@ pub fn look(session: &Session, file: &Path, bytes: &[u8]) -> Report {
             let unusable = problems(e);
             let lines = vec![("unusable", some(&unusable))];
             json.insert("unusable".into(), json!(unusable));
-            return Report { summary: "a model file of Lupe's that cannot be used".into(), lines, json };
+            return Inspection { summary: "a Lupe model file that cannot be used".into(), lines, json };
         }
     };
     let commands = commands(file, &described);
@@ -27,7 +27,7 @@ pub fn look(session: &Session, file: &Path, bytes: &[u8]) -> Report {
         ("model".to_string(), model),
         ("commands".to_string(), json!(commands)),
     ]);
-    Report { summary: title, lines, json }
+    Inspection { summary: title, lines, json }
 }
 
 fn commands(file: &Path, described: &Description) -> Vec<String> {

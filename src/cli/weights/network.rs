@@ -1,6 +1,6 @@
-//! A file of weights: the network that they are, or nearly are.
+//! A weights file: the network that the weights belong to, or come closest to.
 
-use super::inspect::{Report, problems, some};
+use super::inspect::{Inspection, problems, some};
 use super::pictures;
 use crate::cli::output::quoted;
 use crate::engine::Problem;
@@ -10,7 +10,7 @@ use crate::weights::Weights;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// What a network's weights hold beside convolutions.
+/// What a network's weights contain besides convolutions.
 struct Layers {
     norms: usize,
     folded: bool,
@@ -18,7 +18,7 @@ struct Layers {
 }
 
 /// What is found out about weights.
-pub fn look(file: &Path, bytes: &[u8]) -> Result<Report> {
+pub fn look(file: &Path, bytes: &[u8]) -> Result<Inspection> {
     let origin = file.display().to_string();
     let (outline, taken_off) = Weights::outline(bytes, &origin)?;
     let (fits, unusable) = match Weights::from_bytes(bytes, &origin).and_then(Weights::fold_batch_norm) {
@@ -33,7 +33,7 @@ pub fn look(file: &Path, bytes: &[u8]) -> Result<Report> {
     let mut lines = vec![
         (
             "names",
-            if taken_off.is_empty() { "as in the file".into() } else { format!("{} is taken off", plain(&taken_off)) },
+            if taken_off.is_empty() { "as in the file".into() } else { format!("{} is removed", plain(&taken_off)) },
         ),
         ("batch norms", layers.norms_text()),
         ("last layer", layers.classes_text()),
@@ -54,7 +54,7 @@ pub fn look(file: &Path, bytes: &[u8]) -> Result<Report> {
         "preprocessing": model.map(|m| pictures::as_json(&known, m)), "commands": commands,
     });
     let summary = summary(&names, nearest.as_ref());
-    Ok(Report { summary, lines, json: object(json) })
+    Ok(Inspection { summary, lines, json: object(json) })
 }
 
 fn object(value: Value) -> Map<String, Value> {
@@ -65,7 +65,7 @@ fn summary(fits: &[&str], nearest: Option<&Comparison>) -> String {
     match nearest {
         _ if !fits.is_empty() => format!("fits {}", fits.join(", ")),
         Some(n) if n.problems.is_empty() => {
-            format!("has names and shapes of {}, but cannot be used as it is", n.network.name)
+            format!("has the names and shapes of {}, but cannot be used as it is", n.network.name)
         }
         Some(n) => format!("fits no network as it is; the nearest is {}", n.network.name),
         None => "fits no network that Lupe knows".into(),
@@ -98,7 +98,8 @@ impl Layers {
     }
 
     fn classes_text(&self) -> String {
-        self.classes.map_or("none; features need none".into(), |n| format!("fc, {n} classes; features do not need it"))
+        self.classes
+            .map_or("none; features do not need it".into(), |n| format!("fc, {n} classes; features do not need it"))
     }
 }
 
@@ -117,7 +118,7 @@ fn differences(n: &Comparison) -> Vec<(&'static str, String)> {
     let (wanted, name) = (n.wanted, n.network.name);
     let [missing, misshapen, foreign] = kinds.each_ref().map(Vec::len);
     let count = format!(
-        "{name}: {} of its {wanted} tensors are there, {missing} missing, {misshapen} misshapen; {foreign} are not part of it",
+        "{name}: {} of its {wanted} tensors are present, {missing} missing, {misshapen} of the wrong shape; {foreign} tensors are not part of it",
         n.right()
     );
     let lists = ["missing", "misshapen", "not part"].into_iter().zip(&kinds).filter(|(_, list)| !list.is_empty());

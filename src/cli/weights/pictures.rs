@@ -1,30 +1,30 @@
-//! What pictures go through before a network sees them: by the catalog where it knows the file, else by the network's default.
+//! How pictures are prepared for a network: as the catalog says if it knows the file, else by the network's default.
 
 use crate::data::{ChannelOrder, Preprocess, Scaling};
 use crate::error::Result;
 use crate::files::sha256;
 use crate::models::Network;
-use crate::weights::catalog::{Published, Verdict, verdict};
+use crate::weights::catalog::{Match, Published, verdict};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// A file's hash, and what the catalog says of it.
-pub struct Known {
+/// A file's hash, and what the catalog says about it.
+pub struct Identified {
     sha256: String,
-    verdict: Verdict,
+    verdict: Match,
 }
 
 /// Asks the catalog.
-pub fn known(file: &Path, bytes: &[u8]) -> Result<Known> {
+pub fn known(file: &Path, bytes: &[u8]) -> Result<Identified> {
     let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let sha256 = sha256(bytes);
-    Ok(Known { verdict: verdict(&name, &sha256)?, sha256 })
+    Ok(Identified { verdict: verdict(&name, &sha256)?, sha256 })
 }
 
 /// Resize, filter and crop of the catalog's entry for this file as that network, where it has them.
-fn stated<'k>(known: &'k Known, model: &Network) -> Option<(&'k Published, usize, usize, &'k str)> {
+fn stated<'k>(known: &'k Identified, model: &Network) -> Option<(&'k Published, usize, usize, &'k str)> {
     let entry = match &known.verdict {
-        Verdict::Mismatch(_) => None,
+        Match::Mismatch(_) => None,
         other => other.published().filter(|p| p.network == model.name),
     }?;
     Some((entry, entry.resize?, entry.crop?, entry.filter.as_deref()?))
@@ -44,15 +44,15 @@ fn geometry(resize: Option<usize>, crop: Option<usize>, filter: &str) -> String 
     crop.map_or(resize.clone(), |edge| format!("{resize}; centre crop {edge}x{edge}"))
 }
 
-/// Lines on the catalog and, where a network was recognised, on its pictures.
-pub fn lines(known: &Known, model: Option<&Network>) -> Vec<(&'static str, String)> {
+/// Lines about the catalog and, if a network was recognised, about its pictures.
+pub fn lines(known: &Identified, model: Option<&Network>) -> Vec<(&'static str, String)> {
     let word = known.verdict.word();
     let entry = match &known.verdict {
-        Verdict::Unverified(None) => format!("{word}: it does not know this file"),
-        Verdict::Unverified(Some(p)) => format!("{word}: {} by its name, for which no hash is stated", p.name),
-        Verdict::Matched(p) => format!("{word}: {}", p.name),
-        Verdict::Mismatch(p) => {
-            format!("{word}: this is not the {} that its name says; `lupe weights verify` says more", p.name)
+        Match::Unverified(None) => format!("{word}: this file is not in the catalog"),
+        Match::Unverified(Some(p)) => format!("{word}: named like {}, for which no hash is published", p.name),
+        Match::Matched(p) => format!("{word}: {}", p.name),
+        Match::Mismatch(p) => {
+            format!("{word}: named like {}, but it is a different file; `lupe weights verify` says more", p.name)
         }
     };
     let mut lines = vec![("catalog", entry)];
@@ -60,7 +60,7 @@ pub fn lines(known: &Known, model: Option<&Network>) -> Vec<(&'static str, Strin
     lines
 }
 
-fn pictures(known: &Known, model: &Network) -> String {
+fn pictures(known: &Identified, model: &Network) -> String {
     let p = &model.preprocess;
     let (resize, crop, filter) = default(p);
     let own = geometry(resize, crop, filter);
@@ -71,11 +71,7 @@ fn pictures(known: &Known, model: &Network) -> String {
         Some((entry, resize, crop, filter)) => {
             let stated = geometry(Some(resize), Some(crop), filter);
             let from = format!("{stated} (the catalog's {})\n{values}", entry.name);
-            if stated == own {
-                from
-            } else {
-                format!("{from}\nlupe embed does what is {}'s default: {own}", model.name)
-            }
+            if stated == own { from } else { format!("{from}\nlupe embed uses {}'s default: {own}", model.name) }
         }
         None => format!("{own} (the default of {})\n{values}", model.name),
     }
@@ -89,12 +85,12 @@ fn order(order: ChannelOrder) -> &'static str {
 }
 
 /// What the catalog says, for programs.
-pub fn catalog(known: &Known) -> Value {
+pub fn catalog(known: &Identified) -> Value {
     json!({"sha256": known.sha256, "verdict": known.verdict.word(), "published": known.verdict.published()})
 }
 
-/// What pictures go through, for programs.
-pub fn as_json(known: &Known, model: &Network) -> Value {
+/// How pictures are prepared, for programs.
+pub fn as_json(known: &Identified, model: &Network) -> Value {
     let p = &model.preprocess;
     let (mut from, (mut resize, mut crop, mut filter)) = ("network", default(p));
     if let Some((_, r, c, f)) = stated(known, model) {
@@ -114,9 +110,9 @@ mod tests {
     use crate::models::find;
     use crate::weights::catalog::published;
 
-    fn matched(name: &str) -> Known {
+    fn matched(name: &str) -> Identified {
         let entry = published().unwrap().into_iter().find(|p| p.name == name).unwrap();
-        Known { sha256: "00".into(), verdict: Verdict::Matched(entry) }
+        Identified { sha256: "00".into(), verdict: Match::Matched(entry) }
     }
 
     #[test]
@@ -127,9 +123,9 @@ mod tests {
         assert!(json["mean"][0] == 0.485 && json["channels"] == "RGB", "{json}");
         let said = pictures(&v2, net);
         assert!(said.starts_with("shorter edge to 232, bilinear; centre crop 224x224 (the catalog's resnet50.tv_v2)"));
-        assert!(said.ends_with(
-            "lupe embed does what is resnet50's default: shorter edge to 256, bilinear; centre crop 224x224"
-        ));
+        assert!(
+            said.ends_with("lupe embed uses resnet50's default: shorter edge to 256, bilinear; centre crop 224x224")
+        );
         let said = pictures(&matched("resnet50.tv_v1"), net);
         assert!(said.contains("256") && !said.contains("default"), "{said}");
         let bicubic = as_json(&matched("resnet34.a1_in1k"), find("resnet34").unwrap());
@@ -140,8 +136,8 @@ mod tests {
     fn another_networks_entry_says_nothing() {
         let net = find("resnet18").unwrap();
         assert_eq!(as_json(&matched("resnet50.tv_v2"), net)["from"], "network");
-        let other = Known {
-            verdict: Verdict::Mismatch(matched("resnet50.tv_v2").verdict.published().unwrap().clone()),
+        let other = Identified {
+            verdict: Match::Mismatch(matched("resnet50.tv_v2").verdict.published().unwrap().clone()),
             sha256: String::new(),
         };
         assert_eq!(as_json(&other, find("resnet50").unwrap())["resize"], 256);

@@ -3,49 +3,49 @@
 /// Bits of the wide mode.
 pub const WIDE: u32 = 512;
 
-/// Versions of Mesa whose 512-bit mode gave right results with every kernel. 25.0.7 and 26.1.6 are known to give wrong ones.
+/// Versions of Mesa whose 512-bit mode gave correct results with every kernel. 25.0.7 and 26.1.6 are known to give wrong ones.
 const GOOD: [&str; 1] = ["22.3.6"];
 
 /// What the self-test said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Every kernel is as its reference.
+pub enum SelfTest {
+    /// Every kernel matches its reference.
     Passed,
-    /// What is not.
+    /// What does not.
     Failed(String),
 }
 
-/// What is known of an adapter and of how the program was started.
+/// What is known about an adapter and about how the program was started.
 #[derive(Clone, Debug)]
-pub struct Known {
-    /// Whether this program took the place of one that chose the width.
+pub struct Situation {
+    /// Whether this process replaced one that chose the width.
     pub again: bool,
     /// Whether the user set the driver's variable.
     pub set: bool,
-    /// Whether the user wants no re-execution.
+    /// Whether the user has forbidden re-execution.
     pub off: bool,
     /// Whether the processor has AVX-512.
     pub cpu: bool,
-    /// Version of the adapter's driver as it states it; none where it is not Mesa's software driver for Vulkan.
+    /// Version of the adapter's driver as it states it; `None` if it is not Mesa's software driver for Vulkan.
     pub driver: Option<String>,
     /// What the self-test said.
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<SelfTest>,
 }
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Go on as it is; why.
+pub enum Next {
+    /// Keep this width; why.
     Stay(String),
     /// Run the self-test, then choose again.
     Test,
-    /// Start again with the wide mode.
+    /// Start again in the wide mode.
     Widen,
 }
 
-/// What to do where this is known.
-pub fn choose(known: &Known) -> Step {
-    let stay = |why: &str| Step::Stay(why.into());
+/// What to do, given what is known.
+pub fn choose(known: &Situation) -> Next {
+    let stay = |why: &str| Next::Stay(why.into());
     let Some(driver) = &known.driver else { return stay("") };
     if known.again {
         return stay("AVX-512, driver known good, self-test passed");
@@ -61,12 +61,12 @@ pub fn choose(known: &Known) -> Step {
     }
     let version = version(driver);
     if !GOOD.contains(&version) {
-        return Step::Stay(format!("the default; the 512-bit mode of Mesa {version} is not known to be right"));
+        return Next::Stay(format!("the default; the 512-bit mode of Mesa {version} is not known to be correct"));
     }
     match &known.verdict {
-        None => Step::Test,
-        Some(Verdict::Passed) => Step::Widen,
-        Some(Verdict::Failed(what)) => Step::Stay(format!("the default; the self-test at 512 bits failed: {what}")),
+        None => Next::Test,
+        Some(SelfTest::Passed) => Next::Widen,
+        Some(SelfTest::Failed(what)) => Next::Stay(format!("the default; the self-test at 512 bits failed: {what}")),
     }
 }
 
@@ -75,7 +75,7 @@ fn version(driver: &str) -> &str {
     driver.split_once("Mesa ").map_or(driver, |d| d.1).split(' ').next().unwrap_or(driver)
 }
 
-/// Whether `--device NAME` still finds the adapter of this title when its width, which is part of it, is another.
+/// Whether `--device NAME` still finds the adapter of this title when its width, which is part of the title, changes.
 pub fn found_when_wide(title: &str, name: &str) -> bool {
     let wide = title.rsplit_once(", ").map_or(title.into(), |(head, _)| format!("{head}, {WIDE} bits)"));
     wide.to_lowercase().contains(&name.to_lowercase())
@@ -87,39 +87,39 @@ mod tests {
 
     const MESA: &str = "Mesa 22.3.6 (LLVM 15.0.6)";
 
-    fn known() -> Known {
+    fn known() -> Situation {
         let driver = Some(MESA.into());
-        Known { again: false, set: false, off: false, cpu: true, driver, verdict: Some(Verdict::Passed) }
+        Situation { again: false, set: false, off: false, cpu: true, driver, verdict: Some(SelfTest::Passed) }
     }
 
-    fn stays(known: Known, why: &str) {
+    fn stays(known: Situation, why: &str) {
         match choose(&known) {
-            Step::Stay(text) => assert!(text.contains(why), "{why} is not in: {text}"),
+            Next::Stay(text) => assert!(text.contains(why), "{why} is not in: {text}"),
             other => panic!("{known:?}: {other:?}"),
         }
     }
 
     #[test]
     fn the_width_by_what_is_known() {
-        assert_eq!(choose(&known()), Step::Widen);
-        assert_eq!(choose(&Known { verdict: None, ..known() }), Step::Test);
-        let failed = Some(Verdict::Failed("conv3x3: row 2".into()));
+        assert_eq!(choose(&known()), Next::Widen);
+        assert_eq!(choose(&Situation { verdict: None, ..known() }), Next::Test);
+        let failed = Some(SelfTest::Failed("conv3x3: row 2".into()));
         for (changed, why) in [
-            (Known { verdict: failed.clone(), ..known() }, "conv3x3: row 2"),
-            (Known { driver: Some("Mesa 25.0.7 (LLVM 19.1.7)".into()), ..known() }, "Mesa 25.0.7"),
-            (Known { driver: Some("Mesa 26.1.6".into()), ..known() }, "Mesa 26.1.6"),
-            (Known { driver: Some("Mesa 22.3.60 (LLVM 15.0.6)".into()), ..known() }, "Mesa 22.3.60"),
-            (Known { driver: Some("Mesa 22.3.6-devel (git-1)".into()), ..known() }, "22.3.6-devel"),
-            (Known { driver: Some(String::new()), ..known() }, "not known"),
-            (Known { driver: None, ..known() }, ""),
-            (Known { cpu: false, ..known() }, "no AVX-512"),
-            (Known { cpu: false, verdict: None, ..known() }, "no AVX-512"),
-            (Known { off: true, verdict: None, ..known() }, "--no-reexec"),
-            (Known { set: true, ..known() }, "LP_NATIVE_VECTOR_WIDTH"),
-            (Known { set: true, off: true, verdict: failed, ..known() }, "LP_NATIVE_VECTOR_WIDTH"),
+            (Situation { verdict: failed.clone(), ..known() }, "conv3x3: row 2"),
+            (Situation { driver: Some("Mesa 25.0.7 (LLVM 19.1.7)".into()), ..known() }, "Mesa 25.0.7"),
+            (Situation { driver: Some("Mesa 26.1.6".into()), ..known() }, "Mesa 26.1.6"),
+            (Situation { driver: Some("Mesa 22.3.60 (LLVM 15.0.6)".into()), ..known() }, "Mesa 22.3.60"),
+            (Situation { driver: Some("Mesa 22.3.6-devel (git-1)".into()), ..known() }, "22.3.6-devel"),
+            (Situation { driver: Some(String::new()), ..known() }, "not known"),
+            (Situation { driver: None, ..known() }, ""),
+            (Situation { cpu: false, ..known() }, "no AVX-512"),
+            (Situation { cpu: false, verdict: None, ..known() }, "no AVX-512"),
+            (Situation { off: true, verdict: None, ..known() }, "--no-reexec"),
+            (Situation { set: true, ..known() }, "LP_NATIVE_VECTOR_WIDTH"),
+            (Situation { set: true, off: true, verdict: failed, ..known() }, "LP_NATIVE_VECTOR_WIDTH"),
             // The program that took this one's place sees the variable set, too: it stays, whatever else is known.
-            (Known { again: true, set: true, ..known() }, "self-test passed"),
-            (Known { again: true, verdict: None, ..known() }, "self-test passed"),
+            (Situation { again: true, set: true, ..known() }, "self-test passed"),
+            (Situation { again: true, verdict: None, ..known() }, "self-test passed"),
         ] {
             stays(changed, why);
         }

@@ -1,8 +1,8 @@
-//! The width of vectors that Mesa's software driver computes with: its 512-bit mode is faster, and right on some versions only.
+//! The width of vectors that Mesa's software driver computes with: its 512-bit mode is faster, but correct in some versions only.
 //!
-//! The driver reads the width when it is loaded, so that the program starts again in its own place where the wide mode pays: on a
-//! processor with AVX-512, where the device that would be used is that driver in a version known good, once its kernels were
-//! compared with their references in that mode. Results are the same bits at every width (`tests/width.rs`).
+//! The driver reads the width when it is loaded, so the program replaces itself where the wide mode pays: on a
+//! processor with AVX-512, if the device that would be used is that driver in a version known to be good, and once its kernels have been
+//! compared with their references in that mode. Results are the same to the bit at every width (`tests/width.rs`).
 
 mod choose;
 mod verdict;
@@ -13,24 +13,24 @@ use crate::engine::Choice;
 use crate::engine::gpu::{AdapterInfo, Kind, choose_of};
 use crate::files::folder;
 use crate::watch::Watch;
-use choose::{Known, Step, WIDE, choose, found_when_wide};
+use choose::{Next, Situation, WIDE, choose, found_when_wide};
 
-/// Starts the program again at another width where that pays; returns where it does not.
+/// Starts the program again at another width if that pays; returns if it does not.
 pub fn settle(session: &Session) {
     if env::reexecuted() || env::width_is_set() || turned_off(session) || cpu().is_none() {
         return; // not even a list of adapters is needed
     }
-    // Only a driver for Vulkan comes into question, and only Metal could be chosen before it.
+    // Only a Vulkan driver can have the mode, and only Metal could be chosen before it.
     let adapters = session.adapters_of(&env::backends().unwrap_or("vulkan,metal".into()));
     let Some(a) = choose_of(&session.choice, &adapters) else { return };
     if matches!(&session.choice, Choice::Name(name) if !found_when_wide(&a.title(), name)) {
         return;
     }
     match choose(&known(session, a)) {
-        Step::Stay(_) => {}
-        Step::Widen => again(),
-        Step::Test => {
-            if tested(session, a) && choose(&known(session, a)) == Step::Widen {
+        Next::Stay(_) => {}
+        Next::Widen => again(),
+        Next::Test => {
+            if tested(session, a) && choose(&known(session, a)) == Next::Widen {
                 again();
             }
         }
@@ -40,12 +40,12 @@ pub fn settle(session: &Session) {
 /// Why an adapter has the width that it has.
 pub fn why(session: &Session, a: &AdapterInfo) -> String {
     match choose(&known(session, a)) {
-        Step::Stay(why) if !why.is_empty() => why,
-        Step::Stay(_) if env::reexecuted() => "chosen for the Vulkan adapter".into(),
-        Step::Stay(_) if env::width_is_set() => "LP_NATIVE_VECTOR_WIDTH is set".into(),
-        Step::Stay(_) => "the default".into(),
-        Step::Test => "the default; 512 bits were not tested, -v says more".into(),
-        Step::Widen => "the default; 512 bits where --device chooses this one".into(),
+        Next::Stay(why) if !why.is_empty() => why,
+        Next::Stay(_) if env::reexecuted() => "chosen for the Vulkan adapter".into(),
+        Next::Stay(_) if env::width_is_set() => "LP_NATIVE_VECTOR_WIDTH is set".into(),
+        Next::Stay(_) => "the default".into(),
+        Next::Test => "the default; 512 bits were not tested, see -v".into(),
+        Next::Widen => "the default; 512 bits if --device chooses this one".into(),
     }
 }
 
@@ -53,10 +53,10 @@ fn turned_off(session: &Session) -> bool {
     session.no_reexec || env::no_reexec()
 }
 
-fn known(session: &Session, a: &AdapterInfo) -> Known {
+fn known(session: &Session, a: &AdapterInfo) -> Situation {
     let software = a.kind == Kind::Cpu && a.backend == "vulkan" && a.driver == "llvmpipe";
     let key = key(a);
-    Known {
+    Situation {
         again: env::reexecuted() && a.width == Some(WIDE),
         set: env::width_is_set(),
         off: turned_off(session),
@@ -71,20 +71,20 @@ fn key(a: &AdapterInfo) -> String {
     format!("{} {}; {}; lupe {}", a.driver, a.driver_info, cpu().unwrap_or_default(), env!("CARGO_PKG_VERSION"))
 }
 
-/// Runs the self-test and keeps what it says; whether it did. Where nothing can be kept it is not run, or it would be at every start.
+/// Runs the self-test and keeps its result; whether it did. If nothing can be kept, it is not run: it would run at every start.
 fn tested(session: &Session, a: &AdapterInfo) -> bool {
     let key = key(a);
     let kept = || -> Result<(), String> {
-        let path = verdict::file(&key).ok_or("there is no cache folder, HOME is not set")?;
+        let path = verdict::file(&key).ok_or("no cache folder: HOME is not set")?;
         folder(path.parent().unwrap_or(&path)).map_err(|e| e.to_string())?;
-        session.say("note: testing the driver's 512-bit mode; this takes some seconds, once");
+        session.say("note: testing the driver's 512-bit mode; this takes a few seconds, once");
         let verdict = verdict::test(a.index)?;
         verdict::write(&path, &key, &verdict).map_err(|e| e.to_string())
     };
     kept().map_err(|e| log::info!("the 512-bit mode cannot be tested: {e}")).is_ok()
 }
 
-/// The parts of AVX-512 that the processor has, where it has those that matter.
+/// The parts of AVX-512 that the processor has, if it has those that matter.
 #[cfg(all(unix, target_arch = "x86_64"))]
 fn cpu() -> Option<String> {
     macro_rules! has {
@@ -101,7 +101,7 @@ fn cpu() -> Option<String> {
     None
 }
 
-/// This program again in its own place, with the same arguments; returns only where that fails.
+/// Replaces this program by itself, with the same arguments; returns only if that fails.
 #[cfg(unix)]
 fn again() {
     use std::os::unix::process::CommandExt;
@@ -114,7 +114,7 @@ fn again() {
         }
         (Err(e), _) => e,
     };
-    log::info!("the program cannot be started again at {WIDE} bits: {failed}");
+    log::info!("cannot restart at {WIDE} bits: {failed}");
 }
 
 #[cfg(not(unix))]

@@ -13,9 +13,9 @@ pub(super) enum Defect {
     Foreign,
     /// A thin bent line, a little brighter.
     Scratch,
-    /// Wiped over: what was there is drawn out in one direction, under a thin bright film.
+    /// Wiped over: what was there is smeared in one direction, under a thin bright film.
     Smear,
-    /// A darker spot, dried up from its middle; the texture shows through.
+    /// A darker spot, dried from its middle; the texture shows through.
     Stain,
 }
 
@@ -35,7 +35,7 @@ impl Defect {
     }
 }
 
-/// The picture with a defect, whose place and shape `seed` decides, and the pixels that differ. `body` is what foreign ones are made of.
+/// The picture with a defect, whose place and shape `seed` decides, and the pixels that differ. Foreign bodies are cut from `body`.
 pub(super) fn paint(clean: &Picture, defect: Defect, body: &Picture, seed: &str) -> (Picture, Mask) {
     let mut dice = Dice::new(&format!("{}.{seed}", defect.name()));
     match defect {
@@ -59,7 +59,7 @@ fn dent(clean: &Picture, dice: &mut Dice) -> (Picture, Mask) {
 
 fn foreign(clean: &Picture, body: &Picture, dice: &mut Dice) -> (Picture, Mask) {
     let blob = Blob::new(clean, dice, [22.0, 28.0], 0.2);
-    // Neither brighter nor darker than the part: its texture alone gives it away.
+    // Neither brighter nor darker than the part: only its texture gives it away.
     let mean = |p: &Picture| p.rgb8().iter().map(|&v| f64::from(v)).sum::<f64>() / p.rgb8().len() as f64;
     let [ours, theirs] = [clean, body].map(mean);
     blend(clean, |x, y, _| (blob.depth(x, y), 0.75, ours + 0.8 * (gray(body, x, y) - theirs)))
@@ -99,8 +99,8 @@ fn stain(clean: &Picture, dice: &mut Dice) -> (Picture, Mask) {
     })
 }
 
-/// Asks `at` for every pixel how deep in the defect it lies (0 at the border, 1 in the middle; less is outside), how opaque the defect
-/// is there at most, and the value that it tends to.
+/// Asks `at` for every pixel how deep inside the defect it is (0 at the border, 1 in the middle; less is outside), how opaque the defect
+/// is there at most, and the value that it blends towards.
 fn blend(clean: &Picture, at: impl Fn(f64, f64, f64) -> (f64, f64, f64)) -> (Picture, Mask) {
     /// Depth at which the edge has become as opaque as the inside.
     const EDGE: f64 = 0.5;
@@ -114,7 +114,7 @@ fn blend(clean: &Picture, at: impl Fn(f64, f64, f64) -> (f64, f64, f64)) -> (Pic
         let new = match (depth > 0.0, new == old) {
             (false, _) => old,
             (true, false) => new,
-            // What belongs to the defect differs, if only by one.
+            // Every pixel of the defect differs, if only by one.
             (true, true) => old ^ 1,
         };
         rgb.extend([new; 3]);
@@ -131,7 +131,7 @@ fn gray(picture: &Picture, x: f64, y: f64) -> f64 {
     picture.rgb8().get(at * 3).copied().unwrap_or_default().into()
 }
 
-/// A rounded shape whose border waves.
+/// A rounded shape with a wavy border.
 struct Blob {
     x: f64,
     y: f64,
@@ -159,7 +159,7 @@ impl Blob {
     }
 }
 
-/// Draws in order from the stream of a name.
+/// Random numbers in order, from the stream of a name.
 struct Dice {
     stream: String,
     drawn: u64,

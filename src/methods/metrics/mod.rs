@@ -8,12 +8,12 @@ mod regions;
 mod score;
 
 pub use pixels::{Counts, PixelMetrics, Pixels};
-pub use ranking::{Ranking, Step, ranking, steps};
+pub use ranking::{Ranking, Threshold, ranking, steps};
 pub use regions::{Components, area, components};
 pub use score::Score;
 
 /// A metric, or the reason why it is undefined, such as `no defective sample`.
-pub type Value = std::result::Result<f64, &'static str>;
+pub type MetricValue = std::result::Result<f64, &'static str>;
 
 const NO_DEFECTIVE: &str = "no defective sample";
 const NO_DEFECT_FREE: &str = "no defect-free sample";

@@ -2,7 +2,7 @@
 
 use super::ranking::{Ranking, counted, rank, ties};
 use super::score::ordered;
-use super::{NO_DEFECT_FREE, NO_REGION, Score, Value, area, components};
+use super::{MetricValue, NO_DEFECT_FREE, NO_REGION, Score, area, components};
 use crate::error::{Error, Result};
 
 /// Pixels of a test set, gathered picture by picture: 8 bytes for each with f32 scores, 16 with f64.
@@ -31,9 +31,9 @@ pub struct PixelMetrics {
     /// Metrics of the pixels as samples.
     pub ranking: Ranking,
     /// Per-region overlap over false positive rates up to 0.3, divided by 0.3 (Bergmann et al. 2021, MVTec AD).
-    pub aupro_30: Value,
-    /// The same up to 0.05, as MVTec LOCO and MVTec AD 2 have it.
-    pub aupro_05: Value,
+    pub aupro_30: MetricValue,
+    /// The same up to 0.05, as MVTec LOCO and MVTec AD 2 define it.
+    pub aupro_05: MetricValue,
     /// Connected defects.
     pub regions: u64,
     /// Pixels in defects.
@@ -54,13 +54,13 @@ impl<S: Score> Pixels<S> {
 
     /// Adds a picture: the score of each pixel, row by row of `width`, and which are defective (`None`: none is).
     ///
-    /// Negative infinity ranks below all else: give it to pixels that were not looked at.
+    /// Negative infinity ranks below everything else: it is meant for pixels that were not looked at.
     ///
     /// # Errors
     /// [`Error::Input`] if the lengths do not fit, [`Error::Numeric`] if a score is NaN; nothing is added then.
     pub fn add(&mut self, map: &[S], mask: Option<&[bool]>, width: usize) -> Result<()> {
         if width == 0 || !map.len().is_multiple_of(width) {
-            return Err(Error::Input(format!("a map of {} scores has no rows of {width}", map.len())));
+            return Err(Error::Input(format!("a map of {} scores cannot be split into rows of {width}", map.len())));
         }
         if let Some(mask) = mask.filter(|m| m.len() != map.len()) {
             return Err(Error::Input(format!("a mask of {} pixels for a map of {}", mask.len(), map.len())));
@@ -71,7 +71,7 @@ impl<S: Score> Pixels<S> {
         let before = u32::try_from(self.sizes.len() + sizes.len())
             .map(|all| all - sizes.len() as u32)
             .map_err(|_| Error::Input("the masks have more than 4294967295 regions".into()))?;
-        // Doubling, as vectors do on their own, could take twice the memory that is needed.
+        // Doubling, as vectors do by default, could take twice the memory that is needed.
         let spare = self.entries.capacity() - self.entries.len();
         if spare < map.len() {
             self.entries.reserve_exact(map.len().max(self.entries.len() / 8));

@@ -1,25 +1,25 @@
 //! Metrics of a ranking: AUROC, average precision and F1-max, from exact counts at every distinct score.
 
 use super::score::ordered;
-use super::{NO_DEFECT_FREE, NO_DEFECTIVE, Score, Value};
+use super::{MetricValue, NO_DEFECT_FREE, NO_DEFECTIVE, Score};
 use crate::error::Result;
 
 /// What a ranking of samples is worth.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranking {
     /// Area under the ROC curve: P(defective scores above defect-free) + half of P(equal).
-    pub auroc: Value,
+    pub auroc: MetricValue,
     /// Average precision by the step rule, the sum of (R_k - R_(k-1)) P_k from high to low thresholds.
-    pub ap: Value,
+    pub ap: MetricValue,
     /// Largest F1 = 2 TP / (2 TP + FP + FN) over all distinct scores as thresholds.
-    pub f1_max: Value,
+    pub f1_max: MetricValue,
     /// The threshold that attains it, the smallest if several do; samples at the threshold count as defective.
-    pub f1_threshold: Value,
+    pub f1_threshold: MetricValue,
 }
 
 /// Samples at or above a threshold.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Step {
+pub struct Threshold {
     /// A score that occurs.
     pub threshold: f64,
     /// Defective samples that score as much or more: true positives.
@@ -41,7 +41,7 @@ pub fn ranking<S: Score>(samples: &[(S, bool)]) -> Result<Ranking> {
 ///
 /// # Errors
 /// As [`ranking`].
-pub fn steps<S: Score>(samples: &[(S, bool)]) -> Result<Vec<Step>> {
+pub fn steps<S: Score>(samples: &[(S, bool)]) -> Result<Vec<Threshold>> {
     Ok(counted::<S>(&sorted(samples)?).collect())
 }
 
@@ -59,8 +59,8 @@ pub(super) fn ties<S: Score>(sorted: &[S::Entry]) -> impl Iterator<Item = &[S::E
 }
 
 /// Counts at every distinct score; region 0 is defect-free.
-pub(super) fn counted<S: Score>(sorted: &[S::Entry]) -> impl Iterator<Item = Step> {
-    let none = Step { threshold: f64::INFINITY, defective: 0, defect_free: 0 };
+pub(super) fn counted<S: Score>(sorted: &[S::Entry]) -> impl Iterator<Item = Threshold> {
+    let none = Threshold { threshold: f64::INFINITY, defective: 0, defect_free: 0 };
     ties::<S>(sorted).scan(none, |total, tie| {
         for &entry in tie {
             let (score, region) = S::split(entry);
@@ -72,11 +72,11 @@ pub(super) fn counted<S: Score>(sorted: &[S::Entry]) -> impl Iterator<Item = Ste
 }
 
 /// The metrics of a ranking with that many defective samples. Counts stay integers: only quotients are rounded.
-pub(super) fn rank(steps: impl Iterator<Item = Step>, defective: u64) -> Ranking {
-    let mut last = Step { threshold: f64::INFINITY, defective: 0, defect_free: 0 };
+pub(super) fn rank(steps: impl Iterator<Item = Threshold>, defective: u64) -> Ranking {
+    let mut last = Threshold { threshold: f64::INFINITY, defective: 0, defect_free: 0 };
     let (mut best, mut twice_area, mut precision) = (last, 0u128, 0.0);
     // F1 = 2 TP / (TP + FP + all defective); compared as fractions, so that equal ones are known to be equal.
-    let size = |s: &Step| u128::from(s.defective) + u128::from(s.defect_free) + u128::from(defective);
+    let size = |s: &Threshold| u128::from(s.defective) + u128::from(s.defect_free) + u128::from(defective);
     for step in steps {
         let found = step.defective - last.defective;
         let wrong = u128::from(step.defect_free - last.defect_free);

@@ -54,10 +54,10 @@ macro_rules! score {
 score!(f32, u32, u64);
 score!(f64, u64, u128);
 
-/// Refuses NaN, which has no place in an order.
+/// Refuses NaN, which cannot be ordered.
 pub(super) fn ordered<S: Score>(scores: impl IntoIterator<Item = S>) -> Result<()> {
     match scores.into_iter().position(|s| s.value().is_nan()) {
-        Some(at) => Err(Error::Numeric(format!("no metric can be computed: a score is not a number (number {at})"))),
+        Some(at) => Err(Error::Numeric(format!("no metric can be computed: score {at} is not a number"))),
         None => Ok(()),
     }
 }

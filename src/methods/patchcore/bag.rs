@@ -1,7 +1,7 @@
-//! Patch vectors of the training pictures: in memory as far as they may be, and in a file from which an interrupted fit goes on.
+//! Patch vectors of the training pictures: in memory as far as allowed, and in a file from which an interrupted fit resumes.
 //!
 //! The file: a line with the format and a key, then one record for each picture: its number (u64), its file's SHA-256 (64 hexadecimal
-//! digits), rows and projected rows (f32), and the SHA-256 of all this. A record that a crash cut off is found and made again.
+//! digits), rows and projected rows (f32), and the SHA-256 of all this. A record that a crash cut off is detected and made again.
 
 use crate::data::dataset::Sample;
 use crate::data::load::read;
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// Hexadecimal digits of a hash.
 const HASH: usize = 64;
 
-/// Numbers that one picture gives.
+/// How many numbers there are for one picture.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
     /// Patch vectors times their values.
@@ -31,7 +31,7 @@ impl Sizes {
     }
 }
 
-/// Patch vectors under way.
+/// Patch vectors being collected.
 pub struct Bag {
     sizes: Sizes,
     /// SHA-256 of the pictures' files, in order.
@@ -42,7 +42,7 @@ pub struct Bag {
     room: usize,
     all_fit: bool,
     disk: Option<Disk>,
-    /// Whether the file was there for a fit of other choices, and was begun anew.
+    /// Whether the file belonged to a fit with other choices, and was started anew.
     pub replaced: bool,
 }
 
@@ -54,7 +54,7 @@ struct Disk {
 
 impl Bag {
     /// For `pictures` pictures, of whose rows at most `limit` bytes stay in memory. What the file beside `output` holds under the same
-    /// `key` is taken over as far as it is of the same `samples`, unless `fresh`.
+    /// `key` is reused as far as it comes from the same `samples`, unless `fresh`.
     ///
     /// # Errors
     /// [`Error::Output`] if nothing can be written beside `output`, or another fit is writing there.
@@ -70,7 +70,7 @@ impl Bag {
         let (kept, projected) = (vec![], Vec::with_capacity(sizes.projected * samples.len()));
         let all_fit = room == samples.len();
         let mut bag = Bag { sizes, pictures: vec![], kept, projected, room, all_fit, disk: None, replaced: false };
-        // A device or a pipe has nothing beside it.
+        // Nothing can be written beside a device or a pipe.
         let beside = output.filter(|path| !path.metadata().is_ok_and(|m| !m.is_file()));
         let Some(output) = beside else {
             let name = output.map_or("no output".into(), |path| path.display().to_string());
@@ -78,7 +78,7 @@ impl Bag {
                 Ok(bag)
             } else {
                 Err(Error::Usage(format!(
-                    "{name}: name a regular file, since patch vectors beyond --limit-ram go to disk beside it"
+                    "{name}: expected a regular file, because patch vectors beyond --limit-ram are kept on disk beside it"
                 )))
             };
         };
@@ -129,7 +129,7 @@ impl Bag {
             match disk.append(number, &sha256, rows, projected) {
                 Ok(()) => {}
                 Err(e) if self.all_fit => {
-                    watch.say(&format!("note: {}; it goes on in memory and cannot be resumed", disk.failed(&e)));
+                    watch.say(&format!("note: {}; the fit continues in memory and cannot be resumed", disk.failed(&e)));
                     self.remove(watch);
                 }
                 Err(e) => return Err(disk.failed(&e)),
@@ -147,11 +147,11 @@ impl Bag {
         match (self.kept.get(i), &self.disk) {
             (Some(rows), _) => Ok(Cow::Borrowed(rows)),
             (None, Some(disk)) => disk.rows(i, self.sizes).map(Cow::Owned).map_err(|e| disk.failed(&e)),
-            (None, None) => Err(Error::Output(format!("patch vectors of picture {i} are gone"))),
+            (None, None) => Err(Error::Output(format!("patch vectors of picture {i} are missing"))),
         }
     }
 
-    /// What the selection looks at, picture by picture: the projected rows, or the rows themselves; no longer here afterwards.
+    /// What the selection looks at, picture by picture: the projected rows, or the rows themselves; they are no longer kept afterwards.
     ///
     /// # Errors
     /// As [`Bag::rows`].
@@ -166,14 +166,14 @@ impl Bag {
         Ok(all)
     }
 
-    /// Where the rows are, in words.
+    /// Where the rows are, as text.
     pub fn describe(&self, pictures: usize) -> String {
         let mib = |n: usize| (4 * self.sizes.rows * n) as f64 / f64::from(1 << 20);
         let (all, kept) = (mib(pictures), mib(self.room.min(pictures)));
         if self.all_fit {
             format!("{all:.0} MiB, in memory")
         } else {
-            format!("{all:.0} MiB, {kept:.0} of them in memory, the rest on disk")
+            format!("{all:.0} MiB, {kept:.0} MiB of it in memory, the rest on disk")
         }
     }
 
@@ -181,7 +181,7 @@ impl Bag {
     pub fn left(&self) -> String {
         match &self.disk {
             Some(disk) => format!(
-                "the patch vectors made so far are in {}; run the same command again to go on from there",
+                "the patch vectors computed so far are in {}; run the same command again to resume from there",
                 disk.path.display()
             ),
             None => "nothing was written".into(),
@@ -199,7 +199,7 @@ impl Bag {
 }
 
 impl Disk {
-    /// The file beside `output`, and whether it was of another key.
+    /// The file beside `output`, and whether it had another key.
     fn open(output: &Path, key: &str, fresh: bool) -> Result<(Disk, bool)> {
         let mut name = output.as_os_str().to_owned();
         name.push(".features");
@@ -210,7 +210,10 @@ impl Disk {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(Error::Output(format!("{}: another fit is writing it; wait for its end", path.display())));
+                return Err(Error::Output(format!(
+                    "{}: another fit is writing it; wait until it has finished",
+                    path.display()
+                )));
             }
             Err(TryLockError::Error(e)) => return Err(fail(e)),
         }

@@ -1,4 +1,4 @@
-//! Every choice that a fit depends on, and the graphs that follow from it.
+//! Every choice that a fit depends on, and the graphs that follow from them.
 
 use crate::data::{Preprocess, Resampling, Scaling};
 use crate::engine::{Graph, Scope, Var};
@@ -9,7 +9,7 @@ use crate::ops::knn::Metric;
 use crate::weights::Weights;
 use serde::{Deserialize, Serialize};
 
-/// Whose PatchCore.
+/// Which implementation is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
@@ -22,12 +22,12 @@ pub enum Preset {
 /// Every choice that a fit depends on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
-    /// Whose geometry, embedding, selection and scoring.
+    /// Whose geometry, embedding, selection and scoring are used.
     pub preset: Preset,
     /// Places of the backbone, in its order; all are brought to the grid of the first.
     #[serde(with = "layers")]
     pub layers: Vec<String>,
-    /// Edge of the neighbourhood of a place, odd.
+    /// Edge length of the neighbourhood of a place, odd.
     pub patch: usize,
     /// Values of one stage's patch vector (`official`).
     pub pretrain_dim: usize,
@@ -35,17 +35,17 @@ pub struct Config {
     pub target_dim: usize,
     /// Shorter edge after resizing, before the crop.
     pub resize: usize,
-    /// Edge of the network's input.
+    /// Edge length of the network's input.
     pub size: usize,
-    /// Whether the centre is cut out; else the whole picture is resized to a square.
+    /// Whether the centre is cropped; else the whole picture is resized to a square.
     pub crop: bool,
     /// Share of the patch vectors that the bank keeps; 1 keeps all.
     pub ratio: f64,
-    /// Where all random draws come from.
+    /// Seed of all random draws.
     pub seed: u64,
     /// Nearest rows whose mean distance is the score of a place.
     pub neighbors: usize,
-    /// Rows of the neighbourhood that re-weights the picture's score; 1 leaves it alone.
+    /// Rows of the neighbourhood that re-weights the picture's score; 1 leaves it unchanged.
     pub reweight: usize,
 }
 
@@ -69,7 +69,7 @@ impl Config {
         }
     }
 
-    /// What is wrong with it, if anything.
+    /// Checks it.
     ///
     /// # Errors
     /// [`Error::Usage`] naming the value and what is allowed.
@@ -77,7 +77,7 @@ impl Config {
         let wrong = |what: String| Err(Error::Usage(what));
         let twice = |(i, l): (usize, &String)| self.layers.iter().skip(i + 1).any(|other| other == l);
         if self.layers.is_empty() || self.layers.iter().enumerate().any(twice) {
-            return wrong(format!("layers {}: expected one or more, each once", self.layers.join(",")));
+            return wrong(format!("layers {}: expected one or more, without repetition", self.layers.join(",")));
         }
         if !(self.ratio > 0.0 && self.ratio <= 1.0) {
             return wrong(format!("ratio {}: must be above 0 and at most 1", self.ratio));
@@ -97,13 +97,13 @@ impl Config {
         Ok(())
     }
 
-    /// The choices that patch vectors depend on, the others as in the preset.
+    /// The choices that patch vectors depend on; the others are the preset's.
     pub fn for_features(&self) -> Config {
         let Config { ratio, neighbors, reweight, .. } = Config::new(self.preset);
         Config { ratio, neighbors, reweight, ..self.clone() }
     }
 
-    /// What pictures go through before `network` sees them.
+    /// How pictures are prepared for `network`.
     pub fn preprocess(&self, network: &Network) -> Preprocess {
         let (scaling, crop) = match self.crop {
             true => (Scaling::ShortEdge(self.resize), Some([self.size; 2])),
@@ -126,7 +126,7 @@ impl Config {
         ((n as f64 * self.ratio) as usize).clamp(1, n.max(1))
     }
 
-    /// Patch vectors `[n, h*w, d]` of a batch of pictures; none if a layer is not a place of the network.
+    /// Patch vectors `[n, h*w, d]` of a batch of pictures; `None` if a layer is not a place of the network.
     pub fn embed<'g>(&self, places: &Places<'g>) -> Option<Var<'g>> {
         let maps = self.layers.iter().map(|l| places.get(l)).collect::<Option<Vec<Var>>>()?;
         let first = maps.first()?;
@@ -158,16 +158,16 @@ impl Config {
     /// Rows and columns of the grid of places, and values of a patch vector.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a layer that the network does not offer, or that is no map, or out of the network's order;
+    /// [`Error::Usage`] for a layer that the network does not offer, that is not a map, or that is out of the network's order;
     /// [`Error::Shape`] if the pieces do not fit: a bug.
-    pub fn geometry(&self, network: &Network, weights: &Weights) -> Result<Geometry> {
+    pub fn geometry(&self, network: &Network, weights: &Weights) -> Result<Grid> {
         let graph = Graph::new();
         let root = Scope::new(&graph, weights.tensors());
         let places = (network.build)(graph.input("picture", [1, self.size, self.size, 3]), &root);
         let maps = self.layers.iter().map(|l| places.find(l)).collect::<Result<Vec<Var>>>()?;
         let layers = self.layers.join(",");
         if let Some((name, _)) = self.layers.iter().zip(&maps).find(|(_, map)| map.shape().rank() != 4) {
-            return Err(Error::Usage(format!("layers {layers}: {name} is not a map of the picture")));
+            return Err(Error::Usage(format!("layers {layers}: {name} is not a feature map")));
         }
         let at = |name: &String| places.names().position(|n| n == name);
         if !self.layers.is_sorted_by_key(at) {
@@ -177,13 +177,13 @@ impl Config {
         let (first, rows) = (maps.first(), self.embed(&places));
         graph.nodes()?;
         match first.zip(rows) {
-            Some((first, rows)) => Ok(Geometry { grid: [first.dim(1), first.dim(2)], dim: rows.dim(2) }),
+            Some((first, rows)) => Ok(Grid { grid: [first.dim(1), first.dim(2)], dim: rows.dim(2) }),
             None => Err(Error::Usage("layers: expected one or more".into())),
         }
     }
 }
 
-/// Layers as files hold them: `layer2` is the number 2, as it was when networks had stages only.
+/// Layers as files store them: `layer2` is the number 2, from the time when networks had stages only.
 mod layers {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -216,14 +216,14 @@ pub fn layer(n: usize) -> String {
 
 /// Sizes that follow from a configuration and a backbone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Geometry {
+pub struct Grid {
     /// Rows and columns of the grid of places.
     pub grid: [usize; 2],
     /// Values of a patch vector.
     pub dim: usize,
 }
 
-impl Geometry {
+impl Grid {
     /// Patch vectors of one picture.
     pub fn places(&self) -> usize {
         self.grid[0] * self.grid[1]

@@ -1,11 +1,11 @@
-//! What a file says of itself.
+//! How a file describes itself.
 
 use super::{METHOD, ModelFile, Preset};
 use crate::error::Result;
 use crate::methods::fitted::Description;
 use serde_json::{Value, json};
 
-/// What a file says of itself, for people and for programs.
+/// How a file describes itself, for people and for programs.
 ///
 /// # Errors
 /// As [`ModelFile::from_bytes`].
@@ -21,7 +21,7 @@ fn lines(m: &ModelFile) -> Vec<(&'static str, String)> {
         Preset::Official => "official (amazon-science/patchcore-inspection)",
         Preset::Anomalib => "anomalib",
     };
-    let no_limit = if m.origin.is_some() { "none: its source has none" } else { "none: one picture only" };
+    let no_limit = if m.origin.is_some() { "none: its source has none" } else { "none: fitted on one picture only" };
     let inside =
         if m.backbone.weights.is_some() { "its weights are in the file" } else { "its weights are not in the file" };
     let look = match c.crop {
@@ -41,7 +41,7 @@ fn lines(m: &ModelFile) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Ratio and seed mean nothing in an import.
+/// Ratio and seed do not apply to an import.
 fn bank(m: &ModelFile) -> (&'static str, String) {
     let rows = format!("{} rows of {}", m.bank.shape.dim(0), m.geometry.dim);
     let drawn = format!(", ratio {}, seed {}", m.config.ratio, m.config.seed);

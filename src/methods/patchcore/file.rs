@@ -1,6 +1,6 @@
-//! A fitted PatchCore as its file holds it: the bank, where each of its rows comes from, the backbone, and every choice made.
+//! A fitted PatchCore as its file stores it: the bank, where each of its rows comes from, the backbone, and every choice made.
 
-use super::{Config, Geometry, Preset};
+use super::{Config, Grid, Preset};
 use crate::error::{Error, Result};
 use crate::methods::fitted::Seen;
 use crate::tensor::{Shape, Tensor};
@@ -19,32 +19,32 @@ pub struct Backbone {
     pub name: String,
     /// [`Weights::sha256`], batch norms folded.
     pub sha256: String,
-    /// Its weights, where they are in the file.
+    /// Its weights, if they are in the file.
     pub weights: Option<Weights>,
 }
 
-/// What a file holds.
+/// What a file contains.
 #[derive(Clone, Debug)]
 pub struct ModelFile {
     /// Every choice.
     pub config: Config,
     /// Sizes that follow from it.
-    pub geometry: Geometry,
+    pub geometry: Grid,
     /// Backbone.
     pub backbone: Backbone,
     /// Memory bank `[m, d]`.
     pub bank: Arc<Tensor>,
-    /// Picture and place of each row of the bank, rising.
+    /// Picture and place of each row of the bank, in ascending order.
     pub sources: Vec<[u32; 2]>,
-    /// Pictures that the bank was made of, in the order of their names.
+    /// Pictures that the bank was made from, in the order of their names.
     pub pictures: Vec<Seen>,
     /// Score of each of them against the bank without its own rows.
     pub scores: Vec<f64>,
-    /// Largest value of each one's anomaly map, made without its own rows.
+    /// Largest value of each one's anomaly map, computed without its own rows.
     pub peaks: Vec<f64>,
     /// Good pictures kept aside for testing.
     pub held_out: Vec<Seen>,
-    /// Where the bank is from if it was fitted elsewhere: then nothing is known of its pictures, and there are no scores of them.
+    /// Where the bank comes from if it was fitted elsewhere: then nothing is known about its pictures, and there are no scores of them.
     pub origin: Option<String>,
 }
 
@@ -54,7 +54,7 @@ struct Facts {
     method: String,
     lupe_version: String,
     config: Config,
-    geometry: Geometry,
+    geometry: Grid,
     backbone: String,
     backbone_sha256: String,
     backbone_embedded: bool,
@@ -77,17 +77,17 @@ fn doubles(values: &[f64]) -> Stored {
 }
 
 impl ModelFile {
-    /// The largest score of a good picture against the others' rows; none where there is one picture only.
+    /// The largest score of a good picture against the others' rows; `None` if there is only one picture.
     pub fn limit(&self) -> Option<f64> {
         largest(&self.scores)
     }
 
-    /// The same of the anomaly maps: what a pixel of a good picture does not pass.
+    /// The same for the anomaly maps: the value that no pixel of a good picture exceeds.
     pub fn map_limit(&self) -> Option<f64> {
         largest(&self.peaks)
     }
 
-    /// How far rows of the bank are apart, the median of some pairs by the preset's distance: a scale where no limit is known.
+    /// How far apart rows of the bank are, the median of some pairs by the preset's distance: a scale if no limit is known.
     pub fn spread(&self) -> f64 {
         const PAIRS: usize = 101;
         let (n, d) = (self.bank.shape.dim(0), self.bank.shape.last().max(1));
@@ -102,7 +102,7 @@ impl ModelFile {
         apart.get(PAIRS / 2).copied().filter(|v| *v > 0.0).unwrap_or(1.0)
     }
 
-    /// Which rows of the bank come from picture `i`: from and up to.
+    /// Which rows of the bank come from picture `i`: first, and one past the last.
     pub fn own_rows(&self, i: usize) -> (usize, usize) {
         let at = |p: usize| self.sources.partition_point(|s| (s[0] as usize) < p);
         (at(i), at(i + 1))
@@ -126,7 +126,7 @@ impl ModelFile {
             origin: self.origin.clone(),
             format_version: container::FORMAT,
         });
-        let Value::Object(facts) = facts else { return Err(Error::Output("the facts are no object".into())) };
+        let Value::Object(facts) = facts else { return Err(Error::Output("the facts are not an object".into())) };
         let mut tensors = BTreeMap::from([
             ("bank".to_string(), Stored::floats(&self.bank, false)),
             (
@@ -148,7 +148,7 @@ impl ModelFile {
     /// Reads a file; `origin` is what messages call it.
     ///
     /// # Errors
-    /// [`Error::Weights`] if it is no PatchCore model, of a newer format, damaged, or does not fit itself.
+    /// [`Error::Weights`] if it is not a PatchCore model, has a newer format, is damaged, or contradicts itself.
     pub fn from_bytes(bytes: &[u8], origin: &str) -> Result<ModelFile> {
         let fail = |what: String| Error::Weights(vec![format!("{origin}: {what}")]);
         let (facts, mut tensors) = container::read(bytes, origin)?;
@@ -180,19 +180,19 @@ impl ModelFile {
         Ok(model)
     }
 
-    /// Whether the pieces fit each other: nothing that follows indexes by what a file claims without this.
+    /// Whether the pieces agree: later code indexes by what the file claims.
     fn check(&self) -> std::result::Result<(), String> {
         self.config.check().map_err(|e| e.to_string())?;
-        let Geometry { grid: [h, w], dim } = self.geometry;
+        let Grid { grid: [h, w], dim } = self.geometry;
         let places =
             h.checked_mul(w).filter(|p| (1..=1 << 20).contains(p)).ok_or("its grid of places is impossible")?;
         let rows = if self.origin.is_some() { self.bank.shape.dim(0) } else { self.sources.len() };
         if rows == 0 || dim == 0 || self.bank.shape != Shape::from([rows, dim]) {
-            return Err(format!("its bank is {}, {rows} rows of {dim} are listed", self.bank.shape));
+            return Err(format!("its bank has shape {}, but {rows} rows of {dim} are listed", self.bank.shape));
         }
         let lists = [self.sources.len(), self.pictures.len(), self.held_out.len(), self.scores.len(), self.peaks.len()];
         if self.origin.is_some() && lists != [0; 5] {
-            return Err("was imported, and yet lists pictures: nothing is known of them then".into());
+            return Err("was imported, and yet lists pictures: an import has none".into());
         }
         let known = |s: &[u32; 2]| (s[0] as usize) < self.pictures.len() && (s[1] as usize) < places;
         if !self.sources.is_sorted_by(|a, b| a < b) || !self.sources.iter().all(known) {
@@ -200,7 +200,7 @@ impl ModelFile {
         }
         for scores in [&self.scores, &self.peaks] {
             if scores.len() != self.pictures.len() {
-                return Err(format!("{} scores are there for {} pictures", scores.len(), self.pictures.len()));
+                return Err(format!("it has {} scores for {} pictures", scores.len(), self.pictures.len()));
             }
         }
         match &self.backbone.weights {
@@ -215,6 +215,6 @@ fn parsed(facts: Map<String, Value>) -> std::result::Result<Facts, String> {
         Some(METHOD) => {
             serde_json::from_value(Value::Object(facts)).map_err(|e| format!("its facts cannot be read: {e}"))
         }
-        other => Err(format!("is no PatchCore model but {}", other.unwrap_or("something else"))),
+        other => Err(format!("not a PatchCore model but {}", other.unwrap_or("something else"))),
     }
 }

@@ -4,7 +4,7 @@ use super::bag::{Bag, Sizes};
 use super::file::{Backbone, ModelFile};
 use super::score::{Bank, PlaceScorer};
 use super::select::Selector;
-use super::{Config, Geometry, MAX_ROWS, PatchCore, projection};
+use super::{Config, Grid, MAX_ROWS, PatchCore, projection};
 use crate::data::dataset::{Dataset, Sample, good};
 use crate::data::load::{Loading, read};
 use crate::data::{Prepared, Preprocess};
@@ -37,17 +37,17 @@ pub struct Times {
 /// How a fit works.
 #[derive(Clone, Debug, Default)]
 pub struct FitOptions {
-    /// How plans are made, and pictures in one run.
+    /// How plans are made, and pictures per run.
     pub run: RunOptions,
     /// How pictures are loaded.
     pub loading: Loading,
-    /// Bytes of memory that may be used; none: all that is needed.
+    /// Bytes of memory that may be used; `None`: as much as is needed.
     pub limit_ram: Option<u64>,
-    /// Where the model will be written: beside it patch vectors lie until the fit is over, so that an interrupted one can go on.
+    /// Where the model will be written: patch vectors are kept beside it until the fit is over, so that an interrupted one can resume.
     pub output: Option<PathBuf>,
-    /// Whether patch vectors are made again that an interrupted fit left there.
+    /// Whether to ignore patch vectors that an interrupted fit left there, and compute them again.
     pub fresh: bool,
-    /// Whether the model's file does without the backbone's weights.
+    /// Whether the backbone's weights are left out of the model's file.
     pub no_embed_backbone: bool,
 }
 
@@ -63,11 +63,11 @@ pub struct Good<'a> {
 }
 
 impl Good<'_> {
-    /// Whether choices fit the network and the pictures: needs no device.
+    /// Whether the choices suit the network and the pictures: needs no device.
     ///
     /// # Errors
-    /// [`Error::Usage`] for choices that make no sense, [`Error::Input`] if there is no good picture, or too many.
-    pub fn check(&self, config: &Config) -> Result<Geometry> {
+    /// [`Error::Usage`] for invalid choices, [`Error::Input`] if there is no good picture, or too many.
+    pub fn check(&self, config: &Config) -> Result<Grid> {
         config.check()?;
         let geometry = config.geometry(self.network, self.weights)?;
         check(self.set, geometry)?;
@@ -75,11 +75,11 @@ impl Good<'_> {
     }
 }
 
-/// Fits PatchCore. Gives the model, the pictures that could not be read, and how long it took.
+/// Fits PatchCore. Returns the model, the pictures that could not be read, and how long it took.
 ///
 /// # Errors
-/// [`Error::Usage`] for choices that make no sense; [`Error::Input`] if there is no good picture, too many, or one cannot be read,
-/// unless [`Loading::keep_going`]; [`Error::Output`] where patch vectors cannot be kept; whatever the device and the watcher say.
+/// [`Error::Usage`] for invalid choices; [`Error::Input`] if there is no good picture, too many, or one cannot be read,
+/// unless [`Loading::keep_going`]; [`Error::Output`] if patch vectors cannot be kept; whatever the device and the watcher report.
 pub async fn fit(
     gpu: &Gpu,
     good: Good<'_>,
@@ -114,18 +114,18 @@ fn lap(since: &mut Instant, stage: &str) -> f64 {
 }
 
 /// Whether there are pictures to fit on, and not too many.
-fn check(set: &Dataset, geometry: Geometry) -> Result<()> {
+fn check(set: &Dataset, geometry: Grid) -> Result<()> {
     let (data, pictures) = (set.root.display(), set.train.len());
     let n = pictures.saturating_mul(geometry.places());
     if pictures == 0 {
         return Err(Error::Input(format!(
-            "{data}: no good picture is left to fit on; raise --test-split, or 0 to keep none aside"
+            "{data}: no good picture is left to fit on; raise --test-split, or set it to 0 to keep none for testing"
         )));
     }
     if n > MAX_ROWS {
         let most = MAX_ROWS / geometry.places().max(1);
         return Err(Error::Input(format!(
-            "{data}: {pictures} good pictures give {n} patch vectors, {MAX_ROWS} at most can be numbered: fit on {most} of \
+            "{data}: {pictures} good pictures give {n} patch vectors, but at most {MAX_ROWS} are supported: fit on {most} of \
              them, or with a smaller --size"
         )));
     }
@@ -136,7 +136,7 @@ struct Work<'a> {
     gpu: &'a Gpu,
     good: Good<'a>,
     config: &'a Config,
-    geometry: Geometry,
+    geometry: Grid,
     options: &'a FitOptions,
     watch: &'a dyn Watch,
 }
@@ -166,7 +166,7 @@ impl Device for Bagging<'_, '_, '_> {
             if rows.data.iter().any(|v| !v.is_finite()) {
                 let name = self.samples.get(looked.number).map_or("", |s| s.name.as_str());
                 return Err(Error::Numeric(format!(
-                    "{name}: its patch vectors are not finite; are the weights right?"
+                    "{name}: its patch vectors are not finite; are these the right weights?"
                 )));
             }
             let projected = projected.first().map_or(&[][..], |p| &p.data);
@@ -203,7 +203,7 @@ impl Work<'_> {
         Ok((bag, missed))
     }
 
-    /// Patch vectors `[n, places, d]` of pictures and, where there is a projection `[k, d]`, projected ones `[n, places, k]`.
+    /// Patch vectors `[n, places, d]` of pictures and, if there is a projection `[k, d]`, projected ones `[n, places, k]`.
     fn head<'g>(&self, graph: &'g Graph, pictures: Var<'g>, projection: Option<&Arc<Tensor>>) -> Vec<Var<'g>> {
         let places = (self.good.network.build)(pictures, &Scope::new(graph, self.good.weights.tensors()));
         let Some(rows) = self.config.embed(&places) else { return vec![] };
@@ -213,17 +213,17 @@ impl Work<'_> {
         vec![rows, projected.reshape([n, places, p.shape.dim(0)])]
     }
 
-    /// Says what will be done.
+    /// Reports what will be done.
     fn tell(&self, bag: &Bag, n: usize) {
         let (train, known, watch) = (self.good.set.train.len(), bag.pictures.len(), self.watch);
         let (held, d) = (bag.describe(train), self.geometry.dim);
         watch.left_by_interrupt(&bag.left());
         watch.say(&format!("fitting   {train} good pictures, {n} patch vectors of {d} values ({held})"));
         if bag.replaced {
-            watch.say("note: an earlier fit of other choices was interrupted; its patch vectors are of no use here");
+            watch.say("note: an earlier fit with other settings was interrupted; its patch vectors cannot be used");
         }
         if known > 0 {
-            watch.say(&format!("resuming  {known} pictures are there from an earlier fit; --fresh makes them again"));
+            watch.say(&format!("resuming  {known} pictures are done from an earlier fit; --fresh computes them again"));
         }
     }
 
@@ -233,7 +233,7 @@ impl Work<'_> {
         let train = good.set.train.as_slice();
         let n = train.len() * geometry.places();
         let sizes = Sizes { rows: geometry.places() * geometry.dim, projected: geometry.places() * narrow };
-        // The selection holds what it looks at twice, here and on the device, and the bank is held twice when it is written.
+        // The selection keeps its rows twice, here and on the device, and the bank is in memory twice when it is written.
         let others = 4 * (2 * n * narrow + 2 * config.bank_rows(n) * geometry.dim) as u64;
         let room = options.limit_ram.unwrap_or(u64::MAX).saturating_sub(others);
         let (weights, device) = (good.weights.sha256(), gpu.info.describe());
@@ -242,7 +242,7 @@ impl Work<'_> {
         Bag::open(options.output.as_deref(), &key, sizes, train, room, options.fresh)
     }
 
-    /// Rows of the bank, rising.
+    /// Rows of the bank, in ascending order.
     async fn select(&self, rows: Vec<f32>, pictures: usize) -> Result<Vec<usize>> {
         let n = pictures * self.geometry.places();
         let wanted = self.config.bank_rows(n);
@@ -261,14 +261,14 @@ impl Work<'_> {
         if selector.exhausted {
             let found = selector.picks.len();
             self.watch.say(&format!(
-                "note: {found} rows hold everything there is; of the {wanted} asked for the rest are repetitions"
+                "note: {found} of the {wanted} rows asked for suffice; all other patch vectors are repetitions"
             ));
         }
         selector.picks.sort_unstable();
         Ok(selector.picks)
     }
 
-    /// All that the file holds but the training pictures' scores.
+    /// Everything in the file except the training pictures' scores.
     fn file(&self, bag: &Bag, picks: &[usize], missed: &Missed) -> Result<ModelFile> {
         let Work { good, config, geometry, options, .. } = self;
         let place = |i: &usize| [(i / geometry.places()) as u32, (i % geometry.places()) as u32];
@@ -290,7 +290,7 @@ impl Work<'_> {
         })
     }
 
-    /// The patch vectors of these numbers, rising, `[m, d]`.
+    /// The patch vectors with these numbers, ascending, `[m, d]`.
     fn bank(&self, bag: &Bag, picks: &[usize]) -> Result<Tensor> {
         let (places, d) = (self.geometry.places(), self.geometry.dim);
         let mut bank = Vec::with_capacity(picks.len() * d);
@@ -303,7 +303,7 @@ impl Work<'_> {
         Ok(Tensor::new([picks.len(), d], bank))
     }
 
-    /// Every training picture's score and its map's largest value, against the bank without its own rows; infinite where nothing is left
+    /// Every training picture's score and its map's largest value, against the bank without its own rows; infinite if nothing is left
     /// of the bank then.
     async fn scores(&self, file: &ModelFile, bag: &Bag) -> Result<(Vec<f64>, Vec<f64>)> {
         let bank = Bank::new(&file.config, file.geometry, file.bank.clone());
@@ -313,7 +313,7 @@ impl Work<'_> {
             self.watch.go_on()?;
             let (first, end) = file.own_rows(i);
             let (score, peak) = if end - first == file.sources.len() {
-                (f64::INFINITY, f64::INFINITY) // the bank holds nothing but this picture
+                (f64::INFINITY, f64::INFINITY) // the bank contains this picture only
             } else {
                 let queries = Tensor::new([self.geometry.places(), self.geometry.dim], bag.rows(i)?.into_owned());
                 let scored = scorer.run(&queries, (first, end)).await?;
@@ -334,7 +334,7 @@ fn seen(train: &[Sample], missed: &Missed, bag: &Bag) -> Vec<Seen> {
     read.zip(&bag.pictures).map(one).collect()
 }
 
-/// Good pictures that are kept aside.
+/// Good pictures that are kept for testing.
 fn held_out(set: &Dataset) -> Result<Vec<Seen>> {
     let seen = |s: &Sample| Ok(Seen { name: s.name.clone(), sha256: sha256(&read(&s.path)?) });
     set.test.iter().filter(|s| good(s)).map(seen).collect()

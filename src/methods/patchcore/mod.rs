@@ -1,5 +1,5 @@
 //! PatchCore (Roth et al. 2022, arXiv 2106.08265): patch vectors of good pictures, thinned by greedy k-centre selection into a memory
-//! bank; the score of a place is its distance to the nearest vector there. In the two ways that people compare against.
+//! bank; the score of a place is its distance to the nearest vector there. In the two variants that people compare against.
 
 mod bag;
 mod config;
@@ -12,7 +12,7 @@ pub mod projection;
 pub mod score;
 pub mod select;
 
-pub use config::{Config, Geometry, Preset, layer};
+pub use config::{Config, Grid, Preset, layer};
 pub use describe::describe;
 pub use file::{Backbone, ModelFile};
 pub use fit::{FitOptions, Good, Times, fit};
@@ -20,7 +20,7 @@ pub use model::PatchCore;
 
 use super::fitted::Method;
 
-/// Patch vectors of a fit at most: kernels number them in f32.
+/// Maximum number of patch vectors of a fit: kernels number them in f32.
 pub const MAX_ROWS: usize = 1 << 24;
 
 /// PatchCore among the methods.

@@ -16,16 +16,16 @@ use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-/// What its file holds, its network, and that one's weights.
+/// The content of its file, its network, and the network's weights.
 #[derive(Debug)]
 pub struct PatchCore {
-    /// What its file holds.
+    /// The content of its file.
     pub file: ModelFile,
     network: &'static Network,
     weights: Weights,
     scale: [f32; 2],
     bank: Bank,
-    /// The bank's parts for the device that was last asked for, by the rows that it binds at once.
+    /// The bank's parts for the device that was asked for last, by the number of rows that it binds at once.
     parts: Mutex<Option<(usize, Vec<Arc<Tensor>>)>>,
 }
 
@@ -38,15 +38,15 @@ pub(super) fn open(bytes: &[u8], origin: &str, weights: Option<&Path>) -> Result
 }
 
 impl PatchCore {
-    /// A file's content with its network's weights, from there or from a file; `origin` is what messages call it.
+    /// A file's content with its network's weights, from the file itself or from a weights file; `origin` is what messages call it.
     ///
     /// # Errors
     /// [`Error::Weights`] for an unknown network, other weights, or sizes that do not follow from its choices.
     pub fn new(file: ModelFile, origin: &str, weights: Option<&Path>) -> Result<PatchCore> {
         let fail = |what: String| Error::Weights(vec![format!("{origin}: {what}")]);
         let name = &file.backbone.name;
-        let network =
-            models::find(name).ok_or_else(|| fail(format!("its backbone {name} is not known to this Lupe")))?;
+        let network = models::find(name)
+            .ok_or_else(|| fail(format!("its backbone {name} is unknown to this version of Lupe")))?;
         let weights = match (&file.backbone.weights, weights) {
             (Some(own), None) => own.clone(),
             (_, path) => {
@@ -63,9 +63,9 @@ impl PatchCore {
         Ok(PatchCore::fitted(file, network, weights))
     }
 
-    /// A file's content with its network and that one's weights.
+    /// A file's content with its network and the network's weights.
     pub(super) fn fitted(file: ModelFile, network: &'static Network, weights: Weights) -> PatchCore {
-        // Twice what a good picture reaches: a place that is barely above the limit is told from one that is far above.
+        // Twice what a good picture reaches: a place barely above the limit looks different from one far above it.
         let scale = [0.0, file.map_limit().map_or_else(|| file.spread(), |l| 2.0 * l) as f32];
         let bank = Bank::new(&file.config, file.geometry, file.bank.clone());
         PatchCore { file, network, weights, scale, bank, parts: Mutex::default() }
@@ -79,7 +79,7 @@ impl PatchCore {
         write(path.as_ref(), &self.file.to_bytes()?)
     }
 
-    /// The bank in parts that such a device binds: cut once, however often a graph is built.
+    /// The bank in parts that such a device can bind: cut once, however often a graph is built.
     fn parts(&self, caps: &Caps) -> Vec<Arc<Tensor>> {
         let most = rows_at_once(caps, self.file.geometry.dim);
         let mut known = lock(&self.parts);
@@ -150,7 +150,7 @@ impl Fitted for PatchCore {
     fn fit_stages(&self, caps: &Caps) -> Vec<Stage<'_>> {
         let bank = &self.file.bank;
         let fitted_on = match self.file.pictures.len() * self.file.geometry.places() {
-            0 => bank.shape.dim(0), // an import: nothing is known of its pictures
+            0 => bank.shape.dim(0), // an import: nothing is known about its pictures
             n => n,
         };
         vec![stand_in(&self.file.config, bank, fitted_on, caps)]

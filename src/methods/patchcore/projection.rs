@@ -4,7 +4,7 @@ use super::{Config, Preset};
 use crate::random::{distinct, uniform};
 use crate::tensor::Tensor;
 
-/// The matrix `[k, d]` by which rows are projected before the selection, or none where they are narrow enough. `official`: 128
+/// The matrix `[k, d]` by which rows are projected before the selection, or `None` if they are narrow enough. `official`: 128
 /// rows, uniform in ±1/√d. `anomalib`: very sparse (Li et al. 2006), k by Johnson and Lindenstrauss for `n` rows and eps 0.9.
 pub fn projection(config: &Config, n: usize, d: usize) -> Option<Tensor> {
     let name = format!("patchcore.projection.{}", config.seed);

@@ -1,7 +1,7 @@
 //! Scores: nearest rows of the bank for every place of a picture, the anomaly map, and the picture's score.
 
 use super::select::{parts, rows_at_once};
-use super::{Config, Geometry};
+use super::{Config, Grid};
 use crate::engine::{Caps, Gpu, Graph, Options, Plan, Store, Var};
 use crate::error::{Error, Result};
 use crate::ops::coreset::rows_of;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// What is found in one picture.
 #[derive(Clone, Debug)]
-pub struct Scored {
+pub struct PatchScores {
     /// The picture's score.
     pub score: f64,
     /// Distance and row of the nearest rows of every place, `[places, neighbors, 2]`.
@@ -23,17 +23,17 @@ pub struct Scored {
 #[derive(Clone, Debug)]
 pub struct Bank {
     config: Config,
-    geometry: Geometry,
+    geometry: Grid,
     rows: Arc<Tensor>,
 }
 
 impl Bank {
     /// The bank `rows` `[m, d]`.
-    pub fn new(config: &Config, geometry: Geometry, rows: Arc<Tensor>) -> Bank {
+    pub fn new(config: &Config, geometry: Grid, rows: Arc<Tensor>) -> Bank {
         Bank { config: config.clone(), geometry, rows }
     }
 
-    /// Its rows in parts that such a device binds at once.
+    /// Its rows in parts that such a device can bind at once.
     pub fn parts(&self, caps: &Caps) -> Vec<Arc<Tensor>> {
         let most = rows_at_once(caps, self.geometry.dim);
         if self.rows.shape.dim(0) <= most { vec![self.rows.clone()] } else { parts(&self.rows, most) }
@@ -42,11 +42,11 @@ impl Bank {
     /// Whether all its numbers are finite.
     ///
     /// # Errors
-    /// [`Error::Numeric`] with the first row that has another one.
+    /// [`Error::Numeric`] with the first row that contains another number.
     pub fn check(&self) -> Result<()> {
         match self.rows.data.iter().position(|v| !v.is_finite()) {
             Some(at) => Err(Error::Numeric(format!(
-                "row {} of the memory bank holds a number that is not finite; fit again",
+                "row {} of the memory bank contains a number that is not finite; fit again",
                 at / self.rows.shape.last().max(1)
             ))),
             None => Ok(()),
@@ -58,15 +58,15 @@ impl Bank {
         self.config.neighbors.min(self.rows.shape.dim(0))
     }
 
-    /// Rows of the neighbourhood that re-weights a picture's score; 1 where nothing is re-weighted.
+    /// Rows of the neighbourhood that re-weights a picture's score; 1 if nothing is re-weighted.
     fn reweight(&self) -> usize {
         self.config.reweight.min(self.rows.shape.dim(0))
     }
 
     /// From patch vectors `rows` `[n * places, d]` of `n` pictures to the outputs that [`Bank::scored`] reads: distance and row of the nearest
-    /// rows `[n * places, k, 2]`, maps `[n, size, size, 1]`, and, where scores are re-weighted, of every picture's highest place: value
+    /// rows `[n * places, k, 2]`, maps `[n, size, size, 1]`, and, if scores are re-weighted, of every picture's highest place: value
     /// and place `[n, 2]`, patch vector `[n, d]`, and the neighbourhood of its nearest row `[n, b, 2]`. Rows of the bank in the range
-    /// `skip` `[n * places, 2]`, from and up to, are left out. `parts` are those of [`Bank::parts`].
+    /// `skip` `[n * places, 2]`, first and one past the last, are left out. `parts` are those of [`Bank::parts`].
     pub fn outputs<'g>(&self, parts: &[Arc<Tensor>], rows: Var<'g>, n: usize, skip: Option<Var<'g>>) -> Vec<Var<'g>> {
         let (graph, places, k) = (rows.graph(), self.geometry.places(), self.neighbors());
         let part = |(i, part): (usize, &Arc<Tensor>)| graph.weight(&format!("bank.{i}"), part.clone());
@@ -91,15 +91,17 @@ impl Bank {
     /// What [`Bank::outputs`] of `n` pictures say of picture `i`.
     ///
     /// # Errors
-    /// [`Error::Numeric`] where a score is not a number: never a verdict.
-    pub fn scored(&self, outputs: &[Tensor], i: usize, n: usize) -> Result<Scored> {
+    /// [`Error::Numeric`] if a score is not a number: there is no verdict then.
+    pub fn scored(&self, outputs: &[Tensor], i: usize, n: usize) -> Result<PatchScores> {
         let (places, k, size) = (self.geometry.places(), self.neighbors(), self.config.size);
         let cut = |t: &Tensor| t.data.iter().skip(i * (t.data.len() / n)).take(t.data.len() / n).copied().collect();
         let [nearest, map, rest @ ..] = outputs else { return Err(Error::Gpu("a plan gave no output".into())) };
         let nearest = Tensor::new([places, k, 2], cut(nearest));
         let map = Tensor::new([size, size], cut(map));
         if map.data.iter().chain(&nearest.data).any(|v| !v.is_finite()) {
-            return Err(Error::Numeric("a score is not a finite number: no verdict; are the weights right?".into()));
+            return Err(Error::Numeric(
+                "a score is not a finite number, so there is no verdict; are these the right weights?".into(),
+            ));
         }
         let scores = place_scores(&nearest);
         let score = match rest {
@@ -110,7 +112,7 @@ impl Bank {
             }
             _ => largest(&scores).1,
         };
-        Ok(Scored { score, nearest, map })
+        Ok(PatchScores { score, nearest, map })
     }
 
     /// The paper's formula (7) without the score itself: 1 - softmax, over the neighbourhood of the nearest row (that row first), of the
@@ -152,8 +154,8 @@ impl<'g> PlaceScorer<'g> {
     /// Scores patch vectors `[places, d]`; rows `skip.0..skip.1` of the bank are left out.
     ///
     /// # Errors
-    /// [`Error::Numeric`] where a score is not a number: never a verdict.
-    pub async fn run(&self, queries: &Tensor, skip: (usize, usize)) -> Result<Scored> {
+    /// [`Error::Numeric`] if a score is not a number: there is no verdict then.
+    pub async fn run(&self, queries: &Tensor, skip: (usize, usize)) -> Result<PatchScores> {
         let places = queries.shape.dim(0);
         let skips = Tensor::new([places, 2], [skip.0 as f32, skip.1 as f32].repeat(places));
         let outputs = self.plan.run(&[queries, &skips]).await?;
@@ -174,7 +176,7 @@ pub fn largest(scores: &[f64]) -> (usize, f64) {
     scores.iter().enumerate().fold((0, f64::NEG_INFINITY), better)
 }
 
-/// 1 - softmax of the first of these distances, the largest subtracted first; 1 where there is one distance only.
+/// 1 - softmax of the first of these distances, the largest subtracted first; 1 if there is only one distance.
 pub fn weight(distances: &[f64]) -> f64 {
     let [first, _, ..] = distances else { return 1.0 };
     let highest = distances.iter().copied().fold(f64::NEG_INFINITY, f64::max);

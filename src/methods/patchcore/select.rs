@@ -1,4 +1,4 @@
-//! Greedy k-centre selection of the bank's rows, on the device, some steps a round: between rounds it can be shown, stopped and kept.
+//! Greedy k-centre selection of the bank's rows, on the device, several steps per round: between rounds it can report and be stopped.
 
 use super::{Config, Preset, projection};
 use crate::engine::{Caps, Gpu, Graph, Options, Plan, Store, Var};
@@ -12,10 +12,10 @@ use std::sync::Arc;
 /// picks, all later ones of more than 128. With 1024 candidates it is 13, 21, 25, 56, 98, 133, at four times the distances.
 const CANDIDATES: usize = 512;
 
-/// Steps of a round at most; a longer one would be cut short too often.
+/// Maximum number of steps of a round; a longer one would be cut short too often.
 const STEPS: usize = 256;
 
-/// Differences of a round at most: a fifth of a second on two cores, so that it answers within half of one on a busy machine.
+/// Maximum number of differences of a round: a fifth of a second on two cores, so that it responds within half a second on a busy machine.
 const WORK: usize = 4_000_000_000;
 
 /// Steps of a round over `n` rows of `d`: whole groups of centres, or few.
@@ -27,7 +27,7 @@ fn steps(n: usize, d: usize) -> usize {
 /// Starting points of the official approximate selection.
 const STARTS: usize = 10;
 
-/// A selection under way.
+/// A selection in progress.
 #[derive(Clone, Debug)]
 pub struct Selector {
     parts: Vec<Arc<Tensor>>,
@@ -37,7 +37,7 @@ pub struct Selector {
     pub picks: Vec<usize>,
     wanted: usize,
     options: Options,
-    /// Whether every row that is left equals a pick, so that the bank is smaller than wanted.
+    /// Whether every row that is left equals a pick, so that the bank is smaller than asked for.
     pub exhausted: bool,
 }
 
@@ -55,9 +55,9 @@ pub fn parts(rows: &Tensor, most: usize) -> Vec<Arc<Tensor>> {
 }
 
 /// The `kept` rows with the largest anchors (NaN is larger than all, ties go to the lowest number) by number: `[kept, 2]`, anchor and
-/// number. And the best of the others: its anchor, and how many of the kept have a lower number; without others what all are better than.
+/// number. And the best of the others: its anchor, and how many of the kept have a lower number; without others, a value below all.
 fn candidates_of(anchors: &[Tensor], kept: usize) -> (Tensor, Tensor) {
-    // The order of pairs as the order of integers: -0 + 0 is 0, and what is not negative is ordered as its bits are.
+    // The order of pairs as the order of integers: -0 + 0 is 0, and non-negative floats are ordered as their bits are.
     let bits = |v: f32| if v.is_nan() { u32::MAX } else { (v + 0.0).to_bits() };
     let all = anchors.iter().flat_map(|a| &a.data).zip(0u32..);
     let mut keys: Vec<u64> = all.map(|(&v, i)| u64::from(!bits(v)) << 32 | u64::from(i)).collect();
@@ -83,7 +83,7 @@ impl Selector {
         self.parts.iter().map(|p| p.shape.dim(0)).sum()
     }
 
-    /// Whether all wanted rows are picked.
+    /// Whether all rows asked for are picked.
     pub fn done(&self) -> bool {
         self.exhausted || self.picks.len() >= self.wanted
     }
@@ -91,7 +91,7 @@ impl Selector {
     /// Selects until done. `progress` is told how many rows are picked and says whether to go on.
     ///
     /// # Errors
-    /// [`Error::Interrupted`] when `progress` says so; [`Error::Numeric`] for rows that are not numbers.
+    /// [`Error::Interrupted`] when `progress` says so; [`Error::Numeric`] for rows with NaN.
     pub async fn run(&mut self, gpu: &Gpu, config: &Config, progress: &mut dyn FnMut(usize) -> bool) -> Result<()> {
         let store = Store::new();
         if self.picks.is_empty() {
@@ -135,7 +135,7 @@ impl Selector {
         }
         if !anchor.is_finite() {
             return Err(Error::Numeric(format!(
-                "patch vector {row} is not a number or infinitely far from the others"
+                "patch vector {row} contains NaN or is infinitely far from the others"
             )));
         }
         if anchor == 0.0 {
@@ -180,8 +180,8 @@ impl Selector {
     }
 }
 
-/// The selection's round as a stage of its own, on rows of `bank` as they are projected for it: what is measured and checked where the
-/// `fitted_on` patch vectors of the fit are gone.
+/// The selection's round as a stage of its own, on rows of `bank` as they are projected for it: what is measured and checked if the
+/// `fitted_on` patch vectors of the fit are no longer available.
 pub(super) fn stand_in<'m>(config: &Config, bank: &Tensor, fitted_on: usize, caps: &Caps) -> Stage<'m> {
     let (n, d) = (bank.shape.dim(0), bank.shape.last());
     let rows = match projection::projection(config, fitted_on, d) {

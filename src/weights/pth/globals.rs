@@ -1,11 +1,11 @@
-//! The names that a pickle may mention: a closed table. What is interpreted is interpreted by us; what is inert becomes a node that
-//! holds data and means nothing. No name is ever looked up in anything but this table.
+//! The names that a pickle may mention: a closed table. Some are interpreted, by Lupe's own code; inert ones become a node that
+//! holds data without a meaning. No name is ever looked up anywhere but in this table.
 
 use ::safetensors::Dtype;
 
 /// What a name means here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum Meaning {
     /// An empty map, or one of pairs.
     OrderedDict,
     /// `_rebuild_tensor` and `_rebuild_tensor_v2`: the elements have the type of the storage.
@@ -22,33 +22,33 @@ pub enum Kind {
     Element(Dtype),
     /// A tuple of sizes.
     Size,
-    /// Data without a meaning here.
+    /// Data without a meaning for Lupe.
     Inert,
     /// An object of TorchScript: its attributes are names.
     Script,
-    /// A name outside the table, kept because the user asked for it.
+    /// A name outside the table, kept because the user asked for that.
     Opaque,
 }
 
 /// The meaning of a name, if it is in the table.
-pub fn known(module: &str, name: &str) -> Option<Kind> {
+pub fn known(module: &str, name: &str) -> Option<Meaning> {
     let kind = match (module, name) {
-        ("collections", "OrderedDict") => Kind::OrderedDict,
-        ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Kind::Tensor,
-        ("torch._utils", "_rebuild_tensor_v3") => Kind::TypedTensor,
-        ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Kind::Parameter,
-        ("torch._tensor" | "torch.tensor", "_rebuild_from_type" | "_rebuild_from_type_v2") => Kind::Subclass,
-        ("torch", "Size") => Kind::Size,
-        ("torch" | "torch.cuda", _) if name.ends_with("Storage") => Kind::Storage(storage(name)?),
-        ("torch.storage", "UntypedStorage") => Kind::Storage(Dtype::U8),
-        ("torch", _) if element(name).is_some() => Kind::Element(element(name)?),
-        // Classes of tensors stand in tars, beside a storage that says the same.
+        ("collections", "OrderedDict") => Meaning::OrderedDict,
+        ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Meaning::Tensor,
+        ("torch._utils", "_rebuild_tensor_v3") => Meaning::TypedTensor,
+        ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Meaning::Parameter,
+        ("torch._tensor" | "torch.tensor", "_rebuild_from_type" | "_rebuild_from_type_v2") => Meaning::Subclass,
+        ("torch", "Size") => Meaning::Size,
+        ("torch" | "torch.cuda", _) if name.ends_with("Storage") => Meaning::Storage(storage(name)?),
+        ("torch.storage", "UntypedStorage") => Meaning::Storage(Dtype::U8),
+        ("torch", _) if element(name).is_some() => Meaning::Element(element(name)?),
+        // Tars name tensor classes next to a storage that says the same.
         ("torch" | "torch.cuda", _)
             if name.strip_suffix("Tensor").is_some_and(|n| storage(&format!("{n}Storage")).is_some()) =>
         {
-            Kind::Inert
+            Meaning::Inert
         }
-        _ if inert(module, name) => Kind::Inert,
+        _ if inert(module, name) => Meaning::Inert,
         _ => return None,
     };
     Some(kind)
@@ -112,7 +112,7 @@ const BUILTINS: &[&str] = &[
     "unicode",
 ];
 
-/// What training programs put beside the weights: settings, dates, paths, numbers of numpy, classes of tensors as arguments.
+/// What training programs save along with the weights: settings, dates, paths, numpy numbers, tensor classes as arguments.
 fn inert(module: &str, name: &str) -> bool {
     let names: &[&str] = match module {
         "argparse" => &["Namespace"],

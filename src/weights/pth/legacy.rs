@@ -1,7 +1,7 @@
 //! The stream that PyTorch wrote before it wrote archives: five pickles, then the storages one after the other, little-endian on
 //! every machine (its writer swaps on others).
 
-use super::node::{Id, Node, Pickle};
+use super::node::{Id, Pickle, PickleNode};
 use super::pickle::{Rules, load};
 use super::view;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0
 /// Storages of a stream by key.
 pub type Storages<'a> = BTreeMap<String, &'a [u8]>;
 
-/// A part of a file that is read from its beginning to its end.
+/// A part of a file that is read from beginning to end.
 pub struct Reader<'a> {
     rest: &'a [u8],
     rules: Rules,
@@ -54,7 +54,7 @@ impl<'a> Reader<'a> {
         let missing_all = |missing: u64| cut(missing + bytes);
         let count = self.long().map_err(missing_all)?;
         if u64::try_from(count).ok().and_then(|c| c.checked_mul(width)) != Some(bytes) {
-            return Err(format!("storage {key} has {count} elements where {} are claimed", bytes / width));
+            return Err(format!("storage {key} has {count} elements, but {} are claimed", bytes / width));
         }
         self.bytes(bytes).map_err(cut)
     }
@@ -64,12 +64,12 @@ impl<'a> Reader<'a> {
 pub fn read(bytes: &[u8], rules: Rules) -> Result<(Pickle<'_>, Storages<'_>), String> {
     let mut reader = Reader::new(bytes, rules);
     let magic = reader.pickle("the first pickle")?;
-    if !matches!(magic.node(magic.root), Node::Long(m) if *m == MAGIC) {
-        return Err("is a pickle, but no file of torch.save".into());
+    if !matches!(magic.node(magic.root), PickleNode::Long(m) if *m == MAGIC) {
+        return Err("is a pickle, but not one written by torch.save".into());
     }
     let version = reader.pickle("the version")?;
     if version.number(version.root) != Some(1001) {
-        return Err("is a stream of a version that is not known; 1001 is".into());
+        return Err("is a stream of an unknown version; expected 1001".into());
     }
     reader.pickle("the description of the system")?;
     let object = reader.pickle("the object")?;
@@ -80,19 +80,19 @@ pub fn read(bytes: &[u8], rules: Rules) -> Result<(Pickle<'_>, Storages<'_>), St
 
 fn storages<'a>(reader: &mut Reader<'a>, object: &Pickle, keys: &Pickle) -> Result<Storages<'a>, String> {
     let mut parts = BTreeMap::new();
-    for id in (0..object.len()).filter(|&id| matches!(object.node(id), Node::Persistent(_))) {
+    for id in (0..object.len()).filter(|&id| matches!(object.node(id), PickleNode::Persistent(_))) {
         let part = view::part(object, id)?;
         if let Some(other) = parts.insert(part.key.clone(), (part.whole, part.dtype))
             && other != (part.whole, part.dtype)
         {
-            return Err(format!("storage {} is described in two ways", part.key));
+            return Err(format!("storage {} is described in two different ways", part.key));
         }
     }
     let (mut found, mut seen) = (Storages::new(), BTreeSet::new());
-    for &id in keys.items(keys.root).ok_or("its list of storages is no list")? {
+    for &id in keys.items(keys.root).ok_or("its list of storages is not a list")? {
         let id: Id = id;
-        let key = keys.key(id).ok_or("its list of storages holds something that is no key")?;
-        let (whole, dtype) = *parts.get(&key).ok_or_else(|| format!("storage {key} is used by nothing"))?;
+        let key = keys.key(id).ok_or("its list of storages contains something that is not a key")?;
+        let (whole, dtype) = *parts.get(&key).ok_or_else(|| format!("storage {key} is not used by any tensor"))?;
         if !seen.insert(key.clone()) {
             return Err(format!("storage {key} is listed twice"));
         }

@@ -1,5 +1,5 @@
 //! Checkpoints that `torch.save` wrote, read without Python: archives, streams and tars. Nothing in them is executed or looked up;
-//! a file may be anybody's. What a name may mean is a closed table (`globals.rs`), and lengths are checked before memory is taken.
+//! files are not trusted. What a name may mean is a closed table (`globals.rs`), and lengths are checked before memory is allocated.
 
 mod budget;
 mod globals;
@@ -14,7 +14,7 @@ mod view;
 mod zip;
 
 use crate::error::{Error, Result};
-use crate::weights::contents::{Contents, Options, Raw};
+use crate::weights::contents::{Contents, Raw, ReadOptions};
 use budget::Budget;
 use node::{Id, Pickle};
 use pickle::Rules;
@@ -24,7 +24,7 @@ use std::collections::btree_map::Entry;
 use tree::Tree;
 use view::{View, width};
 
-/// Containers of PyTorch.
+/// PyTorch's containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Container {
     /// A zip archive, since version 1.6.
@@ -35,10 +35,10 @@ pub enum Container {
     Tar,
 }
 
-/// The container that these bytes begin as.
+/// The container that these bytes look like.
 pub fn container(bytes: &[u8]) -> Option<Container> {
     match bytes {
-        // A safetensors file whose header is 640 bytes long begins as a pickle does.
+        // A safetensors file whose header is 640 bytes long begins like a pickle.
         [_, _, _, _, _, _, _, _, b'{', ..] => None,
         [b'P', b'K', 3 | 5, 4 | 6, ..] => Some(Container::Zip),
         [0x80, 2..=5, ..] => Some(Container::Stream),
@@ -51,7 +51,7 @@ pub fn container(bytes: &[u8]) -> Option<Container> {
 ///
 /// # Errors
 /// [`Error::Weights`] with what is wrong and where.
-pub fn read<'a>(bytes: &'a [u8], container: Container, origin: &str, options: &Options) -> Result<Contents<'a>> {
+pub fn read<'a>(bytes: &'a [u8], container: Container, origin: &str, options: &ReadOptions) -> Result<Contents<'a>> {
     let contents = match container {
         Container::Zip => read_zip(bytes, options),
         Container::Stream => read_stream(bytes, options),
@@ -62,7 +62,7 @@ pub fn read<'a>(bytes: &'a [u8], container: Container, origin: &str, options: &O
 
 type Found<T> = std::result::Result<T, String>;
 
-fn read_zip<'a>(bytes: &'a [u8], options: &Options) -> Found<Contents<'a>> {
+fn read_zip<'a>(bytes: &'a [u8], options: &ReadOptions) -> Found<Contents<'a>> {
     let archive = zip::Archive::open(bytes)?;
     let mut unpacked = Budget::new(bytes.len(), options.limit);
     let root = root(&archive)?;
@@ -72,7 +72,7 @@ fn read_zip<'a>(bytes: &'a [u8], options: &Options) -> Found<Contents<'a>> {
         Rules { skip_unknown: options.skip_unknown, torchscript: has("code/") && has("constants.pkl"), bare: false };
     let text = record(&archive, "data.pkl", &mut unpacked)?;
     let pickle = pickle::load(&text, rules).map_err(|e| format!("record data.pkl: {e}"))?;
-    // Before the budget is asked, so that a lie about a storage is called one.
+    // Before the budget is checked, so that a false statement about a storage is reported as one.
     let checked = |id| {
         let view = view::view(&pickle, id)?;
         if view.elements() > 0 { held(&archive, root, &view).map(|()| view) } else { Ok(view) }
@@ -89,12 +89,12 @@ fn read_zip<'a>(bytes: &'a [u8], options: &Options) -> Found<Contents<'a>> {
     })
 }
 
-/// What stands before the names of all records: the path of the object.
+/// The prefix of all records' names: the path of the object.
 fn root<'a>(archive: &zip::Archive<'a>) -> Found<&'a str> {
     let mut objects = archive.names().filter(|n| *n == "data.pkl" || n.ends_with("/data.pkl"));
-    let object = objects.next().ok_or("is a zip archive, but no checkpoint: it has no record data.pkl")?;
+    let object = objects.next().ok_or("is a zip archive, but not a checkpoint: it has no record data.pkl")?;
     match objects.next() {
-        Some(second) => Err(format!("holds two objects, {object} and {second}")),
+        Some(second) => Err(format!("contains two objects, {object} and {second}")),
         None => Ok(object.strip_suffix("data.pkl").unwrap_or_default()),
     }
 }
@@ -104,7 +104,7 @@ fn record<'a>(archive: &zip::Archive<'a>, name: &str, budget: &mut Budget) -> Fo
     archive.read(&format!("{}{name}", root(archive)?), budget)
 }
 
-/// Old archives do not say so and are little-endian.
+/// Old archives do not state it and are little-endian.
 fn big_endian(archive: &zip::Archive, root: &str, budget: &mut Budget) -> Found<bool> {
     let name = format!("{root}byteorder");
     let order =
@@ -121,12 +121,12 @@ fn held(archive: &zip::Archive, root: &str, view: &View) -> Found<()> {
     let (name, whole) = (format!("data/{}", view.part.key), view.part.whole);
     match archive.size(&format!("{root}{name}")) {
         None => Err(format!("record {name} is missing")),
-        Some(size) if size != whole => Err(format!("record {name} has {size} bytes where {whole} are claimed")),
+        Some(size) if size != whole => Err(format!("record {name} has {size} bytes, but {whole} are claimed")),
         Some(_) => Ok(()),
     }
 }
 
-fn read_stream<'a>(bytes: &'a [u8], options: &Options) -> Found<Contents<'a>> {
+fn read_stream<'a>(bytes: &'a [u8], options: &ReadOptions) -> Found<Contents<'a>> {
     let rules = Rules { skip_unknown: options.skip_unknown, ..Rules::default() };
     let (pickle, storages) = legacy::read(bytes, rules)?;
     let views =
@@ -134,7 +134,7 @@ fn read_stream<'a>(bytes: &'a [u8], options: &Options) -> Found<Contents<'a>> {
     raws(views, |view| stored(view, &storages))
 }
 
-fn read_tar<'a>(bytes: &'a [u8], options: &Options) -> Found<Contents<'a>> {
+fn read_tar<'a>(bytes: &'a [u8], options: &ReadOptions) -> Found<Contents<'a>> {
     let rules = Rules { skip_unknown: options.skip_unknown, ..Rules::default() };
     let contents = tar::read(bytes, rules)?;
     let view = |id| tar::named(&contents, id).cloned().ok_or_else(|| "is missing".to_string());
@@ -148,7 +148,7 @@ fn stored<'a>(view: &View, storages: &legacy::Storages<'a>) -> Found<Cow<'a, [u8
     gather(view, &Cow::Borrowed(*storage), false)
 }
 
-/// A tensor's bytes: a part of the file where that is possible, else a copy.
+/// A tensor's bytes: a part of the file if possible, else a copy.
 fn gather<'a>(view: &View, storage: &Cow<'a, [u8]>, big_endian: bool) -> Found<Cow<'a, [u8]>> {
     match storage {
         Cow::Borrowed(bytes) => view.gather(bytes, big_endian),
@@ -162,11 +162,11 @@ struct Views {
     views: Vec<(String, View)>,
 }
 
-/// The tensors that are wanted by name, and what stood before their names, all of them checked and taken from the budget before the first is copied.
+/// The tensors by name, and what stood before their names; all are checked and taken from the budget before the first is copied.
 fn views(
     pickle: &Pickle,
     file: usize,
-    options: &Options,
+    options: &ReadOptions,
     tensor: &dyn Fn(Id) -> bool,
     view: &dyn Fn(Id) -> Found<View>,
 ) -> Found<Views> {
@@ -175,7 +175,7 @@ fn views(
     let (root, wrappers) = if options.unwrap { tree.unwrapped(pickle.root)? } else { (pickle.root, String::new()) };
     let named = tree.named(root, &mut budget)?;
     if named.is_empty() {
-        return Err("holds no tensors under names".into());
+        return Err("contains no named tensors".into());
     }
     let mut views = vec![];
     for (name, id) in named {

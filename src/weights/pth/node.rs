@@ -1,14 +1,14 @@
-//! The values that a pickle describes: a flat list of nodes that name each other by number. A value may be its own part.
+//! The values that a pickle describes: a flat list of nodes that refer to each other by number. A value may contain itself.
 
-use super::globals::Kind;
+use super::globals::Meaning;
 
 /// The number of a node.
 pub type Id = u32;
 
 /// A value.
 #[derive(Clone, Debug)]
-pub enum Node<'a> {
-    /// `None`, bytes: no name and no tensor is made of one.
+pub enum PickleNode<'a> {
+    /// `None`, bytes: never part of a name or a tensor.
     Plain,
     /// A truth value.
     Bool(bool),
@@ -27,9 +27,9 @@ pub enum Node<'a> {
     /// A map, in the order it was filled.
     Dict(Vec<(Id, Id)>),
     /// A name of the table: what it means, and its place among the names.
-    Global(Kind, u32),
-    /// What a name was called with: the name, the arguments, then states and items.
-    Made(Kind, Vec<Id>),
+    Global(Meaning, u32),
+    /// The result of a call: the name, the arguments, then states and items.
+    Made(Meaning, Vec<Id>),
     /// A reference to something outside the pickle.
     Persistent(Id),
 }
@@ -37,7 +37,7 @@ pub enum Node<'a> {
 /// A whole pickle.
 #[derive(Debug, Default)]
 pub struct Pickle<'a> {
-    nodes: Vec<Node<'a>>,
+    nodes: Vec<PickleNode<'a>>,
     names: Vec<(&'a str, &'a str)>,
     /// The value that it describes.
     pub root: Id,
@@ -46,16 +46,16 @@ pub struct Pickle<'a> {
 }
 
 impl<'a> Pickle<'a> {
-    /// A further node.
-    pub fn add(&mut self, node: Node<'a>) -> Id {
+    /// Adds a node.
+    pub fn add(&mut self, node: PickleNode<'a>) -> Id {
         self.nodes.push(node);
-        (self.nodes.len() - 1) as Id // the machine's bound on steps is far below
+        (self.nodes.len() - 1) as Id // the pickle machine's bound on steps is far below
     }
 
     /// The node of a name.
-    pub fn global(&mut self, kind: Kind, module: &'a str, name: &'a str) -> Node<'a> {
+    pub fn global(&mut self, kind: Meaning, module: &'a str, name: &'a str) -> PickleNode<'a> {
         self.names.push((module, name));
-        Node::Global(kind, (self.names.len() - 1) as u32)
+        PickleNode::Global(kind, (self.names.len() - 1) as u32)
     }
 
     /// Number of nodes.
@@ -64,35 +64,35 @@ impl<'a> Pickle<'a> {
     }
 
     /// The node of that number.
-    pub fn node(&self, id: Id) -> &Node<'a> {
-        self.nodes.get(id as usize).unwrap_or(&Node::Plain)
+    pub fn node(&self, id: Id) -> &PickleNode<'a> {
+        self.nodes.get(id as usize).unwrap_or(&PickleNode::Plain)
     }
 
-    /// The same, to change it.
-    pub fn node_mut(&mut self, id: Id) -> Option<&mut Node<'a>> {
+    /// The same, mutable.
+    pub fn node_mut(&mut self, id: Id) -> Option<&mut PickleNode<'a>> {
         self.nodes.get_mut(id as usize)
     }
 
-    /// What a name, or what was made by it, means.
-    pub fn kind(&self, id: Id) -> Option<Kind> {
+    /// What a name, or an object made by it, means.
+    pub fn kind(&self, id: Id) -> Option<Meaning> {
         match self.node(id) {
-            Node::Global(kind, _) => Some(*kind),
-            // What an unknown name gave may be called again; it stays unknown.
-            Node::Made(Kind::Opaque, _) => Some(Kind::Opaque),
+            PickleNode::Global(kind, _) => Some(*kind),
+            // What an unknown name returned may be called again; it stays unknown.
+            PickleNode::Made(Meaning::Opaque, _) => Some(Meaning::Opaque),
             _ => None,
         }
     }
 
-    /// `module.name` of a name or of what was made by it.
+    /// `module.name` of a name or of an object made by it.
     pub fn name(&self, id: Id) -> String {
         let mut id = id;
         for _ in 0..64 {
             match self.node(id) {
-                Node::Global(_, n) => {
+                PickleNode::Global(_, n) => {
                     let (module, name) = self.names.get(*n as usize).copied().unwrap_or_default();
                     return format!("{module}.{name}");
                 }
-                Node::Made(_, parts) => id = parts.first().copied().unwrap_or(id),
+                PickleNode::Made(_, parts) => id = parts.first().copied().unwrap_or(id),
                 _ => break,
             }
         }
@@ -101,43 +101,45 @@ impl<'a> Pickle<'a> {
 
     /// A string.
     pub fn text(&self, id: Id) -> Option<&'a str> {
-        if let Node::Text(text) = self.node(id) { Some(text) } else { None }
+        if let PickleNode::Text(text) = self.node(id) { Some(text) } else { None }
     }
 
     /// Items of a tuple or list.
     pub fn items(&self, id: Id) -> Option<&[Id]> {
-        if let Node::Tuple(items) | Node::List(items) = self.node(id) { Some(items) } else { None }
+        if let PickleNode::Tuple(items) | PickleNode::List(items) = self.node(id) { Some(items) } else { None }
     }
 
     /// A number that is not negative.
     pub fn number(&self, id: Id) -> Option<u64> {
-        if let Node::Int(n) = self.node(id) { u64::try_from(*n).ok() } else { None }
+        if let PickleNode::Int(n) = self.node(id) { u64::try_from(*n).ok() } else { None }
     }
 
-    /// The key of a storage or tensor, which old files write as a number. None is long, whoever repeats it.
+    /// The key of a storage or tensor, which old files write as a number. Long ones are refused, since they may be repeated.
     pub fn key(&self, id: Id) -> Option<String> {
         match self.node(id) {
-            Node::Text(text) if text.len() <= 256 => Some((*text).to_string()),
-            Node::Int(n) => Some(n.to_string()),
+            PickleNode::Text(text) if text.len() <= 256 => Some((*text).to_string()),
+            PickleNode::Int(n) => Some(n.to_string()),
             _ => None,
         }
     }
 
     /// The value of a map under a key.
     pub fn get(&self, map: Id, key: &str) -> Option<Id> {
-        let Node::Dict(pairs) = self.node(map) else { return None };
+        let PickleNode::Dict(pairs) = self.node(map) else { return None };
         pairs.iter().rev().find(|(k, _)| self.text(*k) == Some(key)).map(|p| p.1)
     }
 
-    /// Every node that a node is made of.
+    /// Every node that a node consists of.
     pub fn parts(&self, id: Id, mut each: impl FnMut(Id)) {
         match self.node(id) {
-            Node::Tuple(items) | Node::List(items) | Node::Made(_, items) => items.iter().copied().for_each(each),
-            Node::Dict(pairs) => pairs.iter().for_each(|&(k, v)| {
+            PickleNode::Tuple(items) | PickleNode::List(items) | PickleNode::Made(_, items) => {
+                items.iter().copied().for_each(each)
+            }
+            PickleNode::Dict(pairs) => pairs.iter().for_each(|&(k, v)| {
                 each(k);
                 each(v);
             }),
-            Node::Persistent(inner) => each(*inner),
+            PickleNode::Persistent(inner) => each(*inner),
             _ => {}
         }
     }

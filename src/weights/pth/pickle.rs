@@ -2,25 +2,25 @@
 //! opcode is counted, and a name outside the table of `globals.rs` ends it at the moment it is pushed. Strings are parts of the file,
 //! never copies, so that their lengths need no bound but the file's end.
 
-use super::globals::{Kind, known};
-use super::node::{Id, Node, Pickle};
+use super::globals::{Meaning, known};
+use super::node::{Id, Pickle, PickleNode};
 use super::opcodes;
 use std::collections::HashMap;
 
-/// Opcodes and values in one pickle at most: some 100,000 tensors, and 200 MB of nodes if somebody means ill.
+/// Maximum number of opcodes and values in one pickle: enough for 100,000 tensors, and at worst 200 MB of nodes in a malicious file.
 const MAX_STEPS: usize = 1 << 22;
 
 /// Longest name of a global.
 const MAX_NAME: usize = 1024;
 
-/// What is allowed beside the table.
+/// What is allowed besides the table.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rules {
     /// Names outside the table become opaque nodes.
     pub skip_unknown: bool,
     /// Names under `__torch__.` are objects of TorchScript.
     pub torchscript: bool,
-    /// The pickle is no checkpoint: advice on converting one is of no use.
+    /// The pickle is not a checkpoint: advice on converting one would not help.
     pub bare: bool,
 }
 
@@ -57,7 +57,7 @@ impl<'a> Machine<'a> {
         match op {
             0x80 => match self.byte()? {
                 0..=5 => Ok(()),
-                other => Err(format!("pickle protocol {other} is not known; 2 to 5 are")),
+                other => Err(format!("unknown pickle protocol {other}; expected 2 to 5")),
             },
             0x95 => self.take(8).map(drop),
             b'(' => {
@@ -69,7 +69,7 @@ impl<'a> Machine<'a> {
             b'c' | 0x93 => self.global(op),
             b'R' | 0x81 => self.call(),
             0x92 => {
-                // Keyword arguments are data as the others are.
+                // Keyword arguments are data like the others.
                 let keywords = self.pop()?;
                 self.call()?;
                 self.part(&[keywords])
@@ -80,7 +80,7 @@ impl<'a> Machine<'a> {
             }
             b'Q' => {
                 let id = self.pop()?;
-                self.push(Node::Persistent(id));
+                self.push(PickleNode::Persistent(id));
                 Ok(())
             }
             b't' | 0x85..=0x87 | 0x91 => self.tuple(op),
@@ -93,17 +93,17 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn literal(&mut self, op: u8) -> Result<Node<'a>, String> {
+    fn literal(&mut self, op: u8) -> Result<PickleNode<'a>, String> {
         Ok(match op {
-            b'N' => Node::Plain,
-            0x88 | 0x89 => Node::Bool(op == 0x88),
-            b']' | 0x8f => Node::List(vec![]),
-            b')' => Node::Tuple(vec![]),
-            b'}' => Node::Dict(vec![]),
-            b'J' => Node::Int(i64::from(self.u32()? as i32)),
-            b'K' => Node::Int(i64::from(self.byte()?)),
-            b'M' => Node::Int(i64::from(self.byte()?) | i64::from(self.byte()?) << 8),
-            b'G' => Node::Float(f64::from_be_bytes(self.take(8)?.first_chunk().copied().unwrap_or_default())),
+            b'N' => PickleNode::Plain,
+            0x88 | 0x89 => PickleNode::Bool(op == 0x88),
+            b']' | 0x8f => PickleNode::List(vec![]),
+            b')' => PickleNode::Tuple(vec![]),
+            b'}' => PickleNode::Dict(vec![]),
+            b'J' => PickleNode::Int(i64::from(self.u32()? as i32)),
+            b'K' => PickleNode::Int(i64::from(self.byte()?)),
+            b'M' => PickleNode::Int(i64::from(self.byte()?) | i64::from(self.byte()?) << 8),
+            b'G' => PickleNode::Float(f64::from_be_bytes(self.take(8)?.first_chunk().copied().unwrap_or_default())),
             0x8a | 0x8b => {
                 let length = self.length(op, 0x8a, 0x8b)?;
                 integer(self.take(length)?)
@@ -111,18 +111,18 @@ impl<'a> Machine<'a> {
             b'X' | 0x8c | 0x8d => {
                 let length = self.length(op, 0x8c, b'X')?;
                 let text = std::str::from_utf8(self.take(length)?);
-                Node::Text(text.map_err(|_| "a string that is not UTF-8".to_string())?)
+                PickleNode::Text(text.map_err(|_| "a string that is not UTF-8".to_string())?)
             }
             b'T' | b'U' => {
                 let length = self.length(op, b'U', b'T')?;
                 let bytes = self.take(length)?;
-                std::str::from_utf8(bytes).map_or(Node::Plain, Node::Text)
+                std::str::from_utf8(bytes).map_or(PickleNode::Plain, PickleNode::Text)
             }
             b'B' | b'C' | 0x8e | 0x96 => {
                 let length = self.length(op, b'C', b'B')?;
-                self.take(length).map(|_| Node::Plain)?
+                self.take(length).map(|_| PickleNode::Plain)?
             }
-            _ => return Err(format!("opcode {} is refused: no checkpoint needs it", opcodes::name(op))),
+            _ => return Err(format!("opcode {} is refused: checkpoints do not need it", opcodes::name(op))),
         })
     }
 
@@ -135,7 +135,7 @@ impl<'a> Machine<'a> {
             return self.u32().map(|v| v as usize);
         }
         let bytes = self.take(8)?.first_chunk::<8>().copied().unwrap_or([0xff; 8]);
-        usize::try_from(u64::from_le_bytes(bytes)).map_err(|_| "a length beyond all memory".into())
+        usize::try_from(u64::from_le_bytes(bytes)).map_err(|_| "a length beyond the address space".into())
     }
 
     fn put(&mut self, op: u8) -> Result<(), String> {
@@ -162,13 +162,13 @@ impl<'a> Machine<'a> {
         } else {
             let (name, module) = (self.pop()?, self.pop()?);
             let text = |id| self.pickle.text(id).filter(|t| t.len() <= MAX_NAME);
-            (text(module).ok_or("a global whose module is no name")?, text(name).ok_or("a global without a name")?)
+            (text(module).ok_or("a global whose module is not a string")?, text(name).ok_or("a global without a name")?)
         };
         let script = self.rules.torchscript && (module.starts_with("__torch__.") || module == "__torch__");
         let kind = match known(module, name) {
             Some(kind) => kind,
-            None if script => Kind::Script,
-            None if self.rules.skip_unknown => Kind::Opaque,
+            None if script => Meaning::Script,
+            None if self.rules.skip_unknown => Meaning::Opaque,
             None => return Err(refusal(module, name, self.rules.bare)),
         };
         let node = self.pickle.global(kind, module, name);
@@ -179,43 +179,45 @@ impl<'a> Machine<'a> {
     /// REDUCE and NEWOBJ: a name of our table and its arguments become a node. Nothing is called.
     fn call(&mut self) -> Result<(), String> {
         let (args, callee) = (self.pop()?, self.pop()?);
-        let Node::Tuple(list) = self.pickle.node(args) else { return Err("arguments that are no tuple".into()) };
-        let (kind, first) = (self.pickle.kind(callee).ok_or("a call of something that is no global")?, list.first());
+        let PickleNode::Tuple(list) = self.pickle.node(args) else {
+            return Err("arguments that are not a tuple".into());
+        };
+        let (kind, first) = (self.pickle.kind(callee).ok_or("a call of something that is not a global")?, list.first());
         let node = match (kind, first) {
-            (Kind::OrderedDict, None) => Node::Dict(vec![]),
-            (Kind::OrderedDict, Some(&pairs)) => self.pairs(pairs)?,
-            (Kind::Size, Some(&sizes)) => {
+            (Meaning::OrderedDict, None) => PickleNode::Dict(vec![]),
+            (Meaning::OrderedDict, Some(&pairs)) => self.pairs(pairs)?,
+            (Meaning::Size, Some(&sizes)) => {
                 self.stack.push(sizes);
                 return Ok(());
             }
-            (Kind::Storage(_) | Kind::Element(_) | Kind::Size, _) => {
+            (Meaning::Storage(_) | Meaning::Element(_) | Meaning::Size, _) => {
                 return Err(format!("{} cannot be called", self.pickle.name(callee)));
             }
-            _ => Node::Made(kind, vec![callee, args]),
+            _ => PickleNode::Made(kind, vec![callee, args]),
         };
         self.push(node);
         Ok(())
     }
 
-    /// A map of a list of pairs, as Python 2 wrote it.
-    fn pairs(&mut self, list: Id) -> Result<Node<'a>, String> {
-        let length = self.pickle.items(list).ok_or("an OrderedDict of something that is no list")?.len();
-        self.spend(length)?; // the same list may come again and again
+    /// A map from a list of pairs, as Python 2 wrote it.
+    fn pairs(&mut self, list: Id) -> Result<PickleNode<'a>, String> {
+        let length = self.pickle.items(list).ok_or("an OrderedDict of something that is not a list")?.len();
+        self.spend(length)?; // the same list may occur again and again
         let pair = |id: &Id| match self.pickle.items(*id) {
             Some(&[key, value]) => Ok((key, value)),
-            _ => Err("an OrderedDict of something that is no pair".to_string()),
+            _ => Err("an OrderedDict of something that is not a pair".to_string()),
         };
         let pairs: Result<Vec<_>, String> = self.pickle.items(list).unwrap_or_default().iter().map(pair).collect();
-        pairs.map(Node::Dict)
+        pairs.map(PickleNode::Dict)
     }
 
-    /// Gives the value on top a state or items, which are data.
+    /// Gives the value on top its state, which is data.
     fn part(&mut self, parts: &[Id]) -> Result<(), String> {
         let top = self.top()?;
         match self.pickle.node_mut(top) {
-            Some(Node::Made(_, own)) => own.extend_from_slice(parts),
-            Some(Node::Dict(_)) => {} // `_metadata` of a state dict: versions of modules
-            _ => return Err("a state for something that has none".into()),
+            Some(PickleNode::Made(_, own)) => own.extend_from_slice(parts),
+            Some(PickleNode::Dict(_)) => {} // `_metadata` of a state dict: versions of modules
+            _ => return Err("a state for something that cannot have one".into()),
         }
         Ok(())
     }
@@ -232,7 +234,7 @@ impl<'a> Machine<'a> {
                 items
             }
         };
-        self.push(Node::Tuple(items));
+        self.push(PickleNode::Tuple(items));
         Ok(())
     }
 
@@ -248,11 +250,11 @@ impl<'a> Machine<'a> {
         };
         let (top, pairs) = (self.top()?, matches!(op, b's' | b'u'));
         match self.pickle.node_mut(top) {
-            Some(Node::List(list)) if !pairs => list.extend(items),
-            Some(Node::Dict(map)) if pairs && items.len() % 2 == 0 => {
+            Some(PickleNode::List(list)) if !pairs => list.extend(items),
+            Some(PickleNode::Dict(map)) if pairs && items.len() % 2 == 0 => {
                 map.extend(items.as_chunks::<2>().0.iter().map(|&[k, v]| (k, v)));
             }
-            Some(Node::Made(_, own)) => own.extend(items),
+            Some(PickleNode::Made(_, own)) => own.extend(items),
             _ => return Err("items for something that takes none, or half a pair".into()),
         }
         Ok(())
@@ -261,13 +263,13 @@ impl<'a> Machine<'a> {
     fn spend(&mut self, steps: usize) -> Result<(), String> {
         self.steps = self.steps.saturating_add(steps);
         if self.steps > MAX_STEPS {
-            Err(format!("more than {MAX_STEPS} steps: no checkpoint has so many"))
+            Err(format!("more than {MAX_STEPS} steps, more than any checkpoint needs"))
         } else {
             Ok(())
         }
     }
 
-    fn push(&mut self, node: Node<'a>) {
+    fn push(&mut self, node: PickleNode<'a>) {
         let id = self.pickle.add(node);
         self.stack.push(id);
     }
@@ -296,7 +298,7 @@ impl<'a> Machine<'a> {
     fn take(&mut self, n: usize) -> Result<&'a [u8], String> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let part =
-            rest.get(..n).ok_or_else(|| format!("the pickle ends, {n} bytes are wanted and {} left", rest.len()))?;
+            rest.get(..n).ok_or_else(|| format!("the pickle ends early: {n} bytes needed, {} left", rest.len()))?;
         self.at += n;
         Ok(part)
     }
@@ -317,28 +319,28 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// A number of any length; what does not fit is kept as it is.
-fn integer(bytes: &[u8]) -> Node<'_> {
-    let Some(last) = bytes.last() else { return Node::Int(0) };
+/// A number of any length; one that does not fit is kept as bytes.
+fn integer(bytes: &[u8]) -> PickleNode<'_> {
+    let Some(last) = bytes.last() else { return PickleNode::Int(0) };
     let sign = if last & 0x80 == 0 { 0 } else { 0xff };
     let (low, high) = bytes.split_at(bytes.len().min(8));
     if high.iter().any(|b| *b != sign) || (!high.is_empty() && low.last().is_some_and(|b| (b ^ sign) & 0x80 != 0)) {
-        return Node::Long(bytes);
+        return PickleNode::Long(bytes);
     }
     let mut all = [sign; 8];
     for (to, from) in all.iter_mut().zip(bytes) {
         *to = *from;
     }
-    Node::Int(i64::from_le_bytes(all))
+    PickleNode::Int(i64::from_le_bytes(all))
 }
 
 fn refusal(module: &str, name: &str, bare: bool) -> String {
     let why = if bare {
-        "it is none of the names that plain values need"
+        "plain values do not need this name"
     } else if module.starts_with("torch.nn.") {
         "a whole module was saved; save its state_dict() instead"
     } else {
-        "it is none of the names that checkpoints need; --skip-unknown of `lupe weights convert` leaves out what uses it"
+        "checkpoints do not need this name; `lupe weights convert --skip-unknown` leaves out what uses it"
     };
-    format!("{}.{} is refused, nothing was looked up or called: {why}", module.escape_debug(), name.escape_debug())
+    format!("{}.{} is refused (nothing was looked up or called): {why}", module.escape_debug(), name.escape_debug())
 }

@@ -1,17 +1,17 @@
 //! The oldest container of PyTorch, a tar with four members: storages, views of them, tensors, and the object that names the tensors.
 
-use super::globals::Kind;
+use super::globals::Meaning;
 use super::legacy::{Reader, Storages};
-use super::node::{Node, Pickle};
+use super::node::{Pickle, PickleNode};
 use super::pickle::{Rules, load};
-use super::view::{Part, View, width};
+use super::view::{StoragePart, View, width};
 use ::safetensors::Dtype;
 use std::collections::BTreeMap;
 
 const BLOCK: usize = 512;
 
 /// The object, the tensors that its references name, and their storages.
-pub struct Contents<'a> {
+pub struct TarContents<'a> {
     /// The object.
     pub object: Pickle<'a>,
     /// Tensors by key.
@@ -21,13 +21,13 @@ pub struct Contents<'a> {
 }
 
 /// Reads the archive.
-pub fn read(bytes: &[u8], rules: Rules) -> Result<Contents<'_>, String> {
+pub fn read(bytes: &[u8], rules: Rules) -> Result<TarContents<'_>, String> {
     let members = members(bytes)?;
     let member = |name: &str| members.get(name).copied().ok_or_else(|| format!("member {name} is missing"));
     let (storages, parts) = storages(&mut Reader::new(member("storages")?, rules))?;
     let tensors = tensors(&mut Reader::new(member("tensors")?, rules), &parts)?;
     let object = load(member("pickle")?, rules).map_err(|e| format!("member pickle: {e}"))?;
-    Ok(Contents { object, tensors, storages })
+    Ok(TarContents { object, tensors, storages })
 }
 
 fn members(bytes: &[u8]) -> Result<BTreeMap<&str, &[u8]>, String> {
@@ -36,7 +36,7 @@ fn members(bytes: &[u8]) -> Result<BTreeMap<&str, &[u8]>, String> {
         if head.iter().all(|&b| b == 0) {
             break;
         }
-        let name = text(head, 0, 100).ok_or("a member's name is no text")?;
+        let name = text(head, 0, 100).ok_or("a member's name is not text")?;
         let own = octal(head, 148, 8).ok_or_else(|| format!("member {name} has no checksum"))?;
         let sum: u64 =
             head.iter().enumerate().map(|(i, &b)| if (148..156).contains(&i) { 32 } else { u64::from(b) }).sum();
@@ -46,7 +46,9 @@ fn members(bytes: &[u8]) -> Result<BTreeMap<&str, &[u8]>, String> {
         let size = octal(head, 124, 12).and_then(|s| usize::try_from(s).ok());
         let size = size.ok_or_else(|| format!("member {name} has no valid length"))?;
         let data = after.get(..size);
-        let data = data.ok_or_else(|| format!("member {name} has {size} bytes and the file {} for it", after.len()))?;
+        let data = data.ok_or_else(|| {
+            format!("member {name} should have {size} bytes, but only {} are left in the file", after.len())
+        })?;
         let name = name.strip_prefix("./").unwrap_or(name);
         if name.starts_with('/') || name.split('/').any(|p| p == "..") {
             return Err(format!("member \"{name}\" has a name that leaves the archive"));
@@ -73,31 +75,31 @@ fn octal(head: &[u8], at: usize, length: usize) -> Option<u64> {
 /// How many follow, as a pickle.
 fn count(reader: &mut Reader, what: &str) -> Result<u64, String> {
     let pickle = reader.pickle(what)?;
-    pickle.number(pickle.root).ok_or_else(|| format!("{what} do not begin with their number"))
+    pickle.number(pickle.root).ok_or_else(|| format!("{what} do not begin with their count"))
 }
 
-type Parts = BTreeMap<String, Part>;
+type StorageParts = BTreeMap<String, StoragePart>;
 
-fn storages<'a>(reader: &mut Reader<'a>) -> Result<(Storages<'a>, Parts), String> {
-    let (mut found, mut parts) = (Storages::new(), Parts::new());
-    // Each one takes bytes of the member, so that a lie about their number ends at its end.
+fn storages<'a>(reader: &mut Reader<'a>) -> Result<(Storages<'a>, StorageParts), String> {
+    let (mut found, mut parts) = (Storages::new(), StorageParts::new());
+    // Each one takes bytes of the member, so a false count ends at the member's end.
     for _ in 0..count(reader, "storages")? {
         let head = reader.pickle("a storage")?;
-        let (key, dtype) = storage_head(&head).ok_or("a storage is described in a way that is not known")?;
+        let (key, dtype) = storage_head(&head).ok_or("a storage is described in an unknown way")?;
         let width = width(dtype);
         let elements = reader.long().ok().and_then(|n| u64::try_from(n).ok()).and_then(|n| n.checked_mul(width));
         let whole = elements.ok_or_else(|| format!("storage {key} has no valid number of elements"))?;
         let missing = |n: u64| format!("storage {key} is cut off: {n} bytes are missing");
         let data = reader.bytes(whole).map_err(missing)?;
-        let part = Part { key: key.clone(), dtype, whole, from: 0, bytes: whole };
+        let part = StoragePart { key: key.clone(), dtype, whole, from: 0, bytes: whole };
         if found.insert(key.clone(), data).is_some() {
             return Err(format!("two storages are called {key}"));
         }
         parts.insert(key, part);
     }
     let views = reader.pickle("the views of storages")?;
-    for &id in views.items(views.root).ok_or("the views of storages are no list")? {
-        let (key, part) = storage_view(&views, id, &parts).ok_or("a view of a storage lies outside of it")?;
+    for &id in views.items(views.root).ok_or("the views of storages are not a list")? {
+        let (key, part) = storage_view(&views, id, &parts).ok_or("a view of a storage lies outside it")?;
         parts.insert(key, part);
     }
     Ok((found, parts))
@@ -105,21 +107,21 @@ fn storages<'a>(reader: &mut Reader<'a>) -> Result<(Storages<'a>, Parts), String
 
 fn storage_head(pickle: &Pickle) -> Option<(String, Dtype)> {
     let &[key, _location, class, ..] = pickle.items(pickle.root)? else { return None };
-    let Some(Kind::Storage(dtype)) = pickle.kind(class) else { return None };
+    let Some(Meaning::Storage(dtype)) = pickle.kind(class) else { return None };
     Some((pickle.key(key)?, dtype))
 }
 
 /// `(key, root, offset, numel)`: a part of a storage under a key of its own.
-fn storage_view(pickle: &Pickle, id: u32, parts: &Parts) -> Option<(String, Part)> {
+fn storage_view(pickle: &Pickle, id: u32, parts: &StorageParts) -> Option<(String, StoragePart)> {
     let &[key, root, offset, size, ..] = pickle.items(id)? else { return None };
     let root = parts.get(&pickle.key(root)?)?;
     let times = |id| pickle.number(id)?.checked_mul(width(root.dtype));
     let (from, bytes) = (root.from.checked_add(times(offset)?)?, times(size)?);
     let inside = from.checked_add(bytes)? <= root.from + root.bytes;
-    inside.then(|| Some((pickle.key(key)?, Part { from, bytes, ..root.clone() })))?
+    inside.then(|| Some((pickle.key(key)?, StoragePart { from, bytes, ..root.clone() })))?
 }
 
-fn tensors(reader: &mut Reader, parts: &Parts) -> Result<BTreeMap<String, View>, String> {
+fn tensors(reader: &mut Reader, parts: &StorageParts) -> Result<BTreeMap<String, View>, String> {
     let mut found = BTreeMap::new();
     for _ in 0..count(reader, "tensors")? {
         let head = reader.pickle("a tensor")?;
@@ -127,9 +129,9 @@ fn tensors(reader: &mut Reader, parts: &Parts) -> Result<BTreeMap<String, View>,
             Some(&[key, storage, _class, ..]) => head.key(key).zip(head.key(storage)),
             _ => None,
         };
-        let (key, storage) = keys.ok_or("a tensor is described in a way that is not known")?;
+        let (key, storage) = keys.ok_or("a tensor is described in an unknown way")?;
         let part =
-            parts.get(&storage).ok_or_else(|| format!("tensor {key} lies on storage {storage}, which is missing"))?;
+            parts.get(&storage).ok_or_else(|| format!("tensor {key} uses storage {storage}, which is missing"))?;
         let view = window(reader, part).map_err(|e| format!("tensor {key}: {e}"))?;
         if found.insert(key.clone(), view).is_some() {
             return Err(format!("two tensors have the key {key}"));
@@ -138,8 +140,8 @@ fn tensors(reader: &mut Reader, parts: &Parts) -> Result<BTreeMap<String, View>,
     Ok(found)
 }
 
-/// Number of axes, four bytes of nothing, sizes, strides, offset.
-fn window(reader: &mut Reader, part: &Part) -> Result<View, String> {
+/// Number of axes, four unused bytes, sizes, strides, offset.
+fn window(reader: &mut Reader, part: &StoragePart) -> Result<View, String> {
     let cut = |_| "is cut off".to_string();
     let axes = reader.bytes(8).map_err(cut)?.first_chunk::<4>().copied().unwrap_or_default();
     let axes = u64::from(u32::from_le_bytes(axes));
@@ -153,7 +155,7 @@ fn window(reader: &mut Reader, part: &Part) -> Result<View, String> {
 }
 
 /// The tensor that a reference of the object names.
-pub fn named<'t>(contents: &'t Contents, id: u32) -> Option<&'t View> {
-    let Node::Persistent(inner) = contents.object.node(id) else { return None };
+pub fn named<'t>(contents: &'t TarContents, id: u32) -> Option<&'t View> {
+    let PickleNode::Persistent(inner) = contents.object.node(id) else { return None };
     contents.tensors.get(&contents.object.key(*inner)?)
 }

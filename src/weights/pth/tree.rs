@@ -1,25 +1,25 @@
 //! Names of the tensors in a checkpoint: paths through maps with text keys and through the attributes of TorchScript's objects. Lists
-//! and maps with other keys (an optimizer's state) are no names.
+//! and maps with other keys (an optimizer's state) give no names.
 
 use super::budget::Budget;
-use super::globals::Kind;
-use super::node::{Id, Node, Pickle};
+use super::globals::Meaning;
+use super::node::{Id, Pickle, PickleNode};
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
-/// Entries that are looked at: a map may come again in many places, and in itself.
+/// Maximum number of entries looked at: a map may occur in many places, and in itself.
 const MAX_VISITS: usize = 1 << 22;
 
-/// Maps inside of each other.
+/// Maximum depth of nested maps.
 const MAX_DEPTH: usize = 64;
 
 /// Longest name.
 const MAX_NAME: usize = 4096;
 
-/// What wrappers call the map with the network, in the order in which it is looked for.
+/// What wrappers call the map with the network, in the order in which they are tried.
 const WRAPPERS: [&str; 6] = ["state_dict", "model", "model_state_dict", "teacher", "student", "net"];
 
-/// A pickle, and what of it is a tensor.
+/// A pickle, and which of its nodes are tensors.
 pub struct Tree<'p, 'a> {
     pickle: &'p Pickle<'a>,
     tensor: &'p dyn Fn(Id) -> bool,
@@ -34,7 +34,7 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// The name of what lies here.
+    /// The name of what is here.
     fn path(&self) -> Result<String, String> {
         if self.parent.len() + self.key.len() > MAX_NAME {
             return Err(format!("a name has more than {MAX_NAME} bytes"));
@@ -56,25 +56,25 @@ impl<'p, 'a> Tree<'p, 'a> {
 
     fn visit(&mut self, entries: usize) -> Result<(), String> {
         self.visits = self.visits.saturating_add(entries);
-        if self.visits > MAX_VISITS { Err("its maps hold each other too often".into()) } else { Ok(()) }
+        if self.visits > MAX_VISITS { Err("its maps contain each other too often".into()) } else { Ok(()) }
     }
 
-    /// What a node holds under names.
+    /// What a node contains, by name.
     fn children(&mut self, id: Id) -> Result<Vec<(&'a str, Id)>, String> {
         let pickle = self.pickle;
         let named = |id| match pickle.node(id) {
-            Node::Dict(pairs) => pairs.as_slice(),
+            PickleNode::Dict(pairs) => pairs.as_slice(),
             _ => &[],
         };
         let pairs = match pickle.node(id) {
-            Node::Made(Kind::Script, parts) => parts.get(2).map_or(&[][..], |&state| named(state)),
+            PickleNode::Made(Meaning::Script, parts) => parts.get(2).map_or(&[][..], |&state| named(state)),
             _ => named(id),
         };
         self.visit(pairs.len())?;
         Ok(pairs.iter().filter_map(|&(k, v)| Some((pickle.text(k)?, v))).collect())
     }
 
-    /// The map with the network, and the path to it: the first wrapper that holds named tensors, however deep they are wrapped.
+    /// The map with the network, and the path to it: the first wrapper that contains named tensors, however deep they are nested.
     pub fn unwrapped(&mut self, root: Id) -> Result<(Id, String), String> {
         let (mut root, mut path) = (root, String::new());
         for _ in 0..MAX_DEPTH {
@@ -106,12 +106,12 @@ impl<'p, 'a> Tree<'p, 'a> {
         Ok(false)
     }
 
-    /// Whether anything behind an opaque node is a tensor.
+    /// Whether an opaque node contains a tensor.
     fn hides(&mut self, id: Id) -> Result<bool, String> {
         let (mut open, mut seen) = (vec![id], HashSet::new());
         while let Some(id) = open.pop() {
             self.visit(1)?;
-            if (self.tensor)(id) || matches!(self.pickle.node(id), Node::Persistent(_)) {
+            if (self.tensor)(id) || matches!(self.pickle.node(id), PickleNode::Persistent(_)) {
                 return Ok(true);
             }
             if seen.insert(id) {
@@ -133,10 +133,10 @@ impl<'p, 'a> Tree<'p, 'a> {
                 if let Some(path) = found.insert(path.clone(), place.id).map(|_| path) {
                     return Err(format!("two tensors are called {}", path.escape_debug()));
                 }
-            } else if let Node::Made(Kind::Opaque, _) = self.pickle.node(place.id) {
+            } else if let PickleNode::Made(Meaning::Opaque, _) = self.pickle.node(place.id) {
                 if self.hides(place.id)? {
                     let (path, name) = (place.path()?, self.pickle.name(place.id));
-                    return Err(format!("tensor {} lies behind {name}, which is not known", path.escape_debug()));
+                    return Err(format!("tensor {} is inside {name}, which is unknown", path.escape_debug()));
                 }
             } else {
                 let children = self.children(place.id)?;

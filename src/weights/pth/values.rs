@@ -1,91 +1,91 @@
-//! Plain values of a pickle: texts, numbers, lists and maps. What else there may be is named, and has no value.
+//! Plain values of a pickle: strings, numbers, lists and maps. Anything else is named, and has no value.
 
 use super::budget::Budget;
-use super::node::{Id, Node, Pickle};
+use super::node::{Id, Pickle, PickleNode};
 use super::pickle::{self, Rules};
 use super::{Container, Found, container, legacy, record, zip};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 
-/// Values inside of each other.
+/// Maximum depth of nested values.
 const MAX_DEPTH: usize = 16;
 
-/// Values in all: one that is used twice counts twice.
+/// Maximum number of values: one that is used twice counts twice.
 const MAX_VALUES: usize = 1 << 16;
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// Nothing, and what is of no use here: bytes, whole numbers of more than 64 bits.
+pub enum Pickled {
+    /// Nothing, and what is not needed: bytes, whole numbers of more than 64 bits.
     None,
     /// A truth value.
     Bool(bool),
-    /// A text.
+    /// A string.
     Text(String),
     /// A whole number.
     Int(i64),
     /// A floating-point number.
     Float(f64),
     /// A list, tuple or set.
-    List(Vec<Value>),
-    /// A map, as far as its keys are texts.
-    Map(BTreeMap<String, Value>),
+    List(Vec<Pickled>),
+    /// A map, as far as its keys are strings.
+    Map(BTreeMap<String, Pickled>),
     /// An object, by the name of its class.
     Object(String),
 }
 
-impl Value {
+impl Pickled {
     /// What a map has under a key.
-    pub fn get(&self, key: &str) -> Option<&Value> {
-        if let Value::Map(map) = self { map.get(key) } else { None }
+    pub fn get(&self, key: &str) -> Option<&Pickled> {
+        if let Pickled::Map(map) = self { map.get(key) } else { None }
     }
 
-    /// A text.
+    /// A string.
     pub fn text(&self) -> Option<&str> {
-        if let Value::Text(text) = self { Some(text) } else { None }
+        if let Pickled::Text(text) = self { Some(text) } else { None }
     }
 
     /// A whole number that is not negative.
     pub fn number(&self) -> Option<usize> {
-        if let Value::Int(n) = self { usize::try_from(*n).ok() } else { None }
+        if let Pickled::Int(n) = self { usize::try_from(*n).ok() } else { None }
     }
 
     /// A number, whole or not.
     pub fn float(&self) -> Option<f64> {
         match self {
-            Value::Int(n) => Some(*n as f64),
-            Value::Float(v) => Some(*v),
+            Pickled::Int(n) => Some(*n as f64),
+            Pickled::Float(v) => Some(*v),
             _ => None,
         }
     }
 
     /// Items of a list.
-    pub fn items(&self) -> Option<&[Value]> {
-        if let Value::List(items) = self { Some(items) } else { None }
+    pub fn items(&self) -> Option<&[Pickled]> {
+        if let Pickled::List(items) = self { Some(items) } else { None }
     }
 }
 
 /// The value of a file that is a pickle and nothing else. As in checkpoints, nothing in it is executed or looked up.
 ///
 /// # Errors
-/// [`Error::Weights`] for a name outside the table, more than 65,536 values, more than 16 of them inside of each other, bytes behind it.
-pub fn pickled(bytes: &[u8], origin: &str) -> Result<Value> {
+/// [`Error::Weights`] for a name outside the table, more than 65,536 values, more than 16 levels of nesting, or bytes after the pickle.
+pub fn pickled(bytes: &[u8], origin: &str) -> Result<Pickled> {
     let value = || {
         let pickle = pickle::load(bytes, Rules { bare: true, ..Rules::default() })?;
         match bytes.len() - pickle.length.min(bytes.len()) {
             0 => value(&pickle, pickle.root),
-            more => Err(format!("has {more} bytes behind its pickle")),
+            more => Err(format!("has {more} bytes after its pickle")),
         }
     };
     value().map_err(|e| Error::Weights(vec![format!("{origin}: {e}")]))
 }
 
 /// What the map of a checkpoint has under these paths of keys, in their order; names outside the table are objects. Nothing is found in
-/// a tar, which is older than all that is asked for.
+/// a tar, which is older than anything that is asked for.
 ///
 /// # Errors
 /// [`Error::Weights`] for what is damaged, and for more values than [`pickled`] allows.
-pub fn beside(bytes: &[u8], paths: &[&[&str]], origin: &str) -> Result<Vec<Option<Value>>> {
+pub fn beside(bytes: &[u8], paths: &[&[&str]], origin: &str) -> Result<Vec<Option<Pickled>>> {
     let rules = Rules { skip_unknown: true, ..Rules::default() };
     let found = || match container(bytes) {
         Some(Container::Zip) => {
@@ -99,7 +99,7 @@ pub fn beside(bytes: &[u8], paths: &[&[&str]], origin: &str) -> Result<Vec<Optio
     found().map_err(|e| Error::Weights(vec![format!("{origin}: {e}")]))
 }
 
-fn all(pickle: &Pickle, paths: &[&[&str]]) -> Found<Vec<Option<Value>>> {
+fn all(pickle: &Pickle, paths: &[&[&str]]) -> Found<Vec<Option<Pickled>>> {
     let one = |path: &&[&str]| {
         let id = path.iter().try_fold(pickle.root, |at, key| pickle.get(at, key));
         id.map(|id| value(pickle, id)).transpose().map_err(|e| format!("{}: {e}", path.join(".")))
@@ -107,7 +107,7 @@ fn all(pickle: &Pickle, paths: &[&[&str]]) -> Found<Vec<Option<Value>>> {
     paths.iter().map(one).collect()
 }
 
-fn value(pickle: &Pickle, root: Id) -> Found<Value> {
+fn value(pickle: &Pickle, root: Id) -> Found<Pickled> {
     Values { pickle, left: MAX_VALUES }.value(root, MAX_DEPTH)
 }
 
@@ -117,26 +117,26 @@ struct Values<'p, 'a> {
 }
 
 impl Values<'_, '_> {
-    fn value(&mut self, id: Id, deep: usize) -> Found<Value> {
-        self.left = self.left.checked_sub(1).ok_or_else(|| format!("holds more than {MAX_VALUES} values"))?;
+    fn value(&mut self, id: Id, deep: usize) -> Found<Pickled> {
+        self.left = self.left.checked_sub(1).ok_or_else(|| format!("contains more than {MAX_VALUES} values"))?;
         let deeper = deep.checked_sub(1).ok_or_else(|| format!("its values are nested deeper than {MAX_DEPTH}"));
         Ok(match self.pickle.node(id) {
-            Node::Text(text) => Value::Text((*text).to_string()),
-            Node::Int(n) => Value::Int(*n),
-            Node::Tuple(items) | Node::List(items) => {
+            PickleNode::Text(text) => Pickled::Text((*text).to_string()),
+            PickleNode::Int(n) => Pickled::Int(*n),
+            PickleNode::Tuple(items) | PickleNode::List(items) => {
                 let deeper = deeper?;
-                Value::List(items.iter().map(|&i| self.value(i, deeper)).collect::<Found<_>>()?)
+                Pickled::List(items.iter().map(|&i| self.value(i, deeper)).collect::<Found<_>>()?)
             }
-            Node::Dict(pairs) => {
+            PickleNode::Dict(pairs) => {
                 let (deeper, pickle) = (deeper?, self.pickle);
                 let named = pairs.iter().filter_map(|&(k, v)| Some((pickle.text(k)?, v)));
-                Value::Map(named.map(|(k, v)| Ok((k.to_string(), self.value(v, deeper)?))).collect::<Found<_>>()?)
+                Pickled::Map(named.map(|(k, v)| Ok((k.to_string(), self.value(v, deeper)?))).collect::<Found<_>>()?)
             }
-            Node::Global(..) | Node::Made(..) => Value::Object(self.pickle.name(id)),
-            Node::Persistent(_) => Value::Object("a storage".into()),
-            Node::Bool(v) => Value::Bool(*v),
-            Node::Float(v) => Value::Float(*v),
-            Node::Plain | Node::Long(_) => Value::None,
+            PickleNode::Global(..) | PickleNode::Made(..) => Pickled::Object(self.pickle.name(id)),
+            PickleNode::Persistent(_) => Pickled::Object("a storage".into()),
+            PickleNode::Bool(v) => Pickled::Bool(*v),
+            PickleNode::Float(v) => Pickled::Float(*v),
+            PickleNode::Plain | PickleNode::Long(_) => Pickled::None,
         })
     }
 }

@@ -1,16 +1,16 @@
-//! Tensors as pickles describe them: a window on a storage, checked before anything is allocated, and copied into rows.
+//! Tensors as pickles describe them: a window on a storage, checked before anything is allocated, and copied in row-major order.
 
-use super::globals::Kind;
-use super::node::{Id, Node, Pickle};
+use super::globals::Meaning;
+use super::node::{Id, Pickle, PickleNode};
 use ::safetensors::Dtype;
 use std::borrow::Cow;
 
-/// Axes of a tensor at most.
+/// Maximum number of axes of a tensor.
 const MAX_AXES: usize = 32;
 
 /// A storage, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct StoragePart {
     /// The storage.
     pub key: String,
     /// Type of its elements.
@@ -26,13 +26,13 @@ pub struct Part {
 /// A tensor: a window on a part of a storage.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// What it lies on.
-    pub part: Part,
+    /// The storage it is on.
+    pub part: StoragePart,
     /// Type of its elements.
     pub dtype: Dtype,
     /// Sizes of its axes.
     pub sizes: Vec<u64>,
-    /// Elements from one place to the next along each axis; 0 where an axis has one place only.
+    /// Elements from one place to the next along each axis; 0 if an axis has only one place.
     pub strides: Vec<u64>,
     /// Its first element.
     pub offset: u64,
@@ -44,20 +44,20 @@ pub fn width(dtype: Dtype) -> u64 {
 }
 
 /// What a persistent id says: `('storage', class, key, location, numel)`, in streams also `(view key, offset, size)`.
-pub fn part(pickle: &Pickle, id: Id) -> Result<Part, String> {
-    let Node::Persistent(inner) = pickle.node(id) else { return Err("its storage is no storage".into()) };
-    let items = pickle.items(*inner).ok_or("its storage is no tuple")?;
+pub fn part(pickle: &Pickle, id: Id) -> Result<StoragePart, String> {
+    let PickleNode::Persistent(inner) = pickle.node(id) else { return Err("its storage is not a storage".into()) };
+    let items = pickle.items(*inner).ok_or("its storage is not a tuple")?;
     let (head, view) = match items {
         [tag, head @ ..] if pickle.text(*tag) == Some("storage") => (head, head.get(4)),
         [tag, ..] if pickle.text(*tag) == Some("module") => {
-            return Err("a whole module was saved, not its tensors".into());
+            return Err("a whole module was saved; save its state_dict() instead".into());
         }
-        _ => return Err("its storage is described in a way that is not known".into()),
+        _ => return Err("its storage is described in an unknown way".into()),
     };
     let [class, key, _location, count, ..] = head else {
         return Err("the description of its storage is cut off".into());
     };
-    let Some(Kind::Storage(dtype)) = pickle.kind(*class) else { return Err("its storage has no type".into()) };
+    let Some(Meaning::Storage(dtype)) = pickle.kind(*class) else { return Err("its storage has no type".into()) };
     let (key, count) = (pickle.key(*key).ok_or("its storage has no key")?, pickle.number(*count));
     let times = |n: Option<u64>| n.and_then(|n| n.checked_mul(width(dtype)));
     let whole = times(count).ok_or_else(|| format!("storage {key} has no valid number of elements"))?;
@@ -67,46 +67,46 @@ pub fn part(pickle: &Pickle, id: Id) -> Result<Part, String> {
     };
     match (from, bytes) {
         (Some(from), Some(bytes)) if from.checked_add(bytes).is_some_and(|end| end <= whole) => {
-            Ok(Part { key, dtype, whole, from, bytes })
+            Ok(StoragePart { key, dtype, whole, from, bytes })
         }
-        _ => Err(format!("a part of storage {key} lies outside of it")),
+        _ => Err(format!("a part of storage {key} lies outside it")),
     }
 }
 
 /// Whether a node is a tensor by the name that made it.
 pub fn is_tensor(pickle: &Pickle, id: Id) -> bool {
     match pickle.node(id) {
-        Node::Made(Kind::Tensor | Kind::TypedTensor | Kind::Parameter, _) => true,
-        Node::Made(Kind::Subclass, parts) => subclass(pickle, parts).is_some(),
+        PickleNode::Made(Meaning::Tensor | Meaning::TypedTensor | Meaning::Parameter, _) => true,
+        PickleNode::Made(Meaning::Subclass, parts) => subclass(pickle, parts).is_some(),
         _ => false,
     }
 }
 
-/// What a subclass of tensors is rebuilt by, and from.
-fn subclass(pickle: &Pickle, parts: &[Id]) -> Option<(Kind, Id)> {
+/// What rebuilds a subclass of tensors, and its arguments.
+fn subclass(pickle: &Pickle, parts: &[Id]) -> Option<(Meaning, Id)> {
     let &[function, _class, args, ..] = pickle.items(*parts.get(1)?)? else { return None };
     let kind = pickle.kind(function)?;
-    matches!(kind, Kind::Tensor | Kind::TypedTensor).then_some((kind, args))
+    matches!(kind, Meaning::Tensor | Meaning::TypedTensor).then_some((kind, args))
 }
 
 /// The tensor of a node for which [`is_tensor`] holds.
 pub fn view(pickle: &Pickle, id: Id) -> Result<View, String> {
     let mut id = id;
     for _ in 0..4 {
-        let Node::Made(kind, parts) = pickle.node(id) else { return Err("is no tensor".into()) };
-        let (mut kind, mut args) = (*kind, *parts.get(1).ok_or("is a tensor made of nothing")?);
-        if kind == Kind::Subclass {
-            (kind, args) = subclass(pickle, parts).ok_or("is a tensor of a class that is not known")?;
+        let PickleNode::Made(kind, parts) = pickle.node(id) else { return Err("is not a tensor".into()) };
+        let (mut kind, mut args) = (*kind, *parts.get(1).ok_or("is a tensor without arguments")?);
+        if kind == Meaning::Subclass {
+            (kind, args) = subclass(pickle, parts).ok_or("is a tensor of an unknown class")?;
         }
-        let args = pickle.items(args).ok_or("is a tensor made of nothing")?;
+        let args = pickle.items(args).ok_or("is a tensor without arguments")?;
         match kind {
-            Kind::Parameter => id = *args.first().ok_or("is a parameter without a tensor")?,
-            Kind::Tensor => return window(pickle, args, None),
-            Kind::TypedTensor => match args.get(6).map(|t| pickle.node(*t)) {
-                Some(Node::Global(Kind::Element(dtype), _)) => return window(pickle, args, Some(*dtype)),
-                _ => return Err("has no type that is known".into()),
+            Meaning::Parameter => id = *args.first().ok_or("is a parameter without a tensor")?,
+            Meaning::Tensor => return window(pickle, args, None),
+            Meaning::TypedTensor => match args.get(6).map(|t| pickle.node(*t)) {
+                Some(PickleNode::Global(Meaning::Element(dtype), _)) => return window(pickle, args, Some(*dtype)),
+                _ => return Err("has no known type".into()),
             },
-            _ => return Err("is no tensor".into()),
+            _ => return Err("is not a tensor".into()),
         }
     }
     Err("is a parameter of a parameter of a parameter".into())
@@ -122,16 +122,16 @@ fn window(pickle: &Pickle, args: &[Id], dtype: Option<Dtype>) -> Result<View, St
             .iter()
             .map(|i| pickle.number(*i))
             .collect::<Option<Vec<u64>>>()
-            .ok_or(format!("has {what} that are no numbers"))
+            .ok_or(format!("has {what} that are not numbers"))
     };
-    let offset = pickle.number(offset).ok_or("has an offset that is no number")?;
+    let offset = pickle.number(offset).ok_or("has an offset that is not a number")?;
     View::new(part, dtype, list(sizes, "sizes")?, list(strides, "strides")?, offset)
 }
 
 impl View {
     /// A window whose every element lies in its part.
     pub fn new(
-        part: Part,
+        part: StoragePart,
         dtype: Option<Dtype>,
         sizes: Vec<u64>,
         strides: Vec<u64>,
@@ -141,9 +141,9 @@ impl View {
         if sizes.len() != strides.len() || sizes.len() > MAX_AXES {
             return Err(format!("has {} sizes and {} strides", sizes.len(), strides.len()));
         }
-        // Sizes multiply to a number even where one of them is 0, so that nobody's product overflows later.
+        // Sizes must have a product even if one of them is 0, so that no product overflows later.
         let product = sizes.iter().try_fold(width(dtype), |p, &s| p.checked_mul(s.max(1)));
-        product.filter(|p| *p < 1 << 62).ok_or_else(|| format!("has sizes {sizes:?}, which nothing can hold"))?;
+        product.filter(|p| *p < 1 << 62).ok_or_else(|| format!("has sizes {sizes:?}, which are too large"))?;
         let strides: Vec<u64> = sizes.iter().zip(strides).map(|(n, s)| if *n > 1 { s } else { 0 }).collect();
         let view = View { part, dtype, sizes, strides, offset };
         let held = view.part.bytes / width(dtype);
@@ -152,7 +152,7 @@ impl View {
             let last = view.sizes.iter().zip(&view.strides).try_fold(offset, reach);
             if last.is_none_or(|last| last >= held) {
                 let last = last.map_or("a number beyond 64 bits".into(), |l| l.to_string());
-                return Err(format!("wants elements up to {last} of a storage of {held} ({:?})", view.sizes));
+                return Err(format!("needs elements up to {last} of a storage of {held} ({:?})", view.sizes));
             }
         }
         Ok(view)
@@ -168,7 +168,7 @@ impl View {
         self.elements() * width(self.dtype)
     }
 
-    /// Sizes as the rest of the program counts.
+    /// Sizes as `usize`.
     pub fn shape(&self) -> Vec<usize> {
         self.sizes.iter().map(|&s| s as usize).collect()
     }
@@ -182,9 +182,9 @@ impl View {
         })
     }
 
-    /// The elements in rows, little-endian, from the storage's bytes; a part of them where they lie so already.
+    /// The elements in row-major order, little-endian, from the storage's bytes; a part of those if they are in this order already.
     pub fn gather<'s>(&self, storage: &'s [u8], big_endian: bool) -> Result<Cow<'s, [u8]>, String> {
-        let outside = || "lies outside of its storage".to_string();
+        let outside = || "lies outside its storage".to_string();
         let span = |from: u64, n: u64| Some(usize::try_from(from).ok()?..usize::try_from(from.checked_add(n)?).ok()?);
         let part = span(self.part.from, self.part.bytes).and_then(|s| storage.get(s)).ok_or_else(outside)?;
         let step = width(self.dtype);

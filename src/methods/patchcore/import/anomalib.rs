@@ -8,8 +8,8 @@ use crate::models;
 use crate::tensor::{Shape, Tensor};
 use crate::weights::Weights;
 use crate::weights::convert::singles;
-use crate::weights::pth::values::{Value, beside};
-use crate::weights::raw::{self, Options, Raw};
+use crate::weights::pth::values::{Pickled, beside};
+use crate::weights::raw::{self, Raw, ReadOptions};
 use std::collections::BTreeMap;
 
 /// Where a checkpoint says how it was fitted; the last one since anomalib 2.7.
@@ -23,18 +23,19 @@ const PATHS: [&[&str]; 5] = [
 
 const DEFAULT: &str = "wide_resnet50_2";
 
-/// The bank of a checkpoint with its choices; `source` is what messages call the file, `origin` is kept in the model. Objects beside the
-/// tensors have no meaning here, and nothing in the file is executed.
+/// The bank of a checkpoint with its choices; `source` is what messages call the file, `origin` is kept in the model. Objects besides the
+/// tensors are ignored, and nothing in the file is executed.
 ///
 /// # Errors
-/// [`Error::Weights`] for what is no checkpoint of anomalib's PatchCore, [`Error::Usage`] where a flag is needed or contradicts.
+/// [`Error::Weights`] for anything but a checkpoint of anomalib's PatchCore, [`Error::Usage`] if a flag is missing or contradicts it.
 pub fn anomalib(bytes: &[u8], source: &str, origin: String, given: &Given) -> Result<Foreign> {
     let fail = |what: String| Error::Weights(vec![format!("{source}: {what}")]);
     let mut tensors = tensors(bytes, source)?;
     let bank = tensors.remove("memory_bank");
-    let bank = bank.ok_or_else(|| fail("holds no memory_bank: is it a checkpoint of anomalib's PatchCore?".into()))?;
+    let bank =
+        bank.ok_or_else(|| fail("contains no memory_bank: is it a checkpoint of anomalib's PatchCore?".into()))?;
     if bank.shape.rank() != 2 || bank.shape.is_empty() {
-        return Err(fail(format!("its memory_bank is {}: it was saved before the fit was over", bank.shape)));
+        return Err(fail(format!("its memory_bank is {}: it was saved before the fit had finished", bank.shape)));
     }
     let stated = beside(bytes, &PATHS, source)?;
     let [backbone, layers, neighbors, object, transform] = [0, 1, 2, 3, 4].map(|i| stated.get(i).cloned().flatten());
@@ -64,19 +65,19 @@ pub fn anomalib(bytes: &[u8], source: &str, origin: String, given: &Given) -> Re
     })
 }
 
-/// The configuration, and what of it is only taken for granted.
+/// The configuration, and a note on what of it is assumed.
 fn choices(
     source: &str,
-    layers: Option<&Value>,
-    neighbors: Option<&Value>,
+    layers: Option<&Pickled>,
+    neighbors: Option<&Pickled>,
     size: Option<usize>,
     given: &Given,
 ) -> Result<(Config, Vec<String>)> {
     if given.resize.is_some() {
-        let what = "--resize has no meaning here: anomalib's banks are of whole pictures, --size is their edge";
+        let what = "--resize does not apply: anomalib fits on whole pictures; --size sets their edge";
         return Err(Error::Usage(what.into()));
     }
-    let plain = |what: &str| Error::Weights(vec![format!("{source}: its hyper-parameter {what} has no meaning here")]);
+    let plain = |what: &str| Error::Weights(vec![format!("{source}: its hyper-parameter {what} is not supported")]);
     let layers = layers.map(|v| layer_names(v).ok_or_else(|| plain("layers"))).transpose()?;
     let neighbors = neighbors.map(|v| v.number().ok_or_else(|| plain("num_neighbors"))).transpose()?;
     let layers = agreed("--layers", given.layers.clone(), layers)?;
@@ -84,7 +85,7 @@ fn choices(
     let missing = [
         ("the layers (--layers)", layers.is_none()),
         ("num_neighbors (--reweight)", reweight.is_none()),
-        ("how pictures were prepared (--size; since anomalib 2.1 without a crop)", size.is_none()),
+        ("how pictures were prepared (--size; without a crop since anomalib 2.1)", size.is_none()),
     ];
     let missing: Vec<&str> = missing.iter().filter(|m| m.1).map(|m| m.0).collect();
     let usual = Config::new(Preset::Anomalib);
@@ -95,14 +96,14 @@ fn choices(
         ratio: 1.0,
         ..usual
     };
-    let note = format!("it does not say {}: anomalib's defaults are taken", missing.join(", "));
+    let note = format!("it does not state {}: anomalib's defaults are used", missing.join(", "));
     let notes = if missing.is_empty() { vec![] } else { vec![note] };
     Ok((checked(source, config, given)?, notes))
 }
 
-/// The tensors that are of use, as f32: `memory_bank`, `feature_extractor.*` in the network's own names, thresholds.
+/// The tensors that are used, as f32: `memory_bank`, `feature_extractor.*` in the network's own names, thresholds.
 fn tensors(bytes: &[u8], source: &str) -> Result<BTreeMap<String, Tensor>> {
-    let options = Options { unwrap: true, skip_unknown: true, ..Options::default() };
+    let options = ReadOptions { unwrap: true, skip_unknown: true, ..ReadOptions::default() };
     let mut wanted = BTreeMap::new();
     for (name, raw) in raw::read(bytes, source, &options)? {
         let short = name.strip_prefix("model.").unwrap_or(&name);
@@ -116,7 +117,7 @@ fn tensors(bytes: &[u8], source: &str) -> Result<BTreeMap<String, Tensor>> {
         }
     }
     let tensor = |(name, raw): (String, Raw)| {
-        let what = format!("{source}: {name} is {:?} of {:?}, which has no meaning here", raw.dtype, raw.shape);
+        let what = format!("{source}: {name} is {:?} of {:?}, which is not supported", raw.dtype, raw.shape);
         floats(&raw).map(|t| (name, t)).ok_or(Error::Weights(vec![what]))
     };
     wanted.into_iter().map(tensor).collect()
@@ -127,32 +128,32 @@ fn floats(raw: &Raw) -> Option<Tensor> {
     singles(raw).filter(|_| sizes.len() <= 4).map(|data| Tensor::new(Shape::new(sizes), data))
 }
 
-/// Edge of the network's input, where it is not anomalib's usual one.
+/// Edge length of the network's input, if it is not anomalib's usual one.
 fn edge(
     source: &str,
-    transform: Option<&Value>,
-    object: Option<&Value>,
+    transform: Option<&Pickled>,
+    object: Option<&Pickled>,
     network: &str,
     given: &Given,
 ) -> Result<Option<usize>> {
-    if let Some(described @ Value::Map(_)) = transform {
+    if let Some(described @ Pickled::Map(_)) = transform {
         return agreed("--size", given.size, Some(size(source, described, network)?));
     }
-    let unknown = transform.is_some() || matches!(object, Some(Value::Object(_)));
+    let unknown = transform.is_some() || matches!(object, Some(Pickled::Object(_)));
     if unknown && given.size.is_none() {
         return Err(Error::Usage(format!(
             "{source}: was fitted with a pre-processor that it does not describe: give --size, the edge of the square to which \
-             pictures were resized; if more was done to them, the bank is of no use here"
+             pictures were resized; if anything else was done to them, the bank cannot be used"
         )));
     }
     Ok(given.size)
 }
 
-/// The network: what the user says, else what is stated, else anomalib's default.
-fn name(source: &str, stated: Option<&Value>, given: &Given) -> Result<String> {
+/// The network: what the user gives, else what is stated, else anomalib's default.
+fn name(source: &str, stated: Option<&Pickled>, given: &Given) -> Result<String> {
     match (&given.backbone, stated) {
         (Some(name), _) => Ok(name.clone()),
-        (None, Some(Value::Text(name))) => network(source, name),
+        (None, Some(Pickled::Text(name))) => network(source, name),
         (None, None) => Ok(DEFAULT.into()),
         (None, Some(_)) => {
             Err(Error::Usage(format!("{source}: was fitted with a network that it does not name: give --backbone")))
@@ -160,41 +161,41 @@ fn name(source: &str, stated: Option<&Value>, given: &Given) -> Result<String> {
     }
 }
 
-/// Edge of the square that pictures become, where that and the network's usual means are all that happens to them.
-fn size(source: &str, transform: &Value, network: &str) -> Result<usize> {
+/// Edge of the square that pictures are resized to, if that and the network's usual normalisation are all that is done to them.
+fn size(source: &str, transform: &Pickled, network: &str) -> Result<usize> {
     let fail = |what: String| Error::Weights(vec![format!("{source}: its pictures {what}")]);
-    let steps = argument(transform, "transforms").and_then(Value::items).unwrap_or(std::slice::from_ref(transform));
+    let steps = argument(transform, "transforms").and_then(Pickled::items).unwrap_or(std::slice::from_ref(transform));
     let classes: Vec<&str> = steps.iter().map(class).collect();
     let ([resize, normalize], ["Resize", "Normalize"]) = (steps, classes.as_slice()) else {
         let all = classes.join(", ");
-        return Err(fail(format!("went through {}: Resize and Normalize alone can be done here", all.escape_debug())));
+        return Err(fail(format!("went through {}; only Resize and Normalize are supported", all.escape_debug())));
     };
     let usual = models::find(network).map(|m| m.preprocess);
     let near = |key: &str, own: [f32; 3]| {
-        let stated = argument(normalize, key).and_then(Value::items).unwrap_or_default();
-        let close = |(v, own): (&Value, f32)| v.float().is_some_and(|v| (v - f64::from(own)).abs() < 1e-4);
+        let stated = argument(normalize, key).and_then(Pickled::items).unwrap_or_default();
+        let close = |(v, own): (&Pickled, f32)| v.float().is_some_and(|v| (v - f64::from(own)).abs() < 1e-4);
         stated.len() == own.len() && stated.iter().zip(own).all(close)
     };
     let rgb = |p: &Preprocess| p.order == ChannelOrder::Rgb && p.divisor == 255.0;
     if !usual.is_none_or(|p| rgb(&p) && near("mean", p.mean) && near("std", p.std)) {
-        return Err(fail(format!("had other means and deviations than those that {network} has here")));
+        return Err(fail(format!("were normalised with other means and deviations than those of {network}")));
     }
-    let smooth = argument(resize, "antialias") == Some(&Value::Bool(true))
-        && argument(resize, "interpolation").and_then(Value::text) == Some("bilinear");
-    let sizes = argument(resize, "size").and_then(Value::items).unwrap_or_default();
-    match sizes.iter().map(Value::number).collect::<Option<Vec<_>>>().as_deref() {
+    let smooth = argument(resize, "antialias") == Some(&Pickled::Bool(true))
+        && argument(resize, "interpolation").and_then(Pickled::text) == Some("bilinear");
+    let sizes = argument(resize, "size").and_then(Pickled::items).unwrap_or_default();
+    match sizes.iter().map(Pickled::number).collect::<Option<Vec<_>>>().as_deref() {
         Some([h, w]) if h == w && smooth => Ok(*h),
-        _ => Err(fail("were not resized to a square, bilinear and antialiased: nothing else can be done here".into())),
+        _ => Err(fail("were not resized to a square, bilinear and antialiased; nothing else is supported".into())),
     }
 }
 
 /// An argument of a described transform.
-fn argument<'v>(transform: &'v Value, name: &str) -> Option<&'v Value> {
+fn argument<'v>(transform: &'v Pickled, name: &str) -> Option<&'v Pickled> {
     transform.get("init_args")?.get(name)
 }
 
 /// Its class, without the module.
-fn class(transform: &Value) -> &str {
-    let path = transform.get("class_path").and_then(Value::text).unwrap_or("something unknown");
+fn class(transform: &Pickled) -> &str {
+    let path = transform.get("class_path").and_then(Pickled::text).unwrap_or("something unknown");
     path.rsplit('.').next().unwrap_or(path)
 }

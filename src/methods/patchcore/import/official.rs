@@ -5,11 +5,11 @@ use crate::error::{Error, Result};
 use crate::methods::patchcore::{Config, Preset};
 use crate::tensor::Tensor;
 use crate::weights::Weights;
-use crate::weights::pth::values::Value;
+use crate::weights::pth::values::Pickled;
 
 /// The dictionary, and what messages call its file.
 struct Params<'a> {
-    value: &'a Value,
+    value: &'a Pickled,
     file: &'a str,
 }
 
@@ -18,25 +18,25 @@ impl Params<'_> {
         Error::Weights(vec![format!("{}: {what}", self.file)])
     }
 
-    /// The entry of that name, as `read` sees it; `what` is wanted.
-    fn get<'v, T>(&'v self, name: &str, what: &str, read: impl Fn(&'v Value) -> Option<T>) -> Result<T> {
+    /// The entry of that name, as `read` sees it; `what` says what is expected.
+    fn get<'v, T>(&'v self, name: &str, what: &str, read: impl Fn(&'v Pickled) -> Option<T>) -> Result<T> {
         let value = self.value.get(name).ok_or_else(|| self.fail(&format!("{name} is missing")))?;
         read(value).ok_or_else(|| self.fail(&format!("{name} is not {what}")))
     }
 
     fn number(&self, name: &str) -> Result<usize> {
-        self.get(name, "a whole number", Value::number)
+        self.get(name, "a whole number", Pickled::number)
     }
 }
 
 /// The bank `[m, d]` of an index with the choices in `params`, the dictionary of `file`; `origin` is kept in the model.
 ///
 /// # Errors
-/// [`Error::Weights`] for an entry that is missing or of no meaning here, [`Error::Usage`] where a flag is needed or contradicts.
-pub fn official(params: &Value, file: &str, bank: Tensor, origin: String, given: &Given) -> Result<Foreign> {
+/// [`Error::Weights`] for an entry that is missing or not supported, [`Error::Usage`] if a flag is missing or contradicts it.
+pub fn official(params: &Pickled, file: &str, bank: Tensor, origin: String, given: &Given) -> Result<Foreign> {
     let p = Params { value: params, file };
     let config = choices(&p)?;
-    let name = p.get("backbone.name", "a text", Value::text)?;
+    let name = p.get("backbone.name", "a string", Pickled::text)?;
     let backbone = given.backbone.clone().map_or_else(|| network(file, name), Ok)?;
     agreed("--layers", given.layers.as_ref(), Some(&config.layers))?;
     agreed("--size", given.size, Some(config.size))?;
@@ -47,7 +47,7 @@ pub fn official(params: &Value, file: &str, bank: Tensor, origin: String, given:
     let mut notes = vec![UNCHECKED.to_string()];
     if config.neighbors > 1 && given.neighbors.is_none() {
         notes.push(format!(
-            "the model says {} neighbours, as it was evaluated after its fit; the official program, reading it again, takes 1: \
+            "the model states {} neighbours, with which it was evaluated after its fit; the official program uses 1 when it loads the model: \
              --neighbors 1 gives those scores",
             config.neighbors
         ));
@@ -59,16 +59,16 @@ pub fn official(params: &Value, file: &str, bank: Tensor, origin: String, given:
     Ok(Foreign { config, backbone, thresholds: [None; 2], notes, layers_given: false, source, origin, bank, part })
 }
 
-/// What the dictionary says, with any edge before the crop: that is not in it.
+/// What the dictionary states, with a placeholder for the edge before the crop, which is not in it.
 fn choices(p: &Params) -> Result<Config> {
-    let square = |v: &Value| match v.items()?.iter().map(Value::number).collect::<Option<Vec<_>>>()?.as_slice() {
+    let square = |v: &Pickled| match v.items()?.iter().map(Pickled::number).collect::<Option<Vec<_>>>()?.as_slice() {
         [3, h, w] if h == w => Some(*h),
         _ => None,
     };
     let size = p.get("input_shape", "a square of three channels, (3, s, s)", square)?;
     let what = "a list of names";
     if p.number("patchstride")? != 1 {
-        return Err(p.fail("patchstride is not 1: banks of every n-th place cannot be used"));
+        return Err(p.fail("patchstride is not 1: only banks made from every place are supported"));
     }
     let config = Config {
         layers: p.get("layers_to_extract_from", what, layer_names)?,
@@ -84,14 +84,14 @@ fn choices(p: &Params) -> Result<Config> {
     checked(p.file, config, &Given::default())
 }
 
-/// The edge before the crop: as given, else as the official program's examples have it.
+/// The edge before the crop: as given, else as in the official program's examples.
 fn resize(file: &str, size: usize, given: &Given) -> Result<usize> {
     match (given.resize, size) {
         (Some(resize), _) => Ok(resize),
         (None, 224) => Ok(256),
         (None, 320) => Ok(366),
         (None, _) => Err(Error::Usage(format!(
-            "{file}: the crop is {size} and the edge before it is not stated: give --resize, as it was when the bank was fitted"
+            "{file}: the crop is {size}, and the edge before the crop is not stated: give --resize as it was when the bank was fitted"
         ))),
     }
 }

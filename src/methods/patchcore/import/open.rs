@@ -1,4 +1,4 @@
-//! What others saved, from disk: a folder of the official implementation, or a checkpoint of anomalib.
+//! Models that other programs saved, from disk: a folder of the official implementation, or an anomalib checkpoint.
 
 use super::{Foreign, Given, anomalib, official};
 use crate::error::{Error, Result};
@@ -8,15 +8,15 @@ use crate::weights::pth::values::pickled;
 use crate::weights::safetensors::with_file;
 use std::path::Path;
 
-/// Names of the two files of an official model; those of an ensemble have more before them.
+/// Names of the two files of an official model; in an ensemble they have a prefix.
 const INDEX: &str = "nnscorer_search_index.faiss";
 const PARAMS: &str = "patchcore_params.pkl";
 
-/// Reads what `path` holds: a folder of the official implementation, or a checkpoint of anomalib. `member` is the number of the model in a
-/// saved ensemble, from 1.
+/// Reads what is at `path`: a folder of the official implementation, or an anomalib checkpoint. `member` is the number of the model in a
+/// saved ensemble, counted from 1.
 ///
 /// # Errors
-/// [`Error::Weights`] for what cannot be read or is neither, [`Error::Usage`] where a flag is needed or contradicts.
+/// [`Error::Weights`] for what cannot be read or is neither, [`Error::Usage`] if a flag is missing or contradicts it.
 pub fn read(path: &Path, member: Option<usize>, given: &Given) -> Result<Foreign> {
     if path.is_dir() { folder(path, member, given) } else { checkpoint(path, member, given) }
 }
@@ -31,7 +31,7 @@ fn folder(folder: &Path, member: Option<usize>, given: &Given) -> Result<Foreign
     official(&value, &params.display().to_string(), bank, origin, given)
 }
 
-/// What stands before the names of the two files in the folder.
+/// The prefix of the two files' names in the folder.
 fn before(folder: &Path, member: Option<usize>) -> Result<String> {
     let read = std::fs::read_dir(folder);
     let folder = folder.display();
@@ -45,20 +45,20 @@ fn before(folder: &Path, member: Option<usize>) -> Result<String> {
     match (all.as_slice(), member) {
         ([one], _) => Ok(one.clone()),
         ([], None) => Err(Error::Weights(vec![format!(
-            "{folder}: holds no {INDEX}; name the folder of one category, which has it beside {PARAMS}"
+            "{folder}: contains no {INDEX}; name the folder of one category, where it lies beside {PARAMS}"
         )])),
-        ([], Some(n)) => Err(Error::Usage(format!("{folder}: holds no Ensemble-{n}-…_{INDEX}"))),
+        ([], Some(n)) => Err(Error::Usage(format!("{folder}: contains no Ensemble-{n}-…_{INDEX}"))),
         (many, _) => Err(Error::Usage(format!(
-            "{folder}: holds an ensemble of {} models, whose scores Lupe does not mix; --member N takes one of them",
+            "{folder}: contains an ensemble of {} models, whose scores Lupe does not combine; choose one with --member N",
             many.len()
         ))),
     }
 }
 
-/// A checkpoint of anomalib.
+/// An anomalib checkpoint.
 fn checkpoint(path: &Path, member: Option<usize>, given: &Given) -> Result<Foreign> {
     if member.is_some() || given.neighbors.is_some() {
-        return Err(Error::Usage("--member and --neighbors have no meaning here: they are for official models".into()));
+        return Err(Error::Usage("--member and --neighbors apply to official models only; leave them out".into()));
     }
     let name = path.file_name().map_or("checkpoint".into(), |n| n.to_string_lossy().into_owned());
     opened(path, |bytes, source| {
@@ -66,12 +66,12 @@ fn checkpoint(path: &Path, member: Option<usize>, given: &Given) -> Result<Forei
     })
 }
 
-/// What `read` makes of a file, given its name too.
+/// What `read` makes of a file; it is given the file's name, too.
 fn opened<T>(path: &Path, read: impl FnOnce(&[u8], &str) -> Result<T>) -> Result<T> {
     let name = path.display().to_string();
     with_file(path, |bytes| {
         if bytes.starts_with(b"version https://git-lfs") {
-            let what = "is a pointer of Git LFS, not the file that it stands for; `git lfs pull` fetches that";
+            let what = "is a Git LFS pointer, not the file itself; fetch that with `git lfs pull`";
             return Err(Error::Weights(vec![format!("{name}: {what}")]));
         }
         read(bytes, &name)
