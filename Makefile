@@ -20,9 +20,9 @@ test-full: ## As test, with every case at every width of the software driver
 	@.ci/setup
 	@LUPE_FULL=1 CARGO="$(CARGO)" .ci/test
 
-bench: ## Times whole networks, selection and nearest neighbours on the device that is here
+bench: ## Times whole networks, selection, nearest neighbours and the way of pictures to the device that is here
 	@.ci/setup
-	$(CARGO) bench --locked --profile dev --bench models --bench patchcore
+	$(CARGO) bench --locked --profile dev --bench models --bench patchcore --bench feed
 
 peers: ## Lupe beside other engines on this machine, in turns; into benches/RESULTS.md (ARGS="--rounds 2 --no-write")
 	@.ci/setup

@@ -1,6 +1,6 @@
 //! `lupe demo`: pictures that ship with Lupe, then the commands anybody would type: fit and eval. At the end one sheet shows everything.
 
-use super::output::{print, silently};
+use super::output::{new_table, print, silently};
 use super::session::Session;
 use crate::data::dataset::{Dataset, GOOD};
 use crate::data::demo::{DemoPart, parts};
@@ -8,7 +8,6 @@ use crate::data::{Limits, Picture};
 use crate::error::{Error, Result};
 use crate::files::{save, write};
 use crate::report::{Canvas, contour, mask_png, sheet};
-use comfy_table::{Table, presets};
 use serde_json::{Map, Value, json};
 use std::ffi::OsStr;
 use std::fs;
@@ -182,8 +181,7 @@ fn kinds(verdicts: &[Outcome]) -> Vec<(&str, [usize; 3])> {
 }
 
 fn summary(verdicts: &[Outcome], folder: &Path, seconds: f64) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["", "pictures", "above the limit", "correct"]);
+    let mut table = new_table(["", "pictures", "above the limit", "correct"]);
     for (kind, counts) in kinds(verdicts) {
         table.add_row(std::iter::once(kind.to_string()).chain(counts.map(|n| n.to_string())));
     }

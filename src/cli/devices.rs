@@ -1,13 +1,12 @@
 //! `lupe devices`: adapters, and which kernels each will run.
 
-use super::output::print;
+use super::output::{new_table, print};
 use super::session::Session;
 use super::width;
 use crate::engine::Family;
 use crate::engine::gpu::AdapterInfo;
 use crate::error::{Error, Result};
 use crate::measure::self_test;
-use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
 /// What `lupe devices` accepts.
@@ -30,10 +29,8 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     if session.json {
         return print(&Value::from(all.iter().map(|a| as_json(session, a)).collect::<Vec<_>>()).to_string());
     }
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_header(["", "adapter", "kind", "driver", "subgroup", "binding", "image", "shared", "kernels", "width"]);
+    let mut table =
+        new_table(["", "adapter", "kind", "driver", "subgroup", "binding", "image", "shared", "kernels", "width"]);
     for a in &all {
         table.add_row([
             a.index.to_string(),

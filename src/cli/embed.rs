@@ -1,6 +1,6 @@
 //! `lupe embed`: pictures in, features of a network's stages out.
 
-use super::output::print;
+use super::output::{new_table, print};
 use super::session::Session;
 use crate::data::{Limits, Picture, Prepared};
 use crate::error::{Error, Result};
@@ -10,7 +10,6 @@ use crate::models::{self, Network};
 use crate::tensor::{Shape, Tensor};
 use crate::watch::Watch;
 use crate::weights::{Weights, safetensors};
-use comfy_table::{Table, presets};
 use npyz::WriterBuilder;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -177,8 +176,7 @@ fn as_json(args: &Args, taps: &[(String, Tensor)]) -> Value {
 }
 
 fn summary(args: &Args, taps: &[(String, Tensor)]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["picture", "tap", "shape", "mean", "max", "length"]);
+    let mut table = new_table(["picture", "tap", "shape", "mean", "max", "length"]);
     for (name, t) in taps {
         let each = t.data.len() / args.pictures.len().max(1);
         let shape = t.shape.dims().iter().skip(1).map(usize::to_string).collect::<Vec<_>>().join("x");

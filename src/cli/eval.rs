@@ -1,7 +1,7 @@
 //! `lupe eval`: metrics of a fitted model on labelled pictures.
 
 use super::memory::log_peak;
-use super::output::print;
+use super::output::{new_table, print};
 use super::session::Session;
 use super::working::Out;
 use crate::data::dataset::Dataset;
@@ -11,7 +11,6 @@ use crate::methods::Known;
 use crate::methods::predict::{Work, evaluate, fitted_on, to_test};
 use crate::methods::results::Results;
 use crate::watch::Watch;
-use comfy_table::{Table, presets};
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -69,8 +68,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
 /// The metrics as a table, undefined ones as `-`.
 fn table(metrics: &Value) -> String {
     const COLUMNS: [&str; 6] = ["auroc", "ap", "f1_max", "f1_threshold", "aupro_30", "aupro_05"];
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["", "AUROC", "AP", "F1-max", "at", "AUPRO 0.3", "AUPRO 0.05"]);
+    let mut table = new_table(["", "AUROC", "AP", "F1-max", "at", "AUPRO 0.3", "AUPRO 0.05"]);
     for part in ["image", "pixel", "pixel_full"] {
         let cell = |name: &&str| {
             let value = metrics.get(part).and_then(|p| p.get(*name)).and_then(Value::as_f64);

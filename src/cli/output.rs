@@ -1,12 +1,12 @@
 //! Results on stdout, messages on stderr.
 
 use crate::error::{Error, Result};
-use std::cell::Cell;
+use comfy_table::{Cell, Row, Table, presets};
 use std::io::{self, Write};
 use std::path::Path;
 
 thread_local! {
-    static SILENT: Cell<bool> = const { Cell::new(false) };
+    static SILENT: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
 /// Does `work` without printing its results: for a command that is made of others and has a result of its own.
@@ -27,6 +27,13 @@ pub fn print(text: &str) -> Result<()> {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(format!("cannot write to stdout: {e}"))),
         _ => Ok(()),
     }
+}
+
+/// A table without lines, under these headings.
+pub fn new_table<T: Into<Cell>>(header: impl IntoIterator<Item = T>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(Row::from(header.into_iter().map(Into::into).collect::<Vec<Cell>>()));
+    table
 }
 
 /// A message on stderr; there is nowhere to complain if that fails.

@@ -1,6 +1,6 @@
 //! `lupe profile`: the time of every dispatch, compared with what the adapter can do.
 
-use super::output::print;
+use super::output::{new_table, print};
 use super::session::Session;
 use super::subject::{SubjectArgs, picture};
 use crate::engine::gpu::Gpu;
@@ -204,8 +204,7 @@ fn show(session: &Session, args: &Args, m: &Measured, gpu: &Gpu) -> Result<()> {
         By::Op => by(|r| &r.op),
         By::Shader => by(|r| &r.shader),
     };
-    let mut latency = Table::new();
-    latency.load_style(presets::NOTHING).set_header(["ms per run", "p50", "p95", "p99"]);
+    let mut latency = new_table(["ms per run", "p50", "p95", "p99"]);
     for (name, p) in &m.head.latency {
         latency.add_row([vec![name.clone()], p.map(|v| format!("{v:.3}")).to_vec()].concat());
     }
@@ -220,8 +219,7 @@ fn show(session: &Session, args: &Args, m: &Measured, gpu: &Gpu) -> Result<()> {
 }
 
 fn start_table(head: &PageHead) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["ms to the first result", ""]);
+    let mut table = new_table(["ms to the first result", ""]);
     for (name, ms) in head.start.iter().copied().chain([("total", head.started())]) {
         table.add_row([name.to_string(), format!("{ms:.1}")]);
     }

@@ -1,6 +1,6 @@
 //! `lupe tune`: times the candidates of every node and keeps the fastest for later runs.
 
-use super::output::print;
+use super::output::{new_table, print};
 use super::session::Session;
 use super::subject::SubjectArgs;
 use crate::engine::{Gpu, Graph};
@@ -10,7 +10,7 @@ use crate::measure::tuned::Tuned;
 use crate::methods::Stage;
 use crate::tensor::Tensor;
 use crate::watch::Watch;
-use comfy_table::{Table, presets};
+use comfy_table::Table;
 use serde_json::json;
 
 /// What `lupe tune` accepts.
@@ -78,8 +78,7 @@ fn timed(session: &Session, args: &Args, gpu: &Gpu, stage: &Stage) -> Result<Vec
 }
 
 fn shown(nodes: &[Tuning]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["node", "calls", "kernel", "us", "spread", "of default", ""]);
+    let mut table = new_table(["node", "calls", "kernel", "us", "spread", "of default", ""]);
     for n in nodes {
         let default = n.candidates.first().map_or(0.0, |c| c.us);
         for (i, c) in n.candidates.iter().enumerate() {

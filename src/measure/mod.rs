@@ -14,3 +14,4 @@ pub mod tune;
 pub mod tuned;
 pub mod verdict;
 pub mod ways;
+pub mod width;

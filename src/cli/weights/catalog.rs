@@ -1,10 +1,9 @@
 //! `lupe weights list` and `lupe weights verify`: published weights, and whether a file is one of them.
 
-use crate::cli::output::print;
+use crate::cli::output::{new_table, print};
 use crate::cli::session::Session;
 use crate::error::{Error, Result};
 use crate::weights::catalog::{Match, Published, published, verdict};
-use comfy_table::{Table, presets};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -17,8 +16,7 @@ pub fn list(session: &Session) -> Result<()> {
     if session.json {
         return print(&json!(all).to_string());
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["name", "SHA-256", "pictures", "publisher's address"]);
+    let mut table = new_table(["name", "SHA-256", "pictures", "publisher's address"]);
     for p in &all {
         let hash = p.sha256.as_ref().map_or("-".into(), |s| format!("{s}…"));
         table.add_row([p.name.clone(), hash, pictures(p), p.address.clone()]);

@@ -1,12 +1,11 @@
 //! `lupe weights inspect`: the tensors of a file, the network they belong to, what prevents their use, and what they can be used for.
 
 use super::{model, network};
-use crate::cli::output::print;
+use crate::cli::output::{new_table, print};
 use crate::cli::session::Session;
 use crate::error::{Error, Result, plain};
 use crate::weights::container;
 use crate::weights::safetensors::{Entry, inspect, with_file};
-use comfy_table::{Table, presets};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -51,8 +50,7 @@ fn as_json(entries: &[Entry], report: Inspection) -> Value {
 }
 
 fn as_text(entries: &[Entry], report: &Inspection) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["tensor", "type", "shape", "bytes"]);
+    let mut table = new_table(["tensor", "type", "shape", "bytes"]);
     for e in entries {
         table.add_row([plain(&e.name), e.dtype.clone(), format!("{:?}", e.shape), e.bytes.to_string()]);
     }

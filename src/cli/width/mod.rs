@@ -4,7 +4,6 @@
 //! processor with AVX-512, if the device that would be used is that driver in a version known to be good, and once its kernels have been
 //! compared with their references in that mode. Results are the same to the bit at every width (`tests/width.rs`).
 
-mod choose;
 mod verdict;
 
 use super::env;
@@ -12,8 +11,8 @@ use super::session::Session;
 use crate::engine::Choice;
 use crate::engine::gpu::{AdapterInfo, Kind, choose_of};
 use crate::files::folder;
+use crate::measure::width::{Next, Situation, WIDE, choose, found_when_wide};
 use crate::watch::Watch;
-use choose::{Next, Situation, WIDE, choose, found_when_wide};
 
 /// Starts the program again at another width if that pays; returns if it does not.
 pub fn settle(session: &Session) {

@@ -1,7 +1,7 @@
 //! What the self-test said, kept in Lupe's cache folder: one small file for each driver, processor and version of Lupe.
 
-use super::choose::{SelfTest, WIDE};
 use crate::cli::env;
+use crate::measure::width::{SelfTest, WIDE};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -5,8 +5,9 @@ use super::super::form::Form;
 use super::super::shader::{Kernel, Shader};
 use super::Gpu;
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// A compiled kernel.
@@ -97,7 +98,7 @@ impl Gpu {
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Pipeline>> {
-        self.pipelines.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.pipelines)
     }
 
     /// Compiles until the queue is empty; with every pipeline what was said of it.
@@ -106,7 +107,7 @@ impl Gpu {
         &self,
         queue: &Mutex<std::vec::IntoIter<Draft>>,
     ) -> Vec<(Draft, Result<Pipeline>, impl Future<Output = Option<wgpu::Error>> + Send + use<>)> {
-        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let next = || lock(&queue).next();
         let compiled = std::iter::from_fn(next).map(|draft| {
             let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
             let made = self.compile(&draft);

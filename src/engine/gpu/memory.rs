@@ -3,8 +3,9 @@
 use super::super::form::{Family, Form, Geometry, places};
 use super::Gpu;
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use crate::tensor::{Shape, Tensor};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Memory that holds a value.
 #[derive(Clone, Debug)]
@@ -101,12 +102,12 @@ impl Gpu {
             let report = failed.clone();
             buffer.map_async(wgpu::MapMode::Read, .., move |r| {
                 if let Err(e) = r {
-                    report.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
+                    lock(&report).get_or_insert(e);
                 }
             });
         }
         self.wait_for(submission)?;
-        if let Some(e) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(e) = lock(&failed).take() {
             return Err(Error::DeviceLost(format!("results cannot be read back: {e}")));
         }
         let words = |buffer: &wgpu::Buffer| {

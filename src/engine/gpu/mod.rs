@@ -10,9 +10,10 @@ pub(crate) use memory::{Place, Resource};
 
 use super::form::Caps;
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use compile::Key;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// An open device.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ impl Gpu {
 
     /// The first error that the device reported since the last call, if any.
     pub fn check(&self) -> Result<()> {
-        match self.fault.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        match lock(&self.fault).take() {
             Some(error) => Err(error),
             None => Ok(()),
         }
@@ -79,7 +80,7 @@ impl Gpu {
 /// Keeps the first error and a lost device where `check` finds them.
 fn watch(device: &wgpu::Device, fault: &Arc<Mutex<Option<Error>>>) {
     let keep = |slot: &Mutex<Option<Error>>, error: Error| {
-        slot.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        lock(&slot).get_or_insert(error);
     };
     let slot = fault.clone();
     device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| {
@@ -95,7 +96,7 @@ fn watch(device: &wgpu::Device, fault: &Arc<Mutex<Option<Error>>>) {
         // wgpu gives a device up when memory runs out in a submission, and says why in words alone.
         let memory = message.to_lowercase().contains("out of memory");
         let error = if memory { Error::OutOfMemory(message) } else { Error::DeviceLost(message) };
-        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        *lock(&slot) = Some(error);
     });
 }
 

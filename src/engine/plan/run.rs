@@ -3,8 +3,9 @@
 use super::super::gpu::Resource;
 use super::Plan;
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use crate::tensor::Tensor;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Runs of one plan that may be on their way at a time: while the host makes the inputs of one, the device computes the other.
 pub(super) const IN_FLIGHT: usize = 2;
@@ -17,10 +18,6 @@ type Set = Vec<wgpu::Buffer>;
 pub(super) struct Sets {
     free: Vec<Set>,
     made: usize,
-}
-
-fn locked(sets: &Mutex<Sets>) -> MutexGuard<'_, Sets> {
-    sets.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A run that was submitted: [`Plan::collect`] waits for it and gives its outputs. One that is dropped instead makes room for another.
@@ -36,7 +33,7 @@ pub struct Run {
 impl Drop for Run {
     fn drop(&mut self) {
         // What the device still copies there comes before what a later run will: the queue keeps their order.
-        let mut sets = locked(&self.sets);
+        let mut sets = lock(&self.sets);
         match self.set.take() {
             Some(set) => sets.free.push(set),
             None => sets.made -= 1,
@@ -118,7 +115,7 @@ impl Plan<'_> {
     }
 
     fn free_set(&self) -> Result<Set> {
-        let mut sets = locked(&self.sets);
+        let mut sets = lock(&self.sets);
         if let Some(set) = sets.free.pop() {
             return Ok(set);
         }

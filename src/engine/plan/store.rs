@@ -7,9 +7,10 @@ use super::super::lower::{Lowered, Origin, Role, Step, Value};
 use super::budget::kept;
 use super::step::{self, WINDOW};
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use crate::tensor::Tensor;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Constants on the device, by the tensors that they are made of: one store serves any number of graphs, whatever their labels say.
 #[derive(Debug, Default)]
@@ -30,7 +31,7 @@ impl Store {
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<Key, Resource>> {
-        self.values.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.values)
     }
 
     /// Bytes that it holds.

@@ -1,4 +1,4 @@
-//! The choice itself, from what is known. No system call here.
+//! Which width of vectors Mesa's software driver should compute with, from what is known of it and of the machine. No system call here.
 
 /// Bits of the wide mode.
 pub const WIDE: u32 = 512;
