@@ -193,7 +193,7 @@ fn what_is_wrong_is_said_before_anything_runs() {
     if no_gpu() {
         return;
     }
-    refused(sweep().args(["--model", "resnet50_thin,resnet19"]), 2, &["there is no network resnet19"]);
+    refused(sweep().args(["--model", "resnet50_thin,resnet19"]), 2, &["unknown network `resnet19`"]);
     refused(lupe().args(["bench", "--model", "missing.lupe"]), 4, &["missing.lupe"]);
     refused(sweep().args(["--device", "auto,nonesuch"]), 5, &["there is no adapter", "nonesuch"]);
     let file = b.write("file", b"");

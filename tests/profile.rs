@@ -185,7 +185,7 @@ fn an_adapter_without_timestamps_is_timed_by_the_host() {
 #[test]
 fn what_is_wrong_is_said() {
     let b = Bench::new();
-    refused(lupe().args(["profile", "resnet19"]), 2, &["there is no network resnet19"]);
+    refused(lupe().args(["profile", "resnet19"]), 2, &["unknown network `resnet19`"]);
     refused(lupe().args(["profile", "resnet18", "--repeats", "0"]), 2, &["--repeats"]);
     if no_gpu() {
         return;

@@ -154,7 +154,7 @@ fn kernels_of_one_order_give_the_same_bits() {
 #[test]
 fn what_is_wrong_is_said() {
     let b = Bench::new();
-    refused(with_cache(&b).args(["tune", "resnet19"]), 2, &["there is no network resnet19"]);
+    refused(with_cache(&b).args(["tune", "resnet19"]), 2, &["unknown network `resnet19`"]);
     if no_gpu() {
         return;
     }
