@@ -66,7 +66,7 @@ fn other_indexes_than_flat_ones_by_squared_l2() {
     refuses("begins with \"hell\"", &|i| *i = b"hello".to_vec());
     refuses("cut off within its header", &|i| i.truncate(44));
     refuses("should have 8237 bytes for 2 rows of 1024 values, but is cut off: 8236", &|i| i.truncate(i.len() - 1));
-    refuses("and has more than that: 8238", &|i| i.push(0));
+    refuses("but is too long: 8238", &|i| i.push(0));
     refuses("claims 2049 values in total", &|i| i[37] = 1);
     refuses("claims 2 rows of 0 values", &|i| i[4..8].fill(0));
     refuses("claims 0 rows", &|i| i[8..16].fill(0));
@@ -108,9 +108,13 @@ fn dictionaries_that_say_too_little_or_something_else() {
     refuses(
         &changed_to("layers_to_extract_from", V::All(vec![V::Text("features.denseblock2")])),
         4,
-        &["unknown place `features.denseblock2`"],
+        &["unknown place `features.denseblock2`; available: stem"],
     );
-    refuses(&changed_to("layers_to_extract_from", layers(&[3, 2])), 4, &["layers layer3,layer2"]);
+    refuses(
+        &changed_to("layers_to_extract_from", layers(&[3, 2])),
+        4,
+        &["layers layer3,layer2: expected in the network's order"],
+    );
     refuses(&changed_to("patchstride", V::Int(2)), 4, &["patchstride is not 1"]);
     refuses(&changed_to("patchsize", V::Int(4)), 4, &["patch 4"]);
     refuses(&changed_to("anomaly_scorer_num_nn", V::Int(0)), 4, &["neighbors"]);
@@ -121,17 +125,17 @@ fn dictionaries_that_say_too_little_or_something_else() {
     refuses(&changed_to("target_embed_dimension", V::Int(0)), 4, &["at least one bin"]);
     refuses(&changed_to("pretrain_embed_dimension", V::Int(i32::MAX)), 4, &["cannot be pooled"]);
     let source = changed(&b, |params, _| *params = pickled(&changed_to("backbone.name", V::Text("densenet201"))));
-    refused(&mut import(&source, &[]), 4, &["was fitted with densenet201", "wide_resnet50_2"]);
+    refused(&mut import(&source, &[]), 4, &["was fitted with an unknown network, densenet201", "wide_resnet50_2"]);
     let source = changed(&b, |_, _| {});
     refused(&mut import(&source, &[]), 2, &["wide_resnet50_2 has no built-in weights", "--weights"]);
     refused(&mut import(&source, &["--backbone", "resnet19"]), 2, &["unknown network `resnet19`"]);
     done(&mut import(&source, &THIN));
     for (flag, value, want) in [
-        ("--layers", "1,2", "--layers [1, 2]: the bank was fitted with [2, 3]"),
+        ("--layers", "1,2", r#"["layer1", "layer2"]: the bank was fitted with ["layer2", "layer3"]"#),
         ("--size", "320", "--size 320: the bank was fitted with 224"),
         ("--reweight", "9", "does not re-weight"),
         ("--resize", "100", "resize 100"),
-        ("--member", "1", "holds no Ensemble-1-"),
+        ("--member", "1", "contains no Ensemble-1-"),
     ] {
         refused(&mut import(&source, &[&THIN[..], &[flag, value]].concat()), 2, &[want]);
     }
@@ -139,14 +143,14 @@ fn dictionaries_that_say_too_little_or_something_else() {
     // The official program scores with one neighbour what it saved with five: both can be had.
     let source = changed(&b, |params, _| *params = pickled(&changed_to("anomaly_scorer_num_nn", V::Int(5))));
     let noted = import(&source, &THIN).output().unwrap();
-    assert!(noted.status.success() && text(&noted.stderr).contains("the model says 5 neighbours"));
+    assert!(noted.status.success() && text(&noted.stderr).contains("the model states 5 neighbours"));
     let words = ["--neighbors", "1", "--json"];
     assert!(done(&mut import(&source, &[&THIN[..], &words].concat())).contains("\"neighbors\":1,"));
     refused(&mut import(&source, &[&THIN[..], &["--neighbors", "0"]].concat()), 2, &["neighbors"]);
     fs::remove_file(source.join("patchcore_params.pkl")).unwrap();
     refused(&mut import(&source, &THIN), 4, &["patchcore_params.pkl", "cannot be opened"]);
     fs::remove_file(source.join("nnscorer_search_index.faiss")).unwrap();
-    refused(&mut import(&source, &THIN), 4, &["holds no nnscorer_search_index.faiss", "one category"]);
+    refused(&mut import(&source, &THIN), 4, &["contains no nnscorer_search_index.faiss", "one category"]);
 }
 
 #[test]
@@ -160,7 +164,7 @@ fn ensembles() {
     refused(&mut import(&source, &THIN), 2, &["an ensemble of 2 models", "--member"]);
     let said = done(&mut import(&source, &[&THIN[..], &["--member", "2"]].concat()));
     assert!(said.contains("Ensemble-2-2_nnscorer") && said.contains("3 rows"), "{said}");
-    refused(&mut import(&source, &[&THIN[..], &["--member", "3"]].concat()), 2, &["holds no Ensemble-3-"]);
+    refused(&mut import(&source, &[&THIN[..], &["--member", "3"]].concat()), 2, &["contains no Ensemble-3-"]);
 }
 
 #[test]
@@ -198,28 +202,28 @@ fn checkpoints_that_are_none_or_say_something_else() {
     };
     let made = |parameters: &[(&'static str, V)]| checkpoint(&thin, 768, parameters);
     let said = import(&b.write("m.ckpt", &made(&[])), &THIN).output().unwrap();
-    let notes = ["does not say the layers (--layers), num_neighbors", "since anomalib 2.1", "could not be checked"];
+    let notes = ["does not state the layers (--layers), num_neighbors", "since anomalib 2.1", "could not be checked"];
     assert!(said.status.success() && notes.iter().all(|n| text(&said.stderr).contains(n)), "{}", text(&said.stderr));
-    refuses(&made(&[]), &["--layers", "3,2"], 2, &["layers layer3,layer2"]);
+    refuses(&made(&[]), &["--layers", "3,2"], 2, &["layers layer3,layer2: expected in the network's order"]);
     refuses(&made(&[]), &["--size", "8"], 2, &["size 8"]);
     let good = [("layers", layers(&[2, 3])), ("num_neighbors", V::Int(9))];
-    refuses(&made(&good), &["--layers", "1,2"], 2, &["--layers [1, 2]: the bank was fitted with [2, 3]"]);
+    refuses(&made(&good), &["--layers", "1,2"], 2, &["--layers layer1,layer2: the bank was fitted with layer2,layer3"]);
     refuses(&made(&good), &["--reweight", "3"], 2, &["--reweight 3"]);
     refuses(&made(&good), &["--resize", "300"], 2, &["--resize does not apply"]);
     refuses(&made(&good), &["--member", "1"], 2, &["apply to official models only"]);
     refuses(&made(&good), &["--neighbors", "1"], 2, &["apply to official models only"]);
-    refuses(&made(&good), &["--layers", "2,4"], 2, &["--layers [2, 4]"]);
+    refuses(&made(&good), &["--layers", "2,4"], 2, &[r#"--layers ["layer2", "layer4"]"#]);
     refuses(
         &made(&[("layers", layers(&[2]))]),
         &[],
         4,
-        &["rows of 768 values", "layers [2] of resnet50_thin give 256"],
+        &["rows of 768 values", "layers layer2 of resnet50_thin give 256"],
     );
     refuses(&made(&[("layers", V::Int(2))]), &[], 4, &["hyper-parameter layers"]);
     refuses(&made(&[("num_neighbors", V::Int(0))]), &[], 4, &["at least 1"]);
     refuses(&made(&[("num_neighbors", V::Int(5000))]), &[], 4, &["asks for 5000 neighbours"]);
     let source = b.write("m.ckpt", &made(&[("backbone", V::Text("efficientnet_b0.ra_in1k"))]));
-    refused(&mut import(&source, &[]), 4, &["was fitted with efficientnet_b0.ra_in1k"]);
+    refused(&mut import(&source, &[]), 4, &["was fitted with an unknown network, efficientnet_b0.ra_in1k"]);
     let source = b.write("m.ckpt", &made(&[("backbone", V::Raw(Pickle::new().global("my.own", "Net")))]));
     refused(&mut import(&source, &[]), 2, &["a network that it does not name", "--backbone"]);
     refused(&mut import(&b.write("m.ckpt", &made(&[])), &[]), 2, &["wide_resnet50_2 has no built-in weights"]);

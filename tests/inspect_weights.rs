@@ -137,7 +137,7 @@ fn what_is_far_from_every_network_has_no_nearest() {
     for i in 0..106 {
         put_zeros(&mut crowded, &format!("head.{i:03}"), &[1]);
     }
-    says(&of(&b, &crowded).0, &["the nearest is resnet50_thin", "106 are not part of it"]);
+    says(&of(&b, &crowded).0, &["the nearest is resnet50_thin", "106 tensors are not part of it"]);
     put_zeros(&mut crowded, "head.106", &[1]);
     says(&of(&b, &crowded).0, &[none]);
 }
@@ -204,7 +204,7 @@ fn what_keeps_weights_from_being_used_is_told_after_the_table() {
     let odd = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 16]].concat();
     let path = b.write("odd.safetensors", &odd);
     let said = text(&path);
-    says(&said, &["a is of type F64", "has 5 axes", "fits no network", "1 F32 (8 bytes), 1 F64 (8 bytes)"]);
+    says(&said, &["a has type F64", "has 5 axes", "fits no network", "1 F32 (8 bytes), 1 F64 (8 bytes)"]);
     assert!(!said.contains('\u{1b}'), "what a file says moves no cursor: {said}");
     assert_eq!(json(&path)["unusable"].as_array().unwrap().len(), 2);
 }
@@ -299,5 +299,5 @@ fn what_is_no_file_of_weights_is_named() {
     for cut in [1, 8, 9, whole.len() - 1] {
         refused(lupe().args(["weights", "inspect"]).arg(b.write("cut", &whole[..cut])), 4, &["cut: "]);
     }
-    refused(lupe().args(["weights", "inspect"]).arg(b.dir.path()), 4, &["is no regular file"]);
+    refused(lupe().args(["weights", "inspect"]).arg(b.dir.path()), 4, &["not a regular file"]);
 }

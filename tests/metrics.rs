@@ -191,7 +191,7 @@ fn what_is_undefined_says_why() {
 #[test]
 fn what_is_no_score_is_refused() {
     assert!(
-        matches!(ranking(&[(f32::NAN, true), (0.0, false)]), Err(Error::Numeric(m)) if m.contains("a score is not a number"))
+        matches!(ranking(&[(f32::NAN, true), (0.0, false)]), Err(Error::Numeric(m)) if m.contains("score 0 is not a number"))
     );
     let mut all = pixels(&[&[0.5f64, 0.1]], &[Some(&[true, false])], 2);
     assert!(matches!(all.add(&[0.0, -f64::NAN], None, 2), Err(Error::Numeric(_))));

@@ -139,7 +139,7 @@ fn what_does_not_fit_itself_is_refused() {
     broken(&|m| m.sources[4] = [4, 0], "places that do not exist");
     broken(&|m| m.sources[4] = [3, 784], "places that do not exist");
     broken(&|m| m.sources.swap(0, 1), "out of order");
-    broken(&|m| m.geometry.dim = 7, "bank is [5,6]");
+    broken(&|m| m.geometry.dim = 7, "bank has shape [5,6]");
     broken(&|m| m.geometry.grid = [usize::MAX, 2], "impossible");
     broken(&|m| m.scores.truncate(3), "3 scores");
     broken(&|m| m.peaks.truncate(1), "1 scores");
@@ -161,9 +161,9 @@ fn an_imported_model_knows_nothing_of_pictures_and_a_fitted_one_does() {
     broken(imported(), &|m| m.held_out = model().held_out, "imported, and yet lists pictures");
     broken(imported(), &|m| m.scores = vec![1.0], "imported, and yet lists pictures");
     broken(imported(), &|m| m.peaks = vec![1.0], "imported, and yet lists pictures");
-    broken(imported(), &|m| m.bank = Arc::new(hash::tensor("bank", [5, 5], 1.0, 0.0)), "bank is [5,5]");
-    broken(imported(), &|m| m.bank = Arc::new(Tensor::new([30], vec![0.5; 30])), "bank is [30]");
-    broken(imported(), &|m| m.bank = Arc::new(Tensor::zeros([0, 6])), "bank is [0,6]");
+    broken(imported(), &|m| m.bank = Arc::new(hash::tensor("bank", [5, 5], 1.0, 0.0)), "bank has shape [5,5]");
+    broken(imported(), &|m| m.bank = Arc::new(Tensor::new([30], vec![0.5; 30])), "bank has shape [30]");
+    broken(imported(), &|m| m.bank = Arc::new(Tensor::zeros([0, 6])), "bank has shape [0,6]");
 }
 
 #[test]

@@ -216,7 +216,7 @@ fn types_are_kept_or_changed_as_asked() {
         assert_eq!(fs::read(b.path("again.safetensors")).unwrap(), written);
     }
     let large = b.write("l.pth", &archive(&dict(|p| p.tensor("0", 1, &[], &[])), &70000f32.to_le_bytes()));
-    refused(convert(&large, &out).args(["--dtype", "f16"]), 4, &["w holds 70000", "F16"]);
+    refused(convert(&large, &out).args(["--dtype", "f16"]), 4, &["w contains 70000", "F16"]);
     refused(&mut convert(&large, &b.path("out.pth")), 2, &["expected an output name that ends in .safetensors"]);
     refused(&mut convert(&b.path("none.pth"), &out), 4, &["none.pth"]);
 }

@@ -223,7 +223,7 @@ fn shaders_are_written_whole() {
 fn what_is_wrong_is_said() {
     let bench = Bench::new();
     refused(lupe().args(["plan", "resnet19"]), 2, &["unknown network `resnet19`", "wide_resnet50_2"]);
-    refused(lupe().args(["plan", "resnet18", "--size", "8"]), 2, &["--size 8", "32 to 4096"]);
+    refused(lupe().args(["plan", "resnet18", "--size", "8"]), 2, &["--size 8", "between 32 and 4096"]);
     let file = bench.write("broken.lupe", b"nothing");
     refused(lupe().arg("verify").arg(&file), 4, &["broken.lupe"]);
     refused(lupe().args(["shaders", "--dump"]).arg(file.join("below")), 10, &["broken.lupe"]);

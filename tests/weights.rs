@@ -62,7 +62,7 @@ fn every_broken_batch_norm_is_named() {
         ("layer1.0.conv2.weight", Tensor::zeros([4, 1, 1, 1])),
     ];
     let text = Weights::from_tensors(all.map(|(k, t)| (k.to_string(), t))).fold_batch_norm().unwrap_err().to_string();
-    assert!(text.contains("bn1 wants conv1.weight") && text.contains("layer1.0.bn2.weight is missing"), "{text}");
+    assert!(text.contains("bn1 needs conv1.weight") && text.contains("layer1.0.bn2.weight is missing"), "{text}");
 }
 
 #[test]

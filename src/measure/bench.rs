@@ -286,7 +286,7 @@ mod tests {
         assert_eq!(Report::read(&written.json().unwrap(), "x").unwrap(), written);
         for bad in [&b"{"[..], b"{}", b"[1]", b"\xff"] {
             let e = Report::read(bad, "old.json").unwrap_err();
-            assert!(matches!(&e, Error::Input(what) if what.starts_with("old.json is no report")), "{e}");
+            assert!(matches!(&e, Error::Input(what) if what.starts_with("old.json is not a report")), "{e}");
         }
     }
 

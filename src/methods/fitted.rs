@@ -176,8 +176,11 @@ pub struct Method {
     /// What a file says of itself; its bytes, and what messages call it.
     pub describe: fn(&[u8], &str) -> Result<Description>,
     /// A file ready to use; weights that it does not hold come from the path.
-    pub open: fn(&[u8], &str, Option<&Path>) -> Result<Box<dyn Fitted>>,
+    pub open: Open,
 }
+
+/// Opens a file: its bytes, what messages call it, and where weights are that it does not hold.
+pub type Open = fn(&[u8], &str, Option<&Path>) -> Result<Box<dyn Fitted>>;
 
 /// The methods that files are opened by.
 #[derive(Clone, Debug)]

@@ -184,7 +184,7 @@ fn info(adapter: &wgpu::Adapter, index: usize) -> AdapterInfo {
         storage_buffers: l.max_storage_buffers_per_shader_stage,
         storage_textures: l.max_storage_textures_per_shader_stage,
         groups: l.max_compute_workgroups_per_dimension,
-        binding_bytes: u64::from(l.max_storage_buffer_binding_size).min(l.max_buffer_size),
+        binding_bytes: l.max_storage_buffer_binding_size.min(l.max_buffer_size),
         image_side: l.max_texture_dimension_2d,
         binding_offset: l.min_storage_buffer_offset_alignment,
     };

@@ -80,7 +80,9 @@ fn choices(
     let plain = |what: &str| Error::Weights(vec![format!("{source}: its hyper-parameter {what} is not supported")]);
     let layers = layers.map(|v| layer_names(v).ok_or_else(|| plain("layers"))).transpose()?;
     let neighbors = neighbors.map(|v| v.number().ok_or_else(|| plain("num_neighbors"))).transpose()?;
-    let layers = agreed("--layers", given.layers.clone(), layers)?;
+    let joined = |l: &Option<Vec<String>>| l.as_ref().map(|l| l.join(","));
+    agreed("--layers", joined(&given.layers), joined(&layers))?;
+    let layers = layers.or_else(|| given.layers.clone());
     let reweight = agreed("--reweight", given.reweight, neighbors)?;
     let missing = [
         ("the layers (--layers)", layers.is_none()),

@@ -166,10 +166,10 @@ fn network(source: &str, name: &str) -> Result<String> {
 ///
 /// # Errors
 /// [`Error::Usage`] if they do.
-fn agreed<T: PartialEq + std::fmt::Debug>(flag: &str, given: Option<T>, stated: Option<T>) -> Result<Option<T>> {
+fn agreed<T: PartialEq + std::fmt::Display>(flag: &str, given: Option<T>, stated: Option<T>) -> Result<Option<T>> {
     match (given, stated) {
         (Some(a), Some(s)) if a != s => {
-            Err(Error::Usage(format!("{flag} {a:?}: the bank was fitted with {s:?}; leave the flag out")))
+            Err(Error::Usage(format!("{flag} {a}: the bank was fitted with {s}; leave the flag out")))
         }
         (given, stated) => Ok(stated.or(given)),
     }

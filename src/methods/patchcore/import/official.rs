@@ -38,7 +38,7 @@ pub fn official(params: &Pickled, file: &str, bank: Tensor, origin: String, give
     let config = choices(&p)?;
     let name = p.get("backbone.name", "a string", Pickled::text)?;
     let backbone = given.backbone.clone().map_or_else(|| network(file, name), Ok)?;
-    agreed("--layers", given.layers.as_ref(), Some(&config.layers))?;
+    agreed("--layers", given.layers.as_ref().map(|l| l.join(",")), Some(config.layers.join(",")))?;
     agreed("--size", given.size, Some(config.size))?;
     if given.reweight.is_some() {
         let what = "--reweight: the official implementation does not re-weight; leave the flag out";
