@@ -140,7 +140,7 @@ fn every_command_takes_a_method_of_somebody_elses() {
     let metrics: Value = serde_json::from_slice(&fs::read(b.path("eval/metrics.json")).unwrap()).unwrap();
     assert_eq!(metrics["image"]["auroc"], 1.0, "{metrics}");
     assert_eq!(metrics["model"]["method"], "mean_colour", "{metrics}");
-    assert_eq!(metrics["pixel"]["undefined"]["auroc"], "the method gives no anomaly maps", "{metrics}");
+    assert_eq!(metrics["pixel"]["undefined"]["auroc"], "the method produces no anomaly maps", "{metrics}");
     for command in ["verify", "plan", "profile"] {
         assert_eq!(lupe(&[command, model]), 0, "{command}");
     }

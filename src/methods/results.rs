@@ -211,13 +211,7 @@ fn csv(lines: &[Line]) -> Result<Vec<u8>> {
     table.write_record(header.split(',')).map_err(|e| wrong(&e))?;
     let number = |v: Option<f64>| v.map_or(String::new(), |v| v.to_string());
     for l in lines {
-        let mut row = vec![
-            l.path.clone(),
-            l.label.clone().unwrap_or_default(),
-            l.method.into(),
-            number(l.score),
-            number(l.limit),
-        ];
+        let mut row = vec![l.path.clone(), l.label.clone().unwrap_or_default(), number(l.score), number(l.limit)];
         row.push(l.above.map_or(String::new(), |a| a.to_string()));
         let places =
             l.peak.map_or([None; 2], |p| p.map(Some)).into_iter().chain(l.crop.map_or([None; 4], |c| c.map(Some)));
