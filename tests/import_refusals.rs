@@ -131,7 +131,7 @@ fn dictionaries_that_say_too_little_or_something_else() {
     refused(&mut import(&source, &["--backbone", "resnet19"]), 2, &["unknown network `resnet19`"]);
     done(&mut import(&source, &THIN));
     for (flag, value, want) in [
-        ("--layers", "1,2", r#"["layer1", "layer2"]: the bank was fitted with ["layer2", "layer3"]"#),
+        ("--layers", "1,2", "--layers layer1,layer2: the bank was fitted with layer2,layer3"),
         ("--size", "320", "--size 320: the bank was fitted with 224"),
         ("--reweight", "9", "does not re-weight"),
         ("--resize", "100", "resize 100"),
@@ -212,7 +212,7 @@ fn checkpoints_that_are_none_or_say_something_else() {
     refuses(&made(&good), &["--resize", "300"], 2, &["--resize does not apply"]);
     refuses(&made(&good), &["--member", "1"], 2, &["apply to official models only"]);
     refuses(&made(&good), &["--neighbors", "1"], 2, &["apply to official models only"]);
-    refuses(&made(&good), &["--layers", "2,4"], 2, &[r#"--layers ["layer2", "layer4"]"#]);
+    refuses(&made(&good), &["--layers", "2,4"], 2, &["--layers layer2,layer4"]);
     refuses(
         &made(&[("layers", layers(&[2]))]),
         &[],

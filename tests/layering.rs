@@ -57,7 +57,9 @@ fn files(folder: &str, extension: &str) -> Vec<(String, String)> {
 
 /// Lines of code: comments and what follows `#[cfg(test)]` aside.
 fn code(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().take_while(|l| !l.starts_with("#[cfg(test)]")).filter(|l| !l.trim_start().starts_with("//"))
+    text.lines()
+        .take_while(|l| !(l.starts_with("#[cfg(test)]") || l.starts_with("#[cfg(all(test")))
+        .filter(|l| !l.trim_start().starts_with("//"))
 }
 
 /// First names after `crate::`.

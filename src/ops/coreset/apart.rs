@@ -59,6 +59,7 @@ fn software([n, p, d]: [usize; 3], inputs: usize, caps: &Caps, span: usize) -> V
             .param("span", span)
             .groups(n.div_ceil(lanes * tn), p.div_ceil(span), 1)
             .iterations(span.min(p).div_ceil(tm) * (1 + d.div_ceil(4)))
+            .ordered("software")
     };
     // 160,000 x 128 against 128 centres: 3 rows a lane 96 ms, 4 rows 85 to 95, 2 rows 101 to 107; 21,952 rows: 12, 20, 15.
     let spread = shuffles.map_or(vec![], |l| [3, 4, 2, 1].map(|tn| kernel(tn).subgroup(l)).into());
