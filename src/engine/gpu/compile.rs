@@ -107,7 +107,7 @@ impl Gpu {
         &self,
         queue: &Mutex<std::vec::IntoIter<Draft>>,
     ) -> Vec<(Draft, Result<Pipeline>, impl Future<Output = Option<wgpu::Error>> + Send + use<>)> {
-        let next = || lock(&queue).next();
+        let next = || lock(queue).next();
         let compiled = std::iter::from_fn(next).map(|draft| {
             let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
             let made = self.compile(&draft);

@@ -80,7 +80,7 @@ impl Gpu {
 /// Keeps the first error and a lost device where `check` finds them.
 fn watch(device: &wgpu::Device, fault: &Arc<Mutex<Option<Error>>>) {
     let keep = |slot: &Mutex<Option<Error>>, error: Error| {
-        lock(&slot).get_or_insert(error);
+        lock(slot).get_or_insert(error);
     };
     let slot = fault.clone();
     device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| {
