@@ -139,7 +139,7 @@ fn in_format(path: &Path, stages: &[&str]) {
 
 #[test]
 fn names_from_files_stay_text_in_the_page() {
-    let ceilings = Ceilings { copy: ceiling("copy", &[10.0]), arithmetic: ceiling("burn", &[100.0]) };
+    let ceilings = Ceilings { copy: ceiling("copy", &[10.0]), arithmetic: ceiling("fma_chains", &[100.0]) };
     let evil = "<script>alert(\"1\")</script>'&";
     let row = Row {
         stage: "network",

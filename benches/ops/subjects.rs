@@ -94,7 +94,7 @@ fn weight<'g>(graph: &'g Graph, name: &str, shape: impl Into<Shape>) -> Var<'g> 
 fn ceilings(_: Scale) -> Subject {
     let (memory, work) = (Shape::from([1, 1024, 1024, 16]), Shape::from([1 << 18, 4]));
     Subject::plain(vec![uniform(memory), uniform(work)], move |graph, _| {
-        vec![graph.input("memory", memory).copied(), graph.input("work", work).burnt(128)]
+        vec![graph.input("memory", memory).copied(), graph.input("work", work).fma_chains(128)]
     })
 }
 

@@ -272,7 +272,7 @@ mod tests {
 
     fn report(rows: Vec<Timing>) -> Report {
         let [adapter, driver, clock] = ["vulkan:llvmpipe 256", "llvmpipe 1", "device"].map(String::from);
-        let ceilings = Ceilings { copy: ceiling("copy", &[10.0]), arithmetic: ceiling("burn", &[100.0]) };
+        let ceilings = Ceilings { copy: ceiling("copy", &[10.0]), arithmetic: ceiling("fma_chains", &[100.0]) };
         let (lupe_version, profile) = ("0.1.0".into(), "release".into());
         Report { adapter, driver, width: Some(256), clock, lupe_version, profile, repeats: 6, ceilings, rows }
     }

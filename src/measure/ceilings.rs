@@ -61,7 +61,7 @@ pub async fn measure(gpu: &Gpu, limit_memory: Option<u64>) -> Result<Ceilings> {
     let software = gpu.caps.family == Family::Software;
     let (height, rounds) = if software { (1024, 128) } else { (2048, 4096) };
     let copy = best(gpu, limit_memory, Shape::from([1, height, 1024, 16]), &|x| x.copied()).await?;
-    let arithmetic = best(gpu, limit_memory, Shape::from([1 << 18, 4]), &|x| x.burnt(rounds)).await?;
+    let arithmetic = best(gpu, limit_memory, Shape::from([1 << 18, 4]), &|x| x.fma_chains(rounds)).await?;
     Ok(Ceilings { copy, arithmetic })
 }
 

@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     fn ceilings() -> Ceilings {
-        Ceilings { copy: ceiling("copy", &[10.0]), arithmetic: ceiling("burn", &[100.0]) }
+        Ceilings { copy: ceiling("copy", &[10.0]), arithmetic: ceiling("fma_chains", &[100.0]) }
     }
 
     fn some(node: &str, us: f64, flops: u64, bytes: u64) -> Row {

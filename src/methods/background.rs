@@ -16,9 +16,9 @@ pub struct Background {
 }
 
 impl Background {
-    /// With one thread for every two processors, 4 at most: each holds a picture.
+    /// With a thread for every processor, at most 4: each holds a picture.
     pub fn new() -> Background {
-        let threads = std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).clamp(1, 4));
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(4));
         let (jobs, waiting) = sync_channel(0);
         let (waiting, failed) = (Arc::new(Mutex::new(waiting)), Arc::default());
         let worker = |_| {

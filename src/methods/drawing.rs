@@ -94,9 +94,8 @@ impl Drawing {
         let mut full = Full { map, area, size: [w, h], full: None };
         let above = |map: &[f32]| map.iter().map(|&v| self.limit.is_some_and(|l| v > l)).collect::<Vec<bool>>();
         if self.draw.heatmaps {
-            let [rows, columns] = sides(map);
             let canvas = Canvas { width: w, height: h, rgb: looked.picture.rgb8().into_owned() };
-            let mut picture = overlay(&canvas, &map.data, columns, rows, area, self.scale, self.limit);
+            let mut picture = overlay(&canvas, full.get(), area, self.scale, self.limit);
             contour(&mut picture, &above(full.get()), [0, 0, w, h], [255; 3]);
             save(&self.file("heatmaps", name, "png"), &picture.png()?)?;
         }

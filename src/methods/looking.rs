@@ -56,20 +56,26 @@ impl Missed {
 
 /// What a batch goes through.
 pub(super) trait Device {
+    /// What a batch gives.
+    type Answer;
+
     /// Pictures in one run.
     fn batch(&self) -> usize;
 
     /// Sends a batch on its way.
     async fn submit(&mut self, pictures: &[&Prepared]) -> Result<Under>;
 
-    /// Takes a batch's answer in.
-    fn collect(&mut self, under: Under, looked: Vec<Looked>) -> Result<()>;
+    /// Waits for the answer to a batch of so many pictures.
+    fn collect(&mut self, under: Under, pictures: usize) -> Result<Self::Answer>;
+
+    /// Takes the answer in.
+    fn take(&mut self, answer: Self::Answer, looked: Vec<Looked>) -> Result<()>;
 }
 
 /// Looks at all samples, in order, and says which were missed.
 ///
 /// # Errors
-/// Whatever reading, the device or [`Device::collect`] report; the watcher's interrupt.
+/// Whatever reading, the device or [`Device::take`] report; the watcher's interrupt.
 pub(super) async fn look(
     device: &mut impl Device,
     (samples, preprocess): (&[Sample], &Preprocess),
@@ -85,9 +91,9 @@ pub(super) async fn look(
         watch.go_on()?;
         let sent = if ready.is_empty() { None } else { Some(send(device, ready).await?) };
         if let Some((run, looked)) = std::mem::replace(&mut under, sent) {
-            let (done, n) = (last(&looked), looked.len());
-            let looked = shared(looked, &mut since, n);
-            device.collect(run, looked)?;
+            let done = last(&looked);
+            let answer = device.collect(run, looked.len())?;
+            device.take(answer, shared(looked, &mut since))?;
             watch.progress("features", done, samples.len());
         }
         if ended && under.is_none() {
@@ -103,8 +109,8 @@ fn last(looked: &[Looked]) -> usize {
 }
 
 /// Gives every picture its share of the time since the last answer.
-fn shared(mut looked: Vec<Looked>, since: &mut Instant, n: usize) -> Vec<Looked> {
-    let share = since.elapsed().as_secs_f64() * 1e3 / n.max(1) as f64;
+fn shared(mut looked: Vec<Looked>, since: &mut Instant) -> Vec<Looked> {
+    let share = since.elapsed().as_secs_f64() * 1e3 / looked.len().max(1) as f64;
     *since = Instant::now();
     for one in &mut looked {
         let [decode, _] = one.milliseconds;

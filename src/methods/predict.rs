@@ -5,7 +5,7 @@ use super::evaluation::Evaluation;
 use super::fitted::{Finding, Fitted, Known};
 use super::looking::{Device, Looked, Missed, look};
 use super::results::Results;
-use super::scorer::{Scorer, named};
+use super::scorer::{Scored, Scorer, named};
 use crate::data::Prepared;
 use crate::data::dataset::{Dataset, Sample, good};
 use crate::data::load::Loading;
@@ -44,6 +44,8 @@ struct Scoring<'s, 'm, 'g, 'e> {
 }
 
 impl Device for Scoring<'_, '_, '_, '_> {
+    type Answer = Vec<Result<Scored>>;
+
     fn batch(&self) -> usize {
         self.scorer.batch()
     }
@@ -52,8 +54,11 @@ impl Device for Scoring<'_, '_, '_, '_> {
         self.scorer.submit(pictures).await
     }
 
-    fn collect(&mut self, under: Under, looked: Vec<Looked>) -> Result<()> {
-        let found = self.scorer.collect(under, looked.len())?;
+    fn collect(&mut self, under: Under, pictures: usize) -> Result<Self::Answer> {
+        self.scorer.collect(under, pictures)
+    }
+
+    fn take(&mut self, found: Self::Answer, looked: Vec<Looked>) -> Result<()> {
         for (looked, scored) in looked.into_iter().zip(found) {
             let Some(sample) = self.samples.get(looked.number) else { continue };
             let scored = scored.map_err(|e| named(&sample.name, e))?;

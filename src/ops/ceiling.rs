@@ -11,7 +11,7 @@ struct Copy;
 
 /// Eight chains v = v/2 + x from x·(1 + chain/8); their mean, for four elements at a time.
 #[derive(Debug)]
-struct Burn {
+struct FmaChains {
     rounds: usize,
 }
 
@@ -26,8 +26,8 @@ impl<'g> Var<'g> {
     }
 
     /// Arithmetic for its own sake, eight chains of `rounds` (a multiple of eight) multiply-adds an element.
-    pub fn burnt(self, rounds: usize) -> Var<'g> {
-        self.apply(Burn { rounds }, &[self])
+    pub fn fma_chains(self, rounds: usize) -> Var<'g> {
+        self.apply(FmaChains { rounds }, &[self])
     }
 }
 
@@ -79,7 +79,7 @@ fn image(x: Shape) -> Option<Kernel> {
     )
 }
 
-impl Op for Burn {
+impl Op for FmaChains {
     fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
         let shape = identity(x)?;
         if shape.len().is_multiple_of(4) && self.rounds.is_multiple_of(STEPS) {
@@ -92,7 +92,7 @@ impl Op for Burn {
         const WG: usize = 64;
         let (len, trips) = (x[0].len() / 4, self.rounds / STEPS);
         let kernel = |chains: usize| {
-            Kernel::new(shader!("burn"), 1, WG as u32)
+            Kernel::new(shader!("fma_chains"), 1, WG as u32)
                 .set("CHAINS", format!("{chains}u"))
                 .param("len", len)
                 .param("trips", trips)
@@ -118,6 +118,6 @@ pub fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = [&[2, 5, 7, 12][..], &[1, 3, 9, 5], &[33, 7], &[1, 1, 1, 1]]
         .map(|s| Case::new(Copy, &[s]))
         .into();
-    cases.extend([8, 16, 72].map(|rounds| Case::new(Burn { rounds }, &[&[3, 5, 4]])));
+    cases.extend([8, 16, 72].map(|rounds| Case::new(FmaChains { rounds }, &[&[3, 5, 4]])));
     cases
 }

@@ -22,11 +22,27 @@ pub(super) fn taps(pixels: usize, start: f64, length: f64, cells: usize) -> Vec<
     (0..pixels).map(tap).collect()
 }
 
-/// The map, rows of `width` cells, at a pixel.
-pub(super) fn sample(map: &[f32], width: usize, row: Tap, column: Tap) -> f32 {
-    let at = |y: usize, x: usize| map.get(y * width + x).map_or(f64::NEG_INFINITY, |&v| f64::from(v));
-    let line = |y: usize| between(at(y, column.lo), at(y, column.hi), column.share);
-    between(line(row.lo), line(row.hi), row.share) as f32
+/// A map's rows brought to a picture's columns, each made when it is first read: neighbouring rows of pixels read the same ones.
+struct Widened<'m> {
+    map: &'m [f32],
+    width: usize,
+    columns: &'m [Option<Tap>],
+    rows: Vec<Option<Vec<f64>>>,
+}
+
+impl Widened<'_> {
+    fn make(&mut self, row: usize) {
+        let (map, width) = (self.map, self.width);
+        let at = |x: usize| map.get(row * width + x).map_or(f64::NEG_INFINITY, |&v| f64::from(v));
+        let value = |tap: &Option<Tap>| tap.map_or(f64::NEG_INFINITY, |t| between(at(t.lo), at(t.hi), t.share));
+        if let Some(made) = self.rows.get_mut(row).filter(|r| r.is_none()) {
+            *made = Some(self.columns.iter().map(value).collect());
+        }
+    }
+
+    fn get(&self, row: usize) -> &[f64] {
+        self.rows.get(row).and_then(Option::as_deref).unwrap_or_default()
+    }
 }
 
 /// A value with no share is not read: 0 times infinity is NaN.
@@ -41,10 +57,19 @@ fn between(a: f64, b: f64, share: f64) -> f64 {
 pub fn full_map(map: &[f32], map_w: usize, map_h: usize, at: [f64; 4], width: usize, height: usize) -> Vec<f32> {
     let [x, y, w, h] = at;
     let (columns, rows) = (taps(width, x, w, map_w), taps(height, y, h, map_h));
-    let value = |row: Option<Tap>, column: Option<Tap>| {
-        row.zip(column).map_or(f32::NEG_INFINITY, |(row, column)| sample(map, map_w, row, column))
-    };
-    rows.iter().flat_map(|&row| columns.iter().map(move |&column| value(row, column))).collect()
+    let mut widened = Widened { map, width: map_w, columns: &columns, rows: vec![None; map_h] };
+    let mut full = Vec::with_capacity(width * height);
+    for row in rows {
+        let Some(row) = row else {
+            full.resize(full.len() + width, f32::NEG_INFINITY);
+            continue;
+        };
+        widened.make(row.lo);
+        widened.make(row.hi);
+        let pairs = widened.get(row.lo).iter().zip(widened.get(row.hi));
+        full.extend(pairs.map(|(&a, &b)| between(a, b, row.share) as f32));
+    }
+    full
 }
 
 #[cfg(test)]

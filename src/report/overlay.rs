@@ -2,7 +2,7 @@
 
 use super::color::{color, mix};
 use super::font::{self, text_width};
-use super::map::{Tap, sample, taps};
+use super::map::taps;
 use super::{Canvas, text};
 
 /// Behind the scale.
@@ -14,36 +14,31 @@ const OPACITY: f64 = 0.75;
 
 /// The picture with its heat map, and the scale in columns added on the right.
 ///
-/// `map` has `map_w` x `map_h` cells and covers `at`: x, y, width, height in the picture's pixels. What lies outside
-/// was not looked at: it is dark and gray, with a thin frame around the area. `scale` holds the values of the first and
-/// the last colour, the same for all pictures of a run so that they can be compared; the higher a value, the more opaque.
-/// `limit` is marked on the scale.
-pub fn overlay(
-    picture: &Canvas,
-    map: &[f32],
-    map_w: usize,
-    map_h: usize,
-    at: [f64; 4],
-    scale: [f32; 2],
-    limit: Option<f32>,
-) -> Canvas {
+/// `map` has a value for each of the picture's pixels, as [`full_map`](super::full_map) makes it, and covers `at`: x, y, width, height in
+/// pixels. What lies outside was not looked at: it is dark and gray, with a thin frame around the area. `scale` are the values of the
+/// first and the last colour, the same for all pictures of a run so that they compare; the higher a value, the less transparent. `limit`
+/// is marked on the scale.
+pub fn overlay(picture: &Canvas, map: &[f32], at: [f64; 4], scale: [f32; 2], limit: Option<f32>) -> Canvas {
     let legend = Legend { unit: picture.unit(), left: picture.width, scale, limit };
     let mut out = Canvas::new(picture.width + legend.width(), picture.height, BACK);
     out.paste(picture, 0, 0);
-    let columns = taps(picture.width, at[0], at[2], map_w);
-    let rows = taps(picture.height, at[1], at[3], map_h);
+    let inside =
+        |pixels, start, length| taps(pixels, start, length, 1).iter().map(Option::is_some).collect::<Vec<bool>>();
+    let (columns, rows) = (inside(picture.width, at[0], at[2]), inside(picture.height, at[1], at[3]));
     let thick = picture.unit().div_ceil(2);
     let (near_columns, near_rows) = (near(&columns, thick), near(&rows, thick));
     let stride = out.width * 3;
-    for ((line, row), near_row) in out.rgb.chunks_exact_mut(stride).zip(rows).zip(near_rows) {
-        for ((pixel, &column), &near_column) in line.as_chunks_mut().0.iter_mut().zip(&columns).zip(&near_columns) {
-            *pixel = match row.zip(column) {
-                Some((row, column)) => {
-                    let heat = share(sample(map, map_w, row, column), scale);
+    let lines = out.rgb.chunks_exact_mut(stride).zip(map.chunks_exact(picture.width.max(1)));
+    for ((line, values), (row, near_row)) in lines.zip(rows.into_iter().zip(near_rows)) {
+        let across = columns.iter().zip(&near_columns);
+        for ((pixel, &value), (&column, &near_column)) in line.as_chunks_mut().0.iter_mut().zip(values).zip(across) {
+            *pixel = match row && column {
+                true => {
+                    let heat = share(value, scale);
                     mix(*pixel, color(heat), OPACITY * heat)
                 }
-                None if near_row && near_column => FRAME,
-                None => unseen(*pixel),
+                false if near_row && near_column => FRAME,
+                false => unseen(*pixel),
             };
         }
     }
@@ -52,12 +47,11 @@ pub fn overlay(
 }
 
 /// Which pixels of an axis are in the area or at most `thick` from it.
-fn near(taps: &[Option<Tap>], thick: usize) -> Vec<bool> {
-    let inside = |t: &Option<Tap>| t.is_some();
-    let Some((first, last)) = taps.iter().position(inside).zip(taps.iter().rposition(inside)) else {
-        return vec![false; taps.len()];
+fn near(inside: &[bool], thick: usize) -> Vec<bool> {
+    let Some((first, last)) = inside.iter().position(|i| *i).zip(inside.iter().rposition(|i| *i)) else {
+        return vec![false; inside.len()];
     };
-    (0..taps.len()).map(|i| i + thick >= first && i <= last + thick).collect()
+    (0..inside.len()).map(|i| i + thick >= first && i <= last + thick).collect()
 }
 
 /// Half the luma (Rec. 601): for a part of the picture that was not looked at.
@@ -149,26 +143,26 @@ mod tests {
     #[test]
     fn one_pixel_is_enough() {
         let one = Canvas::new(1, 1, [100; 3]);
-        let got = overlay(&one, &[1.0], 1, 1, [0.0, 0.0, 1.0, 1.0], [0.0, 1.0], Some(0.5));
+        let got = overlay(&one, &[1.0], [0.0, 0.0, 1.0, 1.0], [0.0, 1.0], Some(0.5));
         assert_eq!((got.height, pixel(&got, 0, 0)), (1, mix([100; 3], color(1.0), OPACITY)));
         assert!(got.width > 1 && got.rgb.len() == got.width * 3);
         for odd in [[f32::NAN; 2], [1.0, 1.0], [f32::NEG_INFINITY, f32::INFINITY]] {
-            overlay(&one, &[], 0, 0, [f64::NAN; 4], odd, Some(f32::NAN));
+            overlay(&one, &[], [f64::NAN; 4], odd, Some(f32::NAN));
         }
-        overlay(&Canvas::new(0, 0, [0; 3]), &[], 0, 0, [0.0; 4], [0.0, 1.0], None);
+        overlay(&Canvas::new(0, 0, [0; 3]), &[], [0.0; 4], [0.0, 1.0], None);
     }
 
     #[test]
     fn what_was_not_looked_at_is_gray_and_framed() {
         let red = Canvas::new(8, 5, [200, 0, 0]);
-        let got = overlay(&red, &[0.0; 4], 2, 2, [3.0, 2.0, 2.0, 2.0], [0.0, 1.0], None);
+        let got = overlay(&red, &[0.0; 40], [3.0, 2.0, 2.0, 2.0], [0.0, 1.0], None);
         assert_eq!(pixel(&got, 3, 2), [200, 0, 0], "a low value leaves the picture as it is");
         assert_eq!(pixel(&got, 0, 0), [29; 3]);
         for (x, y) in [(2, 1), (5, 4), (2, 3), (4, 1)] {
             assert_eq!(pixel(&got, x, y), FRAME, "{x}, {y}");
         }
         assert_eq!((pixel(&got, 1, 1), pixel(&got, 6, 4)), ([29; 3], [29; 3]));
-        let whole = overlay(&red, &[0.0; 4], 2, 2, [0.0, 0.0, 8.0, 5.0], [0.0, 1.0], None);
+        let whole = overlay(&red, &[0.0; 40], [0.0, 0.0, 8.0, 5.0], [0.0, 1.0], None);
         assert!((0..8).all(|x| pixel(&whole, x, 0) == [200, 0, 0]), "no frame over what was looked at");
     }
 
@@ -176,7 +170,8 @@ mod tests {
     fn the_scale_stands_beside_and_grows_with_the_picture() {
         let small = Canvas::new(100, 100, [0; 3]);
         let large = Canvas::new(1000, 1000, [0; 3]);
-        let draw = |c: &Canvas| overlay(c, &[0.0], 1, 1, [0.0, 0.0, 1.0, 1.0], [0.0, 1.0], Some(0.25));
+        let draw =
+            |c: &Canvas| overlay(c, &vec![0.0; c.width * c.height], [0.0, 0.0, 1.0, 1.0], [0.0, 1.0], Some(0.25));
         let (a, b) = (draw(&small), draw(&large));
         assert_eq!((b.width - 1000, a.height), (5 * (a.width - 100), 100));
         assert_eq!((pixel(&a, 106, 4), pixel(&a, 106, 95)), (color(1.0), color(0.0)));

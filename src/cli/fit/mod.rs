@@ -8,6 +8,7 @@ use clap::Subcommand;
 
 /// What `lupe fit` accepts.
 #[derive(Debug, clap::Args)]
+#[command(subcommand_value_name = "METHOD", subcommand_help_heading = "Methods")]
 pub struct Args {
     #[command(subcommand)]
     method: FitMethod,

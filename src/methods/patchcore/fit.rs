@@ -150,6 +150,8 @@ struct Bagging<'a, 'b, 'g> {
 }
 
 impl Device for Bagging<'_, '_, '_> {
+    type Answer = Vec<Tensor>;
+
     fn batch(&self) -> usize {
         self.batched.batch()
     }
@@ -158,8 +160,12 @@ impl Device for Bagging<'_, '_, '_> {
         self.batched.submit(pictures).await
     }
 
-    fn collect(&mut self, under: Under, looked: Vec<Looked>) -> Result<()> {
-        let (outputs, n) = (self.batched.collect(under)?, self.batched.batch());
+    fn collect(&mut self, under: Under, _: usize) -> Result<Vec<Tensor>> {
+        self.batched.collect(under)
+    }
+
+    fn take(&mut self, outputs: Vec<Tensor>, looked: Vec<Looked>) -> Result<()> {
+        let n = self.batched.batch();
         for (i, looked) in looked.into_iter().enumerate() {
             let own: Vec<Tensor> = outputs.iter().map(|o| part(o, i, n)).collect();
             let [rows, projected @ ..] = own.as_slice() else { continue };
