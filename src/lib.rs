@@ -29,6 +29,7 @@ pub mod error;
 pub mod files;
 mod lock;
 pub mod measure;
+pub mod memory;
 pub mod methods;
 pub mod models;
 pub mod ops;

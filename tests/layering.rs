@@ -9,6 +9,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("tensor.rs", &[]),
     ("lock.rs", &[]),
     ("random.rs", &[]),
+    ("memory.rs", &[]),
     ("files.rs", &["error"]),
     ("watch.rs", &["error"]),
     ("report/", &["error", "report"]),
@@ -23,15 +24,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "methods/",
         &[
-            "error", "tensor", "files", "lock", "random", "watch", "engine", "ops", "models", "data", "weights",
-            "report", "methods",
+            "error", "tensor", "files", "lock", "memory", "random", "watch", "engine", "ops", "models", "data",
+            "weights", "report", "methods",
         ],
     ),
 ];
 
 /// What commands share: a command may name these and its own files, but no other command.
-const SHARED_CLI: &[&str] =
-    &["env", "global", "memory", "output", "progress", "session", "subject", "width", "working"];
+const SHARED_CLI: &[&str] = &["env", "global", "output", "progress", "session", "subject", "width", "working"];
 
 /// The files in which `wgpu::` may be written.
 const WGPU: &[&str] = &["engine/gpu/", "engine/plan/", "engine/profile.rs", "engine/probe.rs"];

@@ -1,12 +1,12 @@
 //! `lupe eval`: metrics of a fitted model on labelled pictures.
 
-use super::memory::log_peak;
 use super::output::{new_table, print};
 use super::session::Session;
 use super::working::Out;
 use crate::data::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::files::save;
+use crate::memory::log_peak;
 use crate::methods::Known;
 use crate::methods::predict::{Work, evaluate, fitted_on, to_test};
 use crate::methods::results::Results;

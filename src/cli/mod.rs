@@ -11,7 +11,6 @@ mod fit;
 mod global;
 mod help;
 mod import;
-mod memory;
 mod output;
 mod plan;
 mod predict;

@@ -1,11 +1,11 @@
 //! `lupe predict`: scores, maps and pictures of new parts.
 
-use super::memory::log_peak;
 use super::output::print;
 use super::session::Session;
 use super::working::Out;
 use crate::data::dataset::{Sample, pictures};
 use crate::error::{Error, Result};
+use crate::memory::log_peak;
 use crate::methods::predict::{Work, predict};
 use crate::methods::results::{Results, ndjson};
 use crate::methods::{Fitted, Known};

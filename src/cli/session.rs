@@ -1,7 +1,6 @@
 //! What the commands share: the device, messages and progress.
 
 use super::global::Global;
-use super::memory::free_memory;
 use super::progress::Bars;
 use super::{env, output};
 use crate::engine::gpu::{AdapterInfo, Kind, adapters};
@@ -10,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::files::no_writing;
 use crate::lock::lock;
 use crate::measure::tuned::Tuned;
+use crate::memory::free_memory;
 use crate::methods::drawing::Draw;
 use crate::methods::{Fitted, Methods, RunOptions};
 use crate::watch::Watch;

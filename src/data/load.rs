@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-/// No new picture is loaded while those that wait hold more bytes: at most, pictures take this plus one for each thread.
+/// No new picture is begun while those that wait or are decoded take more bytes: pictures of many megapixels come one by one.
 const WAITING_BYTES: usize = 128 << 20;
 
 /// How pictures are loaded.
@@ -86,7 +86,19 @@ struct State {
     given: usize,
     ready: BTreeMap<usize, Arrival>,
     bytes: usize,
+    /// Bytes of the largest picture so far: what those that are being decoded are taken for; 0 until one has arrived.
+    largest: usize,
     stopped: bool,
+}
+
+impl State {
+    /// Whether the next picture may be begun: it and all that are decoded or waiting stay within the bound, as far as is known. Until
+    /// the first size is known, one is decoded alone. The sample that is asked for always is begun: nothing else is held then.
+    fn begins(&self, ahead: usize) -> bool {
+        let decoding = self.next - self.given - self.ready.len();
+        let known = self.largest > 0 || decoding == 0;
+        known && self.bytes + decoding * self.largest < WAITING_BYTES && self.next < self.given + ahead
+    }
 }
 
 impl Stream {
@@ -173,8 +185,7 @@ impl Work {
             if state.stopped || state.next >= self.samples.len() {
                 return None;
             }
-            // The sample asked for next is always started: nothing waits then, so no bytes are held.
-            if state.bytes < WAITING_BYTES && state.next < state.given + self.ahead {
+            if state.begins(self.ahead) {
                 state.next += 1;
                 return Some(state.next - 1);
             }
@@ -185,6 +196,7 @@ impl Work {
     fn put(&self, number: usize, arrival: Arrival) {
         let mut state = lock(&self.state);
         state.bytes += arrival.bytes();
+        state.largest = state.largest.max(arrival.bytes()).max(1);
         state.ready.insert(number, arrival);
         self.changed.notify_all();
     }

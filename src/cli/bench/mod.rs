@@ -4,7 +4,6 @@ pub mod args;
 mod compare;
 mod worker;
 
-use super::memory::load_average;
 use super::output;
 use super::session::Session;
 use super::subject::SubjectArgs;
@@ -13,6 +12,7 @@ use crate::engine::gpu::{AdapterInfo, NO_ADAPTER, choose_of, chosen};
 use crate::error::{Error, Result};
 use crate::files::write;
 use crate::measure::measurement::{self, Measurement, SweepFormat, adapter, read, written};
+use crate::memory::load_average;
 use crate::methods::subject::{Subject, Weighted};
 use crate::watch::Watch;
 use crate::weights::safetensors;

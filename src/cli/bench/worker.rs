@@ -1,12 +1,12 @@
 //! One measurement in its own process: cold start and memory belong to a process, not to a plan.
 
 use super::args::{Sweep, WorkerTask};
-use crate::cli::memory::{held_memory, peak_memory};
 use crate::cli::output::print;
 use crate::cli::session::Session;
 use crate::engine::{Choices, Graph, Plan, Store};
 use crate::error::{Error, Result};
 use crate::measure::measurement::{Cell, Measurement};
+use crate::memory::{held_memory, peak_memory};
 use crate::tensor::Tensor;
 use std::io::Read;
 use std::time::Instant;

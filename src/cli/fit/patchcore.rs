@@ -1,11 +1,11 @@
 //! `lupe fit patchcore`: good pictures in, a model file out.
 
-use crate::cli::memory::log_peak;
 use crate::cli::output::print;
 use crate::cli::session::Session;
 use crate::cli::working::{WorkArgs, place};
 use crate::data::dataset::Dataset;
 use crate::error::{Error, Result};
+use crate::memory::log_peak;
 use crate::methods::Fitted;
 use crate::methods::patchcore::{Config, FitOptions, Good, PatchCore, Preset, Times, fit};
 use crate::models;

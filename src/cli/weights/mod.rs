@@ -7,11 +7,11 @@ mod network;
 mod pictures;
 
 use super::global::bytes;
-use super::memory::log_peak;
 use super::output::print;
 use super::session::Session;
 use crate::error::{Error, Result};
 use crate::files::write_by;
+use crate::memory::log_peak;
 use crate::weights::convert::Converted;
 use crate::weights::raw::{self, ReadOptions};
 use crate::weights::safetensors::with_file;

@@ -11,6 +11,7 @@ use crate::data::{Prepared, Preprocess};
 use crate::engine::{Gpu, Graph, Scope, Var};
 use crate::error::{Error, Result};
 use crate::files::sha256;
+use crate::memory::peak_memory;
 use crate::methods::batched::{Batched, RunOptions, Under, head, part};
 use crate::methods::fitted::Seen;
 use crate::methods::looking::{Device, Looked, Missed, look};
@@ -109,7 +110,8 @@ pub async fn fit(
 fn lap(since: &mut Instant, stage: &str) -> f64 {
     let seconds = since.elapsed().as_secs_f64();
     *since = Instant::now();
-    log::info!("{stage} took {seconds:.1} s");
+    let peak = peak_memory().map_or(String::new(), |b| format!(", peak memory so far {:.0} MB", b as f64 / 1e6));
+    log::info!("{stage} took {seconds:.1} s{peak}");
     seconds
 }
 
