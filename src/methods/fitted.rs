@@ -1,6 +1,6 @@
 //! One fitted model, whatever its method: what every command needs of it, and the methods that Lupe has.
 
-use super::batched::{Feed, Form};
+use super::batched::{Feed, Form, Head, head};
 use super::patchcore;
 use crate::data::{Prepared, Preprocess};
 use crate::engine::{Caps, Graph, Var};
@@ -132,15 +132,24 @@ impl dyn Fitted + '_ {
     /// As [`Feed::value`].
     pub fn predict_stage(&self, batch: usize, picture: Option<Prepared>, caps: Caps) -> Result<Stage<'_>> {
         self.check()?;
-        let [h, w] = self.input_size();
-        let preprocess = self.preprocess();
-        let picture = picture.unwrap_or_else(|| noise(&preprocess, [h, w]));
-        let form = if matches!(picture, Prepared::Bytes { .. }) { Form::Bytes } else { Form::Numbers };
-        let feed = Feed::new(&preprocess, [h, w]);
-        let inputs = vec![feed.value(&vec![&picture; batch], batch, form)?];
-        let build = boxed(move |graph| self.answer(graph, feed.input(graph, batch, form), &caps).outputs);
-        Ok(Stage { name: "predict", inputs, build })
+        let head = head(move |graph, pictures| self.answer(graph, pictures, &caps).outputs);
+        stage("predict", (&self.preprocess(), self.input_size()), (batch, picture), head)
     }
+}
+
+/// A function of `batch` pictures of a size as a stage: of one as given, that many times, or of noise.
+pub(super) fn stage<'m>(
+    name: &'static str,
+    (preprocess, size): (&Preprocess, [usize; 2]),
+    (batch, picture): (usize, Option<Prepared>),
+    head: Box<Head<'m>>,
+) -> Result<Stage<'m>> {
+    let picture = picture.unwrap_or_else(|| noise(preprocess, size));
+    let form = if matches!(picture, Prepared::Bytes { .. }) { Form::Bytes } else { Form::Numbers };
+    let feed = Feed::new(preprocess, size);
+    let inputs = vec![feed.value(&vec![&picture; batch], batch, form)?];
+    let build = boxed(move |graph| head(graph, feed.input(graph, batch, form)));
+    Ok(Stage { name, inputs, build })
 }
 
 /// Helps the compiler to see that a closure builds any graph.
@@ -149,7 +158,7 @@ pub(super) fn boxed<'m>(build: impl for<'g> Fn(&'g Graph) -> Vec<Var<'g>> + 'm) 
 }
 
 /// A picture of noise, in the form in which pictures of 8 bits reach a network.
-pub fn noise(preprocess: &Preprocess, [h, w]: [usize; 2]) -> Prepared {
+fn noise(preprocess: &Preprocess, [h, w]: [usize; 2]) -> Prepared {
     let rgb = (0..3 * h * w).map(|i| (random::draw("picture of noise", i as u64) >> 56) as u8).collect();
     let bytes = Prepared::Bytes { rgb, size: [h, w] };
     if preprocess.gives_bytes() { bytes } else { Prepared::Numbers(preprocess.numbers(bytes)) }
@@ -203,9 +212,9 @@ impl Methods {
     /// The method of a file.
     ///
     /// # Errors
-    /// [`Error::Weights`] for a damaged file, or a method that is unknown here.
+    /// [`Error::Weights`] for damaged facts, or a method that is unknown here; tensors are checked where they are read.
     fn of(&self, bytes: &[u8], origin: &str) -> Result<Method> {
-        let (facts, _) = container::read(bytes, origin)?;
+        let facts = container::facts(bytes, origin)?;
         let name = facts.get("method").and_then(Value::as_str).unwrap_or("none");
         self.0.iter().find(|m| m.name == name).copied().ok_or_else(|| {
             let known: Vec<&str> = self.0.iter().map(|m| m.name).collect();

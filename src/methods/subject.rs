@@ -1,7 +1,7 @@
 //! What is planned, profiled, verified or tuned: a network by name, or a fitted model.
 
-use super::batched::{Feed, Form};
-use super::fitted::{Fitted, Stage, boxed, noise};
+use super::batched::head;
+use super::fitted::{Fitted, Stage, stage};
 use crate::data::{Picture, Prepared, Preprocess, Scaling};
 use crate::engine::{Caps, Scope};
 use crate::error::{Error, Result};
@@ -64,7 +64,7 @@ impl Subject {
     /// Rows and columns of its input.
     pub fn input_size(&self) -> [usize; 2] {
         match self {
-            Subject::Network(n) => n.preprocess.crop.unwrap_or(n.network.input_size()),
+            Subject::Network(n) => n.input_size(),
             Subject::Fitted(fitted) => fitted.input_size(),
         }
     }
@@ -100,16 +100,14 @@ impl Subject {
 
 impl Weighted {
     fn stage(&self, batch: usize, picture: Option<Prepared>) -> Result<Stage<'_>> {
-        let size = self.preprocess.crop.unwrap_or(self.network.input_size());
-        let picture = picture.unwrap_or_else(|| noise(&self.preprocess, size));
-        let form = if matches!(picture, Prepared::Bytes { .. }) { Form::Bytes } else { Form::Numbers };
-        let feed = Feed::new(&self.preprocess, size);
-        let inputs = vec![feed.value(&vec![&picture; batch], batch, form)?];
-        let build = boxed(move |graph| {
-            let places =
-                (self.network.build)(feed.input(graph, batch, form), &Scope::new(graph, self.weights.tensors()));
+        let head = head(move |graph, pictures| {
+            let places = (self.network.build)(pictures, &Scope::new(graph, self.weights.tensors()));
             places.last().into_iter().collect()
         });
-        Ok(Stage { name: "network", inputs, build })
+        stage("network", (&self.preprocess, self.input_size()), (batch, picture), head)
+    }
+
+    fn input_size(&self) -> [usize; 2] {
+        self.preprocess.crop.unwrap_or(self.network.input_size())
     }
 }

@@ -127,7 +127,7 @@ impl Case {
 fn filled(shape: Shape, fill: Fill, seed: u64) -> Tensor {
     let (_, cols) = shape.rows();
     Tensor::from_fn(shape, |i| {
-        let z = splitmix(seed << 40 | i as u64);
+        let z = crate::random::at(0, seed << 40 | i as u64);
         let v = (z >> 40) as f32 / (1u64 << 23) as f32 - 1.0;
         match fill {
             Fill::Outliers if i / cols.max(1) % 5 == 3 => v * 1000.0,
@@ -138,14 +138,6 @@ fn filled(shape: Shape, fill: Fill, seed: u64) -> Tensor {
             _ => v,
         }
     })
-}
-
-/// The finaliser of splitmix64 over a counter.
-fn splitmix(counter: u64) -> u64 {
-    let z = (counter + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 /// Shape rule of ops that keep their input's shape.

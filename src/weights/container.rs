@@ -75,11 +75,12 @@ pub fn is_own(bytes: &[u8]) -> bool {
     head.is_some_and(|(_, head)| head.metadata().as_ref().is_some_and(|m| m.contains_key(KEY)))
 }
 
-/// Facts and tensors of a file; `origin` is what messages call it.
+/// Facts of a file, checked by their own hash, its list of tensors among them; the tensors are not looked at. `origin` is what messages
+/// call it.
 ///
 /// # Errors
-/// [`Error::Weights`] if it is not such a file, has a newer format, or is damaged.
-pub fn read(bytes: &[u8], origin: &str) -> Result<(Map<String, Value>, BTreeMap<String, Stored>)> {
+/// [`Error::Weights`] if it is not such a file, has a newer format, or its facts are damaged.
+pub fn facts(bytes: &[u8], origin: &str) -> Result<Map<String, Value>> {
     let fail = |what: String| Error::Weights(vec![format!("{origin}: {what}")]);
     let (_, head) =
         SafeTensors::read_metadata(bytes).map_err(|e| fail(format!("damaged, or not a model file: {e}")))?;
@@ -103,6 +104,16 @@ pub fn read(bytes: &[u8], origin: &str) -> Result<(Map<String, Value>, BTreeMap<
     {
         return Err(fail("is damaged: its facts have changed since it was written; copy it again or fit again".into()));
     }
+    Ok(facts)
+}
+
+/// Facts and tensors of a file; `origin` is what messages call it.
+///
+/// # Errors
+/// As [`facts`], or if a tensor is damaged or missing.
+pub fn read(bytes: &[u8], origin: &str) -> Result<(Map<String, Value>, BTreeMap<String, Stored>)> {
+    let fail = |what: String| Error::Weights(vec![format!("{origin}: {what}")]);
+    let mut facts = facts(bytes, origin)?;
     let file = SafeTensors::deserialize(bytes).map_err(|e| fail(format!("is damaged: {e}")))?;
     let listed = facts.remove("tensors");
     let listed =
