@@ -2,7 +2,7 @@
 
 use lupe::data::{Limits, Picture, dataset::Dataset};
 use lupe::engine::{Choice, Gpu};
-use lupe::methods::patchcore::{Config, FitOptions, Good, Preset, fit};
+use lupe::methods::patchcore::{Config, FitOptions, Good, fit};
 use lupe::methods::{RunOptions, Scorer, open};
 use lupe::{models, watch::Unwatched};
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ fn main() -> lupe::Result<()> {
         let gpu = Gpu::new(&Choice::Auto, None).await?;
         let (network, weights) = models::open("resnet50_thin", None)?;
         let good = Good { set: &Dataset::open(good)?, network, weights: &weights };
-        let config = Config { crop: false, ..Config::new(Preset::Official) };
+        let config = Config::default();
         fit(&gpu, good, &config, &FitOptions::default(), &Unwatched).await?.0.save("part.lupe")?;
         let fitted = open("part.lupe")?; // any method's model
         let mut scorer = Scorer::new(&gpu, &*fitted, &RunOptions::default(), false).await?;

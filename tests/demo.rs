@@ -12,7 +12,7 @@ use lupe::engine::Options;
 use lupe::methods::metrics::{Pixels, ranking};
 use lupe::methods::patchcore::score::{Bank, PlaceScorer};
 use lupe::methods::patchcore::select::Selector;
-use lupe::methods::patchcore::{Config, Preset, projection};
+use lupe::methods::patchcore::{Config, projection};
 use lupe::models::EMBEDDED;
 use lupe::tensor::Tensor;
 use lupe::weights::Weights;
@@ -71,7 +71,7 @@ fn stacked(rows: &[&Tensor]) -> Tensor {
 /// Image and pixel AUROC of the demo with these weights.
 fn aurocs(weights: &Weights) -> [f64; 2] {
     let (gpu, parts) = (sweep::gpu(), parts().unwrap());
-    let config = Config { crop: false, ..Config::new(Preset::Official) };
+    let config = Config::default();
     let (geometry, preprocess) = (config.geometry(EMBEDDED, weights).unwrap(), config.preprocess(EMBEDDED));
     let projection = projection::projection(&config, 8 * geometry.places(), geometry.dim).map(Arc::new);
     let inputs: Vec<Prepared> = parts.iter().map(|p| preprocess.prepare(&p.picture).unwrap()).collect();

@@ -49,7 +49,7 @@ fn folders_that_are_no_data_set_are_code_3() {
     for n in 0..65 {
         fs::write(b.path(&format!("many/{n}.png")), b"").unwrap();
     }
-    let words = ["--size", "4096", "--resize", "4096", "--test-split", "0"];
+    let words = ["--size", "4096", "--test-split", "0"];
     let mut command = verb(&["fit", "patchcore"]);
     refused(
         command.arg(b.path("many")).arg("-o").arg(&model).args(words),
@@ -70,7 +70,8 @@ fn wrong_flags_are_code_2() {
         (&["--layers", "3,2"], "layers layer3,layer2: expected in the network's order"),
         (&["--layers", "5"], "unknown place `layer5`; available: stem"),
         (&["--neighbors", "0"], "at least 1"),
-        (&["--resize", "300", "--no-crop"], "--resize applies only with a crop"),
+        (&["--resize", "300", "--preset", "official", "--no-crop"], "--resize applies only with a crop"),
+        (&["--resize", "300"], "--resize applies only with a crop"),
         (&["--backbone", "resnet19"], "unknown network `resnet19`"),
         (&["--backbone", "resnet18"], "give --weights"),
         (&["--limit-ram", "much"], "512M"),
@@ -79,7 +80,11 @@ fn wrong_flags_are_code_2() {
         refused(verb(&["fit", "patchcore"]).arg(&data).arg("-o").arg(b.path("m.lupe")).args(words), 2, &[by]);
     }
     refused(verb(&["fit", "patchcore"]).arg(&data).args(["-o", "m.lupe", "--size", "16"]), 2, &["size 16"]);
-    refused(verb(&["fit", "patchcore"]).arg(&data).args(["-o", "m.lupe", "--resize", "100"]), 2, &["resize 100"]);
+    refused(
+        verb(&["fit", "patchcore"]).arg(&data).args(["-o", "m.lupe", "--preset", "official", "--resize", "100"]),
+        2,
+        &["resize 100"],
+    );
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl Fitted for MeanColour {
     }
 
     fn known(&self) -> Known<'_> {
-        Known::Fitted { on: &self.seen, held_out: &[] }
+        Known::Fitted { on: &self.seen, left_out: &[], held_out: &[] }
     }
 
     fn answer<'g>(&self, graph: &'g Graph, pictures: Var<'g>, _: &Caps) -> Answer<'g> {

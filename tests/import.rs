@@ -85,7 +85,7 @@ fn an_official_model_scores_as_the_fit_it_was_taken_from() {
     let b = Bench::new();
     let (data, fitted, source, imported) = (b.path("data"), b.path("m.lupe"), b.path("saved"), b.path("i.lupe"));
     data_set(&data, 6, 72, 72);
-    let words = ["fit", "patchcore", "--size", "64", "--resize", "72", "--neighbors", "2"];
+    let words = ["fit", "patchcore", "--preset", "official", "--size", "64", "--resize", "72", "--neighbors", "2"];
     done(verb(&words).arg(&data).arg("-o").arg(&fitted));
     let bank = read(&fitted).bank;
     let params = common::foreign::with(params(64), "anomaly_scorer_num_nn", V::Int(2));
@@ -115,7 +115,10 @@ fn an_official_model_scores_as_the_fit_it_was_taken_from() {
     refused(strict.arg(&imported).arg(&data).arg("-o").arg(b.path("out")), 2, &["has no limit", "--exit-code"]);
     let words = ["--format", "csv", "--no-heatmaps"];
     let said = done(verb(&["predict"]).arg(&imported).arg(data.join("test")).arg("-o").arg(b.path("csv")).args(words));
-    assert!(said.contains("5 pictures scored; the model has no limit"), "{said}");
+    assert!(
+        said.contains("scored    5 pictures; none is accepted or rejected, since the model has no limit"),
+        "{said}"
+    );
     let mut table = csv::Reader::from_path(b.path("csv/results.csv")).unwrap();
     let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
     assert!(rows.len() == 5 && rows.iter().all(|r| !r[2].is_empty() && r[3].is_empty() && r[4].is_empty()), "{rows:?}");

@@ -26,7 +26,9 @@ fn model() -> ModelFile {
         pictures: (0..4).map(seen).collect(),
         scores: vec![1.5, 2.25, 0.75, 1.0],
         peaks: vec![1.25, 2.0, f64::INFINITY, 0.5],
+        left_out: vec![],
         held_out: vec![seen(9)],
+        limit_rule: Default::default(),
         origin: None,
     }
 }

@@ -30,7 +30,7 @@ pub fn make(args: &Args, folder: &Path) -> Result<()> {
     let results = work.path().join("results");
     ask(&["demo", "-o", &word(&demo)])?;
     let data = word(&demo.join("parts"));
-    ask(&["fit", "patchcore", &data, "-o", &word(&model), "--no-crop", "--no-embed-backbone"])?;
+    ask(&["fit", "patchcore", &data, "-o", &word(&model), "--preset", "official", "--no-crop", "--no-embed-backbone"])?;
     let metrics = ask(&["eval", &word(&model), &data, "-o", &word(&results), "--no-heatmaps"])?;
     let golden = json!({
         "device": metrics["device"], "lupe_version": env!("CARGO_PKG_VERSION"),

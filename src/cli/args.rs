@@ -1,6 +1,8 @@
 //! What the command line accepts: its commands; the arguments of each are in its own file.
 
-use super::{bench, demo, devices, embed, eval, fit, global::Global, help, import, plan, predict, profile, renamed};
+use super::{
+    bench, demo, devices, embed, eval, fit, global::Global, help, import, limit, plan, predict, profile, renamed,
+};
 use super::{shaders, tune, verify, weights};
 use clap::{Parser, Subcommand};
 
@@ -33,6 +35,11 @@ pub enum Command {
         after_help = "Examples:\n  lupe import models/mvtec_bottle -o bottle.lupe --weights wide_resnet50_2-95faca4d.pth\n  lupe import model.ckpt -o part.lupe --weights wide_resnet50_2.racm_in1k.safetensors\n\nScores match those of the implementation that fitted the bank. How it was fitted is read from the source; flags fill in what the source does not say."
     )]
     Import(Box<import::Args>),
+    /// Shows the training scores of a fitted model, and gives it another limit without fitting again
+    #[command(
+        after_help = "Examples:\n  lupe limit part.lupe\n  lupe limit part.lupe --rule quantile=0.99\n  lupe limit imported.lupe --rule fixed=31.5,2.8 -o limited.lupe\n\nRules: max is the largest training score, second the second largest, quantile=Q the smallest that a share Q of the training pictures does not exceed; fixed=SCORE,PIXEL states both limits. A picture is rejected if its score is above the limit."
+    )]
+    Limit(limit::Args),
     /// Computes features of pictures, from any place of a network
     #[command(
         after_help = "Examples:\n  lupe embed part.png\n  lupe embed *.jpg --tap layer2 --tap layer3 -o features.safetensors\n  lupe embed part.png --model resnet18 --weights resnet18.safetensors --tap pool -o feature.npy"
@@ -89,7 +96,7 @@ impl Command {
         match self {
             // A sweep leaves its devices to its workers.
             Command::Bench(args) => args.sweep.worker.is_some(),
-            Command::Import(_) | Command::Weights(_) | Command::Shaders(_) => false,
+            Command::Import(_) | Command::Limit(_) | Command::Weights(_) | Command::Shaders(_) => false,
             Command::Help(_) | Command::Patchcore(_) => false,
             Command::Fit(_) | Command::Predict(_) | Command::Eval(_) | Command::Embed(_) | Command::Demo(_) => true,
             Command::Devices(_) | Command::Plan(_) | Command::Verify(_) | Command::Profile(_) | Command::Tune(_) => {

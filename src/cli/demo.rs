@@ -43,7 +43,7 @@ pub fn run(session: &Session, args: &Args, command: &Typed) -> Result<()> {
     }
     let word = OsStr::new;
     let typed = |words: &[&OsStr]| typed(session, words, command);
-    typed(&[word("fit"), word("patchcore"), data.as_ref(), word("-o"), model.as_ref(), word("--no-crop")])?;
+    typed(&[word("fit"), word("patchcore"), data.as_ref(), word("-o"), model.as_ref()])?;
     typed(&[word("eval"), model.as_ref(), data.as_ref(), word("-o"), results.as_ref()])?;
     let verdicts = verdicts(&results.join("results.ndjson"))?;
     write(&folder.join("contact_sheet.png"), &contact_sheet(&parts, &verdicts, &results)?.png()?)?;

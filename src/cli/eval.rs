@@ -2,14 +2,14 @@
 
 use super::output::{new_table, print};
 use super::session::Session;
-use super::working::Out;
+use super::working::{Out, crop_words};
 use crate::data::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::files::save;
 use crate::memory::log_peak;
-use crate::methods::Known;
 use crate::methods::predict::{Work, evaluate, fitted_on, to_test};
 use crate::methods::results::Results;
+use crate::methods::{Fitted, Known, limit};
 use crate::watch::Watch;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -54,15 +54,50 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let mut results = Results::new(&*fitted, out.wanted(), &labelled.samples, &out.output)?;
     let room = session.limit_ram(out.work.limit_ram);
     let (metrics, missed) = pollster::block_on(evaluate(&work, &labelled, &mut results, room))?;
+    let seen = results.seen_share();
     results.write()?;
     log_peak();
     let text = serde_json::to_string_pretty(&metrics).map_err(|e| Error::Output(format!("metrics.json: {e}")))?;
     save(&out.output.join("metrics.json"), (text + "\n").as_bytes())?;
     match session.json {
         true => print(&metrics.to_string())?,
-        false => print(&format!("{}\nresults   {}", table(&metrics), out.output.display()))?,
+        false => {
+            let lines = [Some(table(&metrics)), at_limit(&*fitted, &metrics), crop(seen, &metrics)];
+            let lines: Vec<String> = lines.into_iter().flatten().collect();
+            print(&format!("{}\nresults   {}", lines.join("\n"), out.output.display()))?;
+        }
     }
     missed.ended(labelled.samples.len())
+}
+
+/// What accepting and rejecting at the model's limit comes to.
+fn at_limit(fitted: &dyn Fitted, metrics: &Value) -> Option<String> {
+    let at = |pointer: &str| metrics.pointer(pointer).and_then(Value::as_u64);
+    let count = |name: &str| at(&format!("/at_limit/{name}"));
+    let (Some(accepted), Some(rejected)) = (count("accepted"), count("rejected")) else {
+        return Some("limit     none, so no picture is accepted or rejected".into());
+    };
+    let (good, defective) = (at("/counts/test_good")?, at("/counts/test_defective")?);
+    Some(format!(
+        "accepted  {accepted}, of these {} of {defective} defective pictures (misses)\nrejected  {rejected}, of these {} of {good} good pictures (false alarms)\n{}",
+        count("misses")?,
+        count("false_alarms")?,
+        limit::words(fitted).replacen("limit ", "limit     ", 1)
+    ))
+}
+
+/// What the crop leaves of the pictures and of their defects.
+fn crop(seen: Option<f64>, metrics: &Value) -> Option<String> {
+    let words = crop_words(seen)?;
+    let count = |name: &str| metrics.pointer(&format!("/counts/{name}")).and_then(Value::as_u64).unwrap_or_default();
+    let [all, unseen, pictures] = ["defect_pixels_full", "defect_pixels_unseen", "defective_unseen"].map(count);
+    let share = 100.0 * unseen as f64 / all.max(1) as f64;
+    Some(match unseen {
+        0 => format!("crop      {words}"),
+        _ => format!(
+            "crop      {words}; {share:.0} % of the defect pixels lie outside, and all of those of {pictures} pictures"
+        ),
+    })
 }
 
 /// The metrics as a table, undefined ones as `-`.

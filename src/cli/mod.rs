@@ -11,6 +11,7 @@ mod fit;
 mod global;
 mod help;
 mod import;
+mod limit;
 mod output;
 mod plan;
 mod predict;
@@ -86,6 +87,7 @@ fn command(session: &Session, command: &Command) -> Result<()> {
         Command::Predict(args) => predict::run(session, args),
         Command::Eval(args) => eval::run(session, args),
         Command::Import(args) => import::run(session, args),
+        Command::Limit(args) => limit::run(session, args),
         Command::Embed(args) => embed::run(session, args),
         Command::Demo(args) => demo::run(session, args, &|words| typed(session, words)),
         Command::Weights(args) => weights::run(session, args),

@@ -2,13 +2,13 @@
 
 use super::output::print;
 use super::session::Session;
-use super::working::Out;
+use super::working::{Out, crop_words};
 use crate::data::dataset::{Sample, pictures};
 use crate::error::{Error, Result};
 use crate::memory::log_peak;
 use crate::methods::predict::{Work, predict};
 use crate::methods::results::{Results, ndjson};
-use crate::methods::{Fitted, Known};
+use crate::methods::{Fitted, limit};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -38,7 +38,9 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let (gpu, fitted) = session.gpu_beside(|| session.methods.open(&args.model, out.weights.as_deref()))?;
     if args.exit_code && fitted.limit().is_none() {
         let model = args.model.display();
-        return Err(Error::Usage(format!("{model}: has no limit, so --exit-code cannot detect rejects")));
+        return Err(Error::Usage(format!(
+            "{model}: has no limit, so --exit-code cannot detect rejects; `lupe limit {model} --rule fixed=SCORE,PIXEL` sets one"
+        )));
     }
     session.begin_scoring(&gpu, &*fitted, out.wanted().1)?;
     let (options, loading) = (session.run_options(&gpu, out.work.batch), out.work.loading());
@@ -47,13 +49,15 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let mut results = Results::new(&*fitted, out.wanted(), &samples, &out.output)?;
     let missed = pollster::block_on(predict(&work, &samples, &mut results, &mut |_, _, _| Ok(())))?;
     log_peak();
+    let seen = results.seen_share();
     let lines = results.write()?;
     let above = lines.iter().filter(|l| l.above == Some(true)).count();
     if session.json {
         print(ndjson(&lines)?.trim_end())?;
     } else {
         let verdict = verdict(&*fitted, above, samples.len() - missed.failed.len());
-        print(&format!("{verdict}\nresults   {}", out.output.display()))?;
+        let crop = crop_words(seen).map_or(String::new(), |words| format!("\ncrop      {words}"));
+        print(&format!("{verdict}{crop}\nresults   {}", out.output.display()))?;
     }
     missed.ended(samples.len())?;
     if above > 0 && args.exit_code {
@@ -62,14 +66,16 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// What became of the pictures that were looked at.
 fn verdict(fitted: &dyn Fitted, above: usize, looked: usize) -> String {
-    let from = match fitted.known() {
-        Known::Fitted { on, .. } => format!(", the largest score among {} good pictures", on.len()),
-        Known::Unknown => String::new(),
-    };
-    fitted.limit().map_or(format!("{looked} pictures scored; the model has no limit"), |l| {
-        format!("{above} of {looked} pictures are above the limit (limit {l:.4}{from})")
-    })
+    match fitted.limit() {
+        None => format!("scored    {looked} pictures; none is accepted or rejected, since the model has no limit"),
+        Some(_) => format!(
+            "accepted  {}\nrejected  {above}\n{}",
+            looked - above,
+            limit::words(fitted).replacen("limit ", "limit     ", 1)
+        ),
+    }
 }
 
 /// Two pictures of the same name would overwrite each other's results.

@@ -39,6 +39,15 @@ pub fn place(text: &str) -> std::result::Result<String, String> {
     Ok(text.parse().map_or(text.to_string(), layer))
 }
 
+/// What a crop leaves of pictures, of which it sees this share; `None` if it sees all.
+pub fn crop_words(seen: Option<f64>) -> Option<String> {
+    let seen = seen.filter(|s| *s < 0.995)?;
+    Some(format!(
+        "the model looks at the centre of a picture: {:.0} % of the pixels here; the rest has no verdict",
+        seen * 100.0
+    ))
+}
+
 /// What is written.
 #[derive(Debug, Args)]
 pub struct Out {

@@ -25,7 +25,11 @@ pub struct Evaluation<'m> {
     /// At the pictures' own size, as long as there is memory for it.
     full: Option<Pixels<f32>>,
     room: u64,
+    /// Defect pixels of the masks at the pictures' own size, and those outside what was looked at.
+    marked: u64,
     unseen: u64,
+    /// Pictures with defect pixels, all of which lie outside what was looked at.
+    unseen_pictures: usize,
 }
 
 impl<'m> Evaluation<'m> {
@@ -37,7 +41,7 @@ impl<'m> Evaluation<'m> {
             (true, true) => Ok(()),
         };
         let (scores, by_defect, pixel, full) = (vec![], BTreeMap::new(), Pixels::new(), Some(Pixels::new()));
-        Evaluation { fitted, pixels, scores, by_defect, pixel, full, room, unseen: 0 }
+        Evaluation { fitted, pixels, scores, by_defect, pixel, full, room, marked: 0, unseen: 0, unseen_pictures: 0 }
     }
 
     /// Pictures that were counted.
@@ -64,7 +68,11 @@ impl<'m> Evaluation<'m> {
         let area = preprocess.area(w, h);
         let full = full_map(&map.data, columns, rows, area, w, h);
         if let Some(m) = &looked.mask {
-            self.unseen += m.bits.iter().zip(&full).filter(|(b, v)| **b && **v == f32::NEG_INFINITY).count() as u64;
+            let unseen = m.bits.iter().zip(&full).filter(|(b, v)| **b && **v == f32::NEG_INFINITY).count();
+            let marked = m.bits.iter().filter(|b| **b).count();
+            self.marked += marked as u64;
+            self.unseen += unseen as u64;
+            self.unseen_pictures += usize::from(unseen > 0 && unseen == marked);
         }
         let bytes = PIXEL * full.len() as u64;
         match &mut self.full {
@@ -95,7 +103,9 @@ impl<'m> Evaluation<'m> {
             ("test_defective".into(), json!(self.scores.len() - goods.len())),
             ("regions".into(), json!(self.pixel.counts().regions)),
             ("defect_pixels".into(), json!(self.pixel.counts().defect_pixels)),
+            ("defect_pixels_full".into(), json!(self.marked)),
             ("defect_pixels_unseen".into(), json!(self.unseen)),
+            ("defective_unseen".into(), json!(self.unseen_pictures)),
         ]);
         all.extend(counts);
         let (view, full) = match (self.pixels, self.full) {
@@ -105,6 +115,7 @@ impl<'m> Evaluation<'m> {
         };
         Ok(json!({
             "schema": 1,
+            "at_limit": at_limit(self.fitted, &self.scores),
             "image": facts(&ranking(&self.scores)?, &[]),
             "pixel": view,
             "pixel_full": full,
@@ -114,6 +125,20 @@ impl<'m> Evaluation<'m> {
             "device": device,
         }))
     }
+}
+
+/// What accepting and rejecting at the model's limit comes to; null without a limit.
+fn at_limit(fitted: &dyn Fitted, scores: &[(f64, bool)]) -> Json {
+    let Some(limit) = fitted.limit() else { return Json::Null };
+    let count =
+        |above: bool, defective: bool| scores.iter().filter(|s| (s.0 > limit, s.1) == (above, defective)).count();
+    json!({
+        "limit": limit,
+        "accepted": count(false, false) + count(false, true),
+        "rejected": count(true, false) + count(true, true),
+        "false_alarms": count(true, false),
+        "misses": count(false, true),
+    })
 }
 
 const IMAGE: [&str; 4] = ["auroc", "ap", "f1_max", "f1_threshold"];

@@ -1,6 +1,7 @@
 //! One fitted model, whatever its method: what every command needs of it, and the methods that Lupe has.
 
 use super::batched::{Feed, Form, Head, head};
+use super::limit::{LimitRule, Trained};
 use super::patchcore;
 use crate::data::{Prepared, Preprocess};
 use crate::engine::{Caps, Graph, Var};
@@ -45,6 +46,16 @@ pub struct Seen {
     pub sha256: String,
 }
 
+/// A picture that a fit was given and did not use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// The picture.
+    #[serde(flatten)]
+    pub picture: Seen,
+    /// Why, in words.
+    pub reason: String,
+}
+
 /// Which pictures a model knows.
 #[derive(Clone, Copy, Debug)]
 pub enum Known<'m> {
@@ -52,6 +63,8 @@ pub enum Known<'m> {
     Fitted {
         /// Pictures that it was fitted on.
         on: &'m [Seen],
+        /// Pictures that it was given to be fitted on and that it left out: copies of others, and outliers.
+        left_out: &'m [LeftOut],
         /// Pictures kept aside.
         held_out: &'m [Seen],
     },
@@ -89,6 +102,24 @@ pub trait Fitted: Debug + Send + Sync {
     /// The same of the anomaly map's values.
     fn map_limit(&self) -> Option<f64> {
         None
+    }
+
+    /// How the limits follow from the training pictures, where they do.
+    fn limit_rule(&self) -> Option<LimitRule> {
+        None
+    }
+
+    /// The training pictures with their scores, where the model remembers them.
+    fn training(&self) -> Vec<Trained<'_>> {
+        vec![]
+    }
+
+    /// The model's file with limits by another rule, all else unchanged.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the rule gives no limit here, or the method has no such rules.
+    fn with_limit(&self, _rule: LimitRule) -> Result<Vec<u8>> {
+        Err(Error::Usage(format!("the limit of a model of {} cannot be changed; fit again", self.method())))
     }
 
     /// Values of the first and last colour of heat maps, the same for all pictures of a model.

@@ -13,6 +13,7 @@ pub mod drawing;
 pub mod embed;
 pub mod evaluation;
 pub mod fitted;
+pub mod limit;
 mod looking;
 pub mod metrics;
 pub mod patchcore;
@@ -22,6 +23,7 @@ pub mod scorer;
 pub mod subject;
 
 pub use batched::RunOptions;
-pub use fitted::{Answer, Description, Finding, Fitted, Known, Method, Methods, Seen, Stage, open};
+pub use fitted::{Answer, Description, Finding, Fitted, Known, LeftOut, Method, Methods, Seen, Stage, open};
+pub use limit::{LimitRule, Trained};
 pub use looking::{Looked, Missed};
 pub use scorer::{Scored, Scorer};

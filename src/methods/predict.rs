@@ -132,16 +132,20 @@ pub async fn evaluate<'m>(
     let mut model = work.fitted.facts();
     model.insert("method".into(), json!(work.fitted.method()));
     model.insert("limit".into(), json!(work.fitted.limit()));
+    model.insert("pixel_limit".into(), json!(work.fitted.map_limit()));
+    model.insert("limit_rule".into(), json!(work.fitted.limit_rule().map(|rule| rule.to_string())));
     model.insert("train".into(), json!(train));
     let i = &work.gpu.info;
     let device = json!({"name": i.name, "backend": i.backend, "driver": i.driver, "driver_info": i.driver_info});
     Ok((evaluation.finish(counts, model.into(), device)?, missed))
 }
 
-/// Hashes of the pictures that a model was fitted on.
+/// Hashes of the pictures that a model was fitted on, or given for that.
 pub fn fitted_on(fitted: &dyn Fitted) -> BTreeSet<String> {
     match fitted.known() {
-        Known::Fitted { on, .. } => on.iter().map(|p| p.sha256.clone()).collect(),
+        Known::Fitted { on, left_out, .. } => {
+            on.iter().chain(left_out.iter().map(|l| &l.picture)).map(|p| p.sha256.clone()).collect()
+        }
         Known::Unknown => BTreeSet::new(),
     }
 }

@@ -39,8 +39,12 @@ pub struct Line {
     pub score: Option<f64>,
     /// The largest score that is not called defective.
     pub limit: Option<f64>,
+    /// How that limit follows from the training pictures.
+    pub limit_rule: Option<String>,
     /// Whether the score is above it.
     pub above: Option<bool>,
+    /// The largest value of the anomaly map that is not called defective: what masks, outlines and colours refer to.
+    pub pixel_limit: Option<f64>,
     /// x, y of the map's highest value, in the picture's pixels.
     pub peak: Option<[f64; 2]>,
     /// x, y, width, height of what was looked at, in the picture's pixels.
@@ -64,6 +68,8 @@ pub struct Results<'m> {
     /// Names of the files of each sample, without extension.
     names: Vec<String>,
     lines: Vec<(usize, Line)>,
+    /// Pixels that the crop leaves, and all.
+    seen: [f64; 2],
     timing: Arc<Mutex<Vec<(usize, String)>>>,
     drawing: Arc<Drawing>,
     background: Background,
@@ -87,6 +93,7 @@ impl<'m> Results<'m> {
             out: out.into(),
             names: names(samples),
             lines: vec![],
+            seen: [0.0; 2],
             timing: Arc::default(),
             drawing: Arc::new(Drawing::new(fitted, draw, out)),
             background: Background::new(),
@@ -98,7 +105,10 @@ impl<'m> Results<'m> {
     /// # Errors
     /// That of an earlier picture's file which could not be written.
     pub fn add(&mut self, sample: &Sample, looked: Looked, scored: Scored) -> Result<()> {
-        self.lines.push((looked.number, self.line(sample, &looked, &scored)));
+        let line = self.line(sample, &looked, &scored);
+        let [_, _, w, h] = line.crop.unwrap_or_default();
+        self.seen = [self.seen[0] + w * h, self.seen[1] + (looked.picture.width * looked.picture.height) as f64];
+        self.lines.push((looked.number, line));
         let (path, [decode, device]) = (sample.name.clone(), looked.milliseconds);
         let name = self.names.get(looked.number).cloned().unwrap_or_default();
         let (drawing, timing) = (self.drawing.clone(), self.timing.clone());
@@ -117,6 +127,12 @@ impl<'m> Results<'m> {
         self.lines.push((number, Line { error: Some(why.to_string()), ..self.empty(sample) }));
     }
 
+    /// The share of the pictures' pixels that was looked at; `None` if there are no pictures.
+    pub fn seen_share(&self) -> Option<f64> {
+        let [seen, all] = self.seen;
+        (all > 0.0).then(|| seen / all)
+    }
+
     /// A line without an answer.
     fn empty(&self, sample: &Sample) -> Line {
         Line {
@@ -125,7 +141,9 @@ impl<'m> Results<'m> {
             method: self.fitted.method(),
             score: None,
             limit: self.fitted.limit(),
+            limit_rule: self.fitted.limit_rule().map(|rule| rule.to_string()),
             above: None,
+            pixel_limit: self.fitted.map_limit(),
             peak: None,
             crop: None,
             predicted: None,
@@ -207,7 +225,7 @@ pub fn ndjson(lines: &[Line]) -> Result<String> {
 fn csv(lines: &[Line]) -> Result<Vec<u8>> {
     let wrong = |e: &dyn std::fmt::Display| Error::Output(format!("the results cannot be written: {e}"));
     let mut table = csv::Writer::from_writer(vec![]);
-    let header = "path,label,score,limit,above,peak_x,peak_y,crop_x,crop_y,crop_w,crop_h,error,method,predicted";
+    let header = "path,label,score,limit,above,peak_x,peak_y,crop_x,crop_y,crop_w,crop_h,error,method,predicted,limit_rule,pixel_limit";
     table.write_record(header.split(',')).map_err(|e| wrong(&e))?;
     let number = |v: Option<f64>| v.map_or(String::new(), |v| v.to_string());
     for l in lines {
@@ -217,7 +235,7 @@ fn csv(lines: &[Line]) -> Result<Vec<u8>> {
             l.peak.map_or([None; 2], |p| p.map(Some)).into_iter().chain(l.crop.map_or([None; 4], |c| c.map(Some)));
         row.extend(places.map(number));
         let text = |t: &Option<String>| t.clone().unwrap_or_default();
-        row.extend([text(&l.error), l.method.into(), text(&l.predicted)]);
+        row.extend([text(&l.error), l.method.into(), text(&l.predicted), text(&l.limit_rule), number(l.pixel_limit)]);
         table.write_record(row).map_err(|e| wrong(&e))?;
     }
     table.into_inner().map_err(|e| wrong(&e))

@@ -50,7 +50,7 @@ pub fn data_set(root: &Path, train: u64, w: u32, h: u32) {
 }
 
 /// Flags of a fit that is over in a second: a small input.
-pub const SMALL: [&str; 4] = ["--size", "64", "--resize", "72"];
+pub const SMALL: [&str; 6] = ["--preset", "official", "--size", "64", "--resize", "72"];
 
 /// `lupe` with these words: a verb, and what it is told.
 pub fn verb(words: &[&str]) -> Command {

@@ -2,12 +2,12 @@
 
 use crate::cli::output::print;
 use crate::cli::session::Session;
-use crate::cli::working::{WorkArgs, place};
+use crate::cli::working::{WorkArgs, crop_words, place};
 use crate::data::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::memory::log_peak;
-use crate::methods::Fitted;
-use crate::methods::patchcore::{Config, FitOptions, Good, PatchCore, Preset, Times, fit};
+use crate::methods::patchcore::{Config, FitOptions, Good, PatchCore, Preset, Report, Times, fit};
+use crate::methods::{Fitted, LimitRule, limit};
 use crate::models;
 use crate::watch::Watch;
 use clap::ValueEnum;
@@ -31,9 +31,9 @@ pub struct Args {
     /// The model file to write
     #[arg(short, long, value_name = "FILE.lupe")]
     output: PathBuf,
-    /// Implementation to follow
-    #[arg(long, value_enum, default_value = "official")]
-    preset: Whose,
+    /// Implementation to follow in everything [default: as official, but the whole picture at 256x256]
+    #[arg(long, value_enum)]
+    preset: Option<Whose>,
     /// Network
     #[arg(long, default_value = "resnet50_thin", value_name = "NAME")]
     backbone: String,
@@ -58,18 +58,24 @@ pub struct Args {
     /// Size of the neighbourhood that re-weights a picture's score; 1: no re-weighting [default: official 1, anomalib 9]
     #[arg(long, value_name = "B")]
     reweight: Option<usize>,
-    /// Edge length of the network's input [default: official 224, anomalib 256]
+    /// Edge length of the network's input [default: 256, official 224]
     #[arg(long)]
     size: Option<usize>,
     /// Shorter edge after resizing, before the crop [default: 256]
     #[arg(long)]
     resize: Option<usize>,
-    /// Use the whole picture instead of its centre
+    /// Look at the whole picture, also with --preset official, which looks at its centre
     #[arg(long)]
     no_crop: bool,
     /// Without a test split, keep every N-th good picture for testing; 0: none
     #[arg(long, default_value_t = 5, value_name = "N")]
     test_split: usize,
+    /// How the limit follows from the training scores: max, second, quantile=0.99, fixed=SCORE or fixed=SCORE,PIXEL
+    #[arg(long, default_value = "max", value_name = "RULE")]
+    limit: LimitRule,
+    /// Leave out training pictures whose scores stand apart, and fit once more without them
+    #[arg(long)]
+    drop_outliers: bool,
     /// Compute all patch vectors again instead of resuming an interrupted fit
     #[arg(long)]
     fresh: bool,
@@ -94,18 +100,21 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         output: Some(args.output.clone()),
         fresh: args.fresh,
         no_embed_backbone: args.no_embed_backbone,
+        limit_rule: args.limit,
+        drop_outliers: args.drop_outliers,
     };
-    let (fitted, missed, times) = pollster::block_on(fit(&gpu, good, &config, &options, session))?;
+    let (fitted, went) = pollster::block_on(fit(&gpu, good, &config, &options, session))?;
     log_peak();
-    report(session, args, &fitted, times)?;
-    missed.ended(set.train.len())
+    report(session, args, &fitted, &went)?;
+    went.missed.ended(set.train.len())
 }
 
 fn config(args: &Args) -> Result<Config> {
-    let usual = Config::new(match args.preset {
-        Whose::Official => Preset::Official,
-        Whose::Anomalib => Preset::Anomalib,
-    });
+    let usual = match args.preset {
+        None => Config::default(),
+        Some(Whose::Official) => Config::new(Preset::Official),
+        Some(Whose::Anomalib) => Config::new(Preset::Anomalib),
+    };
     let config = Config {
         layers: args.layers.clone().unwrap_or(usual.layers),
         ratio: args.ratio.unwrap_or(usual.ratio),
@@ -119,29 +128,46 @@ fn config(args: &Args) -> Result<Config> {
     };
     config.check()?;
     if args.resize.is_some() && !config.crop {
-        let what = "--resize applies only with a crop; --size sets the edge of the whole picture";
+        let what =
+            "--resize applies only with a crop, which --preset official has; --size sets the edge of the whole picture";
         return Err(Error::Usage(what.into()));
     }
     Ok(config)
 }
 
-fn report(session: &Session, args: &Args, fitted: &PatchCore, times: Times) -> Result<()> {
-    let (limit, n, rows) = (fitted.limit(), fitted.file.pictures.len(), fitted.file.sources.len());
+fn report(session: &Session, args: &Args, fitted: &PatchCore, went: &Report) -> Result<()> {
+    let (file, trained) = (&fitted.file, fitted.training());
+    let (n, rows, d) = (file.pictures.len(), file.sources.len(), file.geometry.dim);
+    let Times { features, coreset, scoring } = went.times;
     if session.json {
+        let apart: Vec<&str> =
+            limit::apart(&file.scores).into_iter().filter_map(|i| Some(trained.get(i)?.name)).collect();
         return print(
             &json!({
-                "model": args.output, "pictures": n, "bank": rows, "limit": limit,
-                "seconds": {"features": times.features, "coreset": times.coreset, "scoring": times.scoring},
+                "model": args.output, "pictures": n, "bank": rows, "limit": fitted.limit(), "pixel_limit": fitted.map_limit(),
+                "limit_rule": fitted.limit_rule().map(|rule| rule.to_string()), "apart": apart, "left_out": file.left_out,
+                "held_out": file.held_out.len(), "seen_share": went.seen,
+                "seconds": {"features": features, "coreset": coreset, "scoring": scoring},
             })
             .to_string(),
         );
     }
-    let limit = limit.map_or("none: there is no second picture to compare with".into(), |l| {
-        format!("{l:.4}, the largest score among {n} good pictures, each scored without its own part of the bank")
+    let limit = fitted.limit();
+    let words = limit.map_or("limit none: there is no second picture to compare with".into(), |_| limit::words(fitted));
+    let marks: Vec<(f64, &str)> = limit.map(|l| (l, "limit")).into_iter().collect();
+    let chart = limit::chart(&file.scores, &marks);
+    let apart = limit::apart_words(&trained).map_or(String::new(), |words| {
+        format!("\napart     {words}\n          `lupe limit` gives the model another rule, --drop-outliers leaves such pictures out")
     });
-    let (file, d) = (args.output.display(), fitted.file.geometry.dim);
-    let Times { features, coreset, scoring } = times;
+    let (model, held) = (args.output.display(), file.held_out.len());
+    let held = match (held, args.test_split) {
+        (0, _) => String::new(),
+        (_, 0) => format!("\naside     {held} good pictures are for testing"),
+        (_, every) => format!("\naside     {held} good pictures are for testing (see --test-split, now {every})"),
+    };
+    let crop = crop_words(went.seen).map_or(String::new(), |words| format!("\ncrop      {words}"));
     print(&format!(
-        "wrote     {file}\nbank      {rows} rows of {d} values\nlimit     {limit}\ntime      {features:.1} s features, {coreset:.1} s coreset, {scoring:.1} s scoring\n\nNext: lupe predict {file} PICTURES -o results"
+        "{chart}\n\nwrote     {model}\nbank      {rows} rows of {d} values, of {n} pictures{held}{crop}\n{}{apart}\ntime      {features:.1} s features, {coreset:.1} s coreset, {scoring:.1} s scoring\n\nNext: lupe predict {model} PICTURES -o results",
+        words.replacen("limit ", "limit     ", 1)
     ))
 }

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::files::sha256;
 use crate::watch::Watch;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -36,6 +37,8 @@ pub struct Bag {
     sizes: Sizes,
     /// SHA-256 of the pictures' files, in order.
     pub pictures: Vec<String>,
+    /// A number for the rows of each: the same for the same rows.
+    keys: Vec<u64>,
     kept: Vec<Vec<f32>>,
     projected: Vec<f32>,
     /// Pictures whose rows may stay in memory.
@@ -69,7 +72,8 @@ impl Bag {
         let room = (limit / (4 * sizes.rows as u64).max(1)).min(samples.len() as u64) as usize;
         let (kept, projected) = (vec![], Vec::with_capacity(sizes.projected * samples.len()));
         let all_fit = room == samples.len();
-        let mut bag = Bag { sizes, pictures: vec![], kept, projected, room, all_fit, disk: None, replaced: false };
+        let (pictures, keys) = (vec![], vec![]);
+        let mut bag = Bag { sizes, pictures, keys, kept, projected, room, all_fit, disk: None, replaced: false };
         // Nothing can be written beside a device or a pipe.
         let beside = output.filter(|path| !path.metadata().is_ok_and(|m| !m.is_file()));
         let Some(output) = beside else {
@@ -113,6 +117,7 @@ impl Bag {
 
     fn keep(&mut self, sha256: String, rows: &[f32], projected: &[f32]) {
         self.pictures.push(sha256);
+        self.keys.push(key(rows));
         self.projected.extend_from_slice(projected);
         if self.kept.len() < self.room {
             self.kept.push(rows.to_vec());
@@ -151,17 +156,39 @@ impl Bag {
         }
     }
 
-    /// What the selection looks at, picture by picture: the projected rows, or the rows themselves; they are no longer kept afterwards.
+    /// The pictures without those whose patch vectors are the same as an earlier one's, and these, each with that earlier one.
     ///
     /// # Errors
     /// As [`Bag::rows`].
-    pub fn take_projected(&mut self) -> Result<Vec<f32>> {
-        if self.sizes.projected > 0 {
+    pub fn distinct(&self) -> Result<(Vec<usize>, Vec<[usize; 2]>)> {
+        let (mut first, mut distinct, mut copies) = (BTreeMap::new(), vec![], vec![]);
+        for (i, key) in self.keys.iter().enumerate() {
+            let of = *first.entry(key).or_insert(i);
+            if of != i && self.rows(of)? == self.rows(i)? { copies.push([i, of]) } else { distinct.push(i) }
+        }
+        Ok((distinct, copies))
+    }
+
+    /// What the selection looks at of these pictures, one after the other: the projected rows, or the rows themselves. Projected rows are
+    /// no longer kept afterwards, unless they are needed `again`.
+    ///
+    /// # Errors
+    /// As [`Bag::rows`].
+    pub fn projected(&mut self, pictures: &[usize], again: bool) -> Result<Vec<f32>> {
+        let n = self.sizes.projected;
+        if n > 0 && pictures.len() == self.pictures.len() && !again {
             return Ok(std::mem::take(&mut self.projected));
         }
-        let mut all = Vec::with_capacity(self.sizes.rows * self.pictures.len());
-        for i in 0..self.pictures.len() {
-            all.extend_from_slice(&self.rows(i)?);
+        let each = if n == 0 { self.sizes.rows } else { n };
+        let mut all = Vec::with_capacity(each * pictures.len());
+        for &i in pictures {
+            match n {
+                0 => all.extend_from_slice(&self.rows(i)?),
+                n => all.extend(self.projected.iter().skip(i * n).take(n)),
+            }
+        }
+        if !again {
+            self.projected = vec![];
         }
         Ok(all)
     }
@@ -196,6 +223,11 @@ impl Bag {
             watch.say(&format!("note: {} cannot be removed: {e}", disk.path.display()));
         }
     }
+}
+
+/// A number that rows of the same bits share (FNV-1a over words).
+fn key(rows: &[f32]) -> u64 {
+    rows.iter().fold(0xcbf2_9ce4_8422_2325, |key, v| (key ^ u64::from(v.to_bits())).wrapping_mul(0x100_0000_01b3))
 }
 
 impl Disk {

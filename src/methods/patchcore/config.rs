@@ -49,6 +49,13 @@ pub struct Config {
     pub reweight: usize,
 }
 
+impl Default for Config {
+    /// As [`Preset::Official`], at the same scale, but the whole picture: nothing is judged that was not looked at.
+    fn default() -> Config {
+        Config { crop: false, size: 256, ..Config::new(Preset::Official) }
+    }
+}
+
 impl Config {
     /// The preset's published values.
     pub fn new(preset: Preset) -> Config {

@@ -21,7 +21,11 @@ fn lines(m: &ModelFile) -> Vec<(&'static str, String)> {
         Preset::Official => "official (amazon-science/patchcore-inspection)",
         Preset::Anomalib => "anomalib",
     };
-    let no_limit = if m.origin.is_some() { "none: its source has none" } else { "none: fitted on one picture only" };
+    let no_limit = match m.origin {
+        Some(_) => "none: its source has none; `lupe limit` can set one",
+        None => "none: fitted on one picture only",
+    };
+    let limit = m.limit().map(|l| format!("{l}, {} ({})", m.limit_rule.words(&m.scores), m.limit_rule));
     let inside =
         if m.backbone.weights.is_some() { "its weights are in the file" } else { "its weights are not in the file" };
     let look = match c.crop {
@@ -35,9 +39,14 @@ fn lines(m: &ModelFile) -> Vec<(&'static str, String)> {
         bank(m),
         match &m.origin {
             Some(origin) => ("imported from", origin.clone()),
-            None => ("fitted on", format!("{} pictures; {} kept aside", m.pictures.len(), m.held_out.len())),
+            None => {
+                let [on, left, held] = [m.pictures.len(), m.left_out.len(), m.held_out.len()];
+                let left = if left > 0 { format!("; {left} left out (copies, outliers)") } else { String::new() };
+                ("fitted on", format!("{on} pictures; {held} kept aside for testing{left}"))
+            }
         },
-        ("limit", m.limit().map_or(no_limit.into(), |l| format!("{l}"))),
+        ("limit", limit.unwrap_or_else(|| no_limit.into())),
+        ("pixel limit", m.map_limit().map_or("none".into(), |l| format!("{l}"))),
     ]
 }
 
@@ -53,5 +62,6 @@ fn as_json(m: &ModelFile) -> Value {
         "method": METHOD.name, "config": m.config, "geometry": m.geometry, "backbone": m.backbone.name,
         "backbone_sha256": m.backbone.sha256, "backbone_embedded": m.backbone.weights.is_some(),
         "bank_rows": m.bank.shape.dim(0), "origin": m.origin, "pictures": m.pictures.len(), "held_out": m.held_out.len(), "limit": m.limit(),
+        "pixel_limit": m.map_limit(), "limit_rule": m.limit_rule.to_string(), "left_out": m.left_out,
     })
 }

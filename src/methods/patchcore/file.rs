@@ -2,7 +2,8 @@
 
 use super::{Config, Grid, Preset};
 use crate::error::{Error, Result};
-use crate::methods::fitted::Seen;
+use crate::methods::fitted::{LeftOut, Seen};
+use crate::methods::limit::{self, LimitRule};
 use crate::tensor::{Shape, Tensor};
 use crate::weights::Weights;
 use crate::weights::container::{self, Stored};
@@ -42,8 +43,12 @@ pub struct ModelFile {
     pub scores: Vec<f64>,
     /// Largest value of each one's anomaly map, computed without its own rows.
     pub peaks: Vec<f64>,
+    /// Pictures that were given and left out: copies of others, and outliers.
+    pub left_out: Vec<LeftOut>,
     /// Good pictures kept aside for testing.
     pub held_out: Vec<Seen>,
+    /// How the limits follow from `scores` and `peaks`.
+    pub limit_rule: LimitRule,
     /// Where the bank comes from if it was fitted elsewhere: then nothing is known about its pictures, and there are no scores of them.
     pub origin: Option<String>,
 }
@@ -59,7 +64,12 @@ struct Facts {
     backbone_sha256: String,
     backbone_embedded: bool,
     pictures: Vec<Seen>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<LeftOut>,
     held_out: Vec<Seen>,
+    // A file without a rule is of a version that knew no other.
+    #[serde(default, with = "rule")]
+    limit_rule: LimitRule,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     origin: Option<String>,
     format_version: u64,
@@ -67,8 +77,18 @@ struct Facts {
 
 const METHOD: &str = "patchcore";
 
-fn largest(scores: &[f64]) -> Option<f64> {
-    scores.iter().copied().filter(|s| s.is_finite()).reduce(f64::max)
+/// A rule as its text.
+mod rule {
+    use super::LimitRule;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(rule: &LimitRule, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(rule)
+    }
+
+    pub fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<LimitRule, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
 }
 
 fn doubles(values: &[f64]) -> Stored {
@@ -77,14 +97,23 @@ fn doubles(values: &[f64]) -> Stored {
 }
 
 impl ModelFile {
-    /// The largest score of a good picture against the others' rows; `None` if there is only one picture.
+    /// The limit for pictures by the file's rule; `None` if there are too few scores for it.
     pub fn limit(&self) -> Option<f64> {
-        largest(&self.scores)
+        self.limit_rule.of_scores(&self.scores)
     }
 
-    /// The same for the anomaly maps: the value that no pixel of a good picture exceeds.
+    /// The limit for pixels of anomaly maps.
     pub fn map_limit(&self) -> Option<f64> {
-        largest(&self.peaks)
+        self.limit_rule.of_peaks(&self.peaks)
+    }
+
+    /// The same file with limits by another rule.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the rule gives no limit here.
+    pub fn with_limit(&self, rule: LimitRule) -> Result<ModelFile> {
+        limit::check(&rule, &self.scores)?;
+        Ok(ModelFile { limit_rule: rule, ..self.clone() })
     }
 
     /// How far apart rows of the bank are, the median of some pairs by the preset's distance: a scale if no limit is known.
@@ -100,6 +129,15 @@ impl ModelFile {
         let mut apart: Vec<f64> = (0..PAIRS).map(pair).collect();
         apart.sort_unstable_by(f64::total_cmp);
         apart.get(PAIRS / 2).copied().filter(|v| *v > 0.0).unwrap_or(1.0)
+    }
+
+    /// Whether the training pictures are nearly the same to the network: distances between them are a thousandth of their vectors'
+    /// lengths, or less.
+    pub fn alike(&self) -> bool {
+        let rows = self.bank.shape.dim(0).max(1);
+        let squares = self.bank.data.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / rows as f64;
+        let length = if self.config.preset == Preset::Official { 1e-6 * squares } else { 1e-3 * squares.sqrt() };
+        LimitRule::Max.of_scores(&self.scores).is_some_and(|largest| largest <= length)
     }
 
     /// Which rows of the bank come from picture `i`: first, and one past the last.
@@ -122,7 +160,9 @@ impl ModelFile {
             backbone_sha256: self.backbone.sha256.clone(),
             backbone_embedded: self.backbone.weights.is_some(),
             pictures: self.pictures.clone(),
+            left_out: self.left_out.clone(),
             held_out: self.held_out.clone(),
+            limit_rule: self.limit_rule,
             origin: self.origin.clone(),
             format_version: container::FORMAT,
         });
@@ -173,7 +213,9 @@ impl ModelFile {
             scores: score,
             peaks: peak,
             pictures: facts.pictures,
+            left_out: facts.left_out,
             held_out: facts.held_out,
+            limit_rule: facts.limit_rule,
             origin: facts.origin,
         };
         model.check().map_err(fail)?;
@@ -190,8 +232,9 @@ impl ModelFile {
         if rows == 0 || dim == 0 || self.bank.shape != Shape::from([rows, dim]) {
             return Err(format!("its bank has shape {}, but {rows} rows of {dim} are listed", self.bank.shape));
         }
-        let lists = [self.sources.len(), self.pictures.len(), self.held_out.len(), self.scores.len(), self.peaks.len()];
-        if self.origin.is_some() && lists != [0; 5] {
+        let lists = [self.sources.len(), self.pictures.len(), self.left_out.len(), self.held_out.len()];
+        let scores = [self.scores.len(), self.peaks.len()];
+        if self.origin.is_some() && (lists, scores) != ([0; 4], [0; 2]) {
             return Err("was imported, and yet lists pictures: an import has none".into());
         }
         let known = |s: &[u32; 2]| (s[0] as usize) < self.pictures.len() && (s[1] as usize) < places;

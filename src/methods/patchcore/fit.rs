@@ -1,19 +1,16 @@
 //! The fit: patch vectors of good pictures, the selection of the bank's rows, and every training picture's own score.
 
 use super::bag::{Bag, Sizes};
-use super::file::{Backbone, ModelFile};
-use super::score::{Bank, PlaceScorer};
-use super::select::Selector;
 use super::{Config, Grid, MAX_ROWS, PatchCore, projection};
-use crate::data::dataset::{Dataset, Sample, good};
-use crate::data::load::{Loading, read};
+use crate::data::dataset::{Dataset, Sample};
+use crate::data::load::Loading;
 use crate::data::{Prepared, Preprocess};
 use crate::engine::{Gpu, Graph, Scope, Var};
 use crate::error::{Error, Result};
 use crate::files::sha256;
 use crate::memory::peak_memory;
 use crate::methods::batched::{Batched, RunOptions, Under, head, part};
-use crate::methods::fitted::Seen;
+use crate::methods::limit::{self, LimitRule};
 use crate::methods::looking::{Device, Looked, Missed, look};
 use crate::models::Network;
 use crate::tensor::Tensor;
@@ -50,6 +47,10 @@ pub struct FitOptions {
     pub fresh: bool,
     /// Whether the backbone's weights are left out of the model's file.
     pub no_embed_backbone: bool,
+    /// How the limits follow from the training pictures' scores.
+    pub limit_rule: LimitRule,
+    /// Whether pictures that [stand apart](crate::methods::limit::apart) are left out, and the bank selected once more without them.
+    pub drop_outliers: bool,
 }
 
 /// What a fit works on.
@@ -76,10 +77,21 @@ impl Good<'_> {
     }
 }
 
-/// Fits PatchCore. Returns the model, the pictures that could not be read, and how long it took.
+/// How a fit went.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Pictures that could not be read.
+    pub missed: Missed,
+    /// How long it took.
+    pub times: Times,
+    /// The share of the pixels that the crop leaves, of the pictures that were looked at now; `None` if none were.
+    pub seen: Option<f64>,
+}
+
+/// Fits PatchCore. Of pictures with the same patch vectors one is used.
 ///
 /// # Errors
-/// [`Error::Usage`] for invalid choices; [`Error::Input`] if there is no good picture, too many, or one cannot be read,
+/// [`Error::Usage`] for invalid choices and for a limit rule that gives no limit; [`Error::Input`] if there is no good picture, too many, or one cannot be read,
 /// unless [`Loading::keep_going`]; [`Error::Output`] if patch vectors cannot be kept; whatever the device and the watcher report.
 pub async fn fit(
     gpu: &Gpu,
@@ -87,27 +99,30 @@ pub async fn fit(
     config: &Config,
     options: &FitOptions,
     watch: &dyn Watch,
-) -> Result<(PatchCore, Missed, Times)> {
+) -> Result<(PatchCore, Report)> {
     let geometry = good.check(config)?;
+    // As many scores as there will be: better to know now that there are too few of them for the rule.
+    let expected = if good.set.train.len() > 1 { good.set.train.len() } else { 0 };
+    limit::check_asked(&options.limit_rule, &vec![0.0; expected])?;
     let work = Work { gpu, good, config, geometry, options, watch };
-    let (mut times, mut watchmaker) = (Times::default(), Instant::now());
-    let (mut bag, missed) = work.features().await?;
-    times.features = lap(&mut watchmaker, "features");
-    let picks = work.select(bag.take_projected()?, bag.pictures.len()).await?;
-    times.coreset = lap(&mut watchmaker, "coreset");
-    let mut file = work.file(&bag, &picks, &missed)?;
-    (file.scores, file.peaks) = work.scores(&file, &bag).await?;
-    times.scoring = lap(&mut watchmaker, "scoring");
+    let mut watchmaker = Instant::now();
+    let (mut bag, mut report) = work.features().await?;
+    report.times.features = lap(&mut watchmaker, "features");
+    let file = work.train(&mut bag, &mut report).await?;
+    limit::check_asked(&options.limit_rule, &file.scores)?;
+    if file.alike() {
+        watch.say("note: the training pictures are nearly the same to the network; a picture that differs a little in light or position will be above the limit");
+    }
     let fitted = PatchCore::fitted(file, good.network, good.weights.clone());
     if let Some(path) = &options.output {
         fitted.save(path)?;
     }
     bag.remove(watch);
-    Ok((fitted, missed, times))
+    Ok((fitted, report))
 }
 
 /// Seconds since the last lap.
-fn lap(since: &mut Instant, stage: &str) -> f64 {
+pub(super) fn lap(since: &mut Instant, stage: &str) -> f64 {
     let seconds = since.elapsed().as_secs_f64();
     *since = Instant::now();
     let peak = peak_memory().map_or(String::new(), |b| format!(", peak memory so far {:.0} MB", b as f64 / 1e6));
@@ -134,13 +149,14 @@ fn check(set: &Dataset, geometry: Grid) -> Result<()> {
     Ok(())
 }
 
-struct Work<'a> {
-    gpu: &'a Gpu,
-    good: Good<'a>,
-    config: &'a Config,
-    geometry: Grid,
-    options: &'a FitOptions,
-    watch: &'a dyn Watch,
+/// A fit under way.
+pub(super) struct Work<'a> {
+    pub gpu: &'a Gpu,
+    pub good: Good<'a>,
+    pub config: &'a Config,
+    pub geometry: Grid,
+    pub options: &'a FitOptions,
+    pub watch: &'a dyn Watch,
 }
 
 /// A backbone whose patch vectors go into the bag.
@@ -148,6 +164,9 @@ struct Bagging<'a, 'b, 'g> {
     batched: Batched<'a, 'g>,
     bag: &'b mut Bag,
     samples: &'b [Sample],
+    preprocess: Preprocess,
+    /// Pixels that the crop leaves, and all.
+    seen: [f64; 2],
     watch: &'b dyn Watch,
 }
 
@@ -177,6 +196,9 @@ impl Device for Bagging<'_, '_, '_> {
                     "{name}: its patch vectors are not finite; are these the right weights?"
                 )));
             }
+            let (w, h) = (looked.picture.width, looked.picture.height);
+            let [_, _, wide, high] = self.preprocess.area(w, h);
+            self.seen = [self.seen[0] + wide * high, self.seen[1] + (w * h) as f64];
             let projected = projected.first().map_or(&[][..], |p| &p.data);
             self.bag.push(self.watch, looked.sha256, &rows.data, projected)?;
         }
@@ -186,7 +208,7 @@ impl Device for Bagging<'_, '_, '_> {
 
 impl Work<'_> {
     /// Patch vectors of all training pictures.
-    async fn features(&self) -> Result<(Bag, Missed)> {
+    async fn features(&self) -> Result<(Bag, Report)> {
         let Work { good, config, geometry, watch, .. } = self;
         let train = good.set.train.as_slice();
         let n = train.len() * geometry.places();
@@ -196,19 +218,22 @@ impl Work<'_> {
         self.tell(&bag, n);
         let rest = train.get(known..).unwrap_or_default();
         if rest.is_empty() {
-            return Ok((bag, Missed::default()));
+            return Ok((bag, Report::default()));
         }
         let preprocess: Preprocess = config.preprocess(good.network);
         let (size, projection) = ([config.size; 2], projection.map(Arc::new));
         let head = head(move |graph, pictures| self.head(graph, pictures, projection.as_ref()));
         let batched = Batched::new(self.gpu, &preprocess, size, &self.options.run, head).await?;
-        let mut bagging = Bagging { batched, bag: &mut bag, samples: rest, watch: *watch };
+        let seen = [0.0; 2];
+        let mut bagging = Bagging { batched, bag: &mut bag, samples: rest, preprocess, seen, watch: *watch };
         let mut missed = look(&mut bagging, (rest, &preprocess), &self.options.loading, *watch).await?;
         missed.failed.iter_mut().for_each(|f| f.0 += known);
+        let [seen, all] = bagging.seen;
         if bag.pictures.is_empty() {
             return Err(Error::Input(format!("{}: none of its pictures can be read", good.set.root.display())));
         }
-        Ok((bag, missed))
+        let seen = (all > 0.0).then(|| seen / all);
+        Ok((bag, Report { missed, seen, ..Report::default() }))
     }
 
     /// Patch vectors `[n, places, d]` of pictures and, if there is a projection `[k, d]`, projected ones `[n, places, k]`.
@@ -241,109 +266,13 @@ impl Work<'_> {
         let train = good.set.train.as_slice();
         let n = train.len() * geometry.places();
         let sizes = Sizes { rows: geometry.places() * geometry.dim, projected: geometry.places() * narrow };
-        // The selection keeps its rows twice, here and on the device, and the bank is in memory twice when it is written.
-        let others = 4 * (2 * n * narrow + 2 * config.bank_rows(n) * geometry.dim) as u64;
+        // The selection keeps its rows twice, here and on the device (and once more for a second selection), and the bank is in memory twice when it is written.
+        let copies = if options.drop_outliers { 3 } else { 2 };
+        let others = 4 * (copies * n * narrow + 2 * config.bank_rows(n) * geometry.dim) as u64;
         let room = options.limit_ram.unwrap_or(u64::MAX).saturating_sub(others);
         let (weights, device) = (good.weights.sha256(), gpu.info.describe());
         let key = json!([config.for_features(), weights, narrow, device, env!("CARGO_PKG_VERSION")]);
         let key = sha256(key.to_string().as_bytes());
         Bag::open(options.output.as_deref(), &key, sizes, train, room, options.fresh)
     }
-
-    /// Rows of the bank, in ascending order.
-    async fn select(&self, rows: Vec<f32>, pictures: usize) -> Result<Vec<usize>> {
-        let n = pictures * self.geometry.places();
-        let wanted = self.config.bank_rows(n);
-        if wanted == n {
-            return Ok((0..n).collect());
-        }
-        let rows = Tensor::new([n, rows.len() / n.max(1)], rows);
-        let mut selector = Selector::new(&self.gpu.caps, rows, wanted, self.options.run.planning());
-        let mut progress = |done| {
-            self.watch.progress("coreset", done, wanted);
-            self.watch.go_on().is_ok()
-        };
-        let selected = selector.run(self.gpu, self.config, &mut progress).await;
-        selected.map_err(|e| self.watch.go_on().err().unwrap_or(e))?;
-        self.watch.progress("coreset", wanted, wanted);
-        if selector.exhausted {
-            let found = selector.picks.len();
-            self.watch.say(&format!(
-                "note: {found} of the {wanted} rows asked for suffice; all other patch vectors are repetitions"
-            ));
-        }
-        selector.picks.sort_unstable();
-        Ok(selector.picks)
-    }
-
-    /// Everything in the file except the training pictures' scores.
-    fn file(&self, bag: &Bag, picks: &[usize], missed: &Missed) -> Result<ModelFile> {
-        let Work { good, config, geometry, options, .. } = self;
-        let place = |i: &usize| [(i / geometry.places()) as u32, (i % geometry.places()) as u32];
-        Ok(ModelFile {
-            geometry: *geometry,
-            bank: Arc::new(self.bank(bag, picks)?),
-            sources: picks.iter().map(place).collect(),
-            scores: vec![],
-            peaks: vec![],
-            held_out: held_out(good.set)?,
-            pictures: seen(&good.set.train, missed, bag),
-            backbone: Backbone {
-                name: good.network.name.into(),
-                sha256: good.weights.sha256(),
-                weights: (!options.no_embed_backbone).then(|| good.weights.clone()),
-            },
-            config: (*config).clone(),
-            origin: None,
-        })
-    }
-
-    /// The patch vectors with these numbers, ascending, `[m, d]`.
-    fn bank(&self, bag: &Bag, picks: &[usize]) -> Result<Tensor> {
-        let (places, d) = (self.geometry.places(), self.geometry.dim);
-        let mut bank = Vec::with_capacity(picks.len() * d);
-        for group in picks.chunk_by(|a, b| a / places == b / places) {
-            let rows = bag.rows(group.first().map_or(0, |i| i / places))?;
-            for i in group {
-                bank.extend(rows.iter().skip(i % places * d).take(d));
-            }
-        }
-        Ok(Tensor::new([picks.len(), d], bank))
-    }
-
-    /// Every training picture's score and its map's largest value, against the bank without its own rows; infinite if nothing is left
-    /// of the bank then.
-    async fn scores(&self, file: &ModelFile, bag: &Bag) -> Result<(Vec<f64>, Vec<f64>)> {
-        let bank = Bank::new(&file.config, file.geometry, file.bank.clone());
-        let scorer = PlaceScorer::new(self.gpu, bank, self.options.run.planning()).await?;
-        let (mut scores, mut peaks, n) = (vec![], vec![], file.pictures.len());
-        for i in 0..n {
-            self.watch.go_on()?;
-            let (first, end) = file.own_rows(i);
-            let (score, peak) = if end - first == file.sources.len() {
-                (f64::INFINITY, f64::INFINITY) // the bank contains this picture only
-            } else {
-                let queries = Tensor::new([self.geometry.places(), self.geometry.dim], bag.rows(i)?.into_owned());
-                let scored = scorer.run(&queries, (first, end)).await?;
-                (scored.score, f64::from(scored.map.data.iter().copied().fold(f32::NEG_INFINITY, f32::max)))
-            };
-            scores.push(score);
-            peaks.push(peak);
-            self.watch.progress("scoring", i + 1, n);
-        }
-        Ok((scores, peaks))
-    }
-}
-
-/// The training pictures that were read, in order.
-fn seen(train: &[Sample], missed: &Missed, bag: &Bag) -> Vec<Seen> {
-    let read = train.iter().enumerate().filter(|(i, _)| !missed.has(*i));
-    let one = |((_, s), hash): ((usize, &Sample), &String)| Seen { name: s.name.clone(), sha256: hash.clone() };
-    read.zip(&bag.pictures).map(one).collect()
-}
-
-/// Good pictures that are kept for testing.
-fn held_out(set: &Dataset) -> Result<Vec<Seen>> {
-    let seen = |s: &Sample| Ok(Seen { name: s.name.clone(), sha256: sha256(&read(&s.path)?) });
-    set.test.iter().filter(|s| good(s)).map(seen).collect()
 }

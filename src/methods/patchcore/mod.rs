@@ -11,11 +11,12 @@ mod model;
 pub mod projection;
 pub mod score;
 pub mod select;
+mod training;
 
 pub use config::{Config, Grid, Preset, layer};
 pub use describe::describe;
 pub use file::{Backbone, ModelFile};
-pub use fit::{FitOptions, Good, Times, fit};
+pub use fit::{FitOptions, Good, Report, Times, fit};
 pub use model::PatchCore;
 
 use super::fitted::Method;

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::files::write;
 use crate::lock::lock;
 use crate::methods::fitted::{Answer, Finding, Fitted, Known, Stage};
+use crate::methods::limit::{LimitRule, Trained};
 use crate::models::{self, Network};
 use crate::tensor::Tensor;
 use crate::weights::Weights;
@@ -111,6 +112,20 @@ impl Fitted for PatchCore {
         self.file.map_limit()
     }
 
+    fn limit_rule(&self) -> Option<LimitRule> {
+        self.file.limit().map(|_| self.file.limit_rule)
+    }
+
+    fn training(&self) -> Vec<Trained<'_>> {
+        let ModelFile { pictures, scores, peaks, .. } = &self.file;
+        let all = pictures.iter().zip(scores).zip(peaks);
+        all.map(|((seen, &score), &peak)| Trained { name: &seen.name, score, peak }).collect()
+    }
+
+    fn with_limit(&self, rule: LimitRule) -> Result<Vec<u8>> {
+        self.file.with_limit(rule)?.to_bytes()
+    }
+
     fn scale(&self) -> [f32; 2] {
         self.scale
     }
@@ -122,7 +137,10 @@ impl Fitted for PatchCore {
     fn known(&self) -> Known<'_> {
         match &self.file.origin {
             Some(_) => Known::Unknown,
-            None => Known::Fitted { on: &self.file.pictures, held_out: &self.file.held_out },
+            None => {
+                let ModelFile { pictures, left_out, held_out, .. } = &self.file;
+                Known::Fitted { on: pictures, left_out, held_out }
+            }
         }
     }
 

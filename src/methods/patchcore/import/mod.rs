@@ -11,6 +11,7 @@ pub use open::read;
 
 use super::{Backbone, Config, MAX_ROWS, ModelFile};
 use crate::error::{Error, Result};
+use crate::methods::limit::LimitRule;
 use crate::models;
 use crate::tensor::Tensor;
 use crate::weights::Weights;
@@ -107,7 +108,9 @@ impl Foreign {
             pictures: vec![],
             scores: vec![],
             peaks: vec![],
+            left_out: vec![],
             held_out: vec![],
+            limit_rule: LimitRule::default(),
             origin: Some(self.origin),
         })
     }

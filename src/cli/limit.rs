@@ -1,0 +1,101 @@
+//! `lupe limit`: the training scores of a fitted model, what each rule makes of them, and the model's file with another rule.
+
+use super::output::{new_table, print};
+use super::session::Session;
+use crate::error::Result;
+use crate::files::save;
+use crate::methods::limit::{apart, apart_words, chart, scores, words};
+use crate::methods::{Fitted, LimitRule, Trained};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// What `lupe limit` accepts.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A fitted model
+    #[arg(value_name = "MODEL.lupe")]
+    model: PathBuf,
+    /// Gives the model this rule: max, second, quantile=0.99, fixed=SCORE or fixed=SCORE,PIXEL
+    #[arg(long)]
+    rule: Option<LimitRule>,
+    /// Where to write the model with its new rule [default: the model's own file]
+    #[arg(short, long, value_name = "FILE.lupe", requires = "rule")]
+    output: Option<PathBuf>,
+    /// Weights of the backbone, for a model that does not contain them
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(session: &Session, args: &Args) -> Result<()> {
+    let open = |path: &PathBuf| session.methods.open(path, args.weights.as_deref());
+    let fitted = open(&args.model)?;
+    let Some(rule) = args.rule else { return print(&text(session, &*fitted)) };
+    let output = args.output.as_ref().unwrap_or(&args.model);
+    save(output, &fitted.with_limit(rule)?)?;
+    print(&text(session, &*open(output)?))?;
+    if session.json { Ok(()) } else { print(&format!("wrote     {}", output.display())) }
+}
+
+fn text(session: &Session, fitted: &dyn Fitted) -> String {
+    if session.json { as_json(fitted).to_string() } else { for_people(fitted) }
+}
+
+/// One rule on a model: its limits, and how many training pictures are above the one for pictures.
+struct Outcome {
+    rule: LimitRule,
+    limits: [Option<f64>; 2],
+    above: usize,
+}
+
+/// The rules that need no number of one's own, and the model's.
+fn outcomes(fitted: &dyn Fitted) -> Vec<Outcome> {
+    let usual = [LimitRule::Max, LimitRule::Second, LimitRule::Quantile(0.99), LimitRule::Quantile(0.95)];
+    let own = fitted.limit_rule().filter(|rule| !usual.contains(rule));
+    let (scores, trained) = (scores(fitted), fitted.training());
+    let peaks: Vec<f64> = trained.iter().map(|t| t.peak).collect();
+    let outcome = |rule: LimitRule| {
+        let limit = rule.of_scores(&scores)?;
+        let above = scores.iter().filter(|s| s.is_finite() && **s > limit).count();
+        Some(Outcome { rule, limits: [Some(limit), rule.of_peaks(&peaks)], above })
+    };
+    usual.into_iter().chain(own).filter_map(outcome).collect()
+}
+
+fn for_people(fitted: &dyn Fitted) -> String {
+    let (trained, scores) = (fitted.training(), scores(fitted));
+    let mut parts = vec![];
+    if !scores.is_empty() {
+        let mut table = new_table(["rule", "limit", "pixel limit", "training pictures above"]);
+        let number = |v: Option<f64>| v.map_or("-".into(), |v| format!("{v:.4}"));
+        for Outcome { rule, limits: [limit, pixel], above } in outcomes(fitted) {
+            let now = if fitted.limit_rule() == Some(rule) { " (now)" } else { "" };
+            table.add_row([format!("{rule}{now}"), number(limit), number(pixel), above.to_string()]);
+        }
+        let marks: Vec<(f64, &str)> = fitted.limit().map(|l| (l, "limit")).into_iter().collect();
+        parts.extend([chart(&scores, &marks), String::new(), table.to_string()]);
+    }
+    parts.extend(apart_words(&trained).map(|words| format!("apart     {words}")));
+    parts.push(words(fitted).replacen("limit ", "limit     ", 1));
+    parts.join("\n")
+}
+
+fn as_json(fitted: &dyn Fitted) -> Value {
+    let trained = fitted.training();
+    let one = |t: &Trained| json!({"name": t.name, "score": finite(t.score), "peak": finite(t.peak)});
+    let rule = |o: &Outcome| json!({"rule": o.rule.to_string(), "limit": o.limits[0], "pixel_limit": o.limits[1], "above": o.above});
+    let apart: Vec<&str> = apart(&scores(fitted)).into_iter().filter_map(|i| Some(trained.get(i)?.name)).collect();
+    json!({
+        "limit": fitted.limit(),
+        "pixel_limit": fitted.map_limit(),
+        "limit_rule": fitted.limit_rule().map(|rule| rule.to_string()),
+        "rules": outcomes(fitted).iter().map(rule).collect::<Vec<_>>(),
+        "apart": apart,
+        "training": trained.iter().map(one).collect::<Vec<_>>(),
+    })
+}
+
+/// JSON has no infinity: a picture that the whole bank came from has no score.
+fn finite(v: f64) -> Option<f64> {
+    Some(v).filter(|v| v.is_finite())
+}
