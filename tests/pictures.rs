@@ -174,7 +174,7 @@ fn preprocessing_of_the_vectors() {
 }
 
 #[test]
-fn real_jpegs_decode_as_pillow_does_within_two_levels() {
+fn fault_27_real_jpegs_decode_as_pillow_does() {
     let v = Vectors::open("real/real_nets.safetensors");
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/hazelnut/test");
     if !data.exists() {
@@ -185,9 +185,6 @@ fn real_jpegs_decode_as_pillow_does_within_two_levels() {
         let got = sized(&Preprocess::imagenet(256, 224), &x);
         let want = bytes(&v.get(&format!("{k}.crop_u8_hwc")));
         let off: Vec<u8> = got.iter().zip(&want).map(|(a, b)| a.abs_diff(*b)).collect();
-        let mean = off.iter().map(|&o| f64::from(o)).sum::<f64>() / off.len() as f64;
-        let max = off.iter().max().copied().unwrap_or(0);
-        println!("{file}: at most {max}, on average {mean:.4}");
-        assert!(max <= 4 && mean <= 0.25, "{file}: at most {max}, on average {mean:.4}");
+        assert_eq!(off.iter().max(), Some(&0), "{file}");
     }
 }

@@ -66,6 +66,9 @@ pub struct Out {
     /// Write raw anomaly maps at the pictures' own size, as 32-bit floats
     #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "tiff")]
     maps: Option<MapFormatArg>,
+    /// Value of raw maps outside the crop, which was not looked at, e.g. 0 or nan [default: -inf]
+    #[arg(long, value_name = "VALUE", requires = "maps", allow_negative_numbers = true)]
+    maps_outside: Option<f32>,
     /// Write masks of what is above the limit, at the pictures' own size, as PNG
     #[arg(long)]
     masks: bool,
@@ -87,7 +90,16 @@ impl Out {
             MapFormatArg::Tiff => drawing::MapFormat::Tiff,
             MapFormatArg::Npy => drawing::MapFormat::Npy,
         });
-        (format, Draw { heatmaps: !self.no_heatmaps, maps, masks: self.masks, features: self.dump_features })
+        (
+            format,
+            Draw {
+                heatmaps: !self.no_heatmaps,
+                maps,
+                outside: self.maps_outside,
+                masks: self.masks,
+                features: self.dump_features,
+            },
+        )
     }
 }
 

@@ -1,50 +1,44 @@
 //! Decoding, with bounds checked before anything is allocated. Files are read as they are decoded, so an uncompressed one is not in memory
 //! along with its picture; only JPEG is read first, since its decoder would do so too.
 
+use super::checks::{self, unread};
 use super::jpeg;
 use super::picture::{Limits, Picture, Samples};
 use crate::error::{Error, Result};
 use image::error::{ImageError, ImageResult};
 use image::metadata::Orientation;
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageFormat, ImageReader};
-use std::io::{BufRead, Cursor, ErrorKind, Seek, SeekFrom};
+use std::io::{BufRead, Seek};
 
 /// Reads a picture; `name` is what messages call it.
 pub(super) fn read(source: impl BufRead + Seek, name: &str, limits: Limits) -> Result<Picture> {
-    let wrong = |what: String| Error::Input(format!("{name}: {what}"));
-    let unread = |e: std::io::Error| wrong(format!("cannot be read: {e}"));
-    let reader = ImageReader::new(source).with_guessed_format().map_err(unread)?;
-    match reader.format() {
-        Some(ImageFormat::Jpeg) => {
-            let mut bytes = vec![];
-            reader.into_inner().read_to_end(&mut bytes).map_err(unread)?;
-            if let Some(objection) = jpeg::objection(&bytes) {
-                return Err(wrong(objection.into()));
-            }
-            decoded(ImageReader::with_format(Cursor::new(bytes), ImageFormat::Jpeg), limits).map_err(wrong)
-        }
-        Some(ImageFormat::WebP) => {
-            let mut source = reader.into_inner();
-            if !webp_is_whole(&mut source).map_err(unread)? {
-                return Err(wrong(
-                    "is a truncated WebP file: it is shorter than its header says; copy it again".into(),
-                ));
-            }
-            decoded(ImageReader::with_format(source, ImageFormat::WebP), limits).map_err(wrong)
-        }
-        Some(ImageFormat::Png | ImageFormat::Bmp | ImageFormat::Tiff) => decoded(reader, limits).map_err(wrong),
-        _ => Err(wrong("not a PNG, JPEG, BMP, TIFF or WebP file; convert it to one of these".into())),
+    match checked(source, limits) {
+        Ok(picture) => Ok(Picture { name: name.into(), ..picture }),
+        Err(what) => Err(Error::Input(format!("{name}: {what}"))),
     }
 }
 
-/// Whether a WebP file is as long as it says. The decoder does not notice a missing EXIF chunk at the end, and would not turn the picture.
-fn webp_is_whole(source: &mut (impl BufRead + Seek)) -> std::io::Result<bool> {
-    let mut head = [0; 8];
-    source.read_exact(&mut head)?;
-    let have = source.seek(SeekFrom::End(0))?;
-    source.rewind()?;
-    let [_, _, _, _, size @ ..] = head;
-    Ok(have >= 8 + u64::from(u32::from_le_bytes(size)))
+/// The picture of a file that holds what it says of itself, or what is wrong and what to do.
+fn checked(source: impl BufRead + Seek, limits: Limits) -> std::result::Result<Picture, String> {
+    let reader = ImageReader::new(source).with_guessed_format().map_err(unread)?;
+    let format = reader.format();
+    let mut source = reader.into_inner();
+    match format {
+        Some(ImageFormat::Jpeg) => {
+            let mut bytes = vec![];
+            source.read_to_end(&mut bytes).map_err(unread)?;
+            let jpeg::Decoded { image, orientation } = jpeg::decode(&bytes, limits)?;
+            return Ok(upright(image, orientation));
+        }
+        Some(ImageFormat::Png) => checks::png(&mut source)?,
+        Some(ImageFormat::WebP) => checks::webp(&mut source)?,
+        Some(ImageFormat::Tiff) => checks::tiff(&mut source, limits)?,
+        Some(ImageFormat::Bmp) => {}
+        _ => return Err("not a PNG, JPEG, BMP, TIFF or WebP file; convert it to one of these".into()),
+    }
+    let mut reader = ImageReader::new(source);
+    format.into_iter().for_each(|f| reader.set_format(f));
+    decoded(reader, limits)
 }
 
 /// The picture, or what is wrong with it.
@@ -55,11 +49,7 @@ fn decoded<R: BufRead + Seek>(mut reader: ImageReader<R>, limits: Limits) -> std
     reader.limits(bounds);
     let decoder = reader.into_decoder().map_err(reason)?;
     let (width, height) = decoder.dimensions();
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels > limits.pixels || pixels == 0 {
-        let allowed = limits.pixels;
-        return Err(format!("is {width}x{height}, {pixels} pixels; must be between 1 and {allowed}: make it smaller"));
-    }
+    bounded([width as usize, height as usize], limits)?;
     match decoder.original_color_type() {
         ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16 => {
             Err("is CMYK, whose colours depend on the printer; save it as RGB".into())
@@ -67,14 +57,26 @@ fn decoded<R: BufRead + Seek>(mut reader: ImageReader<R>, limits: Limits) -> std
         ExtendedColorType::Rgb32F | ExtendedColorType::Rgba32F => {
             Err("has floating-point values, whose range is not defined; save it with 16 bits per channel".into())
         }
-        _ => upright(decoder).map_err(reason),
+        _ => image(decoder).map_err(reason),
     }
 }
 
+/// Whether a picture's pixels are within the limits; what is wrong if they are not.
+pub(super) fn bounded([width, height]: [usize; 2], limits: Limits) -> std::result::Result<(), String> {
+    let (pixels, allowed) = (width as u64 * height as u64, limits.pixels);
+    if (1..=allowed).contains(&pixels) {
+        return Ok(());
+    }
+    Err(format!("is {width}x{height}, {pixels} pixels; must be between 1 and {allowed}: make it smaller"))
+}
+
 /// The picture of a decoder, turned by its EXIF orientation; a broken one counts as none.
-fn upright(mut decoder: impl ImageDecoder) -> ImageResult<Picture> {
+fn image(mut decoder: impl ImageDecoder) -> ImageResult<Picture> {
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut image = DynamicImage::from_decoder(decoder)?;
+    Ok(upright(DynamicImage::from_decoder(decoder)?, orientation))
+}
+
+fn upright(mut image: DynamicImage, orientation: Orientation) -> Picture {
     image.apply_orientation(orientation);
     let (width, height) = (image.width() as usize, image.height() as usize);
     let samples = match image {
@@ -87,7 +89,7 @@ fn upright(mut decoder: impl ImageDecoder) -> ImageResult<Picture> {
         DynamicImage::ImageRgba16(i) => Samples::Sixteen(rgb(i.into_raw(), 4)),
         other => Samples::Eight(other.into_rgb8().into_raw()),
     };
-    Ok(Picture { width, height, samples })
+    Picture { width, height, samples, name: String::new() }
 }
 
 /// RGB of gray (1 channel), gray and alpha (2) or RGB and alpha (4), the last in place.
@@ -108,8 +110,7 @@ fn rgb<T: Copy>(mut values: Vec<T>, channels: usize) -> Vec<T> {
 /// What a decoder's error means to the file's owner.
 fn reason(error: ImageError) -> String {
     match error {
-        ImageError::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => "is truncated; copy it again".into(),
-        ImageError::IoError(e) => format!("cannot be read: {e}"),
+        ImageError::IoError(e) => unread(e),
         ImageError::Limits(e) => format!("needs more memory than allowed: {e}; make it smaller"),
         ImageError::Unsupported(e) => format!(
             "is of an unsupported kind, such as TIFF with floating-point values, a palette, or gray with alpha: {e}; \

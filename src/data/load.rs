@@ -211,7 +211,7 @@ impl Work {
         let limits = self.loading.limits;
         let picture = Picture::decode(&bytes, &name, limits)?;
         drop(bytes);
-        let input = self.preprocess.prepare(&picture).map_err(|e| named(&name, e))?;
+        let input = self.preprocess.prepare(&picture)?;
         let mask = sample.mask.as_ref().map(|m| Mask::open(m, limits)).transpose()?;
         let (w, h) = (picture.width, picture.height);
         if let Some(m) = mask.as_ref().filter(|m| (m.width, m.height) != (w, h)) {
@@ -223,14 +223,6 @@ impl Work {
         }
         let milliseconds = start.elapsed().as_secs_f64() * 1e3;
         Ok(Some(Loaded { number, sha256, picture, mask, input, milliseconds }))
-    }
-}
-
-/// An error about a picture's content, with its name.
-fn named(name: &str, error: Error) -> Error {
-    match error {
-        Error::Input(what) => Error::Input(format!("{name}: {what}")),
-        other => other,
     }
 }
 

@@ -21,7 +21,7 @@ impl Mask {
     /// # Errors
     /// As [`Picture::open`].
     pub fn open(path: &Path, limits: Limits) -> Result<Mask> {
-        let Picture { width, height, samples } = Picture::open(path, limits)?;
+        let Picture { width, height, samples, .. } = Picture::open(path, limits)?;
         let bits = match samples {
             Samples::Eight(rgb) => rgb.chunks_exact(3).map(|p| p.iter().any(|&v| v > 0)).collect(),
             Samples::Sixteen(rgb) => rgb.chunks_exact(3).map(|p| p.iter().any(|&v| v > 0)).collect(),

@@ -1,5 +1,6 @@
 //! Pictures: read safely, brought to a network's size exactly as Pillow or PyTorch does, and the ones that ship with Lupe.
 
+mod checks;
 pub mod dataset;
 mod decode;
 pub mod demo;

@@ -16,8 +16,8 @@ pub enum Samples {
     Sixteen(Vec<u16>),
 }
 
-/// An RGB picture, upright.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An RGB picture, upright. Two are equal if their pixels are, whatever their names.
+#[derive(Clone, Debug, Eq)]
 pub struct Picture {
     /// Columns.
     pub width: usize,
@@ -25,6 +25,14 @@ pub struct Picture {
     pub height: usize,
     /// Its values.
     pub samples: Samples,
+    /// What messages call it: its file; empty for a picture that was made in memory.
+    pub name: String,
+}
+
+impl PartialEq for Picture {
+    fn eq(&self, other: &Picture) -> bool {
+        (self.width, self.height, &self.samples) == (other.width, other.height, &other.samples)
+    }
 }
 
 /// How large a picture may be.
@@ -51,7 +59,7 @@ impl Default for Limits {
 impl Picture {
     /// An 8-bit picture of `3 x width x height` values.
     pub fn new(width: usize, height: usize, rgb: Vec<u8>) -> Picture {
-        Picture { width, height, samples: Samples::Eight(rgb) }
+        Picture { width, height, samples: Samples::Eight(rgb), name: String::new() }
     }
 
     /// Bytes that it takes.
@@ -70,7 +78,8 @@ impl Picture {
     ///
     /// # Errors
     /// [`Error::Input`] naming the file, what is wrong with it and what to do: it is of another format, cut short, damaged, larger than
-    /// `limits`, empty, or its values are not 8 or 16 bit gray or RGB (CMYK, floats, 12-bit JPEG).
+    /// `limits`, empty, or its values are not 8 or 16 bit gray or RGB (CMYK, floats, 12-bit JPEG). Nothing is filled in where data is
+    /// missing.
     pub fn open(path: &Path, limits: Limits) -> Result<Picture> {
         let name = path.display().to_string();
         let fail = |e: std::io::Error| Error::Input(format!("{name}: cannot be read: {e}"));

@@ -216,7 +216,8 @@ impl Preprocess {
         if w.saturating_mul(h) <= (1 << 28).max(picture.width * picture.height) {
             return Ok([w, h]);
         }
-        let what = format!("a picture of {}x{} would become {w}x{h} when resized", picture.width, picture.height);
+        let name = if picture.name.is_empty() { "a picture" } else { picture.name.as_str() };
+        let what = format!("{name}: is {}x{} and would become {w}x{h} when resized", picture.width, picture.height);
         Err(Error::Input(format!("{what}; cut it into pieces first")))
     }
 }

@@ -26,6 +26,8 @@ pub struct Draw {
     pub heatmaps: bool,
     /// Raw maps at the pictures' own size.
     pub maps: Option<MapFormat>,
+    /// What raw maps hold where the picture was not looked at, instead of negative infinity.
+    pub outside: Option<f32>,
     /// Masks of what is above the limit.
     pub masks: bool,
     /// Patch vectors of the pictures, as .npy.
@@ -53,6 +55,12 @@ impl Full<'_> {
     fn get(&mut self) -> &[f32] {
         let ([rows, columns], [w, h]) = (sides(self.map), self.size);
         self.full.get_or_insert_with(|| full_map(&self.map.data, columns, rows, self.area, w, h))
+    }
+
+    /// The map itself, which is not needed any more.
+    fn take(mut self) -> Vec<f32> {
+        self.get();
+        self.full.unwrap_or_default()
     }
 }
 
@@ -99,13 +107,17 @@ impl Drawing {
             contour(&mut picture, &above(full.get()), [0, 0, w, h], [255; 3]);
             save(&self.file("heatmaps", name, "png"), &picture.png()?)?;
         }
-        match self.draw.maps {
-            Some(MapFormat::Tiff) => save(&self.file("maps", name, "tiff"), &tiff(full.get(), w, h)?)?,
-            Some(MapFormat::Npy) => save(&self.file("maps", name, "npy"), &npy(full.get(), w, h)?)?,
-            None => {}
-        }
         if self.draw.masks {
             save(&self.file("masks", name, "png"), &mask_png(&above(full.get()), w, h)?)?;
+        }
+        let Some(format) = self.draw.maps else { return Ok(()) };
+        let mut values = full.take();
+        if let Some(outside) = self.draw.outside {
+            values.iter_mut().filter(|v| **v == f32::NEG_INFINITY).for_each(|v| *v = outside);
+        }
+        match format {
+            MapFormat::Tiff => save(&self.file("maps", name, "tiff"), &tiff(&values, w, h)?)?,
+            MapFormat::Npy => save(&self.file("maps", name, "npy"), &npy(&values, w, h)?)?,
         }
         Ok(())
     }
