@@ -137,12 +137,12 @@ fn an_anomalib_bank_scores_as_the_fit_it_was_taken_from() {
     let bank = read(&fitted).bank;
     let stated = [("backbone", V::Text("wide_resnet50_2")), ("layers", layers(&[1, 3])), ("num_neighbors", V::Int(4))];
     let source = b.write("model.ckpt", &checkpoint(&bank.data, bank.shape.dim(1), &stated));
-    let said = done(import(&source, &imported).args(["--backbone", "resnet50_thin", "--size", "64"]));
+    let said = done(import(&source, &imported).args(["--backbone", "resnet50_thin", "--no-crop", "--size", "64"]));
     assert!(said.contains("anomalib's model.ckpt") && said.contains("whole, resized to 64x64"), "{said}");
     agree(&b, &fitted, &imported, &data);
     // What the checkpoint does not state is asked for.
     let source = b.write("bare.ckpt", &checkpoint(&bank.data, bank.shape.dim(1), &[]));
-    let words = ["--backbone", "resnet50_thin", "--size", "64", "--layers", "1,3", "--reweight", "4"];
+    let words = ["--backbone", "resnet50_thin", "--no-crop", "--size", "64", "--layers", "1,3", "--reweight", "4"];
     done(import(&source, &b.path("j.lupe")).args(words));
     assert_eq!(read(&b.path("j.lupe")).config, read(&imported).config);
 }
@@ -220,12 +220,14 @@ fn objects_beside_the_bank_have_no_meaning_and_do_no_harm() {
         command.arg("--weights").arg(&weights).args(more);
         command
     };
-    refused(&mut given(&[]), 2, &["anomalib_objects.ckpt", "a pre-processor that it does not describe", "--size"]);
-    done(&mut given(&["--size", "64"]));
+    // The pre-processor is such an object, and says what it does.
+    refused(&mut given(&["--size", "64"]), 2, &["--size 64: the bank was fitted with 256"]);
+    refused(&mut given(&["--crop"]), 2, &["--crop: the bank was fitted on whole pictures; leave the flag out"]);
+    done(&mut given(&[]));
     let imported = read(&model);
     assert_eq!(*imported.bank, hash::tensor("import.objects", [8, 64], 1.0, 0.0));
     assert_eq!(
         (imported.config.layers.as_slice(), imported.config.reweight, imported.config.size),
-        (&["layer1".to_string()][..], 9, 64)
+        (&["layer1".to_string()][..], 9, 256)
     );
 }

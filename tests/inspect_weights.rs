@@ -63,7 +63,7 @@ fn a_whole_network_and_the_commands_that_take_it() {
         &said,
         &[
             "folded into the convolutions\n",
-            "none; features do not need it",
+            "no fc; features do not need it",
             "unverified: this file is not in the catalog",
         ],
     );
@@ -129,7 +129,7 @@ fn what_is_far_from_every_network_has_no_nearest() {
     let (said, json) = of(&b, &transformer);
     says(&said, &[none, "24 tensors"]);
     assert!(json["nearest"].is_null() && json["preprocessing"].is_null() && !said.contains("missing"), "{said}");
-    // Half of a network is near it, less is not; nor is a network that is less than half of a file.
+    // Half of a network is near it, less is not; how much else is in the file does not count.
     let part = |n: usize| thin().into_iter().take(n).collect::<Tensors>();
     says(&of(&b, &part(53)).0, &["the nearest is resnet50_thin", "53 missing", "and 43 more"]);
     says(&of(&b, &part(52)).0, &[none]);
@@ -137,9 +137,18 @@ fn what_is_far_from_every_network_has_no_nearest() {
     for i in 0..106 {
         put_zeros(&mut crowded, &format!("head.{i:03}"), &[1]);
     }
-    says(&of(&b, &crowded).0, &["the nearest is resnet50_thin", "106 tensors are not part of it"]);
-    put_zeros(&mut crowded, "head.106", &[1]);
-    says(&of(&b, &crowded).0, &[none]);
+    // As strangers they are left out, not in the way.
+    let (said, json) = of(&b, &crowded);
+    says(
+        &said,
+        &["fits resnet50_thin", "106 tensors are not part of resnet50_thin and are left out: head.000, head.001"],
+    );
+    assert!(json["left_out"].as_array().unwrap().len() == 106 && json["commands"][0].is_string(), "{json}");
+    for i in 106..300 {
+        put_zeros(&mut crowded, &format!("head.{i:03}"), &[1]);
+    }
+    crowded.remove("conv1.bias");
+    says(&of(&b, &crowded).0, &["the nearest is resnet50_thin", "300 tensors are not part of it"]);
 }
 
 #[test]
@@ -284,7 +293,34 @@ fn a_fitted_model_says_what_it_is() {
 #[test]
 fn what_is_no_file_of_weights_is_named() {
     let b = Bench::new();
-    let cases: [(&str, &[u8], &[&str]); 7] = [
+    let inside = |name: &str| zip(&[record(name, b"")]);
+    let (keras, numbers, script, other) = (
+        inside("model.weights.h5"),
+        inside("w.npy"),
+        zip(&[record("a/model.json", b""), record("a/tensors/0", b"")]),
+        inside("x"),
+    );
+    let of_others: Vec<u8> = [&b"\x80\x04cnumpy.core.multiarray\n_reconstruct\n)R."[..]].concat();
+    let torch = "torch.save";
+    let cases: [(&str, &[u8], &[&str]); 20] = [
+        // As torch.onnx.export begins: the version, then the producer.
+        ("net.onnx", b"\x08\x0a\x12\x07pytorch\x1a\x062.15.0", &["not weights but an ONNX model", torch]),
+        ("bare.onnx", b"\x08\x08\x3a\x90\x01\x0a\x10", &["an ONNX model", "state_dict()"]),
+        ("net.gguf", b"GGUF\x03\0\0\0\x23\x01\0\0\0\0\0\0", &["a GGUF file", "take the safetensors or PyTorch file"]),
+        ("saved_model.pb", b"\x08\x01\x12\xaa\x05\x0a", &["a TensorFlow SavedModel"]),
+        ("net.tflite", b"\x1c\0\0\0TFL3\0\0", &["a TensorFlow Lite model"]),
+        ("net.h5", b"\x89HDF\r\n\x1a\n\0\0", &["an HDF5 file, as Keras", "save the same network from PyTorch"]),
+        ("net.keras", &keras, &["is a Keras model"]),
+        ("a.npz", &numbers, &["is an archive of NumPy arrays"]),
+        ("old.pt", &script, &["an old TorchScript", "torch.jit.load"]),
+        ("a.zip", &other, &["a zip archive, but not a checkpoint", "data.pkl"]),
+        ("text.pkl", b"(dp0\nS'a'\n", &["a pickle of protocol 0", torch]),
+        (
+            "rows.pkl",
+            &of_others,
+            &["is a pickle of numpy.core.multiarray._reconstruct, but not one written by torch.save"],
+        ),
+        ("x.gz", b"\x1f\x8b\x08\0\0\0\0\0\0", &["a gzip file; unpack it first"]),
         ("search.faiss", b"IxF2\0\x04\0\0rest", &["not weights but a FAISS index"]),
         ("lfs.safetensors", b"version https://git-lfs.github.com/spec/v1\noid", &["a Git LFS pointer", "git lfs pull"]),
         ("page.pth", b"<!DOCTYPE html><html>", &["a web page"]),
@@ -296,10 +332,45 @@ fn what_is_no_file_of_weights_is_named() {
     for (name, bytes, want) in cases {
         refused(lupe().args(["weights", "inspect"]).arg(b.write(name, bytes)), 4, &[want, &[name]].concat());
     }
+    // A model is another thing again.
+    refused(
+        lupe().args(["predict"]).arg(b.path("net.onnx")).args(["x.png", "-o", "o"]),
+        4,
+        &["not a fitted model but an ONNX"],
+    );
     // Bytes of any kind in the place of a header, or behind one.
     let whole = write(&[("a".into(), &Tensor::zeros([4]))]).unwrap();
     for cut in [1, 8, 9, whole.len() - 1] {
         refused(lupe().args(["weights", "inspect"]).arg(b.write("cut", &whole[..cut])), 4, &["cut: "]);
     }
     refused(lupe().args(["weights", "inspect"]).arg(b.dir.path()), 4, &["not a regular file"]);
+}
+
+/// Readers differ in which of two entries they take.
+#[test]
+fn fault_18_a_key_that_stands_twice_in_a_header_is_refused() {
+    let b = Bench::new();
+    let one = r#"{"dtype":"F32","shape":[1],"data_offsets":[0,4]}"#;
+    let two = r#"{"dtype":"F32","shape":[1],"data_offsets":[4,8]}"#;
+    for (header, key) in [
+        (format!(r#"{{"a":{one},"b":{two},"a":{one}}}"#), "\"a\" twice"),
+        (format!(r#"{{"a":{one},"\u0061":{two}}}"#), "\"a\" twice"),
+        (r#"{"a":{"dtype":"F32","dtype":"I32","shape":[2],"data_offsets":[0,8]}}"#.into(), "\"dtype\" twice"),
+        (format!(r#"{{"__metadata__":{{"x":"1","x":"2"}},"a":{one},"b":{two}}}"#), "\"x\" twice"),
+    ] {
+        let file = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 8]].concat();
+        let file = b.write("twice.safetensors", &file);
+        refused(lupe().args(["weights", "inspect"]).arg(&file), 4, &["twice.safetensors", key]);
+        refused(lupe().args(["weights", "convert"]).arg(&file).arg(b.path("o.safetensors")), 4, &[key]);
+        assert_eq!(b.files(), ["twice.safetensors"]);
+    }
+    // Nor in a model's own.
+    let whole = model(true).to_bytes().unwrap();
+    let n = u64::from_le_bytes(*whole.first_chunk().unwrap()) as usize;
+    let header = String::from_utf8(whole[8..8 + n].to_vec()).unwrap();
+    let bank = header.split("\"bank\":").nth(1).unwrap().split_inclusive('}').next().unwrap();
+    let header = format!("{{\"bank\":{bank},{}", &header.trim_end()[1..]);
+    let twice = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &whole[8 + n..]].concat();
+    let file = b.write("twice.lupe", &twice);
+    refused(lupe().args(["predict"]).arg(&file).args(["x.png", "-o"]).arg(b.path("o")), 4, &["\"bank\" twice"]);
 }

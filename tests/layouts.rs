@@ -6,8 +6,7 @@ use common::program::{Bench, done, lupe};
 use common::torch::{Entry, record, state_dict, stream, zip};
 use common::vectors::zeros;
 use lupe::files::sha256;
-use lupe::models::{self, Network, nearest};
-use lupe::weights::Weights;
+use lupe::models::{self, Network, Outline, nearest};
 use std::collections::BTreeMap;
 
 /// Names and shapes as torchvision and timm have them; nobody publishes `resnet50_thin` so.
@@ -76,10 +75,9 @@ fn old_stream(named: &BTreeMap<String, Vec<usize>>, class: &'static str) -> Vec<
 /// Whether a file has all names and shapes of the network, and none but those.
 #[track_caller]
 fn is(model: &Network, bytes: &[u8], what: &str) {
-    let (outline, taken_off) = Weights::outline(bytes, what).unwrap();
-    let near = nearest(&outline).unwrap_or_else(|| panic!("{what}: like nothing"));
+    let near = nearest(&Outline::of(bytes, what).unwrap()).unwrap_or_else(|| panic!("{what}: like nothing"));
     assert!(near.network.name == model.name && near.problems.is_empty(), "{what}: {near:?}");
-    assert!(taken_off.is_empty());
+    assert!(near.prefix.is_empty() && near.strangers.is_empty(), "{what}: {near:?}");
 }
 
 /// SHA-256 of the lines `NAME [SIZES]` of what torchvision 0.29.2 makes of each network, without a look at this program; timm 1.0.31

@@ -112,12 +112,36 @@ fn every_function_that_rebuilds() {
     let error = tensors(&untyped("uint32", b"K\x03")).unwrap_err();
     assert!(error.contains("needs elements up to 2 of a storage of 2"), "{error}");
     // What numbers cannot be kept is refused by name.
-    let complex = start().global("torch", "ComplexFloatStorage").op(b"s").done();
-    let error = tensors(&archive(&complex, &data)).unwrap_err();
-    assert!(error.contains("torch.ComplexFloatStorage is refused"), "{error}");
+    let complex = v2(start()).arguments("ComplexDoubleStorage", "0", 2, &[2], &[1]).op(b"R");
+    let error = tensors(&value(complex)).unwrap_err();
+    assert!(error.contains("tensor w: has elements of type torch.ComplexDoubleStorage"), "{error}");
+    let sparse = start().global("torch._utils", "_rebuild_sparse_tensor").op(b")R");
+    let error = tensors(&value(sparse)).unwrap_err();
+    assert!(error.contains("tensor w: is rebuilt by torch._utils._rebuild_sparse_tensor"), "{error}");
     let called = start().global("torch", "FloatStorage").op(b")R");
     let error = tensors(&value(called)).unwrap_err();
     assert!(error.contains("torch.FloatStorage cannot be called"), "{error}");
+}
+
+/// PyTorch keeps a negative or a conjugate without computing it: a mark beside the storage.
+#[test]
+fn fault_18_a_tensor_marked_as_negative_is_refused() {
+    let data = floats(&[0.5, 1.5]);
+    let marked = |function: &str, more: &dyn Fn(Pickle) -> Pickle, mark: &str, value: &[u8]| {
+        let p = Pickle::new().op(b"}").text("w").global("torch._utils", function);
+        let p = p.arguments("FloatStorage", "0", 2, &[2], &[1]);
+        let p = Pickle(p.0[..p.0.len() - 1].to_vec()); // the arguments are left open for more
+        archive(&more(p).op(b"}").text(mark).op(value).op(b"stRs").done(), &data)
+    };
+    let v2 = |p: Pickle| p;
+    let v3 = |p: Pickle| p.global("torch", "float32");
+    for (function, more) in [("_rebuild_tensor_v2", &v2 as &dyn Fn(Pickle) -> Pickle), ("_rebuild_tensor_v3", &v3)] {
+        for (mark, want) in [("neg", ".resolve_neg()"), ("conj", ".resolve_conj()"), ("new", "does not know, new")] {
+            let error = tensors(&marked(function, more, mark, b"\x88")).unwrap_err();
+            assert!(error.starts_with("file: tensor w: ") && error.contains(want), "{error}");
+            holds(&marked(function, more, mark, b"\x89"), "w", "F32", &[2], &data);
+        }
+    }
 }
 
 #[test]

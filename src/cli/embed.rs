@@ -2,6 +2,7 @@
 
 use super::output::{new_table, print};
 use super::session::Session;
+use super::subject::{WeightsArgs, say_notes};
 use crate::data::{Limits, Picture, Prepared};
 use crate::error::{Error, Result};
 use crate::files::write;
@@ -26,6 +27,8 @@ pub struct Args {
     /// Its weights, safetensors or .pth; only resnet50_thin has built-in ones
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
+    #[command(flatten)]
+    choice: WeightsArgs,
     /// A place of the network, such as layer2, pool or logits; may be given several times
     #[arg(long, default_value = "pool", value_name = "PLACE")]
     tap: Vec<String>,
@@ -40,7 +43,9 @@ pub struct Args {
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let format = args.output.as_deref().map(|path| FeatureFormat::of(path, &args.tap)).transpose()?;
-    let (network, weights) = models::open(&args.model, args.weights.as_deref())?;
+    let file = args.choice.of(args.weights.as_deref());
+    let (network, weights) = models::open(&args.model, file.as_ref())?;
+    say_notes(session, weights.notes());
     offered(network, &weights, &args.tap)?;
     for path in &args.pictures {
         let meta = std::fs::metadata(path);

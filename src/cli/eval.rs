@@ -2,6 +2,7 @@
 
 use super::output::{new_table, print};
 use super::session::Session;
+use super::subject::open_model;
 use super::working::{Out, crop_words};
 use crate::data::dataset::Dataset;
 use crate::error::{Error, Result};
@@ -36,7 +37,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let (set, out) = (Dataset::open(&args.data)?, &args.out);
-    let (gpu, fitted) = session.gpu_beside(|| session.methods.open(&args.model, out.weights.as_deref()))?;
+    let (gpu, fitted) = session.gpu_beside(|| open_model(session, &args.model, out.weights().as_ref()))?;
     let labelled = to_test(&*fitted, set, args.skip_unmasked)?;
     let mut loading = out.work.loading();
     match fitted.known() {

@@ -2,11 +2,12 @@
 
 use super::output::print;
 use super::session::Session;
+use super::subject::{WeightsArgs, say_notes};
 use super::working::place;
 use crate::error::Result;
 use crate::files::write;
-use crate::methods::patchcore::ModelFile;
 use crate::methods::patchcore::import::{Given, read};
+use crate::methods::patchcore::{ModelFile, Preset};
 use crate::models;
 use crate::watch::Watch;
 use serde_json::json;
@@ -24,13 +25,16 @@ pub struct Args {
     /// Weights of the network that the bank was fitted with, safetensors or .pth
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
+    #[command(flatten)]
+    choice: WeightsArgs,
     /// Network to use instead of the one that the source names
     #[arg(long, value_name = "NAME")]
     backbone: Option<String>,
     /// Store only the backbone's name and hash in the model, not its weights
     #[arg(long)]
     no_embed_backbone: bool,
-    /// Shorter edge after resizing, before the crop, which the official implementation does not save [default: 256 for 224, 366 for 320]
+    /// Edge after resizing, before the crop, which the official implementation does not save [default: 256 for 224, 366 for 320]; of
+    /// anomalib's square, if a checkpoint does not state it [default: 256]
     #[arg(long)]
     resize: Option<usize>,
     /// Number of nearest bank rows whose mean distance is the score of a place [default: as the official model says]
@@ -39,9 +43,15 @@ pub struct Args {
     /// Places of the network, if a checkpoint does not state them; 2 means layer2 [default: 2,3]
     #[arg(long, value_delimiter = ',', value_name = "PLACE,…", value_parser = place)]
     layers: Option<Vec<String>>,
-    /// Edge length of the network's input, if a checkpoint does not state it [default: 256]
+    /// Edge length of the network's input, if a checkpoint does not state it [default: 256, with --crop 7/8 of --resize]
     #[arg(long)]
     size: Option<usize>,
+    /// The checkpoint was fitted on the centre of the resized pictures, as by anomalib 2.0, which does not state it
+    #[arg(long, conflicts_with = "no_crop")]
+    crop: bool,
+    /// The checkpoint was fitted on whole pictures, as by anomalib 2.1 to 2.6, which do not state it
+    #[arg(long)]
+    no_crop: bool,
     /// anomalib's num_neighbors, if a checkpoint does not state it [default: 9]
     #[arg(long, value_name = "B")]
     reweight: Option<usize>,
@@ -57,13 +67,16 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         layers: args.layers.clone(),
         size: args.size,
         resize: args.resize,
+        crop: (args.crop || args.no_crop).then_some(args.crop),
         neighbors: args.neighbors,
         reweight: args.reweight,
     };
     let found = read(&args.source, args.member, &given)?;
     found.notes.iter().for_each(|n| session.say(&format!("note: {n}")));
     let thresholds = found.thresholds;
-    let (network, weights) = models::open(&found.backbone, args.weights.as_deref())?;
+    let file = args.choice.of(args.weights.as_deref());
+    let (network, weights) = models::open(&found.backbone, file.as_ref())?;
+    say_notes(session, weights.notes());
     let model = found.model(network, weights, !args.no_embed_backbone)?;
     write(&args.output, &model.to_bytes()?)?;
     report(session, args, &model, thresholds)
@@ -83,6 +96,9 @@ fn report(session: &Session, args: &Args, model: &ModelFile, thresholds: [Option
         );
     }
     let pictures = match config.crop {
+        true if config.preset == Preset::Anomalib => {
+            format!("whole, resized to {0}x{0}, centre crop {1}", config.resize, config.size)
+        }
         true => format!("shorter edge {}, centre crop {}", config.resize, config.size),
         false => format!("whole, resized to {0}x{0}", config.size),
     };

@@ -2,12 +2,13 @@
 
 use super::output::{new_table, print};
 use super::session::Session;
+use super::subject::{WeightsArgs, open_model};
 use crate::error::Result;
 use crate::files::save;
 use crate::methods::limit::{apart, apart_words, chart, scores, words};
 use crate::methods::{Fitted, LimitRule, Trained};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What `lupe limit` accepts.
 #[derive(Debug, clap::Args)]
@@ -24,14 +25,17 @@ pub struct Args {
     /// Weights of the backbone, for a model that does not contain them
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
+    #[command(flatten)]
+    choice: WeightsArgs,
 }
 
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
-    let open = |path: &PathBuf| session.methods.open(path, args.weights.as_deref());
+    let weights = args.choice.of(args.weights.as_deref());
+    let open = |path: &Path| open_model(session, path, weights.as_ref());
     let fitted = open(&args.model)?;
     let Some(rule) = args.rule else { return print(&text(session, &*fitted)) };
-    let output = args.output.as_ref().unwrap_or(&args.model);
+    let output = args.output.as_deref().unwrap_or(&args.model);
     save(output, &fitted.with_limit(rule)?)?;
     print(&text(session, &*open(output)?))?;
     if session.json { Ok(()) } else { print(&format!("wrote     {}", output.display())) }

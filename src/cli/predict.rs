@@ -2,6 +2,7 @@
 
 use super::output::print;
 use super::session::Session;
+use super::subject::open_model;
 use super::working::{Out, crop_words};
 use crate::data::dataset::{Sample, pictures};
 use crate::error::{Error, Result};
@@ -35,7 +36,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let own = out.output.canonicalize().ok(); // results of an earlier run among the pictures are not input
     samples.retain(|s| !s.path.canonicalize().is_ok_and(|p| own.as_ref().is_some_and(|own| p.starts_with(own))));
     distinct(&samples)?;
-    let (gpu, fitted) = session.gpu_beside(|| session.methods.open(&args.model, out.weights.as_deref()))?;
+    let (gpu, fitted) = session.gpu_beside(|| open_model(session, &args.model, out.weights().as_ref()))?;
     if args.exit_code && fitted.limit().is_none() {
         let model = args.model.display();
         return Err(Error::Usage(format!(

@@ -1,11 +1,13 @@
 //! Arguments shared by fit, predict and eval: how pictures are processed, and what is written about them.
 
 use super::global::bytes;
+use super::subject::WeightsArgs;
 use crate::data::Limits;
 use crate::data::load::Loading;
 use crate::methods::drawing::{self, Draw};
 use crate::methods::patchcore::layer;
 use crate::methods::results;
+use crate::weights::WeightsFile;
 use clap::{Args, ValueEnum};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -57,6 +59,8 @@ pub struct Out {
     /// Weights of the backbone, for a model that does not contain them
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
+    #[command(flatten)]
+    pub choice: WeightsArgs,
     /// Format of the results: results.ndjson or results.csv
     #[arg(long, value_enum, default_value = "ndjson")]
     format: ResultsFormatArg,
@@ -80,6 +84,11 @@ pub struct Out {
 }
 
 impl Out {
+    /// The weights file that was named.
+    pub fn weights(&self) -> Option<WeightsFile> {
+        self.choice.of(self.weights.as_deref())
+    }
+
     /// The format of results, and what is drawn.
     pub fn wanted(&self) -> (results::ResultsFormat, Draw) {
         let format = match self.format {

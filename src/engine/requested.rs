@@ -29,11 +29,30 @@ pub enum Problem {
         /// The shape that is wanted.
         wanted: Shape,
     },
+    /// A weight that the network wants is there, but cannot be read.
+    Unreadable {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The network has no use for a weight.
     Foreign {
         /// Its name.
         name: String,
     },
+}
+
+impl Problem {
+    /// The weight concerned.
+    pub fn name(&self) -> &str {
+        match self {
+            Problem::Missing { name, .. }
+            | Problem::Misshapen { name, .. }
+            | Problem::Unreadable { name, .. }
+            | Problem::Foreign { name } => name,
+        }
+    }
 }
 
 impl fmt::Display for Problem {
@@ -43,6 +62,7 @@ impl fmt::Display for Problem {
             Problem::Misshapen { name, shape, wanted } => {
                 write!(f, "{name} has shape {shape}, this network wants {wanted}")
             }
+            Problem::Unreadable { name, why } => write!(f, "{name} {why}"),
             Problem::Foreign { name } => write!(f, "{name} is not part of this network"),
         }
     }

@@ -8,6 +8,7 @@ use crate::engine::{Caps, Graph, Var};
 use crate::error::{Error, Result};
 use crate::random;
 use crate::tensor::Tensor;
+use crate::weights::WeightsFile;
 use crate::weights::container;
 use crate::weights::safetensors::with_file;
 use serde::{Deserialize, Serialize};
@@ -152,6 +153,11 @@ pub trait Fitted: Debug + Send + Sync {
         vec![]
     }
 
+    /// What the user should know of weights that were read for it.
+    fn notes(&self) -> &[String] {
+        &[]
+    }
+
     /// What metrics say of the model that they are of.
     fn facts(&self) -> Map<String, Value>;
 }
@@ -215,12 +221,12 @@ pub struct Method {
     pub name: &'static str,
     /// What a file says of itself; its bytes, and what messages call it.
     pub describe: fn(&[u8], &str) -> Result<Description>,
-    /// A file ready to use; weights that it does not hold come from the path.
+    /// A file ready to use; weights that it does not hold come from the other file.
     pub open: Open,
 }
 
 /// Opens a file: its bytes, what messages call it, and where weights are that it does not hold.
-pub type Open = fn(&[u8], &str, Option<&Path>) -> Result<Box<dyn Fitted>>;
+pub type Open = fn(&[u8], &str, Option<&WeightsFile>) -> Result<Box<dyn Fitted>>;
 
 /// The methods that files are opened by.
 #[derive(Clone, Debug)]
@@ -267,7 +273,7 @@ impl Methods {
     ///
     /// # Errors
     /// [`Error::Input`] for a file that cannot be read, [`Error::Weights`] for a damaged model or other weights.
-    pub fn open(&self, path: &Path, weights: Option<&Path>) -> Result<Box<dyn Fitted>> {
+    pub fn open(&self, path: &Path, weights: Option<&WeightsFile>) -> Result<Box<dyn Fitted>> {
         let origin = path.display().to_string();
         with_file(path, |bytes| (self.of(bytes, &origin)?.open)(bytes, &origin, weights))
     }

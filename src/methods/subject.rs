@@ -6,7 +6,7 @@ use crate::data::{Picture, Prepared, Preprocess, Scaling};
 use crate::engine::{Caps, Scope};
 use crate::error::{Error, Result};
 use crate::models::{self, Network, stand_in};
-use crate::weights::Weights;
+use crate::weights::{Weights, WeightsFile};
 use std::path::Path;
 
 /// A network with weights.
@@ -30,12 +30,19 @@ pub enum Subject {
     Fitted(Box<dyn Fitted>),
 }
 
+/// Whether a subject is a fitted model: a file, whatever its name ends in, unless a network is called that.
+pub fn is_model(subject: &str) -> bool {
+    let path = Path::new(subject);
+    let named = || path.extension().is_some_and(|e| e.eq_ignore_ascii_case("lupe"));
+    models::find(subject).is_none() && (named() || path.exists())
+}
+
 impl Subject {
     /// The network of that name for inputs of `size` pixels a side; without weights, and where none are built in, drawn ones stand in.
     ///
     /// # Errors
     /// As [`models::open`]; [`Error::Usage`] for a size that it cannot take.
-    pub fn network(name: &str, weights: Option<&Path>, size: Option<usize>) -> Result<Subject> {
+    pub fn network(name: &str, weights: Option<&WeightsFile>, size: Option<usize>) -> Result<Subject> {
         let found = models::find(name).filter(|n| weights.is_none() && n.name != models::EMBEDDED.name);
         let (network, weights, stands_in) = match found {
             Some(network) => (network, stand_in::weights(network), true),
@@ -58,6 +65,14 @@ impl Subject {
         match self {
             Subject::Network(n) => n.preprocess,
             Subject::Fitted(fitted) => fitted.preprocess(),
+        }
+    }
+
+    /// What the user should know of its weights.
+    pub fn notes(&self) -> &[String] {
+        match self {
+            Subject::Network(n) => n.weights.notes(),
+            Subject::Fitted(fitted) => fitted.notes(),
         }
     }
 

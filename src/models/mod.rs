@@ -3,14 +3,15 @@
 mod compare;
 pub mod resnet;
 pub mod stand_in;
+mod tree;
 
-pub use compare::{Comparison, check, nearest};
+pub use compare::{Comparison, Outline, check, nearest};
+pub use tree::{left_out, part, read};
 
 use crate::data::Preprocess;
 use crate::engine::{Graph, Scope, Var};
 use crate::error::{Error, Result};
-use crate::weights::Weights;
-use std::path::Path;
+use crate::weights::{Weights, WeightsFile};
 
 /// A network.
 #[derive(Clone, Copy, Debug)]
@@ -50,15 +51,16 @@ pub fn names() -> String {
     all().map(|n| n.name).collect::<Vec<_>>().join(", ")
 }
 
-/// The network of that name and its weights, batch norms folded: from a file, else built in.
+/// The network of that name and its weights, batch norms folded: from a file, else built in. What the file holds besides is told by
+/// [`Weights::notes`].
 ///
 /// # Errors
-/// [`Error::Usage`] for an unknown name or one without built-in weights, [`Error::Weights`] for weights of another network.
-pub fn open(name: &str, file: Option<&Path>) -> Result<(&'static Network, Weights)> {
+/// [`Error::Usage`] for an unknown name or one without built-in weights, otherwise as [`read`].
+pub fn open(name: &str, file: Option<&WeightsFile>) -> Result<(&'static Network, Weights)> {
     let network =
         find(name).ok_or_else(|| Error::Usage(format!("unknown network `{name}`; available: {}", names())))?;
     let weights = match file {
-        Some(path) => Weights::open(path)?,
+        Some(file) => read(network, file)?,
         None if network.name == EMBEDDED.name => Weights::embedded()?,
         None => {
             return Err(Error::Usage(format!(
@@ -67,9 +69,7 @@ pub fn open(name: &str, file: Option<&Path>) -> Result<(&'static Network, Weight
             )));
         }
     };
-    let weights = weights.fold_batch_norm()?;
-    check(network, &weights)?;
-    Ok((network, weights))
+    Ok((network, weights.fold_batch_norm()?))
 }
 
 impl Network {

@@ -1,6 +1,7 @@
 //! Lupe's own files: safetensors with one entry of metadata, a JSON object that lists every tensor with its hash and contains its own. A
 //! changed byte is detected, and the same content gives the same bytes.
 
+use super::{header, kinds};
 use crate::error::{Error, Result};
 use crate::files::sha256;
 use crate::tensor::{Shape, Tensor};
@@ -82,8 +83,11 @@ pub fn is_own(bytes: &[u8]) -> bool {
 /// [`Error::Weights`] if it is not such a file, has a newer format, or its facts are damaged.
 pub fn facts(bytes: &[u8], origin: &str) -> Result<Map<String, Value>> {
     let fail = |what: String| Error::Weights(vec![format!("{origin}: {what}")]);
-    let (_, head) =
-        SafeTensors::read_metadata(bytes).map_err(|e| fail(format!("damaged, or not a model file: {e}")))?;
+    let (_, head) = SafeTensors::read_metadata(bytes).map_err(|e| match kinds::instead_of_model(bytes) {
+        Some(other) => fail(format!("not a fitted model but {other}")),
+        None => fail(format!("damaged, or not a model file: {e}")),
+    })?;
+    header::once(bytes).map_err(|e| fail(format!("is damaged: {e}")))?;
     let text = head.metadata().as_ref().and_then(|m| m.get(KEY));
     let text = text.ok_or_else(|| fail("not a Lupe model; `lupe weights inspect` says what it is".into()))?;
     let facts: Value = serde_json::from_str(text).map_err(|e| fail(format!("is damaged: {e}")))?;

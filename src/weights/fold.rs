@@ -38,7 +38,7 @@ fn partner(norm: &str) -> Option<String> {
     Some(if path.is_empty() { conv } else { format!("{path}.{conv}") })
 }
 
-/// Names of the biases that convolutions have besides their batch norms.
+/// Names of the biases that convolutions have besides their batch norms: folding takes them in.
 pub fn absorbed(named: &Named) -> Vec<String> {
     let convs = named.keys().filter_map(|k| partner(k.strip_suffix(".running_var")?));
     convs.map(|conv| format!("{conv}.bias")).filter(|bias| named.contains_key(bias)).collect()

@@ -6,16 +6,20 @@ mod contents;
 pub mod convert;
 pub mod faiss;
 mod fold;
+mod header;
+mod kinds;
 pub mod names;
 pub mod pth;
 pub mod raw;
 pub mod safetensors;
 
+pub use fold::absorbed;
+
 use crate::error::{Error, Result};
 use crate::files::sha256;
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The shipped backbone: `resnet50_thin` in half precision without its last layer. It is compiled into the binary, so that one
@@ -28,6 +32,24 @@ pub const EMBEDDED: &[u8] =
 pub struct Weights {
     tensors: BTreeMap<String, Arc<Tensor>>,
     origin: String,
+    notes: Vec<String>,
+}
+
+/// A weights file, and which of its tensors to take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WeightsFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Refuse tensors that the network does not ask for instead of leaving them out.
+    pub strict: bool,
+    /// The tree to take, as in `model_ema`, where there are several; `.` is the top.
+    pub tree: Option<String>,
+}
+
+impl From<&Path> for WeightsFile {
+    fn from(path: &Path) -> WeightsFile {
+        WeightsFile { path: path.into(), ..WeightsFile::default() }
+    }
 }
 
 impl Weights {
@@ -45,27 +67,21 @@ impl Weights {
     /// [`Error::Weights`] with every problem found.
     pub fn from_bytes(bytes: &[u8], origin: &str) -> Result<Weights> {
         let (_, tensors) = names::stripped(safetensors::read(bytes, origin)?);
-        Ok(Weights { tensors, origin: origin.into() })
+        Ok(Weights { tensors, origin: origin.into(), notes: vec![] })
     }
 
-    /// What [`Weights::from_bytes`] would give, every value zero: for what depends on names and shapes alone, in files whose values
-    /// cannot be used, too. Biases that folding would absorb are left out. Also returns what was removed from the names, as in `module.`.
+    /// These tensors as f32; `notes` is what the user should know of how they were found.
     ///
     /// # Errors
-    /// [`Error::Weights`] for a file that cannot be read at all.
-    pub fn outline(bytes: &[u8], origin: &str) -> Result<(Weights, String)> {
-        let (wrappers, tensors) = safetensors::outline(bytes, origin)?;
-        let (prefixes, mut tensors) = names::stripped(tensors);
-        for bias in fold::absorbed(&tensors) {
-            tensors.remove(&bias);
-        }
-        Ok((Weights { tensors, origin: origin.into() }, wrappers + &prefixes))
+    /// [`Error::Weights`] with every tensor of a type or of values that cannot be used.
+    pub fn from_raw(raws: BTreeMap<String, raw::Raw>, origin: &str, notes: Vec<String>) -> Result<Weights> {
+        Ok(Weights { tensors: safetensors::floats(raws, origin)?, origin: origin.into(), notes })
     }
 
     /// Weights that are in memory already.
     pub fn from_tensors(tensors: impl IntoIterator<Item = (String, Tensor)>) -> Weights {
         let tensors = tensors.into_iter().map(|(k, v)| (k, Arc::new(v))).collect();
-        Weights { tensors, origin: "weights".into() }
+        Weights { tensors, origin: "weights".into(), notes: vec![] }
     }
 
     /// The shipped backbone.
@@ -84,6 +100,11 @@ impl Weights {
     /// Where they come from.
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// What the user should know of how they were found: which tree of the file was taken, what was left out.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Every batch norm folded into the convolution before it, in f64.

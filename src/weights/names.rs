@@ -1,4 +1,4 @@
-//! Names of tensors: prefixes that training programs add to a network's own names.
+//! Names of tensors: prefixes that training programs add to a network's own names, and the parts that names fall into.
 
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
@@ -9,9 +9,12 @@ const PREFIXES: [&str; 6] = ["module.backbone.", "state_dict.", "backbone.", "en
 
 /// The prefixes that all names share, however deep, and the tensors without them; counters of batch norms are dropped.
 pub fn stripped(mut named: BTreeMap<String, Arc<Tensor>>) -> (String, BTreeMap<String, Arc<Tensor>>) {
-    named.retain(|k, _| !k.ends_with("num_batches_tracked"));
+    named.retain(|k, _| !k.ends_with(COUNTER));
     without_prefixes(named)
 }
+
+/// How the name of a batch norm's counter of training steps ends.
+pub const COUNTER: &str = "num_batches_tracked";
 
 /// The prefixes that all names share, and the named things without them.
 pub fn without_prefixes<T>(mut named: BTreeMap<String, T>) -> (String, BTreeMap<String, T>) {
@@ -21,4 +24,53 @@ pub fn without_prefixes<T>(mut named: BTreeMap<String, T>) -> (String, BTreeMap<
         taken_off += prefix;
     }
     (taken_off, named)
+}
+
+/// What stands before the names of a tree: its path and a dot; nothing for `.`, the top of the file.
+pub fn prefix(tree: &str) -> String {
+    let path = tree.trim_end_matches('.');
+    if path.is_empty() { String::new() } else { format!("{path}.") }
+}
+
+/// The tree that a prefix belongs to: the reverse of [`prefix`].
+pub fn tree(prefix: &str) -> &str {
+    prefix.strip_suffix('.').unwrap_or(".")
+}
+
+/// The paths at which names part for the first time, and how many names each one has.
+pub fn parts<'n>(names: impl Iterator<Item = &'n str>) -> Vec<(String, usize)> {
+    let names: Vec<&str> = names.collect();
+    let mut shared = names.first().copied().unwrap_or_default();
+    for name in &names {
+        let same = shared.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
+        shared = shared.get(..shared.floor_char_boundary(same)).unwrap_or_default();
+    }
+    let shared = shared.rfind('.').map_or(0, |dot| dot + 1);
+    let mut parts: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in names {
+        let rest = name.get(shared..).unwrap_or_default();
+        let end = shared + rest.find('.').unwrap_or(rest.len());
+        *parts.entry(name.get(..end).unwrap_or(name)).or_default() += 1;
+    }
+    parts.into_iter().map(|(path, n)| (path.to_string(), n)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_part_below_what_they_share() {
+        let part = |names: &[&str]| parts(names.iter().copied());
+        let two = part(&["m.q.conv.weight", "m.q.bias", "m.k.conv.weight", "m.queue"]);
+        assert_eq!(two, [("m.k".to_string(), 1), ("m.q".into(), 2), ("m.queue".into(), 1)]);
+        assert_eq!(part(&["ä.b", "ö.b"]), [("ä".to_string(), 1), ("ö".into(), 1)]);
+        assert_eq!(part(&["one.weight"]), [("one.weight".to_string(), 1)]);
+        assert!(part(&[]).is_empty());
+        assert_eq!(
+            (prefix("."), prefix("a.b"), prefix("a."), prefix("")),
+            ("".into(), "a.b.".into(), "a.".into(), "".into())
+        );
+        assert_eq!((tree(""), tree("a.b.")), (".", "a.b"));
+    }
 }

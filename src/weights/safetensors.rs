@@ -1,6 +1,6 @@
 //! Weights as f32: read with every name, shape and dtype checked, and written as safetensors.
 
-use super::raw::{self, Raw, ReadOptions};
+use super::raw::{self, Left, Raw, ReadOptions};
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
 use ::safetensors::Dtype;
@@ -42,18 +42,24 @@ pub fn with_file<T>(path: &Path, f: impl FnOnce(&[u8]) -> Result<T>) -> Result<T
     f(&map)
 }
 
-/// The tensors of a file, in the order of their names.
+/// The tensors of a file, in the order of their names, and what else is in it; those that cannot be read have the type `unreadable`.
 ///
 /// # Errors
 /// [`Error::Weights`] with what is wrong with the file.
-pub fn inspect(bytes: &[u8], origin: &str) -> Result<Vec<Entry>> {
+pub fn inspect(bytes: &[u8], origin: &str) -> Result<(Vec<Entry>, Vec<Left>)> {
+    let options = ReadOptions { lenient: true, ..ReadOptions::default() };
+    let found = raw::contents(bytes, origin, &options)?;
     let entry = |(name, raw): (String, Raw)| Entry {
         name,
         dtype: format!("{:?}", raw.dtype),
         shape: raw.shape,
         bytes: raw.bytes.len(),
     };
-    Ok(raw::read(bytes, origin, &ReadOptions::default())?.into_iter().map(entry).collect())
+    let unreadable = |name: String| Entry { name, dtype: "unreadable".into(), shape: vec![], bytes: 0 };
+    let mut all: Vec<Entry> = found.tensors.into_iter().map(entry).collect();
+    all.extend(found.unreadable.into_keys().map(unreadable));
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok((all, found.left))
 }
 
 /// All floating-point tensors of a file, safetensors or PyTorch's, as f32; counters of batch norms (integers without axes) are left out.
@@ -61,9 +67,17 @@ pub fn inspect(bytes: &[u8], origin: &str) -> Result<Vec<Entry>> {
 /// # Errors
 /// [`Error::Weights`] with every tensor of another dtype, of more than four axes, or with a number that is not finite.
 pub fn read(bytes: &[u8], origin: &str) -> Result<BTreeMap<String, Arc<Tensor>>> {
-    let (mut named, mut problems) = (BTreeMap::new(), vec![]);
     let options = ReadOptions { unwrap: true, ..ReadOptions::default() };
-    for (name, raw) in raw::read(bytes, origin, &options)? {
+    floats(raw::read(bytes, origin, &options)?, origin)
+}
+
+/// These tensors as f32.
+///
+/// # Errors
+/// As [`read`].
+pub fn floats(raws: BTreeMap<String, Raw>, origin: &str) -> Result<BTreeMap<String, Arc<Tensor>>> {
+    let (mut named, mut problems) = (BTreeMap::new(), vec![]);
+    for (name, raw) in raws {
         match convert(&raw) {
             Ok(Some(tensor)) => drop(named.insert(name, Arc::new(tensor))),
             Ok(None) => {}
@@ -72,19 +86,6 @@ pub fn read(bytes: &[u8], origin: &str) -> Result<BTreeMap<String, Arc<Tensor>>>
     }
     problems.sort();
     if problems.is_empty() { Ok(named) } else { Err(Error::Weights(problems)) }
-}
-
-/// Zeros in the shapes of the tensors that [`read`] would give, whatever their types and values are, as far as they have four axes at
-/// most; before them what was removed from their names.
-///
-/// # Errors
-/// [`Error::Weights`] for a file that cannot be read at all.
-pub fn outline(bytes: &[u8], origin: &str) -> Result<(String, BTreeMap<String, Arc<Tensor>>)> {
-    let found = raw::contents(bytes, origin, &ReadOptions { unwrap: true, ..ReadOptions::default() })?;
-    let wanted = |raw: &Raw| raw.shape.len() <= 4 && !is_counter(raw);
-    let zeros = |raw: &Raw| Arc::new(Tensor::zeros(Shape::new(&raw.shape)));
-    let tensors = found.tensors.iter().filter(|(_, raw)| wanted(raw)).map(|(k, raw)| (k.clone(), zeros(raw)));
-    Ok((found.taken_off, tensors.collect()))
 }
 
 /// Batch norms count their training steps, which are not needed.

@@ -1,5 +1,6 @@
 //! What `lupe bench` accepts.
 
+use crate::cli::subject::WeightsArgs;
 use crate::measure::measurement;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -25,12 +26,14 @@ pub enum BenchCommand {
 /// What is measured: every model at every size and batch on every device.
 #[derive(Debug, Args)]
 pub struct Sweep {
-    /// Networks or fitted models (FILE.lupe), separated by commas
+    /// Networks or files of fitted models, separated by commas
     #[arg(long, default_value = "resnet50_thin", value_delimiter = ',', value_name = "MODEL,...")]
     pub model: Vec<String>,
     /// The network's weights, if there is one model; without them, built-in or random weights are used
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
+    #[command(flatten)]
+    pub choice: WeightsArgs,
     /// Edge lengths of the network's input [default: the size that its preprocessing gives]
     #[arg(long, value_delimiter = ',', value_name = "PIXELS,...")]
     pub size: Vec<usize>,

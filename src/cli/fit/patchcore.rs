@@ -2,6 +2,7 @@
 
 use crate::cli::output::print;
 use crate::cli::session::Session;
+use crate::cli::subject::{WeightsArgs, say_notes};
 use crate::cli::working::{WorkArgs, crop_words, place};
 use crate::data::dataset::Dataset;
 use crate::error::{Error, Result};
@@ -40,6 +41,8 @@ pub struct Args {
     /// Its weights, safetensors or .pth; only resnet50_thin has built-in ones
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
+    #[command(flatten)]
+    choice: WeightsArgs,
     /// Store only the backbone's name and hash in the model, not its weights
     #[arg(long)]
     no_embed_backbone: bool,
@@ -87,7 +90,9 @@ pub struct Args {
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let config = config(args)?;
     let set = Dataset::open(&args.data)?.split(args.test_split);
-    let (network, weights) = models::open(&args.backbone, args.weights.as_deref())?;
+    let file = args.choice.of(args.weights.as_deref());
+    let (network, weights) = models::open(&args.backbone, file.as_ref())?;
+    say_notes(session, weights.notes());
     let good = Good { set: &set, network, weights: &weights };
     good.check(&config)?;
     session.watch_for_interrupts()?;

@@ -5,6 +5,7 @@ use crate::cli::output::{new_table, print};
 use crate::cli::session::Session;
 use crate::error::{Error, Result, plain};
 use crate::weights::container;
+use crate::weights::raw::{Left, left_text};
 use crate::weights::safetensors::{Entry, inspect, with_file};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -25,7 +26,7 @@ pub struct Inspection {
 
 /// Runs the command.
 pub fn run(session: &Session, file: &Path) -> Result<()> {
-    let (entries, report) = with_file(file, |bytes| {
+    let ((entries, left), report) = with_file(file, |bytes| {
         let entries = inspect(bytes, &file.display().to_string())?;
         let report = match container::is_own(bytes) {
             true => model::look(session, file, bytes),
@@ -34,22 +35,28 @@ pub fn run(session: &Session, file: &Path) -> Result<()> {
         Ok((entries, report))
     })?;
     if session.json {
-        return print(&as_json(&entries, report).to_string());
+        return print(&as_json(&entries, &left, report).to_string());
     }
-    print(&as_text(&entries, &report))
+    print(&as_text(&entries, &left, &report))
 }
 
-fn as_json(entries: &[Entry], report: Inspection) -> Value {
+/// What is in a file beside named tensors, for programs.
+pub fn besides(left: &[Left]) -> Value {
+    left.iter().map(|l| json!({"path": l.path, "tensors": l.tensors})).collect()
+}
+
+fn as_json(entries: &[Entry], left: &[Left], report: Inspection) -> Value {
     let tensor = |e: &Entry| json!({"name": e.name, "dtype": e.dtype, "shape": e.shape, "bytes": e.bytes});
     let mut all = report.json;
     all.insert("tensors".into(), entries.iter().map(tensor).collect());
     let kind =
         |(dtype, (tensors, bytes)): (&str, (usize, usize))| (dtype.into(), json!({"tensors": tensors, "bytes": bytes}));
     all.insert("dtypes".into(), Value::Object(dtypes(entries).into_iter().map(kind).collect()));
+    all.insert("besides".into(), besides(left));
     Value::Object(all)
 }
 
-fn as_text(entries: &[Entry], report: &Inspection) -> String {
+fn as_text(entries: &[Entry], left: &[Left], report: &Inspection) -> String {
     let mut table = new_table(["tensor", "type", "shape", "bytes"]);
     for e in entries {
         table.add_row([plain(&e.name), e.dtype.clone(), format!("{:?}", e.shape), e.bytes.to_string()]);
@@ -59,7 +66,8 @@ fn as_text(entries: &[Entry], report: &Inspection) -> String {
         dtypes(entries).into_iter().map(|(dtype, (tensors, bytes))| format!("{tensors} {dtype} ({bytes} bytes)"));
     let kinds = ("types", kinds.collect::<Vec<_>>().join(", "));
     let mut text = format!("{table}\n{} tensors, {total} bytes; {}\n", entries.len(), report.summary);
-    for (what, fact) in std::iter::once(&kinds).chain(&report.lines) {
+    let besides = left_text(left).map(|text| ("besides", text));
+    for (what, fact) in std::iter::once(&kinds).chain(&besides).chain(&report.lines) {
         text += &format!("\n{what:<13}{}", fact.replace('\n', &format!("\n{:13}", "")));
     }
     text

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::files::write_by;
 use crate::memory::log_peak;
 use crate::weights::convert::Converted;
-use crate::weights::raw::{self, ReadOptions};
+use crate::weights::raw::{self, ReadOptions, left_text};
 use crate::weights::safetensors::with_file;
 use clap::Subcommand;
 use safetensors::Dtype;
@@ -65,6 +65,9 @@ struct Convert {
     /// Only the network: look inside `state_dict`, `model`, ... and remove prefixes such as `module.`
     #[arg(long)]
     unwrap: bool,
+    /// Only what is under this path, as in `model_ema` or `state_dict.module`, which is removed from the names
+    #[arg(long, value_name = "NAME", conflicts_with = "unwrap")]
+    tree: Option<String>,
     /// Leave out objects of unknown types; a tensor that needs one is still an error
     #[arg(long)]
     skip_unknown: bool,
@@ -106,18 +109,27 @@ fn convert(session: &Session, args: &Convert) -> Result<()> {
         Kept::F32 => Some(Dtype::F32),
         Kept::F16 => Some(Dtype::F16),
     };
-    let options = ReadOptions { unwrap: args.unwrap, skip_unknown: args.skip_unknown, limit: args.limit_ram, dtype };
+    let options = ReadOptions {
+        unwrap: args.unwrap,
+        skip_unknown: args.skip_unknown,
+        limit: args.limit_ram,
+        dtype,
+        tree: args.tree.as_deref(),
+        ..ReadOptions::default()
+    };
     let origin = args.input.display().to_string();
-    let (tensors, bytes) = with_file(&args.input, |bytes| {
-        let tensors = raw::read(bytes, &origin, &options)?;
-        let file = Converted::new(&tensors, dtype, &origin)?;
+    let (tensors, bytes, left) = with_file(&args.input, |bytes| {
+        let found = raw::contents(bytes, &origin, &options)?;
+        let file = Converted::new(&found.tensors, dtype, &origin)?;
         write_by(&args.output, &|out| file.write(out))?;
-        Ok((tensors.len(), file.bytes()))
+        Ok((found.tensors.len(), file.bytes(), found.left))
     })?;
     log_peak();
     let out = args.output.display().to_string();
     if session.json {
-        return print(&json!({"output": out, "tensors": tensors, "bytes": bytes}).to_string());
+        let left = inspect::besides(&left);
+        return print(&json!({"output": out, "tensors": tensors, "bytes": bytes, "left_out": left}).to_string());
     }
-    print(&format!("{out}: {tensors} tensors, {bytes} bytes"))
+    let left = left_text(&left).map_or(String::new(), |left| format!("\nleft out: {left}"));
+    print(&format!("{out}: {tensors} tensors, {bytes} bytes{left}"))
 }

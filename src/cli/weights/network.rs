@@ -5,53 +5,81 @@ use super::pictures;
 use crate::cli::output::quoted;
 use crate::engine::Problem;
 use crate::error::{Result, plain};
-use crate::models::{self, Comparison, Network, check, nearest};
-use crate::weights::Weights;
+use crate::models::{self, Comparison, Network, Outline, left_out, nearest, part, read};
+use crate::weights::names::tree;
+use crate::weights::{Weights, WeightsFile};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// What a network's weights contain besides convolutions.
-struct Layers {
-    norms: usize,
-    folded: bool,
-    classes: Option<usize>,
+/// A network whose names and shapes are in the file: the trees in which they are.
+struct Fit {
+    network: &'static Network,
+    trees: Vec<Comparison>,
 }
 
 /// What is found out about weights.
 pub fn look(file: &Path, bytes: &[u8]) -> Result<Inspection> {
     let origin = file.display().to_string();
-    let (outline, taken_off) = Weights::outline(bytes, &origin)?;
-    let (fits, unusable) = match Weights::from_bytes(bytes, &origin).and_then(Weights::fold_batch_norm) {
-        Ok(weights) => (models::all().filter(|n| check(n, &weights).is_ok()).collect(), vec![]),
-        Err(e) => (vec![], problems(e)),
+    let outline = Outline::of(bytes, &origin)?;
+    let complete = |network: &'static Network| {
+        let trees: Vec<_> = outline.trees(network).into_iter().filter(Comparison::complete).collect();
+        (!trees.is_empty()).then_some(Fit { network, trees })
     };
+    let whole: Vec<Fit> = models::all().filter_map(complete).collect();
+    let (mut fits, mut unusable, mut choose) = (vec![], vec![], false);
+    for fit in &whole {
+        // As a command would read it; where trees differ, the first is as good as any.
+        let first = fit.trees.first().map(|t| tree(&t.prefix).to_string());
+        let opened = |tree| {
+            let file = WeightsFile { path: file.into(), strict: false, tree };
+            read(fit.network, &file).and_then(|w| w.fold_batch_norm())
+        };
+        match opened(None).or_else(|e| {
+            if fit.trees.len() > 1 {
+                choose = true;
+                opened(first)
+            } else {
+                Err(e)
+            }
+        }) {
+            Ok(_) => fits.push(fit),
+            Err(e) => unusable.extend(problems(e)),
+        }
+    }
     let nearest = if fits.is_empty() { nearest(&outline) } else { None };
-    let model = fits.first().copied().or(nearest.as_ref().map(|n| n.network));
-    let layers = layers(&outline);
+    if whole.is_empty() {
+        let read = match &nearest {
+            Some(near) => part(bytes, &origin, near),
+            None => Weights::from_bytes(bytes, &origin),
+        };
+        unusable.extend(read.and_then(Weights::fold_batch_norm).err().map(problems).unwrap_or_default());
+    }
+    let shown = fits.first().and_then(|f| f.trees.first()).or(nearest.as_ref());
     let known = pictures::known(file, bytes)?;
-    let commands = fits.iter().flat_map(|m| commands(m, file)).collect::<Vec<_>>();
-    let mut lines = vec![
-        (
-            "names",
-            if taken_off.is_empty() { "as in the file".into() } else { format!("{} is removed", plain(&taken_off)) },
-        ),
-        ("batch norms", layers.norms_text()),
-        ("last layer", layers.classes_text()),
-    ];
+    let commands = fits.iter().flat_map(|f| commands(f, choose, file)).collect::<Vec<_>>();
+    let mut lines = shown.map(|c| facts(c, !fits.is_empty())).unwrap_or_default();
+    if choose && let Some(fit) = fits.first() {
+        let trees: Vec<&str> = fit.trees.iter().map(|t| tree(&t.prefix)).collect();
+        lines.push(("trees", format!("{} hold different weights: choose with --tree", plain(&trees.join(", ")))));
+    }
     lines.extend(nearest.iter().flat_map(differences));
     if !unusable.is_empty() {
         lines.push(("unusable", some(&unusable)));
     }
-    lines.extend(pictures::lines(&known, model));
+    lines.extend(pictures::lines(&known, shown.map(|c| c.network)));
     if !commands.is_empty() {
         lines.push(("use", commands.join("\n")));
     }
-    let names: Vec<&str> = fits.iter().map(|m| m.name).collect();
+    let names: Vec<&str> = fits.iter().map(|f| f.network.name).collect();
+    let trees: Vec<&str> = fits.iter().flat_map(|f| &f.trees).map(|t| tree(&t.prefix)).collect();
+    let norms = shown.map_or(0, |c| c.norms);
     let json = json!({
         "kind": "weights", "networks": names, "nearest": nearest.as_ref().map(as_json), "unusable": unusable,
-        "taken_off": taken_off, "batch_norms": {"separate": layers.norms, "folded": layers.folded},
-        "classes": layers.classes, "catalog": pictures::catalog(&known),
-        "preprocessing": model.map(|m| pictures::as_json(&known, m)), "commands": commands,
+        "taken_off": shown.map_or("", |c| &c.prefix), "trees": trees,
+        "batch_norms": {"separate": norms, "folded": !fits.is_empty() && norms == 0},
+        "classes": shown.and_then(|c| c.classes), "catalog": pictures::catalog(&known),
+        "left_out": shown.map_or(&[][..], |c| &c.strangers),
+        "preprocessing": shown.map(|c| pictures::as_json(&known, c.network)), "commands": commands,
     });
     let summary = summary(&names, nearest.as_ref());
     Ok(Inspection { summary, lines, json: object(json) })
@@ -72,35 +100,37 @@ fn summary(fits: &[&str], nearest: Option<&Comparison>) -> String {
     }
 }
 
-fn commands(model: &Network, file: &Path) -> [String; 2] {
-    let (name, file) = (model.name, quoted(file));
+fn commands(fit: &Fit, choose: bool, file: &Path) -> [String; 2] {
+    let tree = fit.trees.first().filter(|_| choose).map(|t| format!(" --tree {}", quoted(Path::new(tree(&t.prefix)))));
+    let (name, file, tree) = (fit.network.name, quoted(file), tree.unwrap_or_default());
     [
-        format!("lupe embed PICTURE --model {name} --weights {file}"),
-        format!("lupe fit patchcore GOOD_PICTURES -o part.lupe --backbone {name} --weights {file}"),
+        format!("lupe embed PICTURE --model {name} --weights {file}{tree}"),
+        format!("lupe fit patchcore GOOD_PICTURES -o part.lupe --backbone {name} --weights {file}{tree}"),
     ]
 }
 
-fn layers(outline: &Weights) -> Layers {
-    let names = || outline.tensors().keys();
-    let norms = names().filter(|k| k.ends_with(".running_var")).count();
-    let biased = |k: &String| k.strip_suffix(".bias").is_some_and(|k| k.rsplit('.').next() == Some("conv1"));
-    let classes = outline.tensors().get("fc.bias").or(outline.tensors().get("fc.weight")).map(|t| t.shape.dim(0));
-    Layers { norms, folded: norms == 0 && names().any(biased), classes }
-}
-
-impl Layers {
-    fn norms_text(&self) -> String {
-        match (self.norms, self.folded) {
-            (0, true) => "folded into the convolutions".into(),
-            (0, false) => "none".into(),
-            (n, _) => format!("{n}, folded into the convolutions when they are loaded"),
-        }
+/// What a tree holds as the network that it is, or is nearest to.
+fn facts(c: &Comparison, fits: bool) -> Vec<(&'static str, String)> {
+    let names = match c.prefix.as_str() {
+        "" => "as in the file".into(),
+        prefix => format!("{} is removed", plain(prefix)),
+    };
+    let norms = match c.norms {
+        0 if fits => "folded into the convolutions".into(),
+        0 => "none".into(),
+        n => format!("{n}, folded into the convolutions when they are loaded"),
+    };
+    let head = c.network.head.first().map_or("", |h| h.trim_end_matches('.'));
+    let classes = match c.classes {
+        Some(n) => format!("{head}, {n} classes; features do not need it"),
+        None => format!("no {head}; features do not need it"),
+    };
+    let mut lines = vec![("names", names), ("batch norms", norms), ("last layer", classes)];
+    if fits && !c.strangers.is_empty() {
+        let strangers: Vec<&String> = c.strangers.iter().collect();
+        lines.push(("left out", plain(&left_out(c.network.name, &strangers))));
     }
-
-    fn classes_text(&self) -> String {
-        self.classes
-            .map_or("none; features do not need it".into(), |n| format!("fc, {n} classes; features do not need it"))
-    }
+    lines
 }
 
 /// Problems by kind: missing, misshapen, foreign.
@@ -108,7 +138,7 @@ fn sorted(problems: &[Problem]) -> [Vec<&Problem>; 3] {
     let of = |kind: fn(&Problem) -> bool| problems.iter().filter(|p| kind(p)).collect();
     [
         of(|p| matches!(p, Problem::Missing { .. })),
-        of(|p| matches!(p, Problem::Misshapen { .. })),
+        of(|p| matches!(p, Problem::Misshapen { .. } | Problem::Unreadable { .. })),
         of(|p| matches!(p, Problem::Foreign { .. })),
     ]
 }
@@ -117,13 +147,17 @@ fn differences(n: &Comparison) -> Vec<(&'static str, String)> {
     let kinds = sorted(&n.problems);
     let (wanted, name) = (n.wanted, n.network.name);
     let [missing, misshapen, foreign] = kinds.each_ref().map(Vec::len);
+    let foreign = foreign + n.strangers.len();
     let count = format!(
         "{name}: {} of its {wanted} tensors are present, {missing} missing, {misshapen} of the wrong shape; {foreign} tensors are not part of it",
         n.right()
     );
-    let lists = ["missing", "misshapen", "not part"].into_iter().zip(&kinds).filter(|(_, list)| !list.is_empty());
-    let text = |list: &Vec<&Problem>| some(&list.iter().map(|p| p.to_string()).collect::<Vec<_>>());
-    std::iter::once(("network", count)).chain(lists.map(|(kind, list)| (kind, text(list)))).collect()
+    let text = |list: &Vec<&Problem>| list.iter().map(|p| p.to_string()).collect::<Vec<_>>();
+    let [missing, misshapen, mut others] = kinds.each_ref().map(text);
+    others.extend(n.strangers.iter().map(|name| format!("{name} is not part of this network")));
+    let lists = [("missing", missing), ("misshapen", misshapen), ("not part", others)];
+    let lists = lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(kind, list)| (kind, some(&list)));
+    std::iter::once(("network", count)).chain(lists).collect()
 }
 
 fn as_json(n: &Comparison) -> Value {
@@ -132,9 +166,11 @@ fn as_json(n: &Comparison) -> Value {
         Problem::Misshapen { name, shape, wanted } => {
             json!({"name": name, "shape": shape.dims(), "wanted": wanted.dims()})
         }
+        Problem::Unreadable { name, why } => json!({"name": name, "why": why}),
         Problem::Foreign { name } => json!({"name": name}),
     };
-    let [missing, misshapen, extra] = sorted(&n.problems).map(|list| list.iter().map(entry).collect::<Vec<_>>());
+    let [missing, misshapen, mut extra] = sorted(&n.problems).map(|list| list.iter().map(entry).collect::<Vec<_>>());
+    extra.extend(n.strangers.iter().map(|name| json!({"name": name})));
     json!({
         "network": n.network.name, "wanted": n.wanted, "right": n.right(),
         "missing": missing, "misshapen": misshapen, "extra": extra,

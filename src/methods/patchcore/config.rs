@@ -113,6 +113,8 @@ impl Config {
     /// How pictures are prepared for `network`.
     pub fn preprocess(&self, network: &Network) -> Preprocess {
         let (scaling, crop) = match self.crop {
+            // anomalib's crop is of the whole picture, brought to a square first.
+            true if self.preset == Preset::Anomalib => (Scaling::Square(self.resize), Some([self.size; 2])),
             true => (Scaling::ShortEdge(self.resize), Some([self.size; 2])),
             false => (Scaling::Square(self.size), None),
         };

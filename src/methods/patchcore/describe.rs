@@ -29,6 +29,9 @@ fn lines(m: &ModelFile) -> Vec<(&'static str, String)> {
     let inside =
         if m.backbone.weights.is_some() { "its weights are in the file" } else { "its weights are not in the file" };
     let look = match c.crop {
+        true if c.preset == Preset::Anomalib => {
+            format!("whole, resized to {0}x{0}; centre crop {1}x{1}", c.resize, c.size)
+        }
         true => format!("shorter edge to {}; centre crop {}x{}", c.resize, c.size, c.size),
         false => format!("whole, {}x{}", c.size, c.size),
     };

@@ -12,7 +12,7 @@ use crate::methods::fitted::{Answer, Finding, Fitted, Known, Stage};
 use crate::methods::limit::{LimitRule, Trained};
 use crate::models::{self, Network};
 use crate::tensor::Tensor;
-use crate::weights::Weights;
+use crate::weights::{Weights, WeightsFile};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -34,7 +34,7 @@ pub struct PatchCore {
 ///
 /// # Errors
 /// [`Error::Weights`] for a damaged model or other weights.
-pub(super) fn open(bytes: &[u8], origin: &str, weights: Option<&Path>) -> Result<Box<dyn Fitted>> {
+pub(super) fn open(bytes: &[u8], origin: &str, weights: Option<&WeightsFile>) -> Result<Box<dyn Fitted>> {
     Ok(Box::new(PatchCore::new(ModelFile::from_bytes(bytes, origin)?, origin, weights)?))
 }
 
@@ -43,7 +43,7 @@ impl PatchCore {
     ///
     /// # Errors
     /// [`Error::Weights`] for an unknown network, other weights, or sizes that do not follow from its choices.
-    pub fn new(file: ModelFile, origin: &str, weights: Option<&Path>) -> Result<PatchCore> {
+    pub fn new(file: ModelFile, origin: &str, weights: Option<&WeightsFile>) -> Result<PatchCore> {
         let fail = |what: String| Error::Weights(vec![format!("{origin}: {what}")]);
         let name = &file.backbone.name;
         let network = models::find(name)
@@ -172,6 +172,10 @@ impl Fitted for PatchCore {
             n => n,
         };
         vec![stand_in(&self.file.config, bank, fitted_on, caps)]
+    }
+
+    fn notes(&self) -> &[String] {
+        self.weights.notes()
     }
 
     fn facts(&self) -> Map<String, Value> {

@@ -22,6 +22,8 @@ pub enum Meaning {
     Element(Dtype),
     /// A tuple of sizes.
     Size,
+    /// A kind of tensor, or a type of elements, that cannot be read.
+    Unsupported,
     /// Data without a meaning for Lupe.
     Inert,
     /// An object of TorchScript: its attributes are names.
@@ -39,8 +41,12 @@ pub fn known(module: &str, name: &str) -> Option<Meaning> {
         ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Meaning::Parameter,
         ("torch._tensor" | "torch.tensor", "_rebuild_from_type" | "_rebuild_from_type_v2") => Meaning::Subclass,
         ("torch", "Size") => Meaning::Size,
-        ("torch" | "torch.cuda", _) if name.ends_with("Storage") => Meaning::Storage(storage(name)?),
         ("torch.storage", "UntypedStorage") => Meaning::Storage(Dtype::U8),
+        ("torch" | "torch.cuda", _) if UNSUPPORTED.contains(&name.strip_suffix("Storage").unwrap_or(name)) => {
+            Meaning::Unsupported
+        }
+        ("torch" | "torch.cuda", _) if name.ends_with("Storage") => Meaning::Storage(storage(name)?),
+        ("torch._utils", _) if REBUILT.contains(&name) => Meaning::Unsupported,
         ("torch", _) if element(name).is_some() => Meaning::Element(element(name)?),
         // Tars name tensor classes next to a storage that says the same.
         ("torch" | "torch.cuda", _)
@@ -54,6 +60,34 @@ pub fn known(module: &str, name: &str) -> Option<Meaning> {
     Some(kind)
 }
 
+/// Elements of storages that cannot be read, and types of elements that are named so.
+const UNSUPPORTED: [&str; 14] = [
+    "ComplexDouble",
+    "QInt8",
+    "QUInt8",
+    "QInt32",
+    "QUInt4x2",
+    "QUInt2x4",
+    "complex128",
+    "cdouble",
+    "complex32",
+    "qint8",
+    "quint8",
+    "qint32",
+    "quint4x2",
+    "quint2x4",
+];
+
+/// What rebuilds tensors that are not a window on a storage: quantised, sparse, nested ones, and such without elements.
+const REBUILT: [&str; 6] = [
+    "_rebuild_qtensor",
+    "_rebuild_sparse_tensor",
+    "_rebuild_sparse_csr_tensor",
+    "_rebuild_nested_tensor",
+    "_rebuild_meta_tensor_no_storage",
+    "_rebuild_wrapper_subclass",
+];
+
 fn storage(name: &str) -> Option<Dtype> {
     Some(match name {
         "FloatStorage" => Dtype::F32,
@@ -66,6 +100,7 @@ fn storage(name: &str) -> Option<Dtype> {
         "CharStorage" => Dtype::I8,
         "ByteStorage" | "UntypedStorage" => Dtype::U8,
         "BoolStorage" => Dtype::BOOL,
+        "ComplexFloatStorage" => Dtype::C64,
         _ => return None,
     })
 }
@@ -85,6 +120,7 @@ fn element(name: &str) -> Option<Dtype> {
         "uint32" => Dtype::U32,
         "uint64" => Dtype::U64,
         "bool" => Dtype::BOOL,
+        "complex64" | "cfloat" => Dtype::C64,
         "float8_e4m3fn" => Dtype::F8_E4M3,
         "float8_e5m2" => Dtype::F8_E5M2,
         _ => return None,
@@ -126,7 +162,7 @@ fn inert(module: &str, name: &str) -> bool {
         "numpy" => &["dtype", "ndarray"],
         "numpy.core.multiarray" | "numpy._core.multiarray" => &["_reconstruct", "scalar"],
         "numpy.dtypes" => &["BoolDType", "Float16DType", "Float32DType", "Float64DType", "Int32DType", "Int64DType"],
-        "torch" => &["Generator", "Tensor", "device", "strided"],
+        "torch" => &["Generator", "Tensor", "device", "per_channel_affine", "per_tensor_affine", "strided"],
         "torch.nn.parameter" => &["Parameter"],
         "torch.serialization" => &["_get_layout"],
         "torch.jit._pickle" => {

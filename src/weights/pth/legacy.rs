@@ -63,19 +63,34 @@ impl<'a> Reader<'a> {
 /// The object of a stream and its storages.
 pub fn read(bytes: &[u8], rules: Rules) -> Result<(Pickle<'_>, Storages<'_>), String> {
     let mut reader = Reader::new(bytes, rules);
-    let magic = reader.pickle("the first pickle")?;
-    if !matches!(magic.node(magic.root), PickleNode::Long(m) if *m == MAGIC) {
-        return Err("is a pickle, but not one written by torch.save".into());
+    let object = object(&mut reader)?;
+    let keys = reader.pickle("the list of storages")?;
+    let storages = storages(&mut reader, &object, &keys)?;
+    Ok((object, storages))
+}
+
+/// The object of a stream, which its reader is at the beginning of.
+pub fn object<'a>(reader: &mut Reader<'a>) -> Result<Pickle<'a>, String> {
+    // Whatever a pickle of another program names, it is no checkpoint.
+    let all = Reader::new(reader.rest, Rules { skip_unknown: true, ..reader.rules }).pickle("the first pickle")?;
+    if !matches!(all.node(all.root), PickleNode::Long(m) if *m == MAGIC) {
+        let class = all.name(all.root);
+        let of = if matches!(all.node(all.root), PickleNode::Made(..)) {
+            format!(" of {}", class.escape_debug())
+        } else {
+            String::new()
+        };
+        return Err(format!(
+            "is a pickle{of}, but not one written by torch.save: in Python, load it and save its tensors by name with torch.save"
+        ));
     }
+    reader.pickle("the first pickle")?;
     let version = reader.pickle("the version")?;
     if version.number(version.root) != Some(1001) {
         return Err("is a stream of an unknown version; expected 1001".into());
     }
     reader.pickle("the description of the system")?;
-    let object = reader.pickle("the object")?;
-    let keys = reader.pickle("the list of storages")?;
-    let storages = storages(&mut reader, &object, &keys)?;
-    Ok((object, storages))
+    reader.pickle("the object")
 }
 
 fn storages<'a>(reader: &mut Reader<'a>, object: &Pickle, keys: &Pickle) -> Result<Storages<'a>, String> {

@@ -4,6 +4,7 @@
 mod budget;
 mod globals;
 mod legacy;
+mod module;
 mod node;
 mod opcodes;
 mod pickle;
@@ -14,7 +15,8 @@ mod view;
 mod zip;
 
 use crate::error::{Error, Result};
-use crate::weights::contents::{Contents, Raw, ReadOptions};
+use crate::weights::contents::{Contents, Left, Raw, ReadOptions, left_text};
+use crate::weights::kinds;
 use budget::Budget;
 use node::{Id, Pickle};
 use pickle::Rules;
@@ -57,7 +59,8 @@ pub fn read<'a>(bytes: &'a [u8], container: Container, origin: &str, options: &R
         Container::Stream => read_stream(bytes, options),
         Container::Tar => read_tar(bytes, options),
     };
-    contents.map_err(|e| Error::Weights(vec![format!("{origin}: {e}")]))
+    let why = |e: String| module::found(bytes, container).map_or(e, |whole| whole.advice(origin));
+    contents.map_err(|e| Error::Weights(vec![format!("{origin}: {}", why(e))]))
 }
 
 type Found<T> = std::result::Result<T, String>;
@@ -79,7 +82,7 @@ fn read_zip<'a>(bytes: &'a [u8], options: &ReadOptions) -> Found<Contents<'a>> {
     };
     let views = views(&pickle, bytes.len(), options, &|id| view::is_tensor(&pickle, id), &checked)?;
     let mut storages = BTreeMap::new();
-    raws(views, |view| {
+    raws(views, options, |view| {
         let name = format!("{root}data/{}", view.part.key);
         let storage = match storages.entry(name.clone()) {
             Entry::Occupied(known) => known.into_mut(),
@@ -92,7 +95,7 @@ fn read_zip<'a>(bytes: &'a [u8], options: &ReadOptions) -> Found<Contents<'a>> {
 /// The prefix of all records' names: the path of the object.
 fn root<'a>(archive: &zip::Archive<'a>) -> Found<&'a str> {
     let mut objects = archive.names().filter(|n| *n == "data.pkl" || n.ends_with("/data.pkl"));
-    let object = objects.next().ok_or("is a zip archive, but not a checkpoint: it has no record data.pkl")?;
+    let object = objects.next().ok_or_else(|| format!("is {}", kinds::of_archive(archive.names())))?;
     match objects.next() {
         Some(second) => Err(format!("contains two objects, {object} and {second}")),
         None => Ok(object.strip_suffix("data.pkl").unwrap_or_default()),
@@ -131,7 +134,7 @@ fn read_stream<'a>(bytes: &'a [u8], options: &ReadOptions) -> Found<Contents<'a>
     let (pickle, storages) = legacy::read(bytes, rules)?;
     let views =
         views(&pickle, bytes.len(), options, &|id| view::is_tensor(&pickle, id), &|id| view::view(&pickle, id))?;
-    raws(views, |view| stored(view, &storages))
+    raws(views, options, |view| stored(view, &storages))
 }
 
 fn read_tar<'a>(bytes: &'a [u8], options: &ReadOptions) -> Found<Contents<'a>> {
@@ -139,7 +142,7 @@ fn read_tar<'a>(bytes: &'a [u8], options: &ReadOptions) -> Found<Contents<'a>> {
     let contents = tar::read(bytes, rules)?;
     let view = |id| tar::named(&contents, id).cloned().ok_or_else(|| "is missing".to_string());
     let views = views(&contents.object, bytes.len(), options, &|id| tar::named(&contents, id).is_some(), &view)?;
-    raws(views, |view| stored(view, &contents.storages))
+    raws(views, options, |view| stored(view, &contents.storages))
 }
 
 fn stored<'a>(view: &View, storages: &legacy::Storages<'a>) -> Found<Cow<'a, [u8]>> {
@@ -156,10 +159,12 @@ fn gather<'a>(view: &View, storage: &Cow<'a, [u8]>, big_endian: bool) -> Found<C
     }
 }
 
-/// Tensors by name, and the path to where they were found.
+/// Tensors by name, the path to where they were found, and what is not among them.
 struct Views {
     wrappers: String,
     views: Vec<(String, View)>,
+    unreadable: BTreeMap<String, String>,
+    left: Vec<Left>,
 }
 
 /// The tensors by name, and what stood before their names; all are checked and taken from the budget before the first is copied.
@@ -172,35 +177,56 @@ fn views(
 ) -> Found<Views> {
     let mut budget = Budget::new(file, options.limit);
     let mut tree = Tree::new(pickle, tensor);
-    let (root, wrappers) = if options.unwrap { tree.unwrapped(pickle.root)? } else { (pickle.root, String::new()) };
-    let named = tree.named(root, &mut budget)?;
+    let unwrap = options.unwrap && !options.paths;
+    let (root, wrappers) = if unwrap { tree.unwrapped(pickle.root)? } else { (pickle.root, String::new()) };
+    let mut named = tree.named(root, &mut budget)?;
+    let left = tree.left(root, &wrappers, &named)?;
     if named.is_empty() {
-        return Err("contains no named tensors".into());
+        return Err(nothing_named(&left));
     }
-    let mut views = vec![];
+    named.retain(|name, _| options.only.is_none_or(|only| only.contains(name)));
+    let (mut views, mut unreadable) = (vec![], BTreeMap::new());
     for (name, id) in named {
         let shown = name.escape_debug().to_string();
-        let view = view(id).map_err(|e| format!("tensor {shown}: {e}"))?;
-        let size = options.dtype.map_or(0, width).max(width(view.dtype));
-        budget.take(view.elements().saturating_mul(size), &format!("tensor {shown}"))?;
-        views.push((name, view));
+        match view::unsupported(pickle, id) {
+            Some(what) if options.lenient => drop(unreadable.insert(name, what)),
+            Some(what) => return Err(format!("tensor {shown}: {what}")),
+            None => {
+                let view = view(id).map_err(|e| format!("tensor {shown}: {e}"))?;
+                let size = options.dtype.map_or(0, width).max(width(view.dtype));
+                budget.take(view.elements().saturating_mul(size), &format!("tensor {shown}"))?;
+                views.push((name, view));
+            }
+        }
     }
-    Ok(Views { wrappers, views })
+    Ok(Views { wrappers, views, unreadable, left })
 }
 
-fn raws<'a>(found: Views, mut load: impl FnMut(&View) -> Found<Cow<'a, [u8]>>) -> Found<Contents<'a>> {
-    let Views { wrappers, views } = found;
+fn nothing_named(left: &[Left]) -> String {
+    match left_text(left).filter(|_| left.iter().any(|l| l.tensors > 0)) {
+        Some(there) => format!("contains no named tensors, only {there}: save the network's state_dict()"),
+        None => "contains no named tensors".into(),
+    }
+}
+
+fn raws<'a>(
+    found: Views,
+    options: &ReadOptions,
+    mut load: impl FnMut(&View) -> Found<Cow<'a, [u8]>>,
+) -> Found<Contents<'a>> {
+    let Views { wrappers, views, unreadable, left } = found;
     let mut found = BTreeMap::new();
     for (name, view) in views {
         let shown = name.escape_debug().to_string();
-        let bytes = if view.elements() == 0 { Ok(Cow::Borrowed(&[][..])) } else { load(&view) };
+        let empty = options.outline || view.elements() == 0;
+        let bytes = if empty { Ok(Cow::Borrowed(&[][..])) } else { load(&view) };
         let bytes = bytes.map_err(|e| format!("tensor {shown}: {e}"))?;
         let raw = Raw { dtype: view.dtype, shape: view.shape(), bytes };
-        let short = name.strip_prefix("state_dict.").map(str::to_string).unwrap_or(name);
+        let short = name.strip_prefix("state_dict.").filter(|_| !options.paths).map(str::to_string).unwrap_or(name);
         if found.contains_key(&short) {
-            return Err(format!("two tensors are called {short}"));
+            return Err(format!("two tensors are called {}", short.escape_debug()));
         }
         found.insert(short, raw);
     }
-    Ok(Contents { taken_off: wrappers, tensors: found })
+    Ok(Contents { taken_off: wrappers, tensors: found, unreadable, left })
 }

@@ -79,8 +79,18 @@ impl<'a> Pickle<'a> {
             PickleNode::Global(kind, _) => Some(*kind),
             // What an unknown name returned may be called again; it stays unknown.
             PickleNode::Made(Meaning::Opaque, _) => Some(Meaning::Opaque),
+            // A class of modules with its source; without `skip_unknown` its name has ended the reading already.
+            PickleNode::Persistent(inner) if self.class(*inner).is_some() => Some(Meaning::Opaque),
             _ => None,
         }
+    }
+
+    /// The class in a reference that says `module`, as streams keep the classes of modules.
+    fn class(&self, reference: Id) -> Option<Id> {
+        self.items(reference)
+            .filter(|i| i.first().is_some_and(|tag| self.text(*tag) == Some("module")))?
+            .get(1)
+            .copied()
     }
 
     /// `module.name` of a name or of an object made by it.
@@ -93,6 +103,7 @@ impl<'a> Pickle<'a> {
                     return format!("{module}.{name}");
                 }
                 PickleNode::Made(_, parts) => id = parts.first().copied().unwrap_or(id),
+                PickleNode::Persistent(inner) => id = self.class(*inner).unwrap_or(id),
                 _ => break,
             }
         }

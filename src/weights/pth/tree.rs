@@ -4,6 +4,7 @@
 use super::budget::Budget;
 use super::globals::Meaning;
 use super::node::{Id, Pickle, PickleNode};
+use crate::weights::contents::Left;
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
@@ -147,5 +148,46 @@ impl<'p, 'a> Tree<'p, 'a> {
             }
         }
         Ok(found)
+    }
+
+    /// What the pickle holds beside the tensors that have names below `tree`, to which `way` leads from its root: tensors in lists and
+    /// in maps with other keys, other trees, and what is no tensor at all.
+    pub fn left(&mut self, tree: Id, way: &str, named: &BTreeMap<String, Id>) -> Result<Vec<Left>, String> {
+        let named: HashSet<Id> = named.values().copied().collect();
+        let (mut left, mut seen, mut at, mut parent) = (vec![], HashSet::new(), self.pickle.root, String::new());
+        for _ in 0..MAX_DEPTH {
+            let rest = way.strip_prefix(parent.as_str()).unwrap_or_default();
+            let next = rest.split_once('.').map(|(key, _)| key).filter(|_| at != tree);
+            let mut inner = None;
+            for (key, id) in self.children(at)? {
+                if Some(key) == next {
+                    inner = Some(id);
+                    continue;
+                }
+                let (tensors, known) = self.count(id, &named, &mut seen);
+                if tensors > 0 || !known {
+                    left.push(Left { path: format!("{parent}{key}"), tensors });
+                }
+            }
+            let Some((key, id)) = next.zip(inner) else { break };
+            (at, parent) = (id, format!("{parent}{key}."));
+        }
+        Ok(left)
+    }
+
+    /// Tensors below a node that have no name and were not seen before, and whether any has a name.
+    fn count(&self, id: Id, named: &HashSet<Id>, seen: &mut HashSet<Id>) -> (usize, bool) {
+        let (mut open, mut tensors, mut known) = (vec![id], 0, false);
+        while let Some(id) = open.pop() {
+            known |= named.contains(&id);
+            if named.contains(&id) || !seen.insert(id) {
+                continue;
+            }
+            match (self.tensor)(id) {
+                true => tensors += 1,
+                false => self.pickle.parts(id, |part| open.push(part)),
+            }
+        }
+        (tensors, known)
     }
 }

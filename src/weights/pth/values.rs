@@ -30,14 +30,29 @@ pub enum Pickled {
     List(Vec<Pickled>),
     /// A map, as far as its keys are strings.
     Map(BTreeMap<String, Pickled>),
-    /// An object, by the name of its class.
-    Object(String),
+    /// An object: nothing of it but its class, its arguments and its attributes.
+    Object(Box<Object>),
+}
+
+/// What is known of an object.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Object {
+    /// The path of its class.
+    pub class: String,
+    /// What it was made from.
+    pub arguments: Vec<Pickled>,
+    /// Its attributes, as far as they are stored by name.
+    pub attributes: BTreeMap<String, Pickled>,
 }
 
 impl Pickled {
-    /// What a map has under a key.
+    /// What a map has under a key, or an object as an attribute.
     pub fn get(&self, key: &str) -> Option<&Pickled> {
-        if let Pickled::Map(map) = self { map.get(key) } else { None }
+        match self {
+            Pickled::Map(map) => map.get(key),
+            Pickled::Object(object) => object.attributes.get(key),
+            _ => None,
+        }
     }
 
     /// A string.
@@ -111,6 +126,11 @@ fn value(pickle: &Pickle, root: Id) -> Found<Pickled> {
     Values { pickle, left: MAX_VALUES }.value(root, MAX_DEPTH)
 }
 
+/// An object of which only the class is known.
+fn bare(class: String) -> Pickled {
+    Pickled::Object(Box::new(Object { class, ..Object::default() }))
+}
+
 struct Values<'p, 'a> {
     pickle: &'p Pickle<'a>,
     left: usize,
@@ -132,11 +152,30 @@ impl Values<'_, '_> {
                 let named = pairs.iter().filter_map(|&(k, v)| Some((pickle.text(k)?, v)));
                 Pickled::Map(named.map(|(k, v)| Ok((k.to_string(), self.value(v, deeper)?))).collect::<Found<_>>()?)
             }
-            PickleNode::Global(..) | PickleNode::Made(..) => Pickled::Object(self.pickle.name(id)),
-            PickleNode::Persistent(_) => Pickled::Object("a storage".into()),
+            PickleNode::Made(_, parts) => {
+                let (class, parts) = (self.pickle.name(id), parts.clone());
+                Pickled::Object(Box::new(self.object(class, &parts, deeper)))
+            }
+            PickleNode::Global(..) => bare(self.pickle.name(id)),
+            PickleNode::Persistent(_) => bare("a storage".into()),
             PickleNode::Bool(v) => Pickled::Bool(*v),
             PickleNode::Float(v) => Pickled::Float(*v),
             PickleNode::Plain | PickleNode::Long(_) => Pickled::None,
         })
+    }
+
+    /// An object as far as it has values that can be read: it may hold anything.
+    fn object(&mut self, class: String, parts: &[Id], deeper: Found<usize>) -> Object {
+        let Ok(deeper) = deeper else { return Object { class, ..Object::default() } };
+        let mut value = |id: Option<&Id>| id.and_then(|&id| self.value(id, deeper).ok());
+        let arguments = match value(parts.get(1)) {
+            Some(Pickled::List(items)) => items,
+            _ => vec![],
+        };
+        let attributes = match value(parts.get(2)) {
+            Some(Pickled::Map(map)) => map,
+            _ => BTreeMap::new(),
+        };
+        Object { class, arguments, attributes }
     }
 }

@@ -57,7 +57,9 @@ pub fn part(pickle: &Pickle, id: Id) -> Result<StoragePart, String> {
     let [class, key, _location, count, ..] = head else {
         return Err("the description of its storage is cut off".into());
     };
-    let Some(Meaning::Storage(dtype)) = pickle.kind(*class) else { return Err("its storage has no type".into()) };
+    let Some(Meaning::Storage(dtype)) = pickle.kind(*class) else {
+        return Err("its storage has elements of no type that Lupe reads".into());
+    };
     let (key, count) = (pickle.key(*key).ok_or("its storage has no key")?, pickle.number(*count));
     let times = |n: Option<u64>| n.and_then(|n| n.checked_mul(width(dtype)));
     let whole = times(count).ok_or_else(|| format!("storage {key} has no valid number of elements"))?;
@@ -76,7 +78,7 @@ pub fn part(pickle: &Pickle, id: Id) -> Result<StoragePart, String> {
 /// Whether a node is a tensor by the name that made it.
 pub fn is_tensor(pickle: &Pickle, id: Id) -> bool {
     match pickle.node(id) {
-        PickleNode::Made(Meaning::Tensor | Meaning::TypedTensor | Meaning::Parameter, _) => true,
+        PickleNode::Made(Meaning::Tensor | Meaning::TypedTensor | Meaning::Parameter | Meaning::Unsupported, _) => true,
         PickleNode::Made(Meaning::Subclass, parts) => subclass(pickle, parts).is_some(),
         _ => false,
     }
@@ -86,7 +88,49 @@ pub fn is_tensor(pickle: &Pickle, id: Id) -> bool {
 fn subclass(pickle: &Pickle, parts: &[Id]) -> Option<(Meaning, Id)> {
     let &[function, _class, args, ..] = pickle.items(*parts.get(1)?)? else { return None };
     let kind = pickle.kind(function)?;
-    matches!(kind, Meaning::Tensor | Meaning::TypedTensor).then_some((kind, args))
+    matches!(kind, Meaning::Tensor | Meaning::TypedTensor | Meaning::Unsupported).then_some((kind, args))
+}
+
+/// Why a tensor is of a kind that cannot be read, if it is.
+pub fn unsupported(pickle: &Pickle, id: Id) -> Option<String> {
+    let mut id = id;
+    for _ in 0..4 {
+        let PickleNode::Made(kind, parts) = pickle.node(id) else { return None };
+        let (kind, args) = match kind {
+            Meaning::Subclass => subclass(pickle, parts)?,
+            kind => (*kind, *parts.get(1)?),
+        };
+        let args = pickle.items(args)?;
+        match kind {
+            Meaning::Parameter => id = *args.first()?,
+            Meaning::Unsupported => {
+                let by = pickle.name(id);
+                return Some(format!("is rebuilt by {}, a kind of tensor that Lupe does not read", by.escape_debug()));
+            }
+            _ => {
+                let PickleNode::Persistent(storage) = pickle.node(*args.first()?) else { return None };
+                let class = pickle.items(*storage)?.get(1).copied();
+                let named = class.into_iter().chain(args.get(6).copied());
+                let other = named.into_iter().find(|&n| pickle.kind(n) == Some(Meaning::Unsupported))?;
+                let name = pickle.name(other);
+                return Some(format!("has elements of type {}, which Lupe does not read", name.escape_debug()));
+            }
+        }
+    }
+    None
+}
+
+/// Whether nothing has to be done to the elements: a tensor may be marked as the negative or the conjugate of what its storage holds.
+fn plain(pickle: &Pickle, marks: Option<&Id>) -> Result<(), String> {
+    let Some(PickleNode::Dict(marks)) = marks.map(|id| pickle.node(*id)) else { return Ok(()) };
+    let set = |pair: &&(Id, Id)| matches!(pickle.node(pair.1), PickleNode::Bool(true));
+    let Some(&(mark, _)) = marks.iter().find(set) else { return Ok(()) };
+    let way = match pickle.text(mark) {
+        Some("neg") => "is marked as the negative of its storage (neg): in Python, save its .resolve_neg()".into(),
+        Some("conj") => "is marked as the conjugate of its storage (conj): in Python, save its .resolve_conj()".into(),
+        other => format!("has a mark that Lupe does not know, {}", other.unwrap_or("not a text").escape_debug()),
+    };
+    Err(way)
 }
 
 /// The tensor of a node for which [`is_tensor`] holds.
@@ -101,9 +145,15 @@ pub fn view(pickle: &Pickle, id: Id) -> Result<View, String> {
         let args = pickle.items(args).ok_or("is a tensor without arguments")?;
         match kind {
             Meaning::Parameter => id = *args.first().ok_or("is a parameter without a tensor")?,
-            Meaning::Tensor => return window(pickle, args, None),
+            Meaning::Tensor => {
+                plain(pickle, args.get(6))?;
+                return window(pickle, args, None);
+            }
             Meaning::TypedTensor => match args.get(6).map(|t| pickle.node(*t)) {
-                Some(PickleNode::Global(Meaning::Element(dtype), _)) => return window(pickle, args, Some(*dtype)),
+                Some(PickleNode::Global(Meaning::Element(dtype), _)) => {
+                    plain(pickle, args.get(7))?;
+                    return window(pickle, args, Some(*dtype));
+                }
                 _ => return Err("has no known type".into()),
             },
             _ => return Err("is not a tensor".into()),

@@ -1,10 +1,9 @@
 //! anomalib's checkpoint: Lightning's archive with the bank, the network as far as it is needed, and hyper-parameters.
 
+use super::transform::{self, Look};
 use super::{Foreign, Given, UNCHECKED, agreed, checked, layer_names, network};
-use crate::data::{ChannelOrder, Preprocess};
 use crate::error::{Error, Result};
 use crate::methods::patchcore::{Config, Preset};
-use crate::models;
 use crate::tensor::{Shape, Tensor};
 use crate::weights::Weights;
 use crate::weights::convert::singles;
@@ -12,13 +11,18 @@ use crate::weights::pth::values::{Pickled, beside};
 use crate::weights::raw::{self, Raw, ReadOptions};
 use std::collections::BTreeMap;
 
-/// Where a checkpoint says how it was fitted; the last one since anomalib 2.7.
-const PATHS: [&[&str]; 5] = [
+/// Where a checkpoint says how it was fitted.
+const PATHS: [&[&str]; 7] = [
     &["hyper_parameters", "backbone"],
     &["hyper_parameters", "layers"],
     &["hyper_parameters", "num_neighbors"],
+    // anomalib 1.x: torchvision's objects.
+    &["transform"],
+    // 2.0 to 2.6: an object with such objects in it, or true for the default, which 2.0 cropped and later versions do not.
     &["hyper_parameters", "pre_processor"],
+    // Since 2.7: a description, and whether there was any.
     &["anomalib_pre_processor_config", "transform"],
+    &["anomalib_components_enabled", "pre_processor"],
 ];
 
 const DEFAULT: &str = "wide_resnet50_2";
@@ -38,10 +42,11 @@ pub fn anomalib(bytes: &[u8], source: &str, origin: String, given: &Given) -> Re
         return Err(fail(format!("its memory_bank is {}: it was saved before the fit had finished", bank.shape)));
     }
     let stated = beside(bytes, &PATHS, source)?;
-    let [backbone, layers, neighbors, object, transform] = [0, 1, 2, 3, 4].map(|i| stated.get(i).cloned().flatten());
-    let network = name(source, backbone.as_ref(), given)?;
-    let size = edge(source, transform.as_ref(), object.as_ref(), &network, given)?;
-    let (config, mut notes) = choices(source, layers.as_ref(), neighbors.as_ref(), size, given)?;
+    let [backbone, layers, neighbors, old, object, described, enabled] =
+        [0, 1, 2, 3, 4, 5, 6].map(|i| stated.get(i).and_then(Option::as_ref));
+    let network = name(source, backbone, given)?;
+    let look = transform::look(source, [described, old, object, enabled], &network, given)?;
+    let (config, mut notes) = choices(source, layers, neighbors, &look, given)?;
     let threshold = |kind: &str| {
         let t = tensors.get(&format!("post_processor._{kind}_threshold"))?;
         t.data.first().map(|v| f64::from(*v)).filter(|v| v.is_finite())
@@ -70,13 +75,9 @@ fn choices(
     source: &str,
     layers: Option<&Pickled>,
     neighbors: Option<&Pickled>,
-    size: Option<usize>,
+    look: &Look,
     given: &Given,
 ) -> Result<(Config, Vec<String>)> {
-    if given.resize.is_some() {
-        let what = "--resize does not apply: anomalib fits on whole pictures; --size sets their edge";
-        return Err(Error::Usage(what.into()));
-    }
     let plain = |what: &str| Error::Weights(vec![format!("{source}: its hyper-parameter {what} is not supported")]);
     let layers = layers.map(|v| layer_names(v).ok_or_else(|| plain("layers"))).transpose()?;
     let neighbors = neighbors.map(|v| v.number().ok_or_else(|| plain("num_neighbors"))).transpose()?;
@@ -87,14 +88,16 @@ fn choices(
     let missing = [
         ("the layers (--layers)", layers.is_none()),
         ("num_neighbors (--reweight)", reweight.is_none()),
-        ("how pictures were prepared (--size; without a crop since anomalib 2.1)", size.is_none()),
+        ("the size of pictures (--size)", look.assumed),
     ];
     let missing: Vec<&str> = missing.iter().filter(|m| m.1).map(|m| m.0).collect();
     let usual = Config::new(Preset::Anomalib);
     let config = Config {
         layers: layers.unwrap_or(usual.layers),
         reweight: reweight.unwrap_or(usual.reweight),
-        size: size.unwrap_or(usual.size),
+        resize: look.resize,
+        size: look.size,
+        crop: look.crop,
         ratio: 1.0,
         ..usual
     };
@@ -130,27 +133,6 @@ fn floats(raw: &Raw) -> Option<Tensor> {
     singles(raw).filter(|_| sizes.len() <= 4).map(|data| Tensor::new(Shape::new(sizes), data))
 }
 
-/// Edge length of the network's input, if it is not anomalib's usual one.
-fn edge(
-    source: &str,
-    transform: Option<&Pickled>,
-    object: Option<&Pickled>,
-    network: &str,
-    given: &Given,
-) -> Result<Option<usize>> {
-    if let Some(described @ Pickled::Map(_)) = transform {
-        return agreed("--size", given.size, Some(size(source, described, network)?));
-    }
-    let unknown = transform.is_some() || matches!(object, Some(Pickled::Object(_)));
-    if unknown && given.size.is_none() {
-        return Err(Error::Usage(format!(
-            "{source}: was fitted with a pre-processor that it does not describe: give --size, the edge of the square to which \
-             pictures were resized; if anything else was done to them, the bank cannot be used"
-        )));
-    }
-    Ok(given.size)
-}
-
 /// The network: what the user gives, else what is stated, else anomalib's default.
 fn name(source: &str, stated: Option<&Pickled>, given: &Given) -> Result<String> {
     match (&given.backbone, stated) {
@@ -161,43 +143,4 @@ fn name(source: &str, stated: Option<&Pickled>, given: &Given) -> Result<String>
             Err(Error::Usage(format!("{source}: was fitted with a network that it does not name: give --backbone")))
         }
     }
-}
-
-/// Edge of the square that pictures are resized to, if that and the network's usual normalisation are all that is done to them.
-fn size(source: &str, transform: &Pickled, network: &str) -> Result<usize> {
-    let fail = |what: String| Error::Weights(vec![format!("{source}: its pictures {what}")]);
-    let steps = argument(transform, "transforms").and_then(Pickled::items).unwrap_or(std::slice::from_ref(transform));
-    let classes: Vec<&str> = steps.iter().map(class).collect();
-    let ([resize, normalize], ["Resize", "Normalize"]) = (steps, classes.as_slice()) else {
-        let all = classes.join(", ");
-        return Err(fail(format!("went through {}; only Resize and Normalize are supported", all.escape_debug())));
-    };
-    let usual = models::find(network).map(|m| m.preprocess);
-    let near = |key: &str, own: [f32; 3]| {
-        let stated = argument(normalize, key).and_then(Pickled::items).unwrap_or_default();
-        let close = |(v, own): (&Pickled, f32)| v.float().is_some_and(|v| (v - f64::from(own)).abs() < 1e-4);
-        stated.len() == own.len() && stated.iter().zip(own).all(close)
-    };
-    let rgb = |p: &Preprocess| p.order == ChannelOrder::Rgb && p.divisor == 255.0;
-    if !usual.is_none_or(|p| rgb(&p) && near("mean", p.mean) && near("std", p.std)) {
-        return Err(fail(format!("were normalised with other means and deviations than those of {network}")));
-    }
-    let smooth = argument(resize, "antialias") == Some(&Pickled::Bool(true))
-        && argument(resize, "interpolation").and_then(Pickled::text) == Some("bilinear");
-    let sizes = argument(resize, "size").and_then(Pickled::items).unwrap_or_default();
-    match sizes.iter().map(Pickled::number).collect::<Option<Vec<_>>>().as_deref() {
-        Some([h, w]) if h == w && smooth => Ok(*h),
-        _ => Err(fail("were not resized to a square, bilinear and antialiased; nothing else is supported".into())),
-    }
-}
-
-/// An argument of a described transform.
-fn argument<'v>(transform: &'v Pickled, name: &str) -> Option<&'v Pickled> {
-    transform.get("init_args")?.get(name)
-}
-
-/// Its class, without the module.
-fn class(transform: &Pickled) -> &str {
-    let path = transform.get("class_path").and_then(Pickled::text).unwrap_or("something unknown");
-    path.rsplit('.').next().unwrap_or(path)
 }

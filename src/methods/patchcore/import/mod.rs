@@ -4,6 +4,7 @@
 mod anomalib;
 mod official;
 mod open;
+mod transform;
 
 pub use anomalib::anomalib;
 pub use official::official;
@@ -37,8 +38,10 @@ pub struct Given {
     pub layers: Option<Vec<String>>,
     /// Edge length of the network's input.
     pub size: Option<usize>,
-    /// Shorter edge before the crop.
+    /// Edge before the crop: the shorter one for the official implementation, that of a square for anomalib.
     pub resize: Option<usize>,
+    /// Whether anomalib's pictures were cropped.
+    pub crop: Option<bool>,
     /// Nearest rows whose mean distance scores a place, instead of what an official model states.
     pub neighbors: Option<usize>,
     /// Rows of the neighbourhood that re-weights a picture's score.
@@ -181,7 +184,7 @@ fn agreed<T: PartialEq + std::fmt::Display>(flag: &str, given: Option<T>, stated
 /// A configuration whose numbers come from a file; if flags gave some of them, the flags are to blame.
 fn checked(source: &str, config: Config, given: &Given) -> Result<Config> {
     let fail = |what: String| Error::Weights(vec![format!("{source}: {what}")]);
-    let flags = given.layers.is_some() || given.size.is_some() || given.reweight.is_some();
+    let flags = given.layers.is_some() || given.size.is_some() || given.resize.is_some() || given.reweight.is_some();
     config.check().map_err(|e| if flags { e } else { fail(e.to_string()) })?;
     match [config.neighbors, config.reweight].into_iter().find(|n| *n > MAX_NEIGHBORS) {
         Some(n) => Err(fail(format!("asks for {n} neighbours, but at most {MAX_NEIGHBORS} are supported"))),

@@ -40,6 +40,10 @@ pub fn official(params: &Pickled, file: &str, bank: Tensor, origin: String, give
     let backbone = given.backbone.clone().map_or_else(|| network(file, name), Ok)?;
     agreed("--layers", given.layers.as_ref().map(|l| l.join(",")), Some(config.layers.join(",")))?;
     agreed("--size", given.size, Some(config.size))?;
+    if given.crop.is_some() {
+        let what = "--crop and --no-crop: the official implementation always crops; leave the flag out";
+        return Err(Error::Usage(what.into()));
+    }
     if given.reweight.is_some() {
         let what = "--reweight: the official implementation does not re-weight; leave the flag out";
         return Err(Error::Usage(what.into()));

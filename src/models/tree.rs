@@ -1,0 +1,166 @@
+//! A network's weights from a file: the tree in it under whose names and shapes the network fits, whatever wrapped it.
+
+use super::compare::{Comparison, Outline};
+use super::{Network, all};
+use crate::error::{Error, Result, plain};
+use crate::weights::names::{prefix, tree};
+use crate::weights::raw::{self, Raw, ReadOptions, unknown_tree};
+use crate::weights::safetensors::with_file;
+use crate::weights::{Weights, WeightsFile};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Names that a message lists.
+const LISTED: usize = 5;
+
+/// The weights of a network in a file.
+///
+/// # Errors
+/// [`Error::Weights`] with everything missing, misshapen or foreign, for several trees that differ, and with `strict` for tensors that
+/// the network does not ask for; [`Error::Usage`] for a tree that the file does not have.
+pub fn read(network: &'static Network, file: &WeightsFile) -> Result<Weights> {
+    let origin = file.path.display().to_string();
+    with_file(&file.path, |bytes| {
+        let search = Search { network, outline: Outline::of(bytes, &origin)?, bytes, origin: &origin, file };
+        search.weights()
+    })
+}
+
+struct Search<'s> {
+    network: &'static Network,
+    outline: Outline,
+    bytes: &'s [u8],
+    origin: &'s str,
+    file: &'s WeightsFile,
+}
+
+impl Search<'_> {
+    fn weights(&self) -> Result<Weights> {
+        let trees = self.trees()?;
+        let (taken, same) = self.chosen(&trees)?;
+        let within = self.file.tree.as_deref().map(prefix).unwrap_or_default();
+        let copy = |name: &String| same.iter().any(|other| name.starts_with(&other.prefix) && !other.prefix.is_empty());
+        let strangers: Vec<&String> = taken.strangers.iter().filter(|name| !copy(name)).collect();
+        let refused = strangers.iter().filter(|name| name.starts_with(&within));
+        if self.file.strict && refused.clone().count() > 0 {
+            let one =
+                |name: &&&String| format!("{}: {name} is not part of {} (--strict)", self.origin, self.network.name);
+            return Err(Error::Weights(refused.map(|n| one(&n)).collect()));
+        }
+        let notes = self.notes(taken, &same, &strangers);
+        Weights::from_raw(self.raws(taken)?, self.origin, notes)
+    }
+
+    /// The trees in question that are like the network: all, or those that the user named.
+    fn trees(&self) -> Result<Vec<Comparison>> {
+        let mut trees = self.outline.trees(self.network);
+        let Some(named) = &self.file.tree else { return Ok(trees) };
+        let wanted = prefix(named);
+        let held = |name: &str| name.starts_with(&wanted);
+        if !self.outline.names().any(held) {
+            let complete: Vec<&str> = trees.iter().filter(|t| t.complete()).map(|t| tree(&t.prefix)).collect();
+            return Err(match complete.is_empty() {
+                true => unknown_tree(self.origin, named, self.outline.names()),
+                false => {
+                    let available = complete.join(", ");
+                    Error::Usage(plain(&format!("{}: unknown tree `{named}`; available: {available}", self.origin)))
+                }
+            });
+        }
+        trees.retain(|t| if wanted.is_empty() { t.prefix.is_empty() } else { t.prefix.starts_with(&wanted) });
+        if trees.is_empty() {
+            trees.push(self.outline.compare(self.network, &wanted));
+        }
+        Ok(trees)
+    }
+
+    /// The complete tree, and others that hold the same.
+    fn chosen<'t>(&self, trees: &'t [Comparison]) -> Result<(&'t Comparison, Vec<&'t Comparison>)> {
+        let complete: Vec<&Comparison> = trees.iter().filter(|t| t.complete()).collect();
+        let Some((first, others)) = complete.split_first() else { return Err(self.unfit(trees.first())) };
+        if !others.is_empty() {
+            let own = self.raws(first)?;
+            for other in others {
+                if self.raws(other)? != own {
+                    return Err(self.several(&complete));
+                }
+            }
+        }
+        Ok((first, others.to_vec()))
+    }
+
+    fn raws(&self, tree: &Comparison) -> Result<BTreeMap<String, Raw<'_>>> {
+        raws(self.bytes, self.origin, tree)
+    }
+
+    fn several(&self, complete: &[&Comparison]) -> Error {
+        let names: Vec<&str> = complete.iter().map(|t| tree(&t.prefix)).collect();
+        Error::Weights(vec![format!(
+            "{}: contains {} weights of {} that differ, under {}: choose with --tree, as in --tree {}",
+            self.origin,
+            complete.len(),
+            self.network.name,
+            names.join(", "),
+            names.first().unwrap_or(&".")
+        )])
+    }
+
+    /// Why no tree is the network's: the problems of the nearest one.
+    fn unfit(&self, nearest: Option<&Comparison>) -> Error {
+        let compared = nearest.cloned().unwrap_or_else(|| {
+            let top = self.file.tree.as_deref().map(prefix).unwrap_or_default();
+            self.outline.compare(self.network, &top)
+        });
+        let place =
+            if compared.prefix.is_empty() { String::new() } else { format!(", under {},", tree(&compared.prefix)) };
+        let start = format!("{}{place} as {}", self.origin, self.network.name);
+        let mut problems: Vec<String> = compared.problems.iter().map(|p| format!("{start}: {p}")).collect();
+        let fits = |other: &&'static Network| self.outline.trees(other).iter().any(Comparison::complete);
+        if let (Some(other), Some(last)) = (all().find(fits), problems.last_mut()) {
+            *last += &format!("; its names and shapes are those of {}", other.name);
+        }
+        Error::Weights(problems)
+    }
+
+    fn notes(&self, taken: &Comparison, same: &[&Comparison], strangers: &[&String]) -> Vec<String> {
+        let name = self.network.name;
+        let mut notes = vec![];
+        if !taken.prefix.is_empty() {
+            notes.push(format!("{}: the weights of {name} are under {}", self.origin, tree(&taken.prefix)));
+        }
+        if !same.is_empty() {
+            let others: Vec<&str> = same.iter().map(|t| tree(&t.prefix)).collect();
+            notes.push(format!("{}: the same weights are also under {}", self.origin, others.join(", ")));
+        }
+        if !strangers.is_empty() {
+            notes.push(format!("{}: {}", self.origin, left_out(name, strangers)));
+        }
+        notes.iter().map(|note| plain(note)).collect()
+    }
+}
+
+/// A tree's tensors by the network's names.
+fn raws<'b>(bytes: &'b [u8], origin: &str, tree: &Comparison) -> Result<BTreeMap<String, Raw<'b>>> {
+    let only: BTreeSet<String> = tree.taken.iter().map(|name| format!("{}{name}", tree.prefix)).collect();
+    let options = ReadOptions { paths: true, only: Some(&only), lenient: true, ..ReadOptions::default() };
+    let short = |(name, raw): (String, _)| (name.strip_prefix(&tree.prefix).unwrap_or(&name).to_string(), raw);
+    Ok(raw::contents(bytes, origin, &options)?.tensors.into_iter().map(short).collect())
+}
+
+/// What a tree holds of its network, whether that is complete or not.
+///
+/// # Errors
+/// [`Error::Weights`] for what cannot be used.
+pub fn part(bytes: &[u8], origin: &str, tree: &Comparison) -> Result<Weights> {
+    Weights::from_raw(raws(bytes, origin, tree)?, origin, vec![])
+}
+
+/// That tensors are left out, and the first of their names.
+pub fn left_out(network: &str, strangers: &[&String]) -> String {
+    let some: Vec<&str> = strangers.iter().take(LISTED).map(|s| s.as_str()).collect();
+    let more = if strangers.len() > LISTED { ", …" } else { "" };
+    let (n, some) = (strangers.len(), some.join(", "));
+    match n {
+        1 => format!("1 tensor is not part of {network} and is left out: {some}"),
+        _ => format!("{n} tensors are not part of {network} and are left out: {some}{more}"),
+    }
+}
