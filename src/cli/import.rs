@@ -1,6 +1,6 @@
 //! `lupe import`: a model from what the official PatchCore or anomalib saved.
 
-use super::output::print;
+use super::output::{print, quoted};
 use super::session::Session;
 use super::working::place;
 use crate::error::Result;
@@ -8,6 +8,7 @@ use crate::files::write;
 use crate::methods::patchcore::ModelFile;
 use crate::methods::patchcore::import::{Given, read};
 use crate::models;
+use crate::outputs::Inputs;
 use crate::watch::Watch;
 use serde_json::json;
 use std::path::PathBuf;
@@ -52,6 +53,9 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
+    session
+        .outputs
+        .file(&args.output, &Inputs::of([Some(&args.source), args.weights.as_ref()].into_iter().flatten()))?;
     let given = Given {
         backbone: args.backbone.clone(),
         layers: args.layers.clone(),
@@ -70,7 +74,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
 }
 
 fn report(session: &Session, args: &Args, model: &ModelFile, thresholds: [Option<f64>; 2]) -> Result<()> {
-    let (config, file, origin) = (&model.config, args.output.display(), model.origin.as_deref().unwrap_or_default());
+    let (config, file, origin) = (&model.config, quoted(&args.output), model.origin.as_deref().unwrap_or_default());
     let [image, pixel] = thresholds;
     let rows = model.bank.shape.dim(0);
     if session.json {

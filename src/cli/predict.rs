@@ -2,14 +2,15 @@
 
 use super::output::print;
 use super::session::Session;
-use super::working::Out;
-use crate::data::dataset::{Sample, pictures};
-use crate::error::{Error, Result};
+use super::working::{Out, left_over};
+use crate::data::dataset::pictures;
+use crate::data::told_apart;
+use crate::error::{Error, Result, shown};
 use crate::memory::log_peak;
 use crate::methods::predict::{Work, predict};
 use crate::methods::results::{Results, ndjson};
 use crate::methods::{Fitted, Known};
-use std::collections::BTreeSet;
+use crate::watch::Watch;
 use std::path::PathBuf;
 
 /// What `lupe predict` accepts.
@@ -34,10 +35,12 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let mut samples = pictures(&args.pictures)?;
     let own = out.output.canonicalize().ok(); // results of an earlier run among the pictures are not input
     samples.retain(|s| !s.path.canonicalize().is_ok_and(|p| own.as_ref().is_some_and(|own| p.starts_with(own))));
-    distinct(&samples)?;
+    let (samples, notes) = told_apart(samples);
+    notes.iter().for_each(|n| session.say(n));
+    out.prepare(session, &samples, &[&args.model])?;
     let (gpu, fitted) = session.gpu_beside(|| session.methods.open(&args.model, out.weights.as_deref()))?;
     if args.exit_code && fitted.limit().is_none() {
-        let model = args.model.display();
+        let model = shown(&args.model);
         return Err(Error::Usage(format!("{model}: has no limit, so --exit-code cannot detect rejects")));
     }
     session.begin_scoring(&gpu, &*fitted, out.wanted().1)?;
@@ -45,15 +48,18 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let features = out.wanted().1.features;
     let work = Work { gpu: &gpu, fitted: &*fitted, options, loading, features, watch: session };
     let mut results = Results::new(&*fitted, out.wanted(), &samples, &out.output)?;
-    let missed = pollster::block_on(predict(&work, &samples, &mut results, &mut |_, _, _| Ok(())))?;
+    let older = results.unfinished();
+    older.iter().for_each(|text| session.left_by_interrupt(text));
+    let missed = pollster::block_on(predict(&work, &samples, &mut results, &mut |_, _, _| Ok(())))
+        .inspect_err(|e| left_over(session, older.as_ref(), e))?;
     log_peak();
-    let lines = results.write()?;
+    let lines = results.write(None)?;
     let above = lines.iter().filter(|l| l.above == Some(true)).count();
     if session.json {
         print(ndjson(&lines)?.trim_end())?;
     } else {
         let verdict = verdict(&*fitted, above, samples.len() - missed.failed.len());
-        print(&format!("{verdict}\nresults   {}", out.output.display()))?;
+        print(&format!("{verdict}\nresults   {}", shown(&out.output)))?;
     }
     missed.ended(samples.len())?;
     if above > 0 && args.exit_code {
@@ -70,15 +76,4 @@ fn verdict(fitted: &dyn Fitted, above: usize, looked: usize) -> String {
     fitted.limit().map_or(format!("{looked} pictures scored; the model has no limit"), |l| {
         format!("{above} of {looked} pictures are above the limit (limit {l:.4}{from})")
     })
-}
-
-/// Two pictures of the same name would overwrite each other's results.
-fn distinct(samples: &[Sample]) -> Result<()> {
-    let mut seen = BTreeSet::new();
-    match samples.iter().find(|s| !seen.insert(&s.name)) {
-        Some(s) => {
-            Err(Error::Usage(format!("two pictures are called {}; write their results to different folders", s.name)))
-        }
-        None => Ok(()),
-    }
 }

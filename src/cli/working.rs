@@ -1,14 +1,19 @@
 //! Arguments shared by fit, predict and eval: how pictures are processed, and what is written about them.
 
-use super::global::bytes;
+use super::session::Session;
 use crate::data::Limits;
+use crate::data::dataset::Sample;
 use crate::data::load::Loading;
+use crate::error::{Error, Result, plain, shown};
 use crate::methods::drawing::{self, Draw};
+use crate::methods::manifest::Manifest;
 use crate::methods::patchcore::layer;
 use crate::methods::results;
+use crate::outputs::Inputs;
+use crate::watch::Watch;
 use clap::{Args, ValueEnum};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How pictures are processed.
 #[derive(Debug, Args)]
@@ -19,9 +24,6 @@ pub struct WorkArgs {
     /// Maximum number of pixels per picture
     #[arg(long, default_value_t = Limits::default().pixels, value_name = "N")]
     pub max_pixels: u64,
-    /// Maximum memory to use, e.g. 4G [default: 60 % of free memory]
-    #[arg(long, value_name = "SIZE", value_parser = bytes)]
-    pub limit_ram: Option<u64>,
     /// Skip pictures that cannot be read, list them and end with exit code 9
     #[arg(long)]
     pub keep_going: bool,
@@ -31,6 +33,13 @@ impl WorkArgs {
     /// How pictures are loaded.
     pub fn loading(&self) -> Loading {
         Loading { limits: Limits::of(self.max_pixels), keep_going: self.keep_going, leave_out: BTreeSet::new() }
+    }
+}
+
+/// What an error leaves behind where an earlier run's results are; an interrupt says it by itself.
+pub fn left_over(session: &Session, older: Option<&String>, error: &Error) {
+    if let (Some(older), false) = (older, matches!(error, Error::Interrupted(_))) {
+        session.say(&format!("note: {older}"));
     }
 }
 
@@ -68,6 +77,23 @@ pub struct Out {
 }
 
 impl Out {
+    /// Tries the folder, and holds what a run over `samples` may write there against them and what else is read.
+    pub fn prepare(&self, session: &Session, samples: &[Sample], read: &[&Path]) -> Result<()> {
+        let others = read.iter().copied().chain(self.weights.as_deref());
+        let inputs = Inputs::of(samples.iter().flat_map(Sample::files).chain(others));
+        let planned = results::planned(samples, self.wanted().1);
+        planned.iter().try_for_each(|name| inputs.apart(&self.output.join(name)))?;
+        session.outputs.folder(&self.output)?;
+        let unlisted = Manifest::open(&self.output).unlisted(&planned);
+        if let Some(first) = unlisted.first() {
+            let (out, n, first) = (shown(&self.output), unlisted.len(), plain(first));
+            session.say(&format!(
+                "note: {out} holds {n} files that no earlier run listed, as {first}; they are left there"
+            ));
+        }
+        Ok(())
+    }
+
     /// The format of results, and what is drawn.
     pub fn wanted(&self) -> (results::ResultsFormat, Draw) {
         let format = match self.format {

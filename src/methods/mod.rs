@@ -14,6 +14,7 @@ pub mod embed;
 pub mod evaluation;
 pub mod fitted;
 mod looking;
+pub mod manifest;
 pub mod metrics;
 pub mod patchcore;
 pub mod predict;

@@ -1,14 +1,16 @@
 //! `lupe fit patchcore`: good pictures in, a model file out.
 
-use crate::cli::output::print;
+use crate::cli::global::bytes;
+use crate::cli::output::{print, quoted};
 use crate::cli::session::Session;
 use crate::cli::working::{WorkArgs, place};
-use crate::data::dataset::Dataset;
+use crate::data::dataset::{Dataset, Sample};
 use crate::error::{Error, Result};
 use crate::memory::log_peak;
 use crate::methods::Fitted;
 use crate::methods::patchcore::{Config, FitOptions, Good, PatchCore, Preset, Times, fit};
 use crate::models;
+use crate::outputs::Inputs;
 use crate::watch::Watch;
 use clap::ValueEnum;
 use serde_json::json;
@@ -73,6 +75,10 @@ pub struct Args {
     /// Compute all patch vectors again instead of resuming an interrupted fit
     #[arg(long)]
     fresh: bool,
+    /// Maximum memory for patch vectors, their selection and the bank, e.g. 4G; the rest of the program comes on top [default: 60 % of
+    /// free memory]
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    limit_ram: Option<u64>,
     #[command(flatten)]
     work: WorkArgs,
 }
@@ -81,6 +87,9 @@ pub struct Args {
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let config = config(args)?;
     let set = Dataset::open(&args.data)?.split(args.test_split);
+    let read = [Some(args.data.as_path()), args.weights.as_deref()].into_iter().flatten();
+    let inputs = Inputs::of(set.train.iter().chain(&set.test).flat_map(Sample::files).chain(read));
+    session.outputs.file(&args.output, &inputs)?;
     let (network, weights) = models::open(&args.backbone, args.weights.as_deref())?;
     let good = Good { set: &set, network, weights: &weights };
     good.check(&config)?;
@@ -90,7 +99,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let options = FitOptions {
         run: session.run_options(&gpu, args.work.batch),
         loading: args.work.loading(),
-        limit_ram: Some(session.limit_ram(args.work.limit_ram)),
+        limit_ram: Some(session.limit_ram(args.limit_ram)),
         output: Some(args.output.clone()),
         fresh: args.fresh,
         no_embed_backbone: args.no_embed_backbone,
@@ -139,7 +148,7 @@ fn report(session: &Session, args: &Args, fitted: &PatchCore, times: Times) -> R
     let limit = limit.map_or("none: there is no second picture to compare with".into(), |l| {
         format!("{l:.4}, the largest score among {n} good pictures, each scored without its own part of the bank")
     });
-    let (file, d) = (args.output.display(), fitted.file.geometry.dim);
+    let (file, d) = (quoted(&args.output), fitted.file.geometry.dim);
     let Times { features, coreset, scoring } = times;
     print(&format!(
         "wrote     {file}\nbank      {rows} rows of {d} values\nlimit     {limit}\ntime      {features:.1} s features, {coreset:.1} s coreset, {scoring:.1} s scoring\n\nNext: lupe predict {file} PICTURES -o results"

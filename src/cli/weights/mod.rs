@@ -9,9 +9,10 @@ mod pictures;
 use super::global::bytes;
 use super::output::print;
 use super::session::Session;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::files::write_by;
 use crate::memory::log_peak;
+use crate::outputs::Inputs;
 use crate::weights::convert::Converted;
 use crate::weights::raw::{self, ReadOptions};
 use crate::weights::safetensors::with_file;
@@ -98,16 +99,17 @@ fn convert(session: &Session, args: &Convert) -> Result<()> {
     if args.output.extension().is_none_or(|e| e != "safetensors") {
         return Err(Error::Usage(format!(
             "{}: expected an output name that ends in .safetensors",
-            args.output.display()
+            shown(&args.output)
         )));
     }
+    session.outputs.file(&args.output, &Inputs::of([&args.input]))?;
     let dtype = match args.dtype {
         Kept::Keep => None,
         Kept::F32 => Some(Dtype::F32),
         Kept::F16 => Some(Dtype::F16),
     };
     let options = ReadOptions { unwrap: args.unwrap, skip_unknown: args.skip_unknown, limit: args.limit_ram, dtype };
-    let origin = args.input.display().to_string();
+    let origin = shown(&args.input);
     let (tensors, bytes) = with_file(&args.input, |bytes| {
         let tensors = raw::read(bytes, &origin, &options)?;
         let file = Converted::new(&tensors, dtype, &origin)?;
@@ -119,5 +121,6 @@ fn convert(session: &Session, args: &Convert) -> Result<()> {
     if session.json {
         return print(&json!({"output": out, "tensors": tensors, "bytes": bytes}).to_string());
     }
+    let out = shown(&args.output);
     print(&format!("{out}: {tensors} tensors, {bytes} bytes"))
 }

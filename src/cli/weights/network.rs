@@ -4,7 +4,7 @@ use super::inspect::{Inspection, problems, some};
 use super::pictures;
 use crate::cli::output::quoted;
 use crate::engine::Problem;
-use crate::error::{Result, plain};
+use crate::error::{Result, plain, shown};
 use crate::models::{self, Comparison, Network, check, nearest};
 use crate::weights::Weights;
 use serde_json::{Map, Value, json};
@@ -19,7 +19,7 @@ struct Layers {
 
 /// What is found out about weights.
 pub fn look(file: &Path, bytes: &[u8]) -> Result<Inspection> {
-    let origin = file.display().to_string();
+    let origin = shown(file);
     let (outline, taken_off) = Weights::outline(bytes, &origin)?;
     let (fits, unusable) = match Weights::from_bytes(bytes, &origin).and_then(Weights::fold_batch_norm) {
         Ok(weights) => (models::all().filter(|n| check(n, &weights).is_ok()).collect(), vec![]),
