@@ -1,5 +1,7 @@
 //! Everything that can go wrong, and the exit code of each.
 
+use std::path::Path;
+
 /// The crate's result.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -22,12 +24,16 @@ pub enum Error {
     #[error("the device was lost: {0}")]
     DeviceLost(String),
     /// More memory is needed than is available; both in bytes.
-    #[error("this needs {} of device memory, but only {} may be used; use a smaller --batch or picture, or raise --limit-memory", bytes(*.need), bytes(*.have))]
+    #[error("{}", memory(*.need, *.have, *.bound, *.batch))]
     Memory {
         /// Bytes the work needs.
         need: u64,
         /// Bytes it may use.
         have: u64,
+        /// What allows no more.
+        bound: MemoryBound,
+        /// Whether several pictures a run were asked for, so that fewer of them need less.
+        batch: bool,
     },
     /// The driver reported that memory ran out.
     #[error("out of device memory: {0}")]
@@ -61,6 +67,9 @@ pub enum Error {
     /// The work was done, except for inputs that could not be read, as requested.
     #[error("{0}")]
     Partial(String),
+    /// Part of the work took longer than it may.
+    #[error("{0}")]
+    TimedOut(String),
     /// A measured value is worse than the required one.
     #[error("{0}")]
     Gate(String),
@@ -75,6 +84,19 @@ pub enum Error {
     /// Everything was done, and pictures are above the limit: an exit code of its own because that was requested.
     #[error("{0}")]
     Rejects(String),
+}
+
+/// What bounds device memory: each is lifted in another way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryBound {
+    /// The limit that was asked for.
+    Limit,
+    /// What this machine has free, where the device is its processor and no limit was asked for.
+    Free,
+    /// What the device binds to a kernel at a time.
+    Binding,
+    /// The device's largest buffer or image.
+    Buffer,
 }
 
 /// The exit codes and their meanings. `lupe help exit-codes` prints this table.
@@ -96,6 +118,17 @@ pub const EXIT_CODES: [(u8, &str); 14] = [
 ];
 
 impl Error {
+    /// The same error, with what the library does not know: whether a limit was asked for, and whether several pictures a run were.
+    pub fn with_flags(self, limited: bool, several: bool) -> Error {
+        match self {
+            Error::Memory { need, have, bound: MemoryBound::Limit, .. } if !limited => {
+                Error::Memory { need, have, bound: MemoryBound::Free, batch: several }
+            }
+            Error::Memory { need, have, bound, .. } => Error::Memory { need, have, bound, batch: several },
+            other => other,
+        }
+    }
+
     /// The exit code of the process that ends with this error.
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -110,6 +143,7 @@ impl Error {
             Error::Worker { code, .. } => code.unwrap_or(70),
             Error::Partial(_) => 9,
             Error::Output(_) => 10,
+            Error::TimedOut(_) => 124,
             Error::Interrupted(_) => 130,
             Error::Shape(_) | Error::Shader { .. } | Error::Gpu(_) | Error::Internal(_) => 70,
         }
@@ -121,6 +155,17 @@ pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { c.escape_default().collect() } else { String::from(c) }).collect()
 }
 
+/// A path as messages show it: on one line, whatever its name is.
+pub fn shown(path: &Path) -> String {
+    plain(&path.to_string_lossy())
+}
+
+/// A message of several lines, with all other control characters escaped.
+pub fn lines(text: &str) -> String {
+    let kept = |c: char| !c.is_control() || c == '\n' || c == '\t';
+    text.chars().map(|c| if kept(c) { String::from(c) } else { c.escape_default().collect() }).collect()
+}
+
 /// One line per problem; they may contain names from files.
 fn list(problems: &[String]) -> String {
     let lines: Vec<String> = problems.iter().map(|p| plain(p)).collect();
@@ -128,6 +173,33 @@ fn list(problems: &[String]) -> String {
         [one] => one.clone(),
         many => format!("{} problems:\n  {}", many.len(), many.join("\n  ")),
     }
+}
+
+/// What is needed, what bounds it, and what lifts this bound: no other advice helps.
+fn memory(need: u64, have: u64, bound: MemoryBound, batch: bool) -> String {
+    let fewer = if batch { ", or use a smaller --batch" } else { "" };
+    let [needs, has] = [bytes(need), bytes(have)];
+    match bound {
+        MemoryBound::Limit => format!(
+            "this needs {needs} of device memory, but --limit-memory allows {has}; raise it to at least {}{fewer}",
+            size(need)
+        ),
+        MemoryBound::Free => format!(
+            "this needs {needs} of memory, but this machine has {has} free; end other programs, or set --limit-memory \
+             yourself to at least {}{fewer}",
+            size(need)
+        ),
+        MemoryBound::Binding | MemoryBound::Buffer => format!(
+            "a tensor of this run needs {needs}, but the device takes at most {has} in one {}, which no flag changes; use \
+             a smaller --size or another --device{fewer}",
+            if bound == MemoryBound::Binding { "binding" } else { "buffer" }
+        ),
+    }
+}
+
+/// Bytes as flags take them, rounded up: `12M`, `704K`.
+pub fn size(n: u64) -> String {
+    if n >= 10 << 20 { format!("{}M", n.div_ceil(1 << 20)) } else { format!("{}K", n.div_ceil(1 << 10)) }
 }
 
 /// Bytes as people read them: `8.0 MiB (8388608 bytes)`.
@@ -146,7 +218,8 @@ mod tests {
             Error::Input(String::new()),
             Error::Weights(vec![]),
             Error::Adapter(String::new()),
-            Error::Memory { need: 2, have: 1 },
+            Error::Memory { need: 2, have: 1, bound: MemoryBound::Limit, batch: false },
+            Error::TimedOut(String::new()),
             Error::Numeric(String::new()),
             Error::Output(String::new()),
             Error::Interrupted(String::new()),
@@ -168,8 +241,25 @@ mod tests {
     }
 
     #[test]
-    fn memory_says_need_and_have() {
-        let text = Error::Memory { need: 9 << 20, have: 8 << 20 }.to_string();
-        assert!(text.contains("9.0 MiB") && text.contains("8.0 MiB"), "{text}");
+    fn fault_12_each_bound_on_memory_has_its_own_advice() {
+        let told = |bound, limited, several| {
+            Error::Memory { need: 9 << 20, have: 8 << 20, bound, batch: false }.with_flags(limited, several).to_string()
+        };
+        let all = [(MemoryBound::Limit, true), (MemoryBound::Limit, false), (MemoryBound::Binding, true)];
+        for (bound, limited) in all {
+            let text = told(bound, limited, false);
+            assert!(text.contains("9.0 MiB") && text.contains("8.0 MiB") && !text.contains("--batch"), "{text}");
+            assert!(told(bound, limited, true).ends_with(", or use a smaller --batch"));
+        }
+        assert!(told(MemoryBound::Limit, true, false).ends_with("raise it to at least 9216K"));
+        assert!(told(MemoryBound::Limit, false, false).contains("8.0 MiB (8388608 bytes) free"));
+        let device = told(MemoryBound::Binding, true, false);
+        assert!(device.contains("in one binding") && !device.contains("--limit-memory"), "{device}");
+    }
+
+    #[test]
+    fn fault_18_messages_keep_their_lines_and_nothing_else() {
+        assert_eq!(lines("a\n  b\u{1b}[2J\r"), "a\n  b\\u{1b}[2J\\r");
+        assert_eq!(shown(Path::new("a\nb\u{1b}.png")), "a\\nb\\u{1b}.png");
     }
 }

@@ -1,10 +1,10 @@
 //! Files: written whole or not at all, and recognised by their hash.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Locked for reading by whoever writes a file, for writing by whoever ends the process: files are whole then.
@@ -40,7 +40,7 @@ type Content<'c> = dyn Fn(&mut dyn Write) -> io::Result<()> + 'c;
 /// # Errors
 /// As [`write()`].
 pub fn write_by(path: &Path, content: &Content) -> Result<()> {
-    let fail = |e: io::Error| Error::Output(format!("{} cannot be written: {e}", path.display()));
+    let fail = |e: io::Error| cannot(path, &e);
     match fs::metadata(path) {
         Ok(m) if m.is_dir() => Err(fail(io::Error::other("it is a folder; expected a file"))),
         Ok(m) if !m.is_file() => in_place(path, content).map_err(fail),
@@ -50,15 +50,50 @@ pub fn write_by(path: &Path, content: &Content) -> Result<()> {
     }
 }
 
+fn cannot(path: &Path, why: &dyn std::fmt::Display) -> Error {
+    Error::Output(format!("{} cannot be written: {why}", shown(path)))
+}
+
 /// Makes a folder and checks that files can be written there.
 ///
 /// # Errors
 /// [`Error::Output`] with the folder and the system's reason.
 pub fn folder(path: &Path) -> Result<()> {
+    let fail = |e: io::Error| Error::Output(format!("{}: cannot write there: {e}", shown(path)));
     let _writing = writing();
-    let fail = |e: io::Error| Error::Output(format!("{}: cannot write there: {e}", path.display()));
-    fs::create_dir_all(path).map_err(fail)?;
-    builder().tempfile_in(path).map(drop).map_err(fail)
+    fs::create_dir_all(path).and_then(|()| probe(path)).map_err(fail)
+}
+
+/// Checks that [`write()`] can write a file, whose folder is made.
+///
+/// # Errors
+/// [`Error::Output`] with the path and the system's reason.
+pub fn target(path: &Path) -> Result<()> {
+    let folder = folder_of(path);
+    let _writing = writing();
+    fs::create_dir_all(folder).map_err(|e| cannot(path, &format!("{}: {e}", shown(folder))))?;
+    match fs::metadata(path) {
+        Ok(m) if m.is_dir() => Err(cannot(path, &"it is a folder; expected a file")),
+        Ok(m) if !m.is_file() => Ok(()), // a device or a pipe: opening it could wait for a reader
+        Ok(_) => fs::canonicalize(path).and_then(|file| probe(folder_of(&file))).map_err(|e| cannot(path, &e)),
+        Err(_) => probe(folder).map_err(|e| cannot(path, &e)),
+    }
+}
+
+/// Makes a file in a folder, and removes it.
+fn probe(folder: &Path) -> io::Result<()> {
+    tempfile::Builder::new().prefix(".lupe_").tempfile_in(folder).map(drop)
+}
+
+/// A path without links and steps upwards in its folders; its last name is kept, be it a link or not there.
+pub fn place(path: &Path) -> PathBuf {
+    let folder = fs::canonicalize(folder_of(path)).or_else(|_| std::path::absolute(folder_of(path)));
+    path.file_name().zip(folder.ok()).map_or_else(|| path.to_path_buf(), |(name, folder)| folder.join(name))
+}
+
+/// The folder that a file is in.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Writes a file as [`write()`] does, creating the folders above it.
@@ -66,8 +101,8 @@ pub fn folder(path: &Path) -> Result<()> {
 /// # Errors
 /// As [`write()`].
 pub fn save(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(|e| Error::Output(format!("{} cannot be created: {e}", folder.display())))?;
+    let folder = folder_of(path);
+    fs::create_dir_all(folder).map_err(|e| Error::Output(format!("{} cannot be created: {e}", shown(folder))))?;
     write(path, bytes)
 }
 
@@ -79,7 +114,7 @@ fn in_place(path: &Path, content: &Content) -> io::Result<()> {
 
 fn replace(path: &Path, content: &Content) -> io::Result<()> {
     let _writing = writing();
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     let mut temporary = builder().tempfile_in(folder)?;
     content(temporary.as_file_mut())?;
     temporary.as_file().sync_all()?;

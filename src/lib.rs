@@ -33,6 +33,7 @@ pub mod memory;
 pub mod methods;
 pub mod models;
 pub mod ops;
+pub mod outputs;
 pub mod random;
 #[deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 pub mod report;

@@ -12,6 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("memory.rs", &[]),
     ("files.rs", &["error"]),
     ("watch.rs", &["error"]),
+    ("outputs.rs", &["error", "files", "lock"]),
     ("report/", &["error", "report"]),
     ("data/demo/", &["error", "data", "random"]),
     ("data/", &["error", "tensor", "files", "lock", "data"]),
@@ -25,13 +26,13 @@ const LAYERS: &[(&str, &[&str])] = &[
         "methods/",
         &[
             "error", "tensor", "files", "lock", "memory", "random", "watch", "engine", "ops", "models", "data",
-            "weights", "report", "methods",
+            "weights", "report", "outputs", "methods",
         ],
     ),
 ];
 
 /// What commands share: a command may name these and its own files, but no other command.
-const SHARED_CLI: &[&str] = &["env", "global", "output", "progress", "session", "subject", "width", "working"];
+const SHARED_CLI: &[&str] = &["child", "env", "global", "output", "progress", "session", "subject", "width", "working"];
 
 /// The files in which `wgpu::` may be written.
 const WGPU: &[&str] = &["engine/gpu/", "engine/plan/", "engine/profile.rs", "engine/probe.rs"];

@@ -4,7 +4,8 @@ use super::{
     bench, demo, devices, embed, eval, fit, global::Global, help, import, limit, plan, predict, profile, renamed,
 };
 use super::{shaders, tune, verify, weights};
-use clap::{Parser, Subcommand};
+use crate::error::plain;
+use clap::{ArgMatches, Parser, Subcommand};
 
 /// Finds defects in pictures of manufactured parts, on any GPU.
 #[derive(Debug, Parser)]
@@ -91,6 +92,25 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether the command looks for adapters, itself or through its workers.
+    pub fn looks_for_devices(&self) -> bool {
+        self.needs_device() || matches!(self, Command::Bench(args) if args.command.is_none())
+    }
+
+    /// Whether several pictures a run were asked for, and are not halved where memory does not suffice.
+    pub fn several_pictures(&self) -> bool {
+        match self {
+            Command::Plan(plan::Args { subject, .. }) | Command::Verify(verify::Args { subject, .. }) => {
+                subject.batch > 1
+            }
+            Command::Profile(profile::Args { subject, .. }) | Command::Tune(tune::Args { subject, .. }) => {
+                subject.batch > 1
+            }
+            Command::Bench(args) => args.sweep.batch.iter().any(|n| *n > 1),
+            _ => false,
+        }
+    }
+
     /// Whether the command opens a device, or lists devices.
     pub fn needs_device(&self) -> bool {
         match self {
@@ -106,9 +126,73 @@ impl Command {
     }
 }
 
+/// What is wrong with a list option that names a value twice; values count as they are understood, not as they are written.
+pub fn repeated(command: &clap::Command, matches: &ArgMatches) -> Option<String> {
+    let inner = matches.subcommand().and_then(|(name, inner)| repeated(command.find_subcommand(name)?, inner));
+    inner.or_else(|| {
+        command.get_arguments().find_map(|arg| twice(arg.get_long()?, &values(matches, arg.get_id().as_str())))
+    })
+}
+
+/// The same for values of an option that are given in another way.
+pub fn twice(option: &str, values: &[String]) -> Option<String> {
+    let again = values.iter().enumerate().find(|(i, v)| values.iter().take(*i).any(|before| before == *v));
+    again.map(|(_, value)| format!("--{option}: `{}` is given twice", plain(value)))
+}
+
+fn values(matches: &ArgMatches, id: &str) -> Vec<String> {
+    fn of<T: ToString + Clone + Send + Sync + 'static>(matches: &ArgMatches, id: &str) -> Option<Vec<String>> {
+        Some(matches.try_get_many::<T>(id).ok()??.map(ToString::to_string).collect())
+    }
+    let text = of::<String>(matches, id);
+    text.or_else(|| of::<u16>(matches, id)).or_else(|| of::<usize>(matches, id)).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A line for every list option of every command; an option that has none here fails the test.
+    const LISTS: [(&str, &str); 6] = [
+        ("embed --tap", "embed p.png --tap pool --tap layer2 --tap pool"),
+        ("fit patchcore --layers", "fit patchcore d -o m.lupe --layers 2,layer2"),
+        ("import --layers", "import d -o m.lupe --layers layer1,2,1"),
+        ("bench --model", "bench --model a,b,a"),
+        ("bench --size", "bench --size 32,032"),
+        ("bench --batch", "bench --batch 1,2,1"),
+    ];
+
+    /// The list options below a command.
+    fn lists(command: &clap::Command, path: &str) -> Vec<String> {
+        let list = |a: &&clap::Arg| {
+            let several = a.get_value_delimiter().is_some() || matches!(a.get_action(), clap::ArgAction::Append);
+            several && !a.is_positional() && a.get_long().is_some()
+        };
+        let own = command.get_arguments().filter(list).filter_map(|a| Some(format!("{path} --{}", a.get_long()?)));
+        let inner = command.get_subcommands().flat_map(|c| lists(c, format!("{path} {}", c.get_name()).trim_start()));
+        own.chain(inner).collect()
+    }
+
+    #[test]
+    fn fault_10_no_list_option_takes_a_value_twice() {
+        let mut command = <Cli as clap::CommandFactory>::command();
+        let mut known: Vec<String> = LISTS.iter().map(|l| l.0.to_string()).collect();
+        let mut all = lists(&command, "");
+        known.sort();
+        all.sort();
+        assert_eq!(all, known);
+        for (option, line) in LISTS {
+            let words = ["lupe"].into_iter().chain(line.split(' '));
+            let matches = command.try_get_matches_from_mut(words.clone()).expect(line);
+            let said = repeated(&command, &matches).expect(line);
+            assert!(said.starts_with(option.rsplit(' ').next().expect("a name")), "{said}");
+            assert!(said.ends_with("is given twice"), "{said}");
+            // The same line without its last value.
+            let (once, _) = line.rsplit_once(if line.contains(',') { "," } else { " --tap" }).expect("a list");
+            let matches = command.try_get_matches_from_mut(["lupe"].into_iter().chain(once.split(' '))).expect(once);
+            assert_eq!(repeated(&command, &matches), None, "{once}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

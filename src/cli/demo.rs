@@ -2,13 +2,15 @@
 
 use super::output::{new_table, print, silently};
 use super::session::Session;
-use crate::data::dataset::{Dataset, GOOD};
+use crate::data::dataset::GOOD;
 use crate::data::demo::{DemoPart, parts};
 use crate::data::{Limits, Picture};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::files::{save, write};
+use crate::methods::manifest;
 use crate::report::{Canvas, contour, mask_png, sheet};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,6 +39,8 @@ pub fn run(session: &Session, args: &Args, command: &Typed) -> Result<()> {
     let (start, folder) = (Instant::now(), args.output.as_path());
     let [data, model, results] = ["parts", "parts.lupe", "results"].map(|name| folder.join(name));
     let parts = parts()?;
+    own(&parts, folder)?;
+    session.outputs.folder(folder)?;
     write_parts(&parts, &data)?;
     if !session.json {
         print(INTRODUCTION)?;
@@ -81,16 +85,38 @@ fn write_parts(parts: &[DemoPart], folder: &Path) -> Result<()> {
     for part in parts {
         write(name(part), &canvas(&part.picture).png()?)?;
         if let Some(mask) = &part.mask {
-            let file = format!("ground_truth/{}/{}_mask.png", part.label, part.stem());
-            write(file, &mask_png(&mask.bits, mask.width, mask.height)?)?;
+            write(mask_name(part), &mask_png(&mask.bits, mask.width, mask.height)?)?;
         }
     }
-    let set = Dataset::open(folder)?;
-    if set.train.len() + set.test.len() == parts.len() {
-        return Ok(());
+    Ok(())
+}
+
+/// Refuses a folder with anything in it that no demo writes, before anything is written there.
+fn own(parts: &[DemoPart], folder: &Path) -> Result<()> {
+    let pictures = parts.iter().flat_map(|part| [Some(name(part)), part.mask.as_ref().map(|_| mask_name(part))]);
+    let mut known: BTreeSet<PathBuf> = pictures.flatten().map(|name| Path::new("parts").join(name)).collect();
+    known.extend(["parts.lupe", "parts.lupe.features", "contact_sheet.png"].map(PathBuf::from));
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(inside) = open.pop() {
+        let Ok(entries) = fs::read_dir(&inside) else { continue }; // it is not there, or writing there fails
+        for path in entries.flatten().map(|e| e.path()) {
+            let below = path.strip_prefix(folder).unwrap_or(&path);
+            let hidden = path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
+            if path.is_dir() && below != Path::new("results") {
+                open.push(path);
+            } else if !(hidden || known.contains(below) || path.join(manifest::NAME).is_file()) {
+                let (folder, path) = (shown(folder), shown(below));
+                return Err(Error::Usage(format!(
+                    "{folder}: {path} in it is not the demo's; choose another folder with -o"
+                )));
+            }
+        }
     }
-    let what = format!("{} contains pictures that are not the demo's; choose another folder with -o", folder.display());
-    Err(Error::Usage(what))
+    Ok(())
+}
+
+fn mask_name(part: &DemoPart) -> String {
+    format!("ground_truth/{}/{}_mask.png", part.label, part.stem())
 }
 
 /// Name of its file in the data set.
@@ -118,11 +144,11 @@ impl Outcome {
 }
 
 fn text(file: &Path) -> Result<String> {
-    fs::read_to_string(file).map_err(|e| Error::Input(format!("{}: cannot be read: {e}", file.display())))
+    fs::read_to_string(file).map_err(|e| Error::Input(format!("{}: cannot be read: {e}", shown(file))))
 }
 
 fn parsed(file: &Path, text: &str) -> Result<Value> {
-    serde_json::from_str(text).map_err(|e| Error::Input(format!("{}: not valid JSON: {e}", file.display())))
+    serde_json::from_str(text).map_err(|e| Error::Input(format!("{}: not valid JSON: {e}", shown(file))))
 }
 
 /// The lines that eval wrote.
@@ -185,7 +211,7 @@ fn summary(verdicts: &[Outcome], folder: &Path, seconds: f64) -> String {
     for (kind, counts) in kinds(verdicts) {
         table.add_row(std::iter::once(kind.to_string()).chain(counts.map(|n| n.to_string())));
     }
-    let folder = folder.display();
+    let folder = shown(folder);
     format!(
         "\n{}\n\n\
          Look at   {folder}/contact_sheet.png: every picture and its heat map, painted defects outlined\n          \

@@ -1,13 +1,15 @@
 //! `lupe devices`: adapters, and which kernels each will run.
 
+mod self_test;
+
 use super::output::{new_table, print};
 use super::session::Session;
 use super::width;
 use crate::engine::Family;
 use crate::engine::gpu::AdapterInfo;
 use crate::error::{Error, Result};
-use crate::measure::self_test;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// What `lupe devices` accepts.
 #[derive(Debug, clap::Args)]
@@ -15,12 +17,25 @@ pub struct Args {
     /// Compare the kernels of the chosen device with their references instead; end with code 7 at the first difference
     #[arg(long)]
     self_test: bool,
+    /// Seconds after which a kernel of the self-test is ended, named and skipped; the command then ends with code 124
+    #[arg(long, default_value_t = 60.0, value_name = "SECONDS", value_parser = seconds, requires = "self_test")]
+    kernel_limit: f64,
+    /// Test kernels from this number on, for the process that started this one
+    #[arg(long, hide = true, value_name = "N", requires = "self_test")]
+    worker: Option<usize>,
+}
+
+fn seconds(text: &str) -> std::result::Result<f64, String> {
+    let value = text.parse().ok().filter(|v| (0.001..=86400.0).contains(v));
+    value.ok_or("must be between 0.001 and 86400".into())
 }
 
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
-    if args.self_test {
-        return tested(session);
+    match args.worker {
+        Some(first) => return self_test::work(session, first),
+        None if args.self_test => return self_test::run(session, Duration::from_secs_f64(args.kernel_limit)),
+        None => {}
     }
     let all = session.adapters();
     if all.is_empty() {
@@ -46,16 +61,6 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         ]);
     }
     print(&table.to_string())
-}
-
-/// Compares the kernels of the chosen device with their references.
-fn tested(session: &Session) -> Result<()> {
-    let gpu = session.gpu()?;
-    let kernels = self_test::run(&gpu, &self_test::cases())?;
-    if session.json {
-        return print(&json!({"name": gpu.info.title(), "width": gpu.info.width, "kernels": kernels}).to_string());
-    }
-    print(&format!("all {kernels} kernels match their references\ndevice  {}", gpu.info.describe()))
 }
 
 fn width(session: &Session, a: &AdapterInfo) -> String {

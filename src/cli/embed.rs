@@ -4,10 +4,11 @@ use super::output::{new_table, print};
 use super::session::Session;
 use super::subject::{WeightsArgs, say_notes};
 use crate::data::{Limits, Picture, Prepared};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::files::write;
 use crate::methods::embed::{Embedder, offered};
 use crate::models::{self, Network};
+use crate::outputs::Inputs;
 use crate::tensor::{Shape, Tensor};
 use crate::watch::Watch;
 use crate::weights::{Weights, safetensors};
@@ -44,12 +45,15 @@ pub struct Args {
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let format = args.output.as_deref().map(|path| FeatureFormat::of(path, &args.tap)).transpose()?;
     let file = args.choice.of(args.weights.as_deref());
+    if let Some(path) = &args.output {
+        session.outputs.file(path, &Inputs::of(args.pictures.iter().chain(&args.weights)))?;
+    }
     let (network, weights) = models::open(&args.model, file.as_ref())?;
     say_notes(session, weights.notes());
     offered(network, &weights, &args.tap)?;
     for path in &args.pictures {
         let meta = std::fs::metadata(path);
-        let fail = |what: String| Error::Input(format!("{}: {what}", path.display()));
+        let fail = |what: String| Error::Input(format!("{}: {what}", shown(path)));
         if meta.map_err(|e| fail(format!("cannot be read: {e}")))?.is_dir() {
             return Err(fail("is a folder; name the pictures in it".into()));
         }
@@ -104,7 +108,7 @@ fn finite(args: &Args, features: &[Vec<Tensor>]) -> Result<()> {
     match args.pictures.iter().zip(features).find(|(_, f)| broken(f)) {
         Some((path, _)) => Err(Error::Numeric(format!(
             "{}: its features are not finite; do the weights belong to {}?",
-            path.display(),
+            shown(path),
             args.model
         ))),
         None => Ok(()),
@@ -143,10 +147,9 @@ impl FeatureFormat {
             Some("json") => Ok(FeatureFormat::Json),
             Some("safetensors") => Ok(FeatureFormat::Safetensors),
             None if path.exists() => Ok(FeatureFormat::Safetensors), // a device or a pipe has no extension to go by
-            _ => Err(Error::Usage(format!(
-                "{}: expected a name that ends in .safetensors, .npy or .json",
-                path.display()
-            ))),
+            _ => {
+                Err(Error::Usage(format!("{}: expected a name that ends in .safetensors, .npy or .json", shown(path))))
+            }
         }
     }
 
@@ -190,7 +193,7 @@ fn summary(args: &Args, taps: &[(String, Tensor)]) -> String {
             let square: f64 = row.iter().map(|&v| f64::from(v).powi(2)).sum();
             let max = row.iter().fold(f32::MIN, |m, &v| m.max(v));
             table.add_row([
-                path.display().to_string(),
+                shown(path),
                 name.clone(),
                 shape.clone(),
                 format!("{:.5}", sum / row.len() as f64),

@@ -13,6 +13,7 @@
 //! - `LP_NATIVE_VECTOR_WIDTH` and `LUPE_REEXECUTED`: for the process that replaces this one (`cli/width`), and for the self-test
 //!   before it.
 
+use crate::error::{Error, Result, plain};
 use crate::files::sha256;
 use std::env;
 use std::ffi::OsStr;
@@ -49,6 +50,23 @@ fn set(name: &str, value: &OsStr) {
 /// Backends to look for adapters in; all if it is not set.
 pub fn backends() -> Option<String> {
     env::var("WGPU_BACKEND").ok().filter(|b| !b.is_empty())
+}
+
+/// Refuses a backend that there is not: nothing would be found, and nothing would say why.
+///
+/// # Errors
+/// [`Error::Usage`] with the name.
+pub fn check_backends() -> Result<()> {
+    const KNOWN: [&str; 9] = ["vulkan", "metal", "dx12", "gl", "vk", "mtl", "d3d12", "gles", "opengl"];
+    let asked = backends().unwrap_or_default().to_lowercase();
+    match asked.split(',').map(str::trim).find(|name| !asked.is_empty() && !KNOWN.contains(name)) {
+        Some(name) => Err(Error::Usage(format!(
+            "WGPU_BACKEND: unknown backend `{}`; available: {}",
+            plain(name),
+            KNOWN.get(..4).unwrap_or_default().join(", ")
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Whether the user has turned colour off.

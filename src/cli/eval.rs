@@ -1,12 +1,12 @@
 //! `lupe eval`: metrics of a fitted model on labelled pictures.
 
+use super::global::bytes;
 use super::output::{new_table, print};
 use super::session::Session;
 use super::subject::open_model;
-use super::working::{Out, crop_words};
-use crate::data::dataset::Dataset;
-use crate::error::{Error, Result};
-use crate::files::save;
+use super::working::{Out, crop_words, left_over};
+use crate::data::dataset::{Dataset, Sample};
+use crate::error::{Error, Result, shown};
 use crate::memory::log_peak;
 use crate::methods::predict::{Work, evaluate, fitted_on, to_test};
 use crate::methods::results::Results;
@@ -30,6 +30,9 @@ pub struct Args {
     /// Leave out defective pictures that have no mask
     #[arg(long)]
     skip_unmasked: bool,
+    /// Maximum memory for metrics at the pictures' own size, e.g. 4G; beyond it they are undefined [default: 60 % of free memory]
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    limit_ram: Option<u64>,
     #[command(flatten)]
     out: Out,
 }
@@ -37,6 +40,8 @@ pub struct Args {
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let (set, out) = (Dataset::open(&args.data)?, &args.out);
+    let all: Vec<Sample> = set.train.iter().chain(&set.test).cloned().collect();
+    out.prepare(session, &all, &[&args.model, &args.data])?;
     let (gpu, fitted) = session.gpu_beside(|| open_model(session, &args.model, out.weights().as_ref()))?;
     let labelled = to_test(&*fitted, set, args.skip_unmasked)?;
     let mut loading = out.work.loading();
@@ -53,19 +58,21 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let (options, features) = (session.run_options(&gpu, out.work.batch), out.wanted().1.features);
     let work = Work { gpu: &gpu, fitted: &*fitted, options, loading, features, watch: session };
     let mut results = Results::new(&*fitted, out.wanted(), &labelled.samples, &out.output)?;
-    let room = session.limit_ram(out.work.limit_ram);
-    let (metrics, missed) = pollster::block_on(evaluate(&work, &labelled, &mut results, room))?;
+    let older = results.unfinished();
+    older.iter().for_each(|text| session.left_by_interrupt(text));
+    let room = session.limit_ram(args.limit_ram);
+    let (metrics, missed) = pollster::block_on(evaluate(&work, &labelled, &mut results, room))
+        .inspect_err(|e| left_over(session, older.as_ref(), e))?;
     let seen = results.seen_share();
-    results.write()?;
-    log_peak();
     let text = serde_json::to_string_pretty(&metrics).map_err(|e| Error::Output(format!("metrics.json: {e}")))?;
-    save(&out.output.join("metrics.json"), (text + "\n").as_bytes())?;
+    results.write(Some((text + "\n").as_bytes()))?;
+    log_peak();
     match session.json {
         true => print(&metrics.to_string())?,
         false => {
             let lines = [Some(table(&metrics)), at_limit(&*fitted, &metrics), crop(seen, &metrics)];
             let lines: Vec<String> = lines.into_iter().flatten().collect();
-            print(&format!("{}\nresults   {}", lines.join("\n"), out.output.display()))?;
+            print(&format!("{}\nresults   {}", lines.join("\n"), shown(&out.output)))?;
         }
     }
     missed.ended(labelled.samples.len())

@@ -1,6 +1,6 @@
 //! `lupe import`: a model from what the official PatchCore or anomalib saved.
 
-use super::output::print;
+use super::output::{print, quoted};
 use super::session::Session;
 use super::subject::{WeightsArgs, say_notes};
 use super::working::place;
@@ -9,6 +9,7 @@ use crate::files::write;
 use crate::methods::patchcore::import::{Given, read};
 use crate::methods::patchcore::{ModelFile, Preset};
 use crate::models;
+use crate::outputs::Inputs;
 use crate::watch::Watch;
 use serde_json::json;
 use std::path::PathBuf;
@@ -62,6 +63,9 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
+    session
+        .outputs
+        .file(&args.output, &Inputs::of([Some(&args.source), args.weights.as_ref()].into_iter().flatten()))?;
     let given = Given {
         backbone: args.backbone.clone(),
         layers: args.layers.clone(),
@@ -83,7 +87,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
 }
 
 fn report(session: &Session, args: &Args, model: &ModelFile, thresholds: [Option<f64>; 2]) -> Result<()> {
-    let (config, file, origin) = (&model.config, args.output.display(), model.origin.as_deref().unwrap_or_default());
+    let (config, file, origin) = (&model.config, quoted(&args.output), model.origin.as_deref().unwrap_or_default());
     let [image, pixel] = thresholds;
     let rows = model.bank.shape.dim(0);
     if session.json {

@@ -1,12 +1,13 @@
 //! `lupe limit`: the training scores of a fitted model, what each rule makes of them, and the model's file with another rule.
 
-use super::output::{new_table, print};
+use super::output::{new_table, print, quoted};
 use super::session::Session;
 use super::subject::{WeightsArgs, open_model};
 use crate::error::Result;
 use crate::files::save;
 use crate::methods::limit::{apart, apart_words, chart, scores, words};
 use crate::methods::{Fitted, LimitRule, Trained};
+use crate::outputs::Inputs;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,9 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
+    if let Some(output) = &args.output {
+        session.outputs.file(output, &Inputs::of([Some(&args.model), args.weights.as_ref()].into_iter().flatten()))?;
+    }
     let weights = args.choice.of(args.weights.as_deref());
     let open = |path: &Path| open_model(session, path, weights.as_ref());
     let fitted = open(&args.model)?;
@@ -38,7 +42,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let output = args.output.as_deref().unwrap_or(&args.model);
     save(output, &fitted.with_limit(rule)?)?;
     print(&text(session, &*open(output)?))?;
-    if session.json { Ok(()) } else { print(&format!("wrote     {}", output.display())) }
+    if session.json { Ok(()) } else { print(&format!("wrote     {}", quoted(output))) }
 }
 
 fn text(session: &Session, fitted: &dyn Fitted) -> String {

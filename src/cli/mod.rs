@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod child;
 mod demo;
 mod devices;
 mod embed;
@@ -32,7 +33,7 @@ pub use help::install_panic_hook;
 use crate::error::{Error, Result};
 use crate::methods::Methods;
 use args::{Cli, Command};
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use session::Session;
 use std::ffi::{OsStr, OsString};
 
@@ -52,7 +53,7 @@ pub fn run(methods: &Methods, words: impl IntoIterator<Item = impl Into<OsString
 
 /// `own` says whether the process runs this command line only: then it may be started again.
 fn line(methods: &Methods, words: impl IntoIterator<Item = impl Into<OsString> + Clone>, own: bool) -> u8 {
-    let cli = match Cli::try_parse_from(words) {
+    let cli = match parsed(words) {
         Ok(cli) => cli,
         Err(e) => {
             // Help and version go to stdout with code 0, anything else to stderr with code 2; a closed pipe changes neither.
@@ -70,15 +71,34 @@ fn line(methods: &Methods, words: impl IntoIterator<Item = impl Into<OsString> +
     }
 }
 
+/// What the words say; a list option that names a value twice is refused, whatever the command.
+fn parsed(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> std::result::Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    let matches = command.try_get_matches_from_mut(words)?;
+    match args::repeated(&command, &matches) {
+        Some(what) => Err(command.error(clap::error::ErrorKind::ValueValidation, what)),
+        None => Cli::from_arg_matches(&matches),
+    }
+}
+
 fn started(methods: &Methods, cli: &Cli, own: bool) -> Result<()> {
     let session = Session::new(&cli.global, methods)?;
+    let done = prepared(&session, cli, own).and_then(|()| command(&session, &cli.command));
+    session.outputs.tidy();
+    done.map_err(|e| session.explained(e, cli.command.several_pictures()))
+}
+
+fn prepared(session: &Session, cli: &Cli, own: bool) -> Result<()> {
+    if cli.command.looks_for_devices() {
+        env::check_backends()?;
+    }
     if cli.command.needs_device() {
         if own {
-            width::settle(&session);
+            width::settle(session);
         }
         output::make_cache();
     }
-    command(&session, &cli.command)
+    Ok(())
 }
 
 fn command(session: &Session, command: &Command) -> Result<()> {

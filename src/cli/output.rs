@@ -1,6 +1,6 @@
 //! Results on stdout, messages on stderr.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, lines, plain, shown};
 use comfy_table::{Cell, Row, Table, presets};
 use std::io::{self, Write};
 use std::path::Path;
@@ -23,7 +23,7 @@ pub fn print(text: &str) -> Result<()> {
         return Ok(());
     }
     let mut out = io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+    match writeln!(out, "{}", lines(text)).and_then(|()| out.flush()) {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(format!("cannot write to stdout: {e}"))),
         _ => Ok(()),
     }
@@ -38,14 +38,14 @@ pub fn new_table<T: Into<Cell>>(header: impl IntoIterator<Item = T>) -> Table {
 
 /// A message on stderr; there is nowhere to complain if that fails.
 pub fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", lines(text));
 }
 
 /// Makes Lupe's cache folder. If that fails, its contents are made again at every start.
 pub fn make_cache() {
     let made = super::env::cache().map(|path| (std::fs::create_dir_all(&path), path));
     if let Some((Err(e), path)) = made {
-        log::debug!("{}: cannot be created, so nothing is cached: {e}", path.display());
+        log::debug!("{}: cannot be created, so nothing is cached: {e}", shown(&path));
     }
 }
 
@@ -62,8 +62,8 @@ pub fn keep_running_at_file_size_limit() {
 
 /// A path as a shell takes it.
 pub fn quoted(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let text = if text.starts_with('-') { format!("./{text}") } else { text.into_owned() };
+    let text = plain(&path.to_string_lossy());
+    let text = if text.starts_with('-') { format!("./{text}") } else { text };
     let safe = |c: char| c.is_alphanumeric() || "._/-+=:@%,".contains(c) || (cfg!(windows) && c == '\\');
     if text.chars().all(safe) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }

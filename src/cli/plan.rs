@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    subject: SubjectArgs,
+    pub subject: SubjectArgs,
     /// Use the first candidate kernel whose name contains this text, where there is one
     #[arg(long, value_name = "LABEL")]
     candidate: Option<String>,

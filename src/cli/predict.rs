@@ -3,14 +3,15 @@
 use super::output::print;
 use super::session::Session;
 use super::subject::open_model;
-use super::working::{Out, crop_words};
-use crate::data::dataset::{Sample, pictures};
-use crate::error::{Error, Result};
+use super::working::{Out, crop_words, left_over};
+use crate::data::dataset::pictures;
+use crate::data::told_apart;
+use crate::error::{Error, Result, shown};
 use crate::memory::log_peak;
 use crate::methods::predict::{Work, predict};
 use crate::methods::results::{Results, ndjson};
 use crate::methods::{Fitted, limit};
-use std::collections::BTreeSet;
+use crate::watch::Watch;
 use std::path::PathBuf;
 
 /// What `lupe predict` accepts.
@@ -35,10 +36,12 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let mut samples = pictures(&args.pictures)?;
     let own = out.output.canonicalize().ok(); // results of an earlier run among the pictures are not input
     samples.retain(|s| !s.path.canonicalize().is_ok_and(|p| own.as_ref().is_some_and(|own| p.starts_with(own))));
-    distinct(&samples)?;
+    let (samples, notes) = told_apart(samples);
+    notes.iter().for_each(|n| session.say(n));
+    out.prepare(session, &samples, &[&args.model])?;
     let (gpu, fitted) = session.gpu_beside(|| open_model(session, &args.model, out.weights().as_ref()))?;
     if args.exit_code && fitted.limit().is_none() {
-        let model = args.model.display();
+        let model = shown(&args.model);
         return Err(Error::Usage(format!(
             "{model}: has no limit, so --exit-code cannot detect rejects; `lupe limit {model} --rule fixed=SCORE,PIXEL` sets one"
         )));
@@ -48,17 +51,20 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let features = out.wanted().1.features;
     let work = Work { gpu: &gpu, fitted: &*fitted, options, loading, features, watch: session };
     let mut results = Results::new(&*fitted, out.wanted(), &samples, &out.output)?;
-    let missed = pollster::block_on(predict(&work, &samples, &mut results, &mut |_, _, _| Ok(())))?;
+    let older = results.unfinished();
+    older.iter().for_each(|text| session.left_by_interrupt(text));
+    let missed = pollster::block_on(predict(&work, &samples, &mut results, &mut |_, _, _| Ok(())))
+        .inspect_err(|e| left_over(session, older.as_ref(), e))?;
     log_peak();
     let seen = results.seen_share();
-    let lines = results.write()?;
+    let lines = results.write(None)?;
     let above = lines.iter().filter(|l| l.above == Some(true)).count();
     if session.json {
         print(ndjson(&lines)?.trim_end())?;
     } else {
         let verdict = verdict(&*fitted, above, samples.len() - missed.failed.len());
         let crop = crop_words(seen).map_or(String::new(), |words| format!("\ncrop      {words}"));
-        print(&format!("{verdict}{crop}\nresults   {}", out.output.display()))?;
+        print(&format!("{verdict}{crop}\nresults   {}", shown(&out.output)))?;
     }
     missed.ended(samples.len())?;
     if above > 0 && args.exit_code {
@@ -76,16 +82,5 @@ fn verdict(fitted: &dyn Fitted, above: usize, looked: usize) -> String {
             looked - above,
             limit::words(fitted).replacen("limit ", "limit     ", 1)
         ),
-    }
-}
-
-/// Two pictures of the same name would overwrite each other's results.
-fn distinct(samples: &[Sample]) -> Result<()> {
-    let mut seen = BTreeSet::new();
-    match samples.iter().find(|s| !seen.insert(&s.name)) {
-        Some(s) => {
-            Err(Error::Usage(format!("two pictures are called {}; write their results to different folders", s.name)))
-        }
-        None => Ok(()),
     }
 }

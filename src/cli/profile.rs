@@ -13,10 +13,11 @@ use crate::measure::profile::{Profile, Profiled, Row, profile, together};
 use crate::measure::stats::percentile;
 use crate::measure::{roofline, trace};
 use crate::methods::subject::Subject;
+use crate::outputs::Inputs;
 use crate::watch::Watch;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Everything that is shown.
@@ -32,7 +33,7 @@ struct Measured {
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    subject: SubjectArgs,
+    pub subject: SubjectArgs,
     /// The picture to run on [default: noise, without decoding]
     picture: Option<PathBuf>,
     /// Timed runs, after one warm-up run
@@ -62,6 +63,9 @@ enum By {
 
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
+    let read = [Some(Path::new(&args.subject.model)), args.subject.weights.as_deref(), args.picture.as_deref()];
+    let inputs = Inputs::of(read.into_iter().flatten());
+    args.html.iter().chain(&args.trace).try_for_each(|path| session.outputs.file(path, &inputs))?;
     session.watch_for_interrupts()?;
     let mut start = Start::new();
     let subject = args.subject.open(session)?;

@@ -3,15 +3,16 @@
 use super::global::Global;
 use super::progress::Bars;
 use super::{env, output};
-use crate::engine::gpu::{AdapterInfo, Kind, adapters};
+use crate::engine::gpu::{AdapterInfo, Kind, NO_ADAPTER, adapters};
 use crate::engine::{Choice, Choices, Gpu, Options};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, plain, shown};
 use crate::files::no_writing;
 use crate::lock::lock;
 use crate::measure::tuned::Tuned;
 use crate::memory::free_memory;
 use crate::methods::drawing::Draw;
 use crate::methods::{Fitted, Methods, RunOptions};
+use crate::outputs::Outputs;
 use crate::watch::Watch;
 use log::{LevelFilter, Log, Metadata, Record};
 use std::path::PathBuf;
@@ -33,6 +34,9 @@ pub struct Session {
     watched: AtomicBool,
     left: Arc<Mutex<String>>,
     bars: Bars,
+    /// What is written, tried first.
+    pub outputs: Arc<Outputs>,
+    processor_told: AtomicBool,
     /// The methods that fitted models are opened with.
     pub methods: Methods,
 }
@@ -55,6 +59,8 @@ impl Session {
             watched: AtomicBool::default(),
             left: Arc::new(Mutex::new("nothing was written".into())),
             bars: Bars::new(global.quiet),
+            outputs: Arc::default(),
+            processor_told: AtomicBool::default(),
             methods: methods.clone(),
         })
     }
@@ -111,7 +117,26 @@ impl Session {
         if self.choice == Choice::Auto && gpu.info.backend == "gl" {
             self.say("note: only GL was found; a Vulkan driver would be faster and is better tested");
         }
+        self.tell_processor(&gpu.info.title(), gpu.info.kind);
         Ok(gpu)
+    }
+
+    /// Says once that a device is the processor, where nobody asked for it.
+    pub fn tell_processor(&self, device: &str, kind: Kind) {
+        let unasked = self.choice == Choice::Auto && kind == Kind::Cpu;
+        if unasked && !self.processor_told.swap(true, Ordering::Relaxed) {
+            self.say(&format!("note: {} is your processor; no GPU was found, see `lupe devices`", plain(device)));
+        }
+    }
+
+    /// An error with what only the command line knows: which flags were given, and what the environment restricts.
+    pub fn explained(&self, error: Error, several: bool) -> Error {
+        match (error, env::backends()) {
+            (Error::Adapter(what), Some(backends)) if what == NO_ADAPTER => Error::Adapter(format!(
+                "no adapter was found among the backends that WGPU_BACKEND={backends} names; unset it to look in all"
+            )),
+            (error, _) => error.with_flags(self.limit_memory.is_some(), several),
+        }
     }
 
     /// Maximum device memory to use: what was asked for, else, on drivers that run on the processor, what the system has free.
@@ -132,7 +157,7 @@ impl Session {
     pub fn tuned(&self, gpu: &Gpu) -> Option<Tuned> {
         let path = self.tuned_file(gpu).ok()?;
         Tuned::read(&path, gpu).unwrap_or_else(|why| {
-            let path = path.display();
+            let path = shown(&path);
             self.say(&format!("note: the tuning table {path} is not used: {why}; `lupe tune` makes a new one"));
             None
         })
@@ -174,8 +199,8 @@ impl Session {
             use signal_hook::consts::{SIGINT, SIGTERM};
             let signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])
                 .map_err(|e| Error::Usage(format!("cannot catch interrupts: {e}")))?;
-            let (stop, left) = (self.stop.clone(), self.left.clone());
-            std::thread::spawn(move || watch(signals, &stop, &left));
+            let (stop, left, outputs) = (self.stop.clone(), self.left.clone(), self.outputs.clone());
+            std::thread::spawn(move || watch(signals, &stop, &left, &outputs));
         }
         Ok(())
     }
@@ -228,15 +253,21 @@ impl Watch for Session {
 }
 
 #[cfg(unix)]
-fn watch(mut signals: signal_hook::iterator::Signals, stop: &AtomicBool, left: &Arc<Mutex<String>>) {
+fn watch(
+    mut signals: signal_hook::iterator::Signals,
+    stop: &AtomicBool,
+    left: &Arc<Mutex<String>>,
+    outputs: &Arc<Outputs>,
+) {
     for _ in signals.forever() {
         let second = stop.swap(true, Ordering::Relaxed);
-        let left = left.clone();
+        let (left, outputs) = (left.clone(), outputs.clone());
         std::thread::spawn(move || {
             if !second {
                 std::thread::sleep(PATIENCE);
             }
             let _whole = no_writing();
+            outputs.tidy();
             let left = lock(&left).clone();
             output::note(&format!("lupe: {}", Error::Interrupted(left)));
             signal_hook::low_level::exit(130);

@@ -4,8 +4,8 @@ use super::output::print;
 use super::session::Session;
 use crate::engine::form::typical;
 use crate::engine::{Caps, Kernel, Op};
-use crate::error::{Error, Result};
-use crate::files::{folder, write};
+use crate::error::{Error, Result, shown};
+use crate::files::write;
 use crate::ops;
 use crate::tensor::Shape;
 use serde_json::json;
@@ -31,7 +31,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let sources = sources()?;
-    folder(&args.dump)?;
+    session.outputs.folder(&args.dump)?;
     let mut list = csv::Writer::from_writer(vec![]);
     let wrong = |e: csv::Error| Error::Output(format!("cannot write shaders.csv: {e}"));
     list.write_record(["file", "op", "adapters", "workgroup", "shared_bytes", "subgroup", "unchecked"])
@@ -50,6 +50,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     if session.json {
         return print(&json!({"folder": folder, "shaders": sources.len()}).to_string());
     }
+    let folder = shown(&args.dump);
     print(&format!(
         "{folder}: {} shaders; shaders.csv lists op, adapters, workgroup and requirements of each",
         sources.len()

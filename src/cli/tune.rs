@@ -4,7 +4,7 @@ use super::output::{new_table, print};
 use super::session::Session;
 use super::subject::SubjectArgs;
 use crate::engine::{Gpu, Graph};
-use crate::error::Result;
+use crate::error::{self, Result};
 use crate::measure::tune::{Tuning, labels, tune};
 use crate::measure::tuned::Tuned;
 use crate::methods::Stage;
@@ -17,7 +17,7 @@ use serde_json::json;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    subject: SubjectArgs,
+    pub subject: SubjectArgs,
     /// Runs of every candidate, after one warm-up run
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     repeats: u16,
@@ -60,7 +60,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         "{}\n\n{changed} of {} kinds of nodes get a kernel other than the default; a candidate must save 3 %\ntable     {}",
         shown(&nodes),
         nodes.len(),
-        path.display()
+        error::shown(&path)
     ))
 }
 

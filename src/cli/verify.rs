@@ -18,7 +18,7 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    subject: SubjectArgs,
+    pub subject: SubjectArgs,
     /// The picture to run on [default: noise]
     picture: Option<PathBuf>,
     /// Use the first candidate kernel whose name contains this text, where there is one

@@ -1,16 +1,21 @@
 //! Arguments shared by fit, predict and eval: how pictures are processed, and what is written about them.
 
-use super::global::bytes;
+use super::session::Session;
 use super::subject::WeightsArgs;
 use crate::data::Limits;
+use crate::data::dataset::Sample;
 use crate::data::load::Loading;
+use crate::error::{Error, Result, plain, shown};
 use crate::methods::drawing::{self, Draw};
+use crate::methods::manifest::Manifest;
 use crate::methods::patchcore::layer;
 use crate::methods::results;
+use crate::outputs::Inputs;
+use crate::watch::Watch;
 use crate::weights::WeightsFile;
 use clap::{Args, ValueEnum};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How pictures are processed.
 #[derive(Debug, Args)]
@@ -21,9 +26,6 @@ pub struct WorkArgs {
     /// Maximum number of pixels per picture
     #[arg(long, default_value_t = Limits::default().pixels, value_name = "N")]
     pub max_pixels: u64,
-    /// Maximum memory to use, e.g. 4G [default: 60 % of free memory]
-    #[arg(long, value_name = "SIZE", value_parser = bytes)]
-    pub limit_ram: Option<u64>,
     /// Skip pictures that cannot be read, list them and end with exit code 9
     #[arg(long)]
     pub keep_going: bool,
@@ -33,6 +35,13 @@ impl WorkArgs {
     /// How pictures are loaded.
     pub fn loading(&self) -> Loading {
         Loading { limits: Limits::of(self.max_pixels), keep_going: self.keep_going, leave_out: BTreeSet::new() }
+    }
+}
+
+/// What an error leaves behind where an earlier run's results are; an interrupt says it by itself.
+pub fn left_over(session: &Session, older: Option<&String>, error: &Error) {
+    if let (Some(older), false) = (older, matches!(error, Error::Interrupted(_))) {
+        session.say(&format!("note: {older}"));
     }
 }
 
@@ -87,6 +96,23 @@ impl Out {
     /// The weights file that was named.
     pub fn weights(&self) -> Option<WeightsFile> {
         self.choice.of(self.weights.as_deref())
+    }
+
+    /// Tries the folder, and holds what a run over `samples` may write there against them and what else is read.
+    pub fn prepare(&self, session: &Session, samples: &[Sample], read: &[&Path]) -> Result<()> {
+        let others = read.iter().copied().chain(self.weights.as_deref());
+        let inputs = Inputs::of(samples.iter().flat_map(Sample::files).chain(others));
+        let planned = results::planned(samples, self.wanted().1);
+        planned.iter().try_for_each(|name| inputs.apart(&self.output.join(name)))?;
+        session.outputs.folder(&self.output)?;
+        let unlisted = Manifest::open(&self.output).unlisted(&planned);
+        if let Some(first) = unlisted.first() {
+            let (out, n, first) = (shown(&self.output), unlisted.len(), plain(first));
+            session.say(&format!(
+                "note: {out} holds {n} files that no earlier run listed, as {first}; they are left there"
+            ));
+        }
+        Ok(())
     }
 
     /// The format of results, and what is drawn.

@@ -1,6 +1,6 @@
 //! Data sets on disk: MVTec AD's layout, plain folders, folders of pictures only, and tables.
 
-use crate::error::{Error, Result};
+use crate::error::{self, Error, Result, shown};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -16,6 +16,13 @@ pub struct Sample {
     pub label: String,
     /// Its ground truth, if there is one.
     pub mask: Option<PathBuf>,
+}
+
+impl Sample {
+    /// The files that are read of it.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(self.path.as_path()).chain(self.mask.as_deref())
+    }
 }
 
 /// How a data set is laid out on disk.
@@ -53,12 +60,12 @@ const EXPECTED: &str = "expected train/good and test/*, or good/ and a folder fo
                         or a .csv with image_path,label,split,mask_path";
 
 fn fail<T>(path: &Path, what: &str) -> Result<T> {
-    Err(Error::Input(format!("{}: {what}", path.display())))
+    Err(Error::Input(error::plain(&format!("{}: {what}", path.display()))))
 }
 
 /// Entries of a folder in bytewise order, hidden ones left out.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let wrong = |e: std::io::Error| Error::Input(format!("{}: cannot be read: {e}", folder.display()));
+    let wrong = |e: std::io::Error| Error::Input(format!("{}: cannot be read: {e}", shown(folder)));
     let mut found = vec![];
     for entry in fs::read_dir(folder).map_err(wrong)? {
         let entry = entry.map_err(wrong)?;
@@ -211,7 +218,7 @@ fn plain(root: &Path) -> Result<Dataset> {
 
 fn table(path: &Path) -> Result<Dataset> {
     let root = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let wrong = |e: csv::Error| Error::Input(format!("{}: {e}", path.display()));
+    let wrong = |e: csv::Error| Error::Input(format!("{}: {e}", shown(path)));
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(wrong)?;
     let header = reader.headers().map_err(wrong)?.clone();
     let column = |name: &str| header.iter().position(|h| h == name);

@@ -2,7 +2,7 @@
 
 use super::dataset::Sample;
 use super::{Limits, Mask, Picture, Prepared, Preprocess};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::files::sha256;
 use crate::lock::{lock, wait};
 use std::collections::{BTreeMap, BTreeSet};
@@ -202,7 +202,7 @@ impl Work {
     }
 
     fn load(&self, number: usize, sample: &Sample) -> Result<Option<Loaded>> {
-        let (start, name) = (Instant::now(), sample.path.display().to_string());
+        let (start, name) = (Instant::now(), shown(&sample.path));
         let bytes = read(&sample.path)?;
         let sha256 = sha256(&bytes);
         if self.loading.leave_out.contains(&sha256) {
@@ -215,7 +215,7 @@ impl Work {
         let mask = sample.mask.as_ref().map(|m| Mask::open(m, limits)).transpose()?;
         let (w, h) = (picture.width, picture.height);
         if let Some(m) = mask.as_ref().filter(|m| (m.width, m.height) != (w, h)) {
-            let mask = sample.mask.as_deref().unwrap_or(&sample.path).display();
+            let mask = shown(sample.mask.as_deref().unwrap_or(&sample.path));
             return Err(Error::Input(format!(
                 "{name}: is {w}x{h}, but its mask {mask} is {}x{}; make them the same size",
                 m.width, m.height
@@ -232,9 +232,9 @@ impl Work {
 /// [`Error::Input`] naming the file and the system's reason.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     if path.is_dir() {
-        return Err(Error::Input(format!("{}: is a folder; expected a picture", path.display())));
+        return Err(Error::Input(format!("{}: is a folder; expected a picture", shown(path))));
     }
-    std::fs::read(path).map_err(|e| Error::Input(format!("{}: cannot be read: {e}", path.display())))
+    std::fs::read(path).map_err(|e| Error::Input(format!("{}: cannot be read: {e}", shown(path))))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Pictures: read safely, brought to a network's size exactly as Pillow or PyTorch does, and the ones that ship with Lupe.
 
+mod apart;
 mod checks;
 pub mod dataset;
 mod decode;
@@ -11,6 +12,7 @@ mod picture;
 mod preprocess;
 mod resize;
 
+pub use apart::told_apart;
 pub use mask::Mask;
 pub use picture::{Limits, Picture, Samples};
 pub use preprocess::{ChannelOrder, Prepared, Preprocess, Resampling, Scaling};

@@ -81,7 +81,7 @@ impl Picture {
     /// `limits`, empty, or its values are not 8 or 16 bit gray or RGB (CMYK, floats, 12-bit JPEG). Nothing is filled in where data is
     /// missing.
     pub fn open(path: &Path, limits: Limits) -> Result<Picture> {
-        let name = path.display().to_string();
+        let name = crate::error::shown(path);
         let fail = |e: std::io::Error| Error::Input(format!("{name}: cannot be read: {e}"));
         let file = File::open(path).map_err(fail)?;
         if file.metadata().map_err(fail)?.is_dir() {

@@ -4,15 +4,13 @@ use super::ceilings::{Ceilings, NOISY};
 use super::kinds::Kind;
 use super::stats::{median, spread};
 use super::tune::WORTH;
+pub use super::verdict::ENOUGH;
 use super::verdict::{Verdict, judge};
 use super::ways::Way;
 use crate::engine::Gpu;
 use crate::error::{Error, Result};
 use crate::tensor::Shape;
 use serde::{Deserialize, Serialize};
-
-/// Fewer runs than this say nothing about a change.
-pub const ENOUGH: usize = 6;
 
 /// Everything that one run of the bench measured, and where.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! A whole network's or model's measurement, and the forms in which measurements are written.
 
 use super::stats::{median, percentile};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -58,15 +58,27 @@ pub struct Measurement {
     pub peak_bytes: Option<u64>,
     /// Bytes that it held at the end.
     pub held_bytes: Option<u64>,
-    /// The system's load average of the minute before.
+    /// The system's load average of the minute before the sweep.
     pub load: Option<f64>,
+    /// Processors that share this load.
+    #[serde(default)]
+    pub processors: Option<usize>,
 }
+
+/// A load of more than this share of the processors leaves a measurement too few of them.
+const BUSY: f64 = 0.5;
 
 impl Measurement {
     /// Whether it is of the same model, input and device as `other`; the width of a software driver may differ.
     pub fn is_of(&self, other: &Measurement) -> bool {
         let (a, b) = (&self.cell, &other.cell);
         a.model == b.model && a.input == b.input && adapter(&a.device) == adapter(&b.device)
+    }
+
+    /// Whether the machine had other work when it was measured, as far as is recorded: then what that was.
+    pub fn busy(&self) -> Option<String> {
+        let (load, processors) = (self.load?, self.processors.unwrap_or(1));
+        (load > BUSY * processors as f64).then(|| format!("a load of {load:.1} on {processors} processors"))
     }
 
     /// Median of the runs in milliseconds.
@@ -189,7 +201,7 @@ fn table(rows: &[Measurement]) -> String {
 /// # Errors
 /// [`Error::Input`] with the file and what is wrong with it.
 pub fn read(path: &Path) -> Result<Vec<Measurement>> {
-    let fail = |what: String| Error::Input(format!("{}: {what}", path.display()));
+    let fail = |what: String| Error::Input(format!("{}: {what}", shown(path)));
     let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
     let rows: serde_json::Result<Vec<Measurement>> = match text.trim_start().starts_with('[') {
         true => serde_json::from_str(&text),

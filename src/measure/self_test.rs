@@ -18,12 +18,28 @@ pub fn cases() -> Vec<Case> {
     ops::cases().into_iter().filter(|c| OPS.contains(&c.0)).flat_map(|c| c.1).collect()
 }
 
-/// Runs each kind of kernel that comes first for one of `cases`, at its largest case, and compares it with its reference; returns how many
-/// there are. A kind is a shader and a window: compiling every variant would take seconds, and tiles and epilogues differ little.
+/// Called with every kernel before it is run: its number, how many there are, and its label.
+pub type Begun<'b> = dyn FnMut(usize, usize, &str) -> Result<()> + 'b;
+
+/// Runs each kind of kernel that comes first for one of `cases`, at its largest case, and compares it with its reference, from number
+/// `first` on. A kind is a shader and a window: compiling every variant would take seconds, and tiles and epilogues differ little.
 ///
 /// # Errors
-/// [`Error::Numeric`] says which kernel differs first, and where; others as for [`probe`].
-pub fn run(gpu: &Gpu, cases: &[Case]) -> Result<usize> {
+/// [`Error::Numeric`] says which kernel differs first, and where; others as for [`probe`] and `begun`.
+pub fn run(gpu: &Gpu, cases: &[Case], first: usize, begun: &mut Begun<'_>) -> Result<()> {
+    let kinds = kinds(gpu, cases)?;
+    for (number, (label, case)) in kinds.iter().enumerate().skip(first) {
+        begun(number, kinds.len(), label)?;
+        one(gpu, case).map_err(|e| match e {
+            Error::Numeric(what) => Error::Numeric(format!("{label}: {what}")),
+            other => other,
+        })?;
+    }
+    Ok(())
+}
+
+/// The kinds by their labels, each with its largest case.
+fn kinds<'c>(gpu: &Gpu, cases: &'c [Case]) -> Result<Vec<(String, &'c Case)>> {
     let mut largest: BTreeMap<String, (u64, &Case)> = BTreeMap::new();
     let window = |word: &&str| word.starts_with("kh") || word.starts_with("kw");
     for case in cases.iter().filter(|c| c.fill != Fill::NonFinite) {
@@ -37,13 +53,7 @@ pub fn run(gpu: &Gpu, cases: &[Case]) -> Result<usize> {
             *known = (flops, case);
         }
     }
-    for (label, (_, case)) in &largest {
-        one(gpu, case).map_err(|e| match e {
-            Error::Numeric(what) => Error::Numeric(format!("{label}: {what}")),
-            other => other,
-        })?;
-    }
-    Ok(largest.len())
+    Ok(largest.into_iter().map(|(label, (_, case))| (label, case)).collect())
 }
 
 fn one(gpu: &Gpu, case: &Case) -> Result<()> {

@@ -8,6 +8,21 @@ pub const SMALLEST: f64 = 0.02;
 /// An interval no wider than this to either side of 1 rules a real change out.
 pub const SURE: f64 = 0.10;
 
+/// Fewer runs on either side say nothing: their interval does not contain the median with 95 %.
+pub const ENOUGH: usize = 6;
+
+/// Why nothing can be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// One side has fewer than [`ENOUGH`] runs.
+    FewRuns,
+    /// The machine had other work before one of the sides was measured.
+    Busy,
+    /// The times scatter too much.
+    Scatter,
+}
+
 /// How the new series compares with the old one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -18,7 +33,7 @@ pub enum Verdict {
     Slower,
     /// A change of more than [`SURE`] can be ruled out, and none of [`SMALLEST`] was seen.
     Same,
-    /// The times scatter too much to tell.
+    /// Nothing can be told.
     Unclear,
 }
 
@@ -45,30 +60,40 @@ pub struct Judged {
     pub high: f64,
     /// What that means.
     pub verdict: Verdict,
+    /// Why it is unclear, if it is.
+    pub doubt: Option<Doubt>,
 }
 
 impl Judged {
     /// Whether the new times are certainly longer, and their median by more than `share` of the old ones'.
     pub fn regressed(&self, share: f64) -> bool {
-        self.low > 1.0 && self.ratio > 1.0 + share
+        self.verdict != Verdict::Unclear && self.low > 1.0 && self.ratio > 1.0 + share
+    }
+
+    /// The same where other work took a part of the machine: nothing can be told.
+    pub fn under_load(self) -> Judged {
+        Judged { verdict: Verdict::Unclear, doubt: self.doubt.or(Some(Doubt::Busy)), ..self }
     }
 }
 
-/// Compares `new` times with `base`. The interval is that of the two medians' order statistics (binomial, at least 95 % each where
-/// there are 6 runs or more, else all runs), the worst of one against the best of the other: two series of one and the same program
+/// Compares `new` times with `base`. The interval is that of the two medians' order statistics (binomial, at least 95 % each; with
+/// fewer than [`ENOUGH`] runs it is that of all runs and there is no verdict), the worst of one against the best of the other: two series of one and the same program
 /// are told apart in about one of two hundred comparisons, as far as runs are independent.
 pub fn judge(base: &[f64], new: &[f64]) -> Judged {
     let (a, b) = (interval(base), interval(new));
     let (ratio, low, high) = (median(new) / median(base), b.0 / a.1, b.1 / a.0);
     let moved = (ratio - 1.0).abs() >= SMALLEST;
+    let few = base.len().min(new.len()) < ENOUGH;
     let verdict = match () {
+        _ if few => Verdict::Unclear,
         _ if ![ratio, low, high].iter().all(|v| v.is_finite()) => Verdict::Unclear,
         _ if moved && low > 1.0 => Verdict::Slower,
         _ if moved && high < 1.0 => Verdict::Faster,
         _ if low >= 1.0 - SURE && high <= 1.0 + SURE => Verdict::Same,
         _ => Verdict::Unclear,
     };
-    Judged { ratio, low, high, verdict }
+    let why = if few { Doubt::FewRuns } else { Doubt::Scatter };
+    Judged { ratio, low, high, verdict, doubt: (verdict == Verdict::Unclear).then_some(why) }
 }
 
 /// The interval that contains the median of the distribution.
@@ -122,6 +147,20 @@ mod tests {
         assert_eq!(verdict(&series(101.0, 0.1, 21)), Verdict::Same);
         assert_eq!(judge(&[], &base).verdict, Verdict::Unclear);
         assert_eq!(judge(&[0.0], &[0.0]).verdict, Verdict::Unclear);
+    }
+
+    #[test]
+    fn fault_07_few_runs_and_a_busy_machine_give_no_verdict() {
+        let (base, slow) = (series(100.0, 1.0, 21), series(200.0, 1.0, 21));
+        for (a, b) in [(1, 21), (21, 5), (5, 5)] {
+            let judged = judge(&base[..a], &slow[..b]);
+            assert_eq!((judged.verdict, judged.doubt), (Verdict::Unclear, Some(Doubt::FewRuns)), "{a}, {b}");
+            assert!(!judged.regressed(0.05));
+        }
+        let enough = judge(&base[..6], &slow[..6]);
+        assert_eq!((enough.verdict, enough.doubt, enough.regressed(0.05)), (Verdict::Slower, None, true));
+        let busy = enough.under_load();
+        assert_eq!((busy.verdict, busy.doubt, busy.regressed(0.05)), (Verdict::Unclear, Some(Doubt::Busy), false));
     }
 
     /// One slow run of a machine that was busy for a moment changes nothing.

@@ -6,9 +6,12 @@ use super::scorer::Scored;
 use crate::data::Preprocess;
 use crate::error::Result;
 use crate::files::save;
+use crate::lock::lock;
 use crate::report::{Canvas, contour, full_map, mask_png, npy, overlay, tiff};
 use crate::tensor::Tensor;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 /// How raw maps are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,20 @@ pub struct Draw {
     pub features: bool,
 }
 
+impl Draw {
+    /// The files that may be written of a picture whose files are called `name`.
+    pub(super) fn files(&self, name: &str) -> impl Iterator<Item = String> {
+        let maps = self.maps.map(|format| if format == MapFormat::Tiff { "tiff" } else { "npy" });
+        let kinds = [
+            ("heatmaps", self.heatmaps.then_some("png")),
+            ("maps", maps),
+            ("masks", self.masks.then_some("png")),
+            ("features", self.features.then_some("npy")),
+        ];
+        kinds.into_iter().filter_map(move |(folder, ending)| Some(format!("{folder}/{name}.{}", ending?)))
+    }
+}
+
 /// What is drawn, and how; the same for all pictures of a run.
 pub(super) struct Drawing {
     out: PathBuf,
@@ -41,6 +58,8 @@ pub(super) struct Drawing {
     preprocess: Preprocess,
     scale: [f32; 2],
     limit: Option<f32>,
+    /// What was written, below `out`.
+    written: Mutex<BTreeSet<String>>,
 }
 
 /// An anomaly map at its picture's own size, made when it is first needed.
@@ -74,7 +93,14 @@ impl Drawing {
     pub fn new(fitted: &dyn Fitted, draw: Draw, out: &Path) -> Drawing {
         let limit = fitted.map_limit().map(|l| l as f32);
         let draw = Draw { masks: draw.masks && limit.is_some(), ..draw };
-        Drawing { out: out.into(), draw, preprocess: fitted.preprocess(), scale: fitted.scale(), limit }
+        Drawing {
+            out: out.into(),
+            draw,
+            preprocess: fitted.preprocess(),
+            scale: fitted.scale(),
+            limit,
+            written: Mutex::default(),
+        }
     }
 
     /// Draws one picture; `name` is the name of its files, without extension.
@@ -85,14 +111,22 @@ impl Drawing {
         match &scored.features {
             Some(features) if self.draw.features => {
                 let [places, d] = [features.shape.dim(0), features.shape.dim(1)];
-                save(&self.file("features", name, "npy"), &npy(&features.data, d, places)?)
+                self.save("features", name, "npy", &npy(&features.data, d, places)?)
             }
             _ => Ok(()),
         }
     }
 
-    fn file(&self, folder: &str, name: &str, extension: &str) -> PathBuf {
-        self.out.join(folder).join(format!("{name}.{extension}"))
+    fn save(&self, folder: &str, name: &str, extension: &str, bytes: &[u8]) -> Result<()> {
+        let file = format!("{folder}/{name}.{extension}");
+        save(&self.out.join(&file), bytes)?;
+        lock(&self.written).insert(file);
+        Ok(())
+    }
+
+    /// The files that were written, and forgets them.
+    pub fn written(&self) -> BTreeSet<String> {
+        std::mem::take(&mut *lock(&self.written))
     }
 
     /// All that is drawn of an anomaly map.
@@ -105,10 +139,10 @@ impl Drawing {
             let canvas = Canvas { width: w, height: h, rgb: looked.picture.rgb8().into_owned() };
             let mut picture = overlay(&canvas, full.get(), area, self.scale, self.limit);
             contour(&mut picture, &above(full.get()), [0, 0, w, h], [255; 3]);
-            save(&self.file("heatmaps", name, "png"), &picture.png()?)?;
+            self.save("heatmaps", name, "png", &picture.png()?)?;
         }
         if self.draw.masks {
-            save(&self.file("masks", name, "png"), &mask_png(&above(full.get()), w, h)?)?;
+            self.save("masks", name, "png", &mask_png(&above(full.get()), w, h)?)?;
         }
         let Some(format) = self.draw.maps else { return Ok(()) };
         let mut values = full.take();
@@ -116,8 +150,8 @@ impl Drawing {
             values.iter_mut().filter(|v| **v == f32::NEG_INFINITY).for_each(|v| *v = outside);
         }
         match format {
-            MapFormat::Tiff => save(&self.file("maps", name, "tiff"), &tiff(&values, w, h)?)?,
-            MapFormat::Npy => save(&self.file("maps", name, "npy"), &npy(&values, w, h)?)?,
+            MapFormat::Tiff => self.save("maps", name, "tiff", &tiff(&values, w, h)?)?,
+            MapFormat::Npy => self.save("maps", name, "npy", &npy(&values, w, h)?)?,
         }
         Ok(())
     }

@@ -274,7 +274,7 @@ impl Methods {
     /// # Errors
     /// [`Error::Input`] for a file that cannot be read, [`Error::Weights`] for a damaged model or other weights.
     pub fn open(&self, path: &Path, weights: Option<&WeightsFile>) -> Result<Box<dyn Fitted>> {
-        let origin = path.display().to_string();
+        let origin = crate::error::shown(path);
         with_file(path, |bytes| (self.of(bytes, &origin)?.open)(bytes, &origin, weights))
     }
 }

@@ -15,6 +15,7 @@ pub mod evaluation;
 pub mod fitted;
 pub mod limit;
 mod looking;
+pub mod manifest;
 pub mod metrics;
 pub mod patchcore;
 pub mod predict;

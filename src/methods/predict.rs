@@ -118,7 +118,10 @@ pub async fn evaluate<'m>(
     let missed = predict(work, samples, results, &mut each).await?;
     if evaluation.pictures() == 0 {
         let why = if missed.failed.is_empty() { "the model was fitted on all of them" } else { "none can be read" };
-        return Err(Error::Input(format!("{}: no picture is left to test on: {why}", labelled.root.display())));
+        return Err(Error::Input(format!(
+            "{}: no picture is left to test on: {why}",
+            crate::error::shown(&labelled.root)
+        )));
     }
     let train = match work.fitted.known() {
         Known::Fitted { on, .. } => on.len(),
@@ -169,7 +172,7 @@ pub fn to_test(fitted: &dyn Fitted, set: Dataset, skip_unmasked: bool) -> Result
     if all.is_empty() {
         return Err(Error::Input(format!(
             "{}: has no pictures to test on; expected test/*, or folders of defects beside good/",
-            root.display()
+            crate::error::shown(&root)
         )));
     }
     if all.iter().all(|s| s.mask.is_none()) {
@@ -180,7 +183,7 @@ pub fn to_test(fitted: &dyn Fitted, set: Dataset, skip_unmasked: bool) -> Result
         Some(first) if !skip_unmasked => Err(Error::Input(format!(
             "{} defective pictures have no mask, the first is {}; add masks or give --skip-unmasked",
             unmasked.len(),
-            first.name
+            crate::error::plain(&first.name)
         ))),
         _ => Ok(Labelled { root, samples: all.into_iter().filter(|s| good(s) || s.mask.is_some()).collect() }),
     }

@@ -4,14 +4,16 @@ use super::background::Background;
 use super::drawing::{Draw, Drawing, sides};
 use super::fitted::Fitted;
 use super::looking::Looked;
+use super::manifest::{self, Manifest};
 use super::scorer::Scored;
 use crate::data::dataset::Sample;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::files::{folder, save};
 use crate::lock::lock;
+use crate::outputs::Inputs;
 use serde::Serialize;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -73,6 +75,15 @@ pub struct Results<'m> {
     timing: Arc<Mutex<Vec<(usize, String)>>>,
     drawing: Arc<Drawing>,
     background: Background,
+    manifest: Manifest,
+    planned: Vec<String>,
+    inputs: Inputs,
+}
+
+/// The files, below its folder, that a run over `samples` may write, in every format of results.
+pub fn planned(samples: &[Sample], draw: Draw) -> Vec<String> {
+    let drawn = names(samples).into_iter().flat_map(|name| draw.files(&name).collect::<Vec<_>>());
+    manifest::FILES.map(String::from).into_iter().chain(drawn).collect()
 }
 
 impl<'m> Results<'m> {
@@ -97,6 +108,19 @@ impl<'m> Results<'m> {
             timing: Arc::default(),
             drawing: Arc::new(Drawing::new(fitted, draw, out)),
             background: Background::new(),
+            manifest: Manifest::open(out),
+            planned: planned(samples, draw),
+            inputs: Inputs::of(samples.iter().flat_map(Sample::files)),
+        })
+    }
+
+    /// What a run that does not end leaves in a folder where files of an earlier one are.
+    pub fn unfinished(&self) -> Option<String> {
+        let out = shown(&self.out);
+        self.manifest.has_earlier().then(|| {
+            format!(
+                "{out}: results.*, metrics.json and all pictures that were not replaced are those of an earlier run"
+            )
         })
     }
 
@@ -105,6 +129,7 @@ impl<'m> Results<'m> {
     /// # Errors
     /// That of an earlier picture's file which could not be written.
     pub fn add(&mut self, sample: &Sample, looked: Looked, scored: Scored) -> Result<()> {
+        self.manifest.begin(&self.planned)?;
         let line = self.line(sample, &looked, &scored);
         let [_, _, w, h] = line.crop.unwrap_or_default();
         self.seen = [self.seen[0] + w * h, self.seen[1] + (looked.picture.width * looked.picture.height) as f64];
@@ -173,29 +198,32 @@ impl<'m> Results<'m> {
         }
     }
 
-    /// Writes results and times; files that an earlier run left there in another format are removed, so that the folder is consistent.
+    /// Writes results, times and, where there are any, metrics. Once all is whole, files are removed that an earlier run left there and
+    /// this one did not write: the folder holds what this run made.
     ///
     /// # Errors
-    /// [`Error::Output`] for the first file that could not be written.
-    pub fn write(mut self) -> Result<Vec<Line>> {
+    /// [`Error::Output`] for the first file that could not be written or removed.
+    pub fn write(mut self, metrics: Option<&[u8]>) -> Result<Vec<Line>> {
         self.background.finish()?;
         self.lines.sort_by_key(|l| l.0);
         let lines: Vec<Line> = self.lines.into_iter().map(|l| l.1).collect();
-        let (name, other, bytes) = match self.format {
-            ResultsFormat::Ndjson => ("results.ndjson", "results.csv", ndjson(&lines)?.into_bytes()),
-            ResultsFormat::Csv => ("results.csv", "results.ndjson", csv(&lines)?),
+        let (name, bytes) = match self.format {
+            ResultsFormat::Ndjson => ("results.ndjson", ndjson(&lines)?.into_bytes()),
+            ResultsFormat::Csv => ("results.csv", csv(&lines)?),
         };
-        save(&self.out.join(name), &bytes)?;
         let mut times = std::mem::take(&mut *lock(&self.timing));
         times.sort();
         let times = times.into_iter().map(|t| t.1 + "\n").collect::<String>();
-        save(&self.out.join("timing.ndjson"), times.as_bytes())?;
-        match std::fs::remove_file(self.out.join(other)) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::Output(format!("{other} of an earlier run cannot be removed: {e}")))
-            }
-            _ => Ok(lines),
+        let files = [(name, Some(&*bytes)), ("timing.ndjson", Some(times.as_bytes())), ("metrics.json", metrics)];
+        self.manifest.begin(&self.planned)?;
+        let mut written = self.drawing.written();
+        for (name, bytes) in files {
+            let Some(bytes) = bytes else { continue };
+            save(&self.out.join(name), bytes)?;
+            written.insert(name.into());
         }
+        self.manifest.finish(written, &self.inputs)?;
+        Ok(lines)
     }
 }
 
@@ -204,7 +232,10 @@ fn names(samples: &[Sample]) -> Vec<String> {
     let stem = |s: &Sample| s.name.rsplit_once('.').map_or(s.name.clone(), |n| n.0.into());
     let mut count = BTreeMap::<String, usize>::new();
     samples.iter().for_each(|s| *count.entry(stem(s)).or_default() += 1);
-    let name = |s: &Sample| Some(stem(s)).filter(|n| count.get(n) == Some(&1)).unwrap_or_else(|| s.name.clone());
+    // A stem may be what another picture is called in full, as of `a.png.jpg` and `a.png`.
+    let whole: BTreeSet<&str> = samples.iter().map(|s| s.name.as_str()).collect();
+    let alone = |n: &String| count.get(n) == Some(&1) && !whole.contains(n.as_str());
+    let name = |s: &Sample| Some(stem(s)).filter(alone).unwrap_or_else(|| s.name.clone());
     samples.iter().map(name).collect()
 }
 

@@ -96,7 +96,7 @@ impl<'m, 'g> Scorer<'m, 'g> {
 /// An error about a picture, with its name.
 pub(super) fn named(name: &str, error: Error) -> Error {
     match error {
-        Error::Numeric(what) => Error::Numeric(format!("{name}: {what}")),
+        Error::Numeric(what) => Error::Numeric(format!("{}: {what}", crate::error::plain(name))),
         other => other,
     }
 }

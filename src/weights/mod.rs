@@ -58,7 +58,7 @@ impl Weights {
     /// # Errors
     /// [`Error::Input`] if it cannot be opened, [`Error::Weights`] with every problem found in it.
     pub fn open(path: &Path) -> Result<Weights> {
-        safetensors::with_file(path, |bytes| Weights::from_bytes(bytes, &path.display().to_string()))
+        safetensors::with_file(path, |bytes| Weights::from_bytes(bytes, &crate::error::shown(path)))
     }
 
     /// Reads safetensors or a PyTorch checkpoint from memory; `origin` is what messages call it.

@@ -3,9 +3,9 @@
 use super::args::Compare;
 use crate::cli::output::print;
 use crate::cli::session::Session;
-use crate::error::{Error, Result, plain};
+use crate::error::{Error, Result, plain, shown};
 use crate::measure::measurement::{Measurement, named, read, shape};
-use crate::measure::verdict::{Judged, judge};
+use crate::measure::verdict::{Doubt, ENOUGH, Judged, judge};
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -22,8 +22,7 @@ pub fn run(session: &Session, args: &Compare) -> Result<()> {
     let (before, after) = (read(&args.before)?, read(&args.after)?);
     let pairs = pairs(&before, &after);
     if pairs.is_empty() {
-        let names =
-            |path: &Path, rows: &[Measurement]| format!("{} has {}", path.display(), list(rows.iter().map(name)));
+        let names = |path: &Path, rows: &[Measurement]| format!("{} has {}", shown(path), list(rows.iter().map(name)));
         let (a, b) = (names(&args.before, &before), names(&args.after, &after));
         return Err(Error::Input(format!(
             "no measurement of the same model, input and device is in both files: {a}; {b}"
@@ -52,7 +51,8 @@ fn pairs<'r>(before: &'r [Measurement], after: &'r [Measurement]) -> Vec<Pair<'r
     for a in before.iter().rev() {
         let known = pairs.iter().any(|p| p.before.is_of(a));
         let Some(b) = after.iter().rev().find(|b| b.is_of(a)).filter(|_| !known) else { continue };
-        pairs.push(Pair { before: a, after: b, judged: judge(&a.runs_ms, &b.runs_ms) });
+        let (judged, busy) = (judge(&a.runs_ms, &b.runs_ms), a.busy().is_some() || b.busy().is_some());
+        pairs.push(Pair { before: a, after: b, judged: if busy { judged.under_load() } else { judged } });
     }
     pairs.reverse();
     pairs
@@ -97,12 +97,31 @@ fn table(pairs: &[Pair]) -> Table {
     table
 }
 
+/// Why nothing is said of a pair, and what to do.
+fn doubt(p: &Pair) -> Option<String> {
+    let (a, b) = (p.before, p.after);
+    let why = match p.judged.doubt? {
+        Doubt::FewRuns => {
+            let (a, b) = (a.runs_ms.len(), b.runs_ms.len());
+            format!("A has {a} runs, B has {b}; at least {ENOUGH} are needed (--repeats)")
+        }
+        Doubt::Busy => {
+            let busy = |side: &str, r: &Measurement| r.busy().map(|load| format!("{load} before {side}"));
+            let both: Vec<String> = [busy("A", a), busy("B", b)].into_iter().flatten().collect();
+            format!("{}; measure again while the machine has nothing else to do", both.join(", "))
+        }
+        Doubt::Scatter => "the times scatter too much".into(),
+    };
+    Some(format!("{}: unclear: {why}", name(b)))
+}
+
 /// What a reader should know and the table does not show.
 fn notes(pairs: &[Pair], alone: &[Vec<String>; 2]) -> Vec<String> {
     let mut notes = vec![];
     for (file, names) in ["A", "B"].iter().zip(alone).filter(|(_, names)| !names.is_empty()) {
         notes.push(format!("only in {file}: {}", names.join(", ")));
     }
+    notes.extend(pairs.iter().filter_map(doubt));
     for p in pairs {
         let mut differs = |what: &str, a: String, b: String| {
             if a != b {

@@ -4,22 +4,25 @@ pub mod args;
 mod compare;
 mod worker;
 
+use super::args::twice;
+use super::child::ended_well;
 use super::output;
 use super::session::Session;
 use super::subject::SubjectArgs;
 use crate::engine::Choice;
 use crate::engine::gpu::{AdapterInfo, NO_ADAPTER, choose_of, chosen};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::files::write;
 use crate::measure::measurement::{self, Measurement, SweepFormat, adapter, read, written};
-use crate::memory::load_average;
+use crate::memory::{load_average, processors};
 use crate::methods::subject::{Subject, Weighted};
+use crate::outputs::Inputs;
 use crate::watch::Watch;
 use crate::weights::safetensors;
 use args::{Bench, BenchCommand, Sweep, WorkerTask};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 use tempfile::TempDir;
 
@@ -59,30 +62,37 @@ fn sweep(session: &Session, args: &Sweep) -> Result<()> {
     if args.weights.is_some() && args.model.len() > 1 {
         return Err(Error::Usage("--weights: one file cannot serve several models; give a single --model".into()));
     }
+    prepare(session, args)?;
     let devices = devices(session)?;
     let drawn =
         tempfile::tempdir().map_err(|e| Error::Output(format!("cannot create a folder for random weights: {e}")))?;
     let jobs = jobs(session, args, &devices, &drawn)?;
     let mut rows = known(args, to)?;
     session.watch_for_interrupts()?;
-    let mut failed = vec![];
+    let (mut failed, load) = (vec![], load_average());
     for (done, job) in jobs.iter().enumerate() {
         session.go_on()?;
         if !rows.iter().any(|r| of(r, job)) {
-            match measure(session, args, job) {
+            match measure(session, args, job, load) {
                 Ok(row) => rows.push(row),
                 Err(e) => failed.push((job, e)),
             }
             session.go_on()?; // an interrupt reaches the worker as well: its failure is expected then
             if let Some((path, format)) = to {
                 write(path, format!("{}\n", written(&rows, format)?).as_bytes())?;
-                session.left_by_interrupt(&format!("{} measurements are in {}", rows.len(), path.display()));
+                session.left_by_interrupt(&format!("{} measurements are in {}", rows.len(), shown(path)));
             }
         }
         session.progress("measuring", done + 1, jobs.len());
     }
     output::print(&written(&rows, if session.json { SweepFormat::Json } else { args.format.written() })?)?;
     ended(jobs.len(), failed)
+}
+
+/// Tries the file that is to be written.
+fn prepare(session: &Session, args: &Sweep) -> Result<()> {
+    let inputs = Inputs::of(args.model.iter().map(Path::new).chain(args.weights.as_deref()));
+    args.output.iter().try_for_each(|path| session.outputs.file(path, &inputs))
 }
 
 /// The error of a single measurement as it is; of several, a list of those that failed.
@@ -106,7 +116,7 @@ fn format(path: &Path) -> Result<SweepFormat> {
         Some("csv") => Ok(SweepFormat::Csv),
         Some("json") => Ok(SweepFormat::Json),
         Some("jsonl") => Ok(SweepFormat::Jsonl),
-        _ => Err(Error::Usage(format!("{}: expected a name that ends in .md, .csv, .json or .jsonl", path.display()))),
+        _ => Err(Error::Usage(format!("{}: expected a name that ends in .md, .csv, .json or .jsonl", shown(path)))),
     }
 }
 
@@ -115,7 +125,7 @@ fn known(args: &Sweep, to: Option<(&Path, SweepFormat)>) -> Result<Vec<Measureme
     match to.filter(|_| args.resume) {
         Some((path, SweepFormat::Json | SweepFormat::Jsonl)) if path.exists() => read(path),
         Some((path, SweepFormat::Md | SweepFormat::Csv)) => {
-            Err(Error::Usage(format!("{}: --resume needs a .json or .jsonl file", path.display())))
+            Err(Error::Usage(format!("{}: --resume needs a .json or .jsonl file", shown(path))))
         }
         _ => Ok(vec![]),
     }
@@ -130,10 +140,19 @@ fn devices(session: &Session) -> Result<Vec<AdapterInfo>> {
     if session.all_devices() {
         return Ok(all);
     }
-    let one = |choice: &Choice| chosen(choice, &all).cloned();
+    let named = named_devices(session, &all)?;
+    named.iter().for_each(|a| session.tell_processor(&a.title(), a.kind));
+    match twice("device", &named.iter().map(|a| format!("{} {}", a.index, a.title())).collect::<Vec<_>>()) {
+        Some(what) => Err(Error::Usage(what)),
+        None => Ok(named),
+    }
+}
+
+fn named_devices(session: &Session, all: &[AdapterInfo]) -> Result<Vec<AdapterInfo>> {
+    let one = |choice: &Choice| chosen(choice, all).cloned();
     match &session.choice {
         // A name may have commas in it.
-        Choice::Name(names) if choose_of(&session.choice, &all).is_none() => {
+        Choice::Name(names) if choose_of(&session.choice, all).is_none() => {
             names.split(',').map(|name| one(&Session::choice(name.trim())?)).collect()
         }
         choice => Ok(vec![one(choice)?]),
@@ -190,13 +209,13 @@ fn of(row: &Measurement, job: &Job) -> bool {
     same && adapter(&row.cell.device) == adapter(&job.device.title()) && row.lupe_version == env!("CARGO_PKG_VERSION")
 }
 
-fn measure(session: &Session, args: &Sweep, job: &Job) -> Result<Measurement> {
-    let load = load_average();
+/// Measures; `load` is that before the sweep, whose own work is no disturbance.
+fn measure(session: &Session, args: &Sweep, job: &Job, load: Option<f64>) -> Result<Measurement> {
     let (first_cold_ms, line) = worker(session, args, job, WorkerTask::Runs)?;
     let mut row: Measurement = serde_json::from_str(&line)
         .map_err(|e| Error::Gpu(format!("unexpected output of a bench worker, {line:?}: {e}")))?;
     let cold: Result<Vec<f64>> = (0..args.cold).map(|_| Ok(worker(session, args, job, WorkerTask::Start)?.0)).collect();
-    (row.first_cold_ms, row.cold_ms, row.load) = (first_cold_ms, cold?, load);
+    (row.first_cold_ms, row.cold_ms, row.load, row.processors) = (first_cold_ms, cold?, load, processors());
     Ok(row)
 }
 
@@ -218,15 +237,4 @@ fn worker(session: &Session, args: &Sweep, job: &Job, role: WorkerTask) -> Resul
     said.read_to_string(&mut rest).map_err(fail)?;
     ended_well(child)?;
     Ok((cold, rest))
-}
-
-/// The error that a worker ended with, with its exit code.
-fn ended_well(child: Child) -> Result<()> {
-    let output = child.wait_with_output().map_err(|e| Error::Gpu(format!("lost a bench worker: {e}")))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    let said = stderr.lines().find_map(|l| l.strip_prefix("lupe: ")).unwrap_or("it gave no message").to_string();
-    Err(Error::Worker { code: output.status.code().and_then(|c| u8::try_from(c).ok()), said })
 }

@@ -1,6 +1,7 @@
 //! One measurement in its own process: cold start and memory belong to a process, not to a plan.
 
 use super::args::{Sweep, WorkerTask};
+use crate::cli::child::end_with_the_caller;
 use crate::cli::output::print;
 use crate::cli::session::Session;
 use crate::engine::{Choices, Graph, Plan, Store};
@@ -8,7 +9,6 @@ use crate::error::{Error, Result};
 use crate::measure::measurement::{Cell, Measurement};
 use crate::memory::{held_memory, peak_memory};
 use crate::tensor::Tensor;
-use std::io::Read;
 use std::time::Instant;
 
 /// Reports on stdout when the first result is ready, then, if runs are asked for, how long they took.
@@ -50,15 +50,7 @@ pub fn run(session: &Session, args: &Sweep, role: WorkerTask) -> Result<()> {
         peak_bytes: peak_memory(),
         held_bytes: held_memory(),
         load: None,
+        processors: None,
     };
     print(&serde_json::to_string(&row).map_err(|e| Error::Output(format!("cannot write a measurement: {e}")))?)
-}
-
-/// Ends a measurement that nobody waits for any more: the caller holds the other end of stdin as long as it lives.
-fn end_with_the_caller() {
-    std::thread::spawn(|| {
-        let mut stdin = std::io::stdin().lock();
-        while matches!(stdin.read(&mut [0; 64]), Ok(n) if n > 0) {}
-        std::process::exit(130);
-    });
 }

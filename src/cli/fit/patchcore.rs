@@ -1,15 +1,17 @@
 //! `lupe fit patchcore`: good pictures in, a model file out.
 
-use crate::cli::output::print;
+use crate::cli::global::bytes;
+use crate::cli::output::{print, quoted};
 use crate::cli::session::Session;
 use crate::cli::subject::{WeightsArgs, say_notes};
 use crate::cli::working::{WorkArgs, crop_words, place};
-use crate::data::dataset::Dataset;
+use crate::data::dataset::{Dataset, Sample};
 use crate::error::{Error, Result};
 use crate::memory::log_peak;
 use crate::methods::patchcore::{Config, FitOptions, Good, PatchCore, Preset, Report, Times, fit};
 use crate::methods::{Fitted, LimitRule, limit};
 use crate::models;
+use crate::outputs::Inputs;
 use crate::watch::Watch;
 use clap::ValueEnum;
 use serde_json::json;
@@ -82,6 +84,10 @@ pub struct Args {
     /// Compute all patch vectors again instead of resuming an interrupted fit
     #[arg(long)]
     fresh: bool,
+    /// Maximum memory for patch vectors, their selection and the bank, e.g. 4G; the rest of the program comes on top [default: 60 % of
+    /// free memory]
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    limit_ram: Option<u64>,
     #[command(flatten)]
     work: WorkArgs,
 }
@@ -90,6 +96,9 @@ pub struct Args {
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let config = config(args)?;
     let set = Dataset::open(&args.data)?.split(args.test_split);
+    let read = [Some(args.data.as_path()), args.weights.as_deref()].into_iter().flatten();
+    let inputs = Inputs::of(set.train.iter().chain(&set.test).flat_map(Sample::files).chain(read));
+    session.outputs.file(&args.output, &inputs)?;
     let file = args.choice.of(args.weights.as_deref());
     let (network, weights) = models::open(&args.backbone, file.as_ref())?;
     say_notes(session, weights.notes());
@@ -101,7 +110,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let options = FitOptions {
         run: session.run_options(&gpu, args.work.batch),
         loading: args.work.loading(),
-        limit_ram: Some(session.limit_ram(args.work.limit_ram)),
+        limit_ram: Some(session.limit_ram(args.limit_ram)),
         output: Some(args.output.clone()),
         fresh: args.fresh,
         no_embed_backbone: args.no_embed_backbone,
@@ -164,7 +173,7 @@ fn report(session: &Session, args: &Args, fitted: &PatchCore, went: &Report) -> 
     let apart = limit::apart_words(&trained).map_or(String::new(), |words| {
         format!("\napart     {words}\n          `lupe limit` gives the model another rule, --drop-outliers leaves such pictures out")
     });
-    let (model, held) = (args.output.display(), file.held_out.len());
+    let (model, held) = (quoted(&args.output), file.held_out.len());
     let held = match (held, args.test_split) {
         (0, _) => String::new(),
         (_, 0) => format!("\naside     {held} good pictures are for testing"),

@@ -2,7 +2,7 @@
 
 use crate::cli::output::{new_table, print};
 use crate::cli::session::Session;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::weights::catalog::{Match, Published, published, verdict};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -47,12 +47,12 @@ pub fn verify(session: &Session, file: &Path) -> Result<()> {
         let known = known.map_or("this file is not in the catalog".into(), |p| {
             format!("{} for {}, {}", p.name, p.network, p.address)
         });
-        print(&format!("{}: {word}\nsha256  {sha256}\nknown   {known}", file.display()))?;
+        print(&format!("{}: {word}\nsha256  {sha256}\nknown   {known}", shown(file)))?;
     }
     match found {
         Match::Mismatch(p) => Err(Error::Weights(vec![format!(
             "{}: differs from the published file of that name, whose SHA-256 begins with {}; download it again from {}",
-            file.display(),
+            shown(file),
             p.sha256.unwrap_or_default(),
             p.address
         )])),
@@ -61,7 +61,7 @@ pub fn verify(session: &Session, file: &Path) -> Result<()> {
 }
 
 fn hash(file: &Path) -> Result<String> {
-    let wrong = |e: std::io::Error| Error::Weights(vec![format!("{}: cannot be read: {e}", file.display())]);
+    let wrong = |e: std::io::Error| Error::Weights(vec![format!("{}: cannot be read: {e}", shown(file))]);
     let mut source = BufReader::new(File::open(file).map_err(wrong)?);
     let (mut sum, mut piece) = (Sha256::new(), vec![0; 1 << 20]);
     loop {

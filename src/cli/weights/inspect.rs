@@ -3,7 +3,7 @@
 use super::{model, network};
 use crate::cli::output::{new_table, print};
 use crate::cli::session::Session;
-use crate::error::{Error, Result, plain};
+use crate::error::{Error, Result, plain, shown};
 use crate::weights::container;
 use crate::weights::raw::{Left, left_text};
 use crate::weights::safetensors::{Entry, inspect, with_file};
@@ -27,7 +27,7 @@ pub struct Inspection {
 /// Runs the command.
 pub fn run(session: &Session, file: &Path) -> Result<()> {
     let ((entries, left), report) = with_file(file, |bytes| {
-        let entries = inspect(bytes, &file.display().to_string())?;
+        let entries = inspect(bytes, &shown(file))?;
         let report = match container::is_own(bytes) {
             true => model::look(session, file, bytes),
             false => network::look(file, bytes)?,

@@ -9,9 +9,10 @@ mod pictures;
 use super::global::bytes;
 use super::output::print;
 use super::session::Session;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::files::write_by;
 use crate::memory::log_peak;
+use crate::outputs::Inputs;
 use crate::weights::convert::Converted;
 use crate::weights::raw::{self, ReadOptions, left_text};
 use crate::weights::safetensors::with_file;
@@ -101,9 +102,10 @@ fn convert(session: &Session, args: &Convert) -> Result<()> {
     if args.output.extension().is_none_or(|e| e != "safetensors") {
         return Err(Error::Usage(format!(
             "{}: expected an output name that ends in .safetensors",
-            args.output.display()
+            shown(&args.output)
         )));
     }
+    session.outputs.file(&args.output, &Inputs::of([&args.input]))?;
     let dtype = match args.dtype {
         Kept::Keep => None,
         Kept::F32 => Some(Dtype::F32),
@@ -117,7 +119,7 @@ fn convert(session: &Session, args: &Convert) -> Result<()> {
         tree: args.tree.as_deref(),
         ..ReadOptions::default()
     };
-    let origin = args.input.display().to_string();
+    let origin = shown(&args.input);
     let (tensors, bytes, left) = with_file(&args.input, |bytes| {
         let found = raw::contents(bytes, &origin, &options)?;
         let file = Converted::new(&found.tensors, dtype, &origin)?;
@@ -130,6 +132,7 @@ fn convert(session: &Session, args: &Convert) -> Result<()> {
         let left = inspect::besides(&left);
         return print(&json!({"output": out, "tensors": tensors, "bytes": bytes, "left_out": left}).to_string());
     }
+    let out = shown(&args.output);
     let left = left_text(&left).map_or(String::new(), |left| format!("\nleft out: {left}"));
     print(&format!("{out}: {tensors} tensors, {bytes} bytes{left}"))
 }

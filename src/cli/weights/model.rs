@@ -3,6 +3,7 @@
 use super::inspect::{Inspection, problems, some};
 use crate::cli::output::quoted;
 use crate::cli::session::Session;
+use crate::error::shown;
 use crate::methods::Description;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::path::Path;
 /// What is found out about a model; a damaged one is reported, not refused.
 pub fn look(session: &Session, file: &Path, bytes: &[u8]) -> Inspection {
     let mut json = Map::from_iter([("kind".to_string(), json!("model")), ("networks".to_string(), json!([]))]);
-    let described = match session.methods.describe(bytes, &file.display().to_string()) {
+    let described = match session.methods.describe(bytes, &shown(file)) {
         Ok(described) => described,
         Err(e) => {
             let unusable = problems(e);

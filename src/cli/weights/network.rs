@@ -4,7 +4,7 @@ use super::inspect::{Inspection, problems, some};
 use super::pictures;
 use crate::cli::output::quoted;
 use crate::engine::Problem;
-use crate::error::{Result, plain};
+use crate::error::{Result, plain, shown};
 use crate::models::{self, Comparison, Network, Outline, left_out, nearest, part, read};
 use crate::weights::names::tree;
 use crate::weights::{Weights, WeightsFile};
@@ -19,7 +19,7 @@ struct Fit {
 
 /// What is found out about weights.
 pub fn look(file: &Path, bytes: &[u8]) -> Result<Inspection> {
-    let origin = file.display().to_string();
+    let origin = shown(file);
     let outline = Outline::of(bytes, &origin)?;
     let complete = |network: &'static Network| {
         let trees: Vec<_> = outline.trees(network).into_iter().filter(Comparison::complete).collect();

@@ -47,7 +47,7 @@ fn verdict(output: &Output) -> Result<SelfTest, String> {
             let narrow = || SelfTest::Failed("the driver has no such mode".into());
             Ok(if wide { SelfTest::Passed } else { narrow() })
         }
-        (Some(7), _) => Ok(SelfTest::Failed(said)),
+        (Some(7 | 124), _) => Ok(SelfTest::Failed(said)), // it differs, or hangs
         (None, Some(signal)) => Ok(SelfTest::Failed(format!("the driver crashed with signal {signal}"))),
         _ => Err(format!("{}: {said}", output.status)),
     }
@@ -82,6 +82,7 @@ mod tests {
         assert_eq!(ended(0, "{\"width\":512,\"kernels\":9}", ""), Ok(SelfTest::Passed));
         assert_eq!(ended(0, "{\"width\":256,\"kernels\":9}", ""), failed("the driver has no such mode"));
         assert_eq!(ended(7 << 8, "", "warning: x\nlupe: conv: row 0\n"), failed("conv: row 0"));
+        assert_eq!(ended(124 << 8, "", "lupe: 1 of 9 kernels took longer\n"), failed("1 of 9 kernels took longer"));
         assert_eq!(ended(11, "", ""), failed("the driver crashed with signal 11"));
         for other in [5 << 8, 6 << 8, 70 << 8, 2, 9, 15] {
             assert!(ended(other, "", "lupe: no memory\n").is_err_and(|e| e.contains("no memory")), "{other}");

@@ -5,15 +5,18 @@ use super::super::gpu::Gpu;
 use super::super::lower::{Lowered, Origin, Value};
 use super::run::IN_FLIGHT;
 use super::{Options, Store};
-use crate::error::{Error, Result};
+use crate::error::{Error, MemoryBound, Result};
 
 /// Bytes the plan needs in all: slots, inputs, constants that are kept, and outputs read back, of as many runs as may be on their way.
 pub(super) fn check(gpu: &Gpu, lowered: &Lowered, slots: u64, store: &Store, options: &Options) -> Result<u64> {
     for value in &lowered.values {
         let need = bytes(gpu, value);
-        let have = if value.form == Form::Buffer { gpu.caps.binding_bytes } else { gpu.info.buffer_bytes };
+        let (have, bound) = match value.form {
+            Form::Buffer => (gpu.caps.binding_bytes, MemoryBound::Binding),
+            Form::Image { .. } => (gpu.info.buffer_bytes, MemoryBound::Buffer),
+        };
         if need > have {
-            return Err(Error::Memory { need, have });
+            return Err(Error::Memory { need, have, bound, batch: false });
         }
     }
     let inputs = lowered.inputs.iter().map(|i| 4 * i.1.len() as u64).sum::<u64>();
@@ -23,7 +26,7 @@ pub(super) fn check(gpu: &Gpu, lowered: &Lowered, slots: u64, store: &Store, opt
     let making = making.filter(|v| store.get(v).is_none()).map(|v| bytes(gpu, v)).max().unwrap_or(0);
     let need = slots + inputs + IN_FLIGHT as u64 * outputs + constants + making;
     match options.limit_memory {
-        Some(have) if need > have => Err(Error::Memory { need, have }),
+        Some(have) if need > have => Err(Error::Memory { need, have, bound: MemoryBound::Limit, batch: false }),
         _ => Ok(need),
     }
 }

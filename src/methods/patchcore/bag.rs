@@ -5,7 +5,7 @@
 
 use crate::data::dataset::Sample;
 use crate::data::load::read;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::files::sha256;
 use crate::watch::Watch;
 use std::borrow::Cow;
@@ -27,7 +27,8 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    fn record(&self) -> usize {
+    /// Bytes that are kept of one picture.
+    pub fn record(&self) -> usize {
         8 + 2 * HASH + 4 * (self.rows + self.projected)
     }
 }
@@ -53,6 +54,8 @@ struct Disk {
     path: PathBuf,
     file: File,
     start: u64,
+    /// Whether it is known to hold no picture.
+    empty: bool,
 }
 
 impl Bag {
@@ -77,7 +80,7 @@ impl Bag {
         // Nothing can be written beside a device or a pipe.
         let beside = output.filter(|path| !path.metadata().is_ok_and(|m| !m.is_file()));
         let Some(output) = beside else {
-            let name = output.map_or("no output".into(), |path| path.display().to_string());
+            let name = output.map_or("no output".into(), shown);
             return if all_fit {
                 Ok(bag)
             } else {
@@ -110,6 +113,7 @@ impl Bag {
             let (rows, projected) = values.split_at(self.sizes.rows);
             self.keep(String::from_utf8_lossy(head.split_at(8).1).into_owned(), rows, projected);
         }
+        disk.empty = self.pictures.is_empty();
         let end = disk.start + (self.pictures.len() * self.sizes.record()) as u64;
         disk.file.set_len(end)?;
         disk.file.seek(SeekFrom::Start(end)).map(drop)
@@ -207,9 +211,12 @@ impl Bag {
     /// What an interrupt leaves behind.
     pub fn left(&self) -> String {
         match &self.disk {
+            Some(_) if self.pictures.is_empty() => {
+                "no patch vectors were computed yet; run the same command again to start over".into()
+            }
             Some(disk) => format!(
                 "the patch vectors computed so far are in {}; run the same command again to resume from there",
-                disk.path.display()
+                shown(&disk.path)
             ),
             None => "nothing was written".into(),
         }
@@ -220,7 +227,7 @@ impl Bag {
         if let Some(disk) = self.disk.take()
             && let Err(e) = std::fs::remove_file(&disk.path)
         {
-            watch.say(&format!("note: {} cannot be removed: {e}", disk.path.display()));
+            watch.say(&format!("note: {} cannot be removed: {e}", shown(&disk.path)));
         }
     }
 }
@@ -230,13 +237,25 @@ fn key(rows: &[f32]) -> u64 {
     rows.iter().fold(0xcbf2_9ce4_8422_2325, |key, v| (key ^ u64::from(v.to_bits())).wrapping_mul(0x100_0000_01b3))
 }
 
+impl Drop for Disk {
+    /// A fit that failed before its first picture leaves nothing to resume from.
+    fn drop(&mut self) {
+        if self.empty {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// What the first line of every such file begins with.
+const FORMAT: &str = "lupe features ";
+
 impl Disk {
     /// The file beside `output`, and whether it had another key.
     fn open(output: &Path, key: &str, fresh: bool) -> Result<(Disk, bool)> {
         let mut name = output.as_os_str().to_owned();
         name.push(".features");
         let path = PathBuf::from(name);
-        let fail = |e: io::Error| Error::Output(format!("{} cannot be written: {e}", path.display()));
+        let fail = |e: io::Error| Error::Output(format!("{} cannot be written: {e}", shown(&path)));
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(fail)?;
         match file.try_lock() {
@@ -244,20 +263,27 @@ impl Disk {
             Err(TryLockError::WouldBlock) => {
                 return Err(Error::Output(format!(
                     "{}: another fit is writing it; wait until it has finished",
-                    path.display()
+                    shown(&path)
                 )));
             }
             Err(TryLockError::Error(e)) => return Err(fail(e)),
         }
-        let line = format!("lupe features 1 {key}\n");
-        let mut found = vec![0; line.len()];
-        let whole = file.read_exact(&mut found).is_ok();
-        let same = whole && found == line.as_bytes();
+        let line = format!("{FORMAT}1 {key}\n");
+        let mut found = vec![];
+        (&file).take(line.len() as u64).read_to_end(&mut found).map_err(fail)?;
+        let ours = found.iter().zip(FORMAT.as_bytes()).all(|(a, b)| a == b);
+        if !ours {
+            return Err(Error::Output(format!(
+                "{}: would be replaced, and is not a file of Lupe's; move it, or choose another output",
+                shown(&path)
+            )));
+        }
+        let (whole, same) = (found.len() == line.len(), found == line.as_bytes());
         if fresh || !same {
             file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(fail)?;
             file.write_all(line.as_bytes()).map_err(fail)?;
         }
-        Ok((Disk { path, file, start: line.len() as u64 }, whole && !same && !fresh))
+        Ok((Disk { path, file, start: line.len() as u64, empty: false }, whole && !same && !fresh))
     }
 
     fn append(&mut self, number: u64, picture: &str, rows: &[f32], projected: &[f32]) -> io::Result<()> {
@@ -267,7 +293,9 @@ impl Disk {
         record.extend_from_slice(bytemuck::cast_slice(projected));
         let own = sha256(&record);
         record.extend_from_slice(own.as_bytes());
-        self.file.write_all(&record)
+        self.file.write_all(&record)?;
+        self.empty = false;
+        Ok(())
     }
 
     fn rows(&self, i: usize, sizes: Sizes) -> io::Result<Vec<f32>> {
@@ -279,6 +307,6 @@ impl Disk {
     }
 
     fn failed(&self, e: &io::Error) -> Error {
-        Error::Output(format!("{} cannot be written: {e}", self.path.display()))
+        Error::Output(format!("{} cannot be written: {e}", shown(&self.path)))
     }
 }

@@ -6,7 +6,7 @@ use crate::data::dataset::{Dataset, Sample};
 use crate::data::load::Loading;
 use crate::data::{Prepared, Preprocess};
 use crate::engine::{Gpu, Graph, Scope, Var};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, plain, shown, size};
 use crate::files::sha256;
 use crate::memory::peak_memory;
 use crate::methods::batched::{Batched, RunOptions, Under, head, part};
@@ -73,6 +73,17 @@ impl Good<'_> {
         config.check()?;
         let geometry = config.geometry(self.network, self.weights)?;
         check(self.set, geometry)?;
+        let pictures = self.set.train.len();
+        let rows = config.bank_rows(pictures * geometry.places());
+        if config.neighbors > rows {
+            return Err(Error::Usage(format!(
+                "--neighbors {}: the bank will have {rows} rows, a share of {} (--ratio) of {pictures} pictures x {} places; \
+                 give at most {rows}, or raise --ratio",
+                config.neighbors,
+                config.ratio,
+                geometry.places()
+            )));
+        }
         Ok(geometry)
     }
 }
@@ -132,7 +143,7 @@ pub(super) fn lap(since: &mut Instant, stage: &str) -> f64 {
 
 /// Whether there are pictures to fit on, and not too many.
 fn check(set: &Dataset, geometry: Grid) -> Result<()> {
-    let (data, pictures) = (set.root.display(), set.train.len());
+    let (data, pictures) = (shown(&set.root), set.train.len());
     let n = pictures.saturating_mul(geometry.places());
     if pictures == 0 {
         return Err(Error::Input(format!(
@@ -191,7 +202,7 @@ impl Device for Bagging<'_, '_, '_> {
             let own: Vec<Tensor> = outputs.iter().map(|o| part(o, i, n)).collect();
             let [rows, projected @ ..] = own.as_slice() else { continue };
             if rows.data.iter().any(|v| !v.is_finite()) {
-                let name = self.samples.get(looked.number).map_or("", |s| s.name.as_str());
+                let name = self.samples.get(looked.number).map_or(String::new(), |s| plain(&s.name));
                 return Err(Error::Numeric(format!(
                     "{name}: its patch vectors are not finite; are these the right weights?"
                 )));
@@ -201,6 +212,9 @@ impl Device for Bagging<'_, '_, '_> {
             self.seen = [self.seen[0] + wide * high, self.seen[1] + (w * h) as f64];
             let projected = projected.first().map_or(&[][..], |p| &p.data);
             self.bag.push(self.watch, looked.sha256, &rows.data, projected)?;
+            if self.bag.pictures.len() == 1 {
+                self.watch.left_by_interrupt(&self.bag.left());
+            }
         }
         Ok(())
     }
@@ -230,7 +244,7 @@ impl Work<'_> {
         missed.failed.iter_mut().for_each(|f| f.0 += known);
         let [seen, all] = bagging.seen;
         if bag.pictures.is_empty() {
-            return Err(Error::Input(format!("{}: none of its pictures can be read", good.set.root.display())));
+            return Err(Error::Input(format!("{}: none of its pictures can be read", shown(&good.set.root))));
         }
         let seen = (all > 0.0).then(|| seen / all);
         Ok((bag, Report { missed, seen, ..Report::default() }))
@@ -266,10 +280,20 @@ impl Work<'_> {
         let train = good.set.train.as_slice();
         let n = train.len() * geometry.places();
         let sizes = Sizes { rows: geometry.places() * geometry.dim, projected: geometry.places() * narrow };
-        // The selection keeps its rows twice, here and on the device (and once more for a second selection), and the bank is in memory twice when it is written.
+        // The selection keeps its rows twice, here and on the device (and once more for a second selection), and the bank is in memory
+        // twice when it is written.
         let copies = if options.drop_outliers { 3 } else { 2 };
-        let others = 4 * (copies * n * narrow + 2 * config.bank_rows(n) * geometry.dim) as u64;
-        let room = options.limit_ram.unwrap_or(u64::MAX).saturating_sub(others);
+        let looked_at = if narrow == 0 && config.ratio < 1.0 { geometry.dim } else { narrow };
+        let others = 4 * (copies * n * looked_at + 2 * config.bank_rows(n) * geometry.dim) as u64;
+        let (limit, least) = (options.limit_ram.unwrap_or(u64::MAX), others + sizes.record() as u64);
+        if limit < least {
+            return Err(Error::Usage(format!(
+                "--limit-ram: the selection, the bank and one picture's patch vectors take {0}, more than may be used; give \
+                 at least --limit-ram {0}",
+                size(least)
+            )));
+        }
+        let room = limit - others;
         let (weights, device) = (good.weights.sha256(), gpu.info.describe());
         let key = json!([config.for_features(), weights, narrow, device, env!("CARGO_PKG_VERSION")]);
         let key = sha256(key.to_string().as_bytes());

@@ -1,0 +1,175 @@
+//! The list of a results folder: which files runs of Lupe wrote there, so that a later run removes what it did not make itself, and
+//! nothing else.
+
+use crate::error::{Error, Result, shown};
+use crate::files::write;
+use crate::outputs::Inputs;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Component, Path, PathBuf};
+
+/// Its name in a results folder.
+pub const NAME: &str = ".lupe-results";
+
+/// Files at the top of a results folder.
+pub(super) const FILES: [&str; 4] = ["results.ndjson", "results.csv", "timing.ndjson", "metrics.json"];
+
+/// Its folders, one for each kind of picture.
+const FOLDERS: [&str; 4] = ["heatmaps", "maps", "masks", "features"];
+
+/// What the file holds.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Listed {
+    /// Version of this list's form.
+    schema: u32,
+    /// Whether the last run ended; if not, files of the run before may be among the listed.
+    finished: bool,
+    /// Paths below the folder, `/` between their parts.
+    files: BTreeSet<String>,
+}
+
+/// The list of one folder.
+#[derive(Debug)]
+pub struct Manifest {
+    folder: PathBuf,
+    earlier: Listed,
+    begun: bool,
+}
+
+impl Manifest {
+    /// What earlier runs wrote in a folder; nothing if they left no list, or a broken one.
+    pub fn open(folder: &Path) -> Manifest {
+        let found = fs::read(folder.join(NAME)).ok().and_then(|text| serde_json::from_slice::<Listed>(&text).ok());
+        let mut earlier = found.unwrap_or_default();
+        earlier.files.retain(|name| own(name));
+        Manifest { folder: folder.into(), earlier, begun: false }
+    }
+
+    /// Whether files of an earlier run are there.
+    pub fn has_earlier(&self) -> bool {
+        self.earlier.files.iter().any(|name| self.folder.join(name).exists())
+    }
+
+    /// Files of the names that runs give which no list has and this run does not replace: they are somebody's, or of a Lupe without
+    /// lists.
+    pub fn unlisted(&self, planned: &[String]) -> Vec<String> {
+        let planned: BTreeSet<&String> = planned.iter().collect();
+        let mut found: Vec<String> =
+            FILES.iter().filter(|name| self.folder.join(name).is_file()).map(ToString::to_string).collect();
+        let mut open: Vec<String> = FOLDERS.map(String::from).into();
+        while let Some(folder) = open.pop() {
+            for entry in fs::read_dir(self.folder.join(&folder)).into_iter().flatten().flatten() {
+                let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => open.push(name),
+                    _ => found.push(name),
+                }
+            }
+        }
+        found.retain(|name| !planned.contains(name) && !self.earlier.files.contains(name));
+        found.sort();
+        found
+    }
+
+    /// Lists what is about to be written, before the first file of it is: a run that does not end is told from a whole one.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if the list cannot be written.
+    pub fn begin(&mut self, planned: &[String]) -> Result<()> {
+        if self.begun {
+            return Ok(());
+        }
+        self.begun = true;
+        let files = self.earlier.files.iter().chain(planned).cloned().collect();
+        self.save(&Listed { schema: 1, finished: false, files })
+    }
+
+    /// Removes what earlier runs wrote and this one did not, unless it is one of its inputs, and lists what is left.
+    ///
+    /// # Errors
+    /// [`Error::Output`] for a file that cannot be removed.
+    pub fn finish(self, written: BTreeSet<String>, inputs: &Inputs) -> Result<()> {
+        let mut files = written;
+        for name in self.earlier.files.difference(&files.clone()) {
+            let path = self.folder.join(name);
+            if inputs.has(&path) || !self.holds(&path) {
+                if path.exists() {
+                    files.insert(name.clone());
+                }
+                continue;
+            }
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != ErrorKind::NotFound => {
+                    return Err(Error::Output(format!("{} of an earlier run cannot be removed: {e}", shown(&path))));
+                }
+                _ => self.close(&path),
+            }
+        }
+        self.save(&Listed { schema: 1, finished: true, files })
+    }
+
+    /// Whether a path is a file in this folder, and no link leads elsewhere on the way.
+    fn holds(&self, path: &Path) -> bool {
+        let real = |path: &Path| fs::canonicalize(path).ok();
+        let inside = path.parent().and_then(real).zip(real(&self.folder)).is_some_and(|(at, own)| at.starts_with(own));
+        inside && fs::symlink_metadata(path).is_ok_and(|m| m.is_file())
+    }
+
+    /// Removes the folders above a removed file in which nothing is left.
+    fn close(&self, path: &Path) {
+        for folder in path.ancestors().skip(1).take_while(|f| *f != self.folder) {
+            if fs::remove_dir(folder).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn save(&self, listed: &Listed) -> Result<()> {
+        let wrong = |e: serde_json::Error| Error::Output(format!("{NAME} cannot be written: {e}"));
+        write(&self.folder.join(NAME), (serde_json::to_string(listed).map_err(wrong)? + "\n").as_bytes())
+    }
+}
+
+/// Whether a run may have written a file of that name: only such ones are removed, whatever a list says.
+fn own(name: &str) -> bool {
+    let inside = Path::new(name).components().all(|c| matches!(c, Component::Normal(_)));
+    let drawn = |(folder, rest): (&str, &str)| {
+        let ending = Path::new(rest).extension().and_then(|e| e.to_str());
+        FOLDERS.contains(&folder) && ending.is_some_and(|e| ["png", "tiff", "npy"].contains(&e))
+    };
+    inside && (FILES.contains(&name) || name.split_once('/').is_some_and(drawn))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fault_16_nothing_is_removed_that_no_run_can_have_written() {
+        for name in ["results.csv", "heatmaps/a/b.png", "maps/x.tiff", "features/x.npy"] {
+            assert!(own(name), "{name}");
+        }
+        for name in
+            ["a.png", "heatmaps/../a.png", "/heatmaps/a.png", "heatmaps/a.jpg", "../results.csv", "", "heatmaps"]
+        {
+            assert!(!own(name), "{name}");
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let out = folder.path().join("out");
+        fs::create_dir_all(out.join("masks")).expect("made");
+        fs::create_dir(folder.path().join("mine")).expect("made");
+        let listed = ["../mine/a.png", "notes.txt", "masks/a.png", "heatmaps/a.png"];
+        for name in ["mine/a.png", "out/notes.txt", "out/masks/a.png"] {
+            fs::write(folder.path().join(name), "x").expect("written");
+        }
+        #[cfg(unix)] // a folder of results that became a link to pictures
+        std::os::unix::fs::symlink(folder.path().join("mine"), out.join("heatmaps")).expect("linked");
+        let list = Listed { schema: 1, finished: true, files: listed.map(String::from).into() };
+        fs::write(out.join(NAME), serde_json::to_string(&list).expect("a text")).expect("written");
+        Manifest::open(&out).finish(BTreeSet::new(), &Inputs::default()).expect("removed");
+        assert!(folder.path().join("mine/a.png").exists() && out.join("notes.txt").exists());
+        assert!(!out.join("masks").exists(), "what a run wrote stays");
+    }
+}
