@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
@@ -69,6 +70,33 @@ pub fn save(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(|e| Error::Output(format!("{} cannot be created: {e}", folder.display())))?;
     write(path, bytes)
+}
+
+/// What Lupe writes pictures and arrays into, below a folder of results, and the demo's sheet.
+const OWN: [&str; 5] = ["heatmaps", "maps", "masks", "features", "contact_sheet.png"];
+
+/// The file that says which names in its folder are Lupe's own.
+const MARK: &str = ".lupe-results";
+
+/// Marks names in a folder as Lupe's own, besides those that are marked already: what lies there is never taken for input.
+///
+/// # Errors
+/// As [`write()`].
+pub fn mark(folder: &Path, names: &[&str]) -> Result<()> {
+    let mut all = own(folder);
+    all.extend(OWN.into_iter().filter(|n| names.contains(n)));
+    let lines: String = all.iter().map(|name| format!("{name}\n")).collect();
+    write(&folder.join(MARK), format!("# Lupe wrote these, and does not take them for pictures:\n{lines}").as_bytes())
+}
+
+/// Names in a folder that are Lupe's own; in one without a mark, by the files that an earlier version left beside them.
+pub fn own(folder: &Path) -> BTreeSet<&'static str> {
+    if let Ok(text) = fs::read_to_string(folder.join(MARK)) {
+        return OWN.into_iter().filter(|n| text.lines().any(|line| line == *n)).collect();
+    }
+    let is = |name: &str| folder.join(name).is_file();
+    let results = is("timing.ndjson") && (is("results.ndjson") || is("results.csv"));
+    OWN.into_iter().filter(|n| results && !n.contains('.')).collect()
 }
 
 fn in_place(path: &Path, content: &Content) -> io::Result<()> {

@@ -6,7 +6,7 @@ use crate::data::dataset::{Dataset, GOOD};
 use crate::data::demo::{DemoPart, parts};
 use crate::data::{Limits, Picture};
 use crate::error::{Error, Result};
-use crate::files::{save, write};
+use crate::files::{mark, save, write};
 use crate::report::{Canvas, contour, mask_png, sheet};
 use serde_json::{Map, Value, json};
 use std::ffi::OsStr;
@@ -46,6 +46,7 @@ pub fn run(session: &Session, args: &Args, command: &Typed) -> Result<()> {
     typed(&[word("fit"), word("patchcore"), data.as_ref(), word("-o"), model.as_ref(), word("--no-crop")])?;
     typed(&[word("eval"), model.as_ref(), data.as_ref(), word("-o"), results.as_ref()])?;
     let verdicts = verdicts(&results.join("results.ndjson"))?;
+    mark(folder, &["contact_sheet.png"])?;
     write(&folder.join("contact_sheet.png"), &contact_sheet(&parts, &verdicts, &results)?.png()?)?;
     let file = results.join("metrics.json");
     let metrics = parsed(&file, &text(&file)?)?;

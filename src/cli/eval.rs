@@ -3,15 +3,16 @@
 use super::output::{new_table, print};
 use super::session::Session;
 use super::working::Out;
-use crate::data::dataset::Dataset;
+use crate::data::dataset::{Dataset, Layout};
 use crate::error::{Error, Result};
 use crate::files::save;
 use crate::memory::log_peak;
 use crate::methods::Known;
-use crate::methods::predict::{Work, evaluate, fitted_on, to_test};
+use crate::methods::predict::{Choice, Work, evaluate, fitted_on, to_test};
 use crate::methods::results::Results;
 use crate::watch::Watch;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What `lupe eval` accepts.
@@ -37,7 +38,12 @@ pub struct Args {
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let (set, out) = (Dataset::open(&args.data)?, &args.out);
     let (gpu, fitted) = session.gpu_beside(|| session.methods.open(&args.model, out.weights.as_deref()))?;
-    let labelled = to_test(&*fitted, set, args.skip_unmasked)?;
+    set.notes.iter().for_each(|note| session.say(note));
+    if set.layout == Layout::Flat {
+        session.say("note: all pictures directly in the folder count as good; none is labelled as defective");
+    }
+    let Args { skip_unmasked, allow_seen, .. } = *args;
+    let labelled = to_test(&*fitted, set, Choice { skip_unmasked, allow_seen, all: out.work.all })?;
     let mut loading = out.work.loading();
     match fitted.known() {
         _ if args.allow_seen => {
@@ -62,10 +68,11 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         true => print(&metrics.to_string())?,
         false => print(&format!("{}\nresults   {}", table(&metrics), out.output.display()))?,
     }
+    session.say(&labelled.counted(&missed).to_string());
     missed.ended(labelled.samples.len())
 }
 
-/// The metrics as a table, undefined ones as `-`.
+/// The metrics as a table, undefined ones as `-`, and below it why they are undefined.
 fn table(metrics: &Value) -> String {
     const COLUMNS: [&str; 6] = ["auroc", "ap", "f1_max", "f1_threshold", "aupro_30", "aupro_05"];
     let mut table = new_table(["", "AUROC", "AP", "F1-max", "at", "AUPRO 0.3", "AUPRO 0.05"]);
@@ -76,5 +83,16 @@ fn table(metrics: &Value) -> String {
         };
         table.add_row(std::iter::once(part.to_string()).chain(COLUMNS.iter().map(cell)));
     }
-    table.to_string()
+    let parts = ["image", "pixel", "pixel_full"].into_iter().filter_map(|part| Some((part, metrics.get(part)?)));
+    parts.fold(table.to_string(), |text, (part, facts)| text + &undefined(part, facts))
+}
+
+/// A line for every reason for which metrics of a part are undefined.
+fn undefined(part: &str, facts: &Value) -> String {
+    let mut by_reason = BTreeMap::<&str, Vec<&str>>::new();
+    for (name, why) in facts.get("undefined").and_then(Value::as_object).into_iter().flatten() {
+        by_reason.entry(why.as_str().unwrap_or_default()).or_default().push(name);
+    }
+    let line = |(why, names): (&str, Vec<&str>)| format!("\n-         {part} {}: undefined, {why}", names.join(", "));
+    by_reason.into_iter().map(line).collect()
 }

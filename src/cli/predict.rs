@@ -3,12 +3,13 @@
 use super::output::print;
 use super::session::Session;
 use super::working::Out;
-use crate::data::dataset::{Sample, pictures};
+use crate::data::dataset::{Pictures, Sample, pictures};
 use crate::error::{Error, Result};
 use crate::memory::log_peak;
 use crate::methods::predict::{Work, predict};
 use crate::methods::results::{Results, ndjson};
 use crate::methods::{Fitted, Known};
+use crate::watch::Watch;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -31,9 +32,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let out = &args.out;
-    let mut samples = pictures(&args.pictures)?;
-    let own = out.output.canonicalize().ok(); // results of an earlier run among the pictures are not input
-    samples.retain(|s| !s.path.canonicalize().is_ok_and(|p| own.as_ref().is_some_and(|own| p.starts_with(own))));
+    let Pictures { samples, census } = pictures(&args.pictures, out.work.all)?;
     distinct(&samples)?;
     let (gpu, fitted) = session.gpu_beside(|| session.methods.open(&args.model, out.weights.as_deref()))?;
     if args.exit_code && fitted.limit().is_none() {
@@ -55,6 +54,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         let verdict = verdict(&*fitted, above, samples.len() - missed.failed.len());
         print(&format!("{verdict}\nresults   {}", out.output.display()))?;
     }
+    session.say(&census.ended(samples.len(), 0, missed.failed.len()).to_string());
     missed.ended(samples.len())?;
     if above > 0 && args.exit_code {
         return Err(Error::Rejects(format!("{above} pictures are above the limit")));

@@ -25,6 +25,9 @@ pub struct WorkArgs {
     /// Skip pictures that cannot be read, list them and end with exit code 9
     #[arg(long)]
     pub keep_going: bool,
+    /// Take all pictures, also those that look like masks of others
+    #[arg(long)]
+    pub all: bool,
 }
 
 impl WorkArgs {

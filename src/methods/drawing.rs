@@ -19,7 +19,7 @@ pub enum MapFormat {
     Npy,
 }
 
-/// What is drawn of every picture.
+/// What is drawn of every picture, into folders of these names.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Draw {
     /// Heat maps over the pictures.
@@ -30,6 +30,15 @@ pub struct Draw {
     pub masks: bool,
     /// Patch vectors of the pictures, as .npy.
     pub features: bool,
+}
+
+impl Draw {
+    /// Folders that are written.
+    pub fn folders(&self) -> Vec<&'static str> {
+        let Draw { heatmaps, maps, masks, features } = *self;
+        let all = [("heatmaps", heatmaps), ("maps", maps.is_some()), ("masks", masks), ("features", features)];
+        all.into_iter().filter(|f| f.1).map(|f| f.0).collect()
+    }
 }
 
 /// What is drawn, and how; the same for all pictures of a run.

@@ -7,7 +7,7 @@ use super::looking::Looked;
 use super::scorer::Scored;
 use crate::data::dataset::Sample;
 use crate::error::{Error, Result};
-use crate::files::{folder, save};
+use crate::files::{folder, mark, save};
 use crate::lock::lock;
 use serde::Serialize;
 use serde_json::json;
@@ -81,6 +81,7 @@ impl<'m> Results<'m> {
         out: &Path,
     ) -> Result<Results<'m>> {
         folder(out)?;
+        mark(out, &draw.folders())?;
         Ok(Results {
             fitted,
             format,

@@ -3,7 +3,7 @@
 use crate::cli::output::print;
 use crate::cli::session::Session;
 use crate::cli::working::{WorkArgs, place};
-use crate::data::dataset::Dataset;
+use crate::data::dataset::{Counted, Dataset};
 use crate::error::{Error, Result};
 use crate::memory::log_peak;
 use crate::methods::Fitted;
@@ -80,7 +80,8 @@ pub struct Args {
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let config = config(args)?;
-    let set = Dataset::open(&args.data)?.split(args.test_split);
+    let set = Dataset::open(&args.data)?.to_fit(args.work.all)?.split(args.test_split);
+    set.notes.iter().for_each(|note| session.say(note));
     let (network, weights) = models::open(&args.backbone, args.weights.as_deref())?;
     let good = Good { set: &set, network, weights: &weights };
     good.check(&config)?;
@@ -97,7 +98,9 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     };
     let (fitted, missed, times) = pollster::block_on(fit(&gpu, good, &config, &options, session))?;
     log_peak();
-    report(session, args, &fitted, times)?;
+    let counted = set.fitted(missed.failed.len());
+    report(session, args, (&fitted, times), &counted)?;
+    session.say(&counted.to_string());
     missed.ended(set.train.len())
 }
 
@@ -125,12 +128,12 @@ fn config(args: &Args) -> Result<Config> {
     Ok(config)
 }
 
-fn report(session: &Session, args: &Args, fitted: &PatchCore, times: Times) -> Result<()> {
+fn report(session: &Session, args: &Args, (fitted, times): (&PatchCore, Times), counted: &Counted) -> Result<()> {
     let (limit, n, rows) = (fitted.limit(), fitted.file.pictures.len(), fitted.file.sources.len());
     if session.json {
         return print(
             &json!({
-                "model": args.output, "pictures": n, "bank": rows, "limit": limit,
+                "model": args.output, "pictures": n, "bank": rows, "limit": limit, "counts": counted.json(),
                 "seconds": {"features": times.features, "coreset": times.coreset, "scoring": times.scoring},
             })
             .to_string(),
