@@ -93,6 +93,10 @@ fn undefined(part: &str, facts: &Value) -> String {
     for (name, why) in facts.get("undefined").and_then(Value::as_object).into_iter().flatten() {
         by_reason.entry(why.as_str().unwrap_or_default()).or_default().push(name);
     }
-    let line = |(why, names): (&str, Vec<&str>)| format!("\n-         {part} {}: undefined, {why}", names.join(", "));
+    let all = facts.as_object().map_or(0, |facts| facts.len().saturating_sub(1));
+    let line = |(why, names): (&str, Vec<&str>)| match names.len() {
+        n if n == all => format!("\nundefined {part}: {why}"),
+        _ => format!("\nundefined {part} {}: {why}", names.join(", ")),
+    };
     by_reason.into_iter().map(line).collect()
 }

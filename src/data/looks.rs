@@ -44,13 +44,13 @@ pub(super) fn looks(path: &Path) -> Option<Looks> {
 }
 
 fn of<T: Copy + Ord + Into<u32>>(rgb: &[T], white: u32) -> Option<Looks> {
-    let (mut values, mut ends, mut pixels) = (BTreeSet::new(), [0_usize; 2], 0_usize);
+    let (mut values, mut last, mut ends, mut pixels) = (BTreeSet::new(), None, [0_usize; 2], 0_usize);
     for pixel in rgb.chunks_exact(3) {
         let [r, g, b] = *pixel else { continue };
         if r != g || g != b {
             return Some(Looks { values: 0, extreme: false });
         }
-        if values.len() <= FEW {
+        if values.len() <= FEW && last.replace(r) != Some(r) {
             values.insert(r);
         }
         let [dark, bright] = &mut ends;

@@ -124,9 +124,9 @@ fn one(path: &Path, limits: Limits) -> Result<Mask> {
 /// Which pixels are defective, by their values, and how many of them another rule would count otherwise.
 fn defective(values: &[u16], half: u16, lossy: bool) -> (Vec<bool>, usize) {
     let mut distinct = BTreeSet::new();
-    for v in values {
+    for run in values.chunk_by(|a, b| a == b) {
         if distinct.len() <= FEW {
-            distinct.insert(*v);
+            distinct.extend(run.first().copied());
         }
     }
     let classes = !lossy && distinct.len() <= FEW && distinct.contains(&0);
@@ -143,7 +143,9 @@ fn alpha(path: &Path) -> Result<Option<Vec<u16>>> {
     let unread = |e: image::ImageError| {
         Error::Input(format!("{}: its alpha channel cannot be read: {e}", plain(&path.display().to_string())))
     };
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| unread(e.into()))?;
+    let mut reader =
+        ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| unread(e.into()))?;
+    reader.limits(image::Limits::no_limits()); // it has been read once, within the caller's
     let mut decoder = reader.into_decoder().map_err(unread)?;
     if !decoder.color_type().has_alpha() {
         return Ok(None);

@@ -165,13 +165,7 @@ pub async fn evaluate<'m>(
     let missed = predict(work, samples, results, &mut each).await?;
     doubts.say(work.watch);
     if evaluation.pictures() == 0 {
-        let why = if missed.failed.is_empty() {
-            "the model was fitted on all of them; add others, or give --allow-seen"
-        } else {
-            "none can be read"
-        };
-        let root = plain(&labelled.root.display().to_string());
-        return Err(Error::Input(format!("{root}: no picture is left to test on: {why}")));
+        return Err(none_left(labelled, &missed));
     }
     let train = match work.fitted.known() {
         Known::Fitted { on, .. } => on.len(),
@@ -183,7 +177,7 @@ pub async fn evaluate<'m>(
         ("failed".into(), json!(missed.failed.len())),
     ]);
     if let Value::Object(counted) = labelled.counted(&missed).json() {
-        counts.extend(counted);
+        counts.extend(counted.into_iter().filter(|c| c.0 != "unreadable")); // `failed`
     }
     let mut model = work.fitted.facts();
     model.insert("method".into(), json!(work.fitted.method()));
@@ -192,6 +186,15 @@ pub async fn evaluate<'m>(
     let i = &work.gpu.info;
     let device = json!({"name": i.name, "backend": i.backend, "driver": i.driver, "driver_info": i.driver_info});
     Ok((evaluation.finish(counts, model.into(), device)?, missed))
+}
+
+/// Why there is nothing to measure, and what to do about it.
+fn none_left(labelled: &Labelled, missed: &Missed) -> Error {
+    let why = match missed.failed.is_empty() {
+        true => "the model was fitted on all of them; add others, or give --allow-seen",
+        false => "none can be read",
+    };
+    Error::Input(format!("{}: no picture is left to test on: {why}", plain(&labelled.root.display().to_string())))
 }
 
 /// Hashes of the pictures that a model was fitted on.
@@ -220,10 +223,10 @@ pub struct Choice {
 /// Either every defective picture must have a mask, or none, unless those without are to be left out.
 ///
 /// # Errors
-/// [`Error::Input`] if masks are missing, if good pictures may be masks, or for a picture that cannot be read.
+/// [`Error::Input`] if masks are missing, or if good pictures may be masks.
 pub fn to_test(fitted: &dyn Fitted, set: Dataset, choice: Choice) -> Result<Labelled> {
     let Dataset { root, train, test: mut all, mut census, .. } = set;
-    let train = if all.iter().any(good) { unseen(fitted, train, choice, &mut census)? } else { train };
+    let train = if all.iter().any(good) { unseen(fitted, train, choice, &mut census) } else { train };
     all.extend(train);
     all.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
     if !choice.all {
@@ -246,17 +249,18 @@ pub fn to_test(fitted: &dyn Fitted, set: Dataset, choice: Choice) -> Result<Labe
 }
 
 /// The training split's pictures to test with, beside a test split that has good ones.
-fn unseen(fitted: &dyn Fitted, train: Vec<Sample>, choice: Choice, census: &mut Census) -> Result<Vec<Sample>> {
+fn unseen(fitted: &dyn Fitted, train: Vec<Sample>, choice: Choice, census: &mut Census) -> Vec<Sample> {
     let (known, seen) = (matches!(fitted.known(), Known::Fitted { .. }), fitted_on(fitted));
     if known && !choice.allow_seen {
-        return Ok(train); // those that were seen are left out as they are read
+        return train; // those that were seen are left out as they are read
     }
     let mut rest = vec![];
     for sample in train {
-        match known && !seen.contains(&sha256(&read(&sample.path)?)) {
+        // One that cannot be read is told when it is looked at.
+        match known && !read(&sample.path).is_ok_and(|bytes| seen.contains(&sha256(&bytes))) {
             true => rest.push(sample),
             false => census.leave_out(reason::TRAIN, &sample.name),
         }
     }
-    Ok(rest)
+    rest
 }

@@ -1,5 +1,6 @@
 //! Names of folders and labels that mean good, and those that mean defective: one table for every layout.
 
+use crate::error::plain;
 use std::collections::BTreeMap;
 
 /// The label of a picture without defect.
@@ -72,6 +73,14 @@ pub(super) fn differ_in_case<'n>(names: impl IntoIterator<Item = &'n str>) -> Op
         let other = *seen.entry(name.to_ascii_lowercase()).or_insert(name);
         (other != name).then_some([other, name])
     })
+}
+
+/// What is to be said of a kind of defect whose name speaks of something good.
+pub(super) fn doubt(label: &str) -> Option<String> {
+    let mut words = label.split(|c: char| !c.is_alphanumeric());
+    let doubtful = !means_good(label) && !means_bad(label) && words.any(means_good);
+    let (label, goods) = (plain(label), goods());
+    doubtful.then(|| format!("note: {label} counts as a kind of defect; the names that mean good are {goods}"))
 }
 
 /// The names that mean good, for a message.

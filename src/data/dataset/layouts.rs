@@ -2,7 +2,7 @@
 
 use super::census::reason;
 use super::labels::{self, GOOD, means_bad, means_good};
-use super::listing::{Listing, below, folder_of, last};
+use super::listing::{Listing, below, folder_of, last, name_of};
 use super::masks::{self, Kind};
 use super::{Layout, Sample, fail};
 use crate::error::{Result, plain};
@@ -34,7 +34,7 @@ fn labelled(listing: &mut Listing, folder: &str) -> Result<Kind> {
         let deeper = deeper(listing, folder);
         return fail(
             &listing.root.join(folder),
-            &format!("has {direct} pictures beside folders of pictures ({deeper}); move one of them elsewhere"),
+            &format!("has pictures ({direct}) beside folders of pictures ({deeper}); move one or the other elsewhere"),
         );
     }
     let label = labels::label(last(folder));
@@ -46,7 +46,7 @@ fn labelled(listing: &mut Listing, folder: &str) -> Result<Kind> {
 /// Folders directly in a folder that have pictures, with their numbers.
 fn deeper(listing: &Listing, folder: &str) -> String {
     let inside = listing.inside(folder).into_iter().map(|f| (listing.pictures_below(&f), f)).filter(|f| f.0 > 0);
-    inside.map(|(n, f)| format!("{}: {n} pictures", plain(&f))).collect::<Vec<_>>().join(", ")
+    inside.map(|(n, f)| format!("{}: {n}", plain(&f))).collect::<Vec<_>>().join(", ")
 }
 
 fn is_truth(folder: &str) -> bool {
@@ -156,8 +156,11 @@ pub(super) fn labels(listing: &mut Listing) -> Result<Option<Found>> {
 
 /// Masks for a folder of tests from the ground truth beside it.
 fn beside(listing: &mut Listing, kinds: &mut [Kind], set: &Path) -> Result<()> {
-    for truth in masks::FOLDERS.map(|m| set.join(m)).iter().filter(|p| p.is_dir()) {
-        let mut other = Listing::open(truth)?;
+    let mut truths: Vec<_> = std::fs::read_dir(set).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    truths.retain(|p| is_truth(&name_of(p)) && p.is_dir());
+    truths.sort();
+    for truth in truths {
+        let mut other = Listing::open(&truth)?;
         masks::attach(&mut other, kinds, "")?;
         other.leave_out(reason::STRAY_MASK, |_| true);
         other.end_tables(None);

@@ -128,7 +128,7 @@ impl Dataset {
 
     /// Checks names and labels of what was found.
     fn new(root: &Path, found: Found, census: Census) -> Result<Dataset> {
-        let Found { layout, mut train, mut test, notes } = found;
+        let Found { layout, mut train, mut test, mut notes } = found;
         sort(&mut train);
         sort(&mut test);
         let (mut seen, root) = (BTreeSet::new(), root.to_path_buf());
@@ -141,8 +141,11 @@ impl Dataset {
             return fail(&root, &format!("has the labels {one} and {two}, which differ in case only; use one of them"));
         }
         if train.is_empty() && test.is_empty() {
-            return fail(&root, &format!("has no pictures; {EXPECTED}{}", and_left_out(&census)));
+            return fail(&root, &format!("has no good pictures, and no others; {EXPECTED}{}", and_left_out(&census)));
         }
+        notes.extend(
+            test.iter().map(|s| s.label.as_str()).collect::<BTreeSet<_>>().into_iter().filter_map(labels::doubt),
+        );
         Ok(Dataset { root, layout, train, test, census, notes })
     }
 
@@ -268,7 +271,11 @@ fn nothing(listing: &Listing) -> Result<Dataset> {
         }
         None => String::new(),
     };
-    let found = if found.is_empty() { "no folder".into() } else { found.join(", ") };
+    let found = match found.is_empty() {
+        true if listing.census.found == 0 => "nothing".into(),
+        true => "no folder".into(),
+        false => found.join(", "),
+    };
     let left = and_left_out(&listing.census);
     let good = labels::goods();
     let what = format!("has no good pictures; {EXPECTED}; found {found}{below}{left}. These names mean good: {good}");
