@@ -23,8 +23,8 @@ const COUNT: usize = 200;
 /// 200 pictures: copies of real ones where they are at hand.
 fn folder(into: &Path) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/hazelnut/test");
-    let real: Vec<Vec<u8>> = match pictures(&[root]) {
-        Ok(found) => found.iter().map(|s| read(&s.path).expect("readable")).collect(),
+    let real: Vec<Vec<u8>> = match pictures(&[root], true) {
+        Ok(found) => found.samples.iter().map(|s| read(&s.path).expect("readable")).collect(),
         Err(_) => {
             let canvas = |p: &Picture| Canvas { width: p.width, height: p.height, rgb: p.rgb8().into_owned() };
             parts().expect("whole").iter().map(|p| canvas(&p.picture).png().expect("encoded")).collect()
@@ -107,7 +107,7 @@ fn main() {
     let rounds = words.get(1).and_then(|w| w.parse().ok()).unwrap_or(5);
     let made = tempfile::tempdir().expect("a folder");
     let folder = words.first().map_or_else(|| folder(made.path()), PathBuf::from);
-    let samples = pictures(&[folder]).expect("pictures");
+    let samples = pictures(&[folder], true).expect("pictures").samples;
     let gpu = pollster::block_on(Gpu::new(&Choice::Auto, None)).expect("an adapter");
     println!("{} pictures in batches of {BATCH}, {} rounds in turns", samples.len(), rounds);
     for preset in [Preset::Official, Preset::Anomalib] {

@@ -28,6 +28,7 @@ pub mod engine;
 pub mod error;
 pub mod files;
 mod lock;
+pub mod manifest;
 pub mod measure;
 pub mod memory;
 pub mod methods;

@@ -57,7 +57,7 @@ fn layouts() {
     put(&root, &["b.png", "a.webp", "c.txt"]);
     let set = Dataset::open(&root).unwrap();
     assert_eq!((set.layout, names(&set.train)), (Layout::Flat, vec!["a.webp=good".into(), "b.png=good".to_string()]));
-    assert_eq!(pictures(&[dir.path().join("flat"), root.join("b.png")]).unwrap().len(), 3);
+    assert_eq!(pictures(&[dir.path().join("flat"), root.join("b.png")], false).unwrap().samples.len(), 3);
 
     let csv = root.join("set.csv");
     fs::write(&csv, "image_path,label,split,mask_path\na.webp,0,train,\nb.png,crack,test,b.png\n").unwrap();
@@ -83,9 +83,9 @@ fn what_is_wrong_is_told() {
     refused(&at("empty"), "has no good pictures");
     fs::create_dir_all(at("nothing")).unwrap();
     refused(&at("nothing"), "found nothing");
-    assert!(pictures(&[at("nothing")]).unwrap_err().to_string().contains("has no pictures"));
+    assert!(pictures(&[at("nothing")], false).unwrap_err().to_string().contains("has no pictures"));
     for (text, by) in [
-        ("a,b\n", "image_path, label and split"),
+        ("a,b\n", "must name image_path and label (and optionally split and mask_path)"),
         ("image_path,label,split\nno.png,good,train\n", "line 2: no.png does not exist"),
         ("image_path,label,split\nfile.png,good,val\n", "split is \"val\""),
         ("image_path,label,split\nfile.png,bad,train\n", "cannot be fitted on"),

@@ -118,7 +118,7 @@ fn resize_in_floats_of_the_anomaly_vectors() {
 fn masks_of_the_anomaly_vectors() {
     let v = Vectors::open("ad/resize.safetensors");
     let hw = v.get("mask_u8");
-    let mask = Mask { width: 64, height: 48, bits: hw.data.iter().map(|&m| m > 0.0).collect() };
+    let mask = Mask { width: 64, height: 48, bits: hw.data.iter().map(|&m| m > 0.0).collect(), unsure: 0 };
     let truth = |name: &str| v.get(name).data.iter().map(|&m| m > 0.0).collect::<Vec<bool>>();
     let square = raw(Some(Scaling::Square(20)), Filter::Bilinear, None);
     assert!(mask.sized(&square, true).unwrap() == truth("mask_nearest_20x20"));

@@ -7,7 +7,7 @@ use crate::data::demo::{DemoPart, parts};
 use crate::data::{Limits, Picture};
 use crate::error::{Error, Result, shown};
 use crate::files::{save, write};
-use crate::methods::manifest;
+use crate::manifest;
 use crate::report::{Canvas, contour, mask_png, sheet};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -50,7 +50,8 @@ pub fn run(session: &Session, args: &Args, command: &Typed) -> Result<()> {
     typed(&[word("fit"), word("patchcore"), data.as_ref(), word("-o"), model.as_ref()])?;
     typed(&[word("eval"), model.as_ref(), data.as_ref(), word("-o"), results.as_ref()])?;
     let verdicts = verdicts(&results.join("results.ndjson"))?;
-    write(&folder.join("contact_sheet.png"), &contact_sheet(&parts, &verdicts, &results)?.png()?)?;
+    manifest::mark(folder, manifest::SHEET)?;
+    write(&folder.join(manifest::SHEET), &contact_sheet(&parts, &verdicts, &results)?.png()?)?;
     let file = results.join("metrics.json");
     let metrics = parsed(&file, &text(&file)?)?;
     let seconds = start.elapsed().as_secs_f64();

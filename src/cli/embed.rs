@@ -3,6 +3,7 @@
 use super::output::{new_table, print};
 use super::session::Session;
 use super::subject::{WeightsArgs, say_notes};
+use crate::data::dataset::{Census, Counted};
 use crate::data::{Limits, Picture, Prepared};
 use crate::error::{Error, Result, shown};
 use crate::files::write;
@@ -62,10 +63,18 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let taps: Vec<(String, Tensor)> =
         args.tap.iter().zip(features).map(|(tap, t)| (tap.clone(), channels_first(t))).collect();
     match (format, &args.output) {
-        (Some(format), Some(path)) => write(path, &format.bytes(args, &taps)?),
-        _ if session.json => print(&as_json(args, &taps).to_string()),
-        _ => print(&summary(args, &taps)),
+        (Some(format), Some(path)) => write(path, &format.bytes(args, &taps)?)?,
+        _ if session.json => print(&as_json(args, &taps).to_string())?,
+        _ => print(&summary(args, &taps))?,
     }
+    session.say(&counted(args).to_string());
+    Ok(())
+}
+
+/// Pictures are named one by one: all of them are looked at, or the command has ended with an error.
+fn counted(args: &Args) -> Counted {
+    let found = args.pictures.len();
+    Census::of(found).ended(found, 0, 0)
 }
 
 /// For each tap the features of all pictures, `[n, h, w, c]` or `[n, c]`.
@@ -180,7 +189,8 @@ fn npy(taps: &[(String, Tensor)]) -> std::io::Result<Vec<u8>> {
 fn as_json(args: &Args, taps: &[(String, Tensor)]) -> Value {
     let pictures: Vec<String> = args.pictures.iter().map(|p| p.display().to_string()).collect();
     let tap = |(name, t): &(String, Tensor)| (name.clone(), json!({"shape": t.shape.dims(), "data": t.data}));
-    json!({"model": args.model, "pictures": pictures, "taps": taps.iter().map(tap).collect::<serde_json::Map<_, _>>()})
+    let counts = counted(args).json();
+    json!({"model": args.model, "pictures": pictures, "counts": counts, "taps": taps.iter().map(tap).collect::<serde_json::Map<_, _>>()})
 }
 
 fn summary(args: &Args, taps: &[(String, Tensor)]) -> String {

@@ -5,14 +5,15 @@ use super::output::{new_table, print};
 use super::session::Session;
 use super::subject::open_model;
 use super::working::{Out, crop_words, left_over};
-use crate::data::dataset::{Dataset, Sample};
+use crate::data::dataset::{Dataset, Layout, Sample};
 use crate::error::{Error, Result, shown};
 use crate::memory::log_peak;
-use crate::methods::predict::{Work, evaluate, fitted_on, to_test};
+use crate::methods::predict::{Choice, Work, evaluate, fitted_on, to_test};
 use crate::methods::results::Results;
 use crate::methods::{Fitted, Known, limit};
 use crate::watch::Watch;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What `lupe eval` accepts.
@@ -43,7 +44,12 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let all: Vec<Sample> = set.train.iter().chain(&set.test).cloned().collect();
     out.prepare(session, &all, &[&args.model, &args.data])?;
     let (gpu, fitted) = session.gpu_beside(|| open_model(session, &args.model, out.weights().as_ref()))?;
-    let labelled = to_test(&*fitted, set, args.skip_unmasked)?;
+    set.notes.iter().for_each(|note| session.say(note));
+    if set.layout == Layout::Flat {
+        session.say("note: all pictures directly in the folder count as good; none is labelled as defective");
+    }
+    let Args { skip_unmasked, allow_seen, .. } = *args;
+    let labelled = to_test(&*fitted, set, Choice { skip_unmasked, allow_seen, all: out.work.all })?;
     let mut loading = out.work.loading();
     match fitted.known() {
         _ if args.allow_seen => {
@@ -75,6 +81,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
             print(&format!("{}\nresults   {}", lines.join("\n"), shown(&out.output)))?;
         }
     }
+    session.say(&labelled.counted(&missed).to_string());
     missed.ended(labelled.samples.len())
 }
 
@@ -108,7 +115,7 @@ fn crop(seen: Option<f64>, metrics: &Value) -> Option<String> {
     })
 }
 
-/// The metrics as a table, undefined ones as `-`.
+/// The metrics as a table, undefined ones as `-`, and below it why they are undefined.
 fn table(metrics: &Value) -> String {
     const COLUMNS: [&str; 6] = ["auroc", "ap", "f1_max", "f1_threshold", "aupro_30", "aupro_05"];
     let mut table = new_table(["", "AUROC", "AP", "F1-max", "at", "AUPRO 0.3", "AUPRO 0.05"]);
@@ -119,5 +126,20 @@ fn table(metrics: &Value) -> String {
         };
         table.add_row(std::iter::once(part.to_string()).chain(COLUMNS.iter().map(cell)));
     }
-    table.to_string()
+    let parts = ["image", "pixel", "pixel_full"].into_iter().filter_map(|part| Some((part, metrics.get(part)?)));
+    parts.fold(table.to_string(), |text, (part, facts)| text + &undefined(part, facts))
+}
+
+/// A line for every reason for which metrics of a part are undefined.
+fn undefined(part: &str, facts: &Value) -> String {
+    let mut by_reason = BTreeMap::<&str, Vec<&str>>::new();
+    for (name, why) in facts.get("undefined").and_then(Value::as_object).into_iter().flatten() {
+        by_reason.entry(why.as_str().unwrap_or_default()).or_default().push(name);
+    }
+    let all = facts.as_object().map_or(0, |facts| facts.len().saturating_sub(1));
+    let line = |(why, names): (&str, Vec<&str>)| match names.len() {
+        n if n == all => format!("\nundefined {part}: {why}"),
+        _ => format!("\nundefined {part} {}: {why}", names.join(", ")),
+    };
+    by_reason.into_iter().map(line).collect()
 }

@@ -4,7 +4,7 @@ use super::output::print;
 use super::session::Session;
 use super::subject::open_model;
 use super::working::{Out, crop_words, left_over};
-use crate::data::dataset::pictures;
+use crate::data::dataset::{Pictures, pictures, reason};
 use crate::data::told_apart;
 use crate::error::{Error, Result, shown};
 use crate::memory::log_peak;
@@ -33,10 +33,9 @@ pub struct Args {
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let out = &args.out;
-    let mut samples = pictures(&args.pictures)?;
-    let own = out.output.canonicalize().ok(); // results of an earlier run among the pictures are not input
-    samples.retain(|s| !s.path.canonicalize().is_ok_and(|p| own.as_ref().is_some_and(|own| p.starts_with(own))));
-    let (samples, notes) = told_apart(samples);
+    let Pictures { samples, mut census } = pictures(&args.pictures, out.work.all)?;
+    let (named, (samples, notes)) = (samples.len(), told_apart(samples));
+    (samples.len()..named).for_each(|_| census.leave_out(reason::TWICE, ""));
     notes.iter().for_each(|n| session.say(n));
     out.prepare(session, &samples, &[&args.model])?;
     let (gpu, fitted) = session.gpu_beside(|| open_model(session, &args.model, out.weights().as_ref()))?;
@@ -66,6 +65,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         let crop = crop_words(seen).map_or(String::new(), |words| format!("\ncrop      {words}"));
         print(&format!("{verdict}{crop}\nresults   {}", shown(&out.output)))?;
     }
+    session.say(&census.ended(samples.len(), 0, missed.failed.len()).to_string());
     missed.ended(samples.len())?;
     if above > 0 && args.exit_code {
         return Err(Error::Rejects(format!("{above} pictures are above the limit")));

@@ -6,8 +6,8 @@ use crate::data::Limits;
 use crate::data::dataset::Sample;
 use crate::data::load::Loading;
 use crate::error::{Error, Result, plain, shown};
+use crate::manifest::Manifest;
 use crate::methods::drawing::{self, Draw};
-use crate::methods::manifest::Manifest;
 use crate::methods::patchcore::layer;
 use crate::methods::results;
 use crate::outputs::Inputs;
@@ -29,6 +29,9 @@ pub struct WorkArgs {
     /// Skip pictures that cannot be read, list them and end with exit code 9
     #[arg(long)]
     pub keep_going: bool,
+    /// Take all pictures, also those that look like masks of others
+    #[arg(long)]
+    pub all: bool,
 }
 
 impl WorkArgs {

@@ -7,6 +7,7 @@ mod decode;
 pub mod demo;
 mod jpeg;
 pub mod load;
+mod looks;
 mod mask;
 mod picture;
 mod preprocess;

@@ -22,7 +22,7 @@ pub enum MapFormat {
     Npy,
 }
 
-/// What is drawn of every picture.
+/// What is drawn of every picture, into folders of these names.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Draw {
     /// Heat maps over the pictures.

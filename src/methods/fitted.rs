@@ -13,7 +13,7 @@ use crate::weights::container;
 use crate::weights::safetensors::with_file;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::fmt::Debug;
+use std::fmt::{self, Debug, Display, Formatter};
 use std::path::Path;
 
 /// What is found in one picture.
@@ -53,8 +53,28 @@ pub struct LeftOut {
     /// The picture.
     #[serde(flatten)]
     pub picture: Seen,
-    /// Why, in words.
-    pub reason: String,
+    /// Why.
+    #[serde(flatten)]
+    pub why: Why,
+}
+
+/// Why a fit did not use a picture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// To the network it is the same as the picture of this name.
+    SameAs(String),
+    /// Its score, as text, stands apart from the others'.
+    Outlier(String),
+}
+
+impl Display for Why {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::SameAs(name) => write!(f, "to the network the same as {name}"),
+            Why::Outlier(score) => write!(f, "an outlier with score {score}"),
+        }
+    }
 }
 
 /// Which pictures a model knows.

@@ -15,7 +15,6 @@ pub mod evaluation;
 pub mod fitted;
 pub mod limit;
 mod looking;
-pub mod manifest;
 pub mod metrics;
 pub mod patchcore;
 pub mod predict;
@@ -24,7 +23,7 @@ pub mod scorer;
 pub mod subject;
 
 pub use batched::RunOptions;
-pub use fitted::{Answer, Description, Finding, Fitted, Known, LeftOut, Method, Methods, Seen, Stage, open};
+pub use fitted::{Answer, Description, Finding, Fitted, Known, LeftOut, Method, Methods, Seen, Stage, Why, open};
 pub use limit::{LimitRule, Trained};
 pub use looking::{Looked, Missed};
 pub use scorer::{Scored, Scorer};

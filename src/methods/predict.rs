@@ -7,10 +7,11 @@ use super::looking::{Device, Looked, Missed, look};
 use super::results::Results;
 use super::scorer::{Scored, Scorer, named};
 use crate::data::Prepared;
-use crate::data::dataset::{Dataset, Sample, good};
-use crate::data::load::Loading;
+use crate::data::dataset::{Census, Counted, Dataset, Sample, good, pictures_not_masks, reason};
+use crate::data::load::{Loading, read};
 use crate::engine::Gpu;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, plain, shown};
+use crate::files::sha256;
 use crate::watch::Watch;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -99,6 +100,49 @@ pub struct Labelled {
     pub root: PathBuf,
     /// The pictures, in bytewise order of their names.
     pub samples: Vec<Sample>,
+    /// What was found, and what of it is not among them.
+    pub census: Census,
+}
+
+impl Labelled {
+    /// What became of everything.
+    pub fn counted(&self, missed: &Missed) -> Counted {
+        self.census.clone().ended(self.samples.len(), missed.left_out, missed.failed.len())
+    }
+}
+
+/// What is said of masks that leave a doubt.
+#[derive(Default)]
+struct Doubts {
+    masks: usize,
+    pixels: usize,
+    blank: Vec<String>,
+}
+
+impl Doubts {
+    fn add(&mut self, sample: &Sample, looked: &Looked) {
+        let Some(mask) = &looked.mask else { return };
+        self.masks += usize::from(mask.unsure > 0);
+        self.pixels += mask.unsure;
+        if !good(sample) && !mask.bits.contains(&true) {
+            self.blank.push(plain(&sample.name));
+        }
+    }
+
+    fn say(&self, watch: &dyn Watch) {
+        if self.masks > 0 {
+            watch.say(&format!(
+                "note: {} masks are not two-valued: {} of their pixels are neither black nor at least half bright; they count as \
+                 defective in masks of at most 8 values, else as good",
+                self.masks, self.pixels
+            ));
+        }
+        if let Some(first) = self.blank.first() {
+            let n = self.blank.len();
+            watch
+                .say(&format!("note: the masks of {n} defective pictures mark no pixel; the first is that of {first}"));
+        }
+    }
 }
 
 /// Scores labelled pictures into `results`: the metrics, and which pictures were skipped. Pictures that the model was fitted on are left
@@ -113,25 +157,28 @@ pub async fn evaluate<'m>(
     room: u64,
 ) -> Result<(Value, Missed)> {
     let samples = labelled.samples.as_slice();
-    let mut evaluation = Evaluation::new(work.fitted, samples, room);
-    let mut each = |sample: &Sample, looked: &Looked, found: &Finding| evaluation.add(sample, looked, found);
+    let (mut evaluation, mut doubts) = (Evaluation::new(work.fitted, samples, room), Doubts::default());
+    let mut each = |sample: &Sample, looked: &Looked, found: &Finding| {
+        doubts.add(sample, looked);
+        evaluation.add(sample, looked, found)
+    };
     let missed = predict(work, samples, results, &mut each).await?;
+    doubts.say(work.watch);
     if evaluation.pictures() == 0 {
-        let why = if missed.failed.is_empty() { "the model was fitted on all of them" } else { "none can be read" };
-        return Err(Error::Input(format!(
-            "{}: no picture is left to test on: {why}",
-            crate::error::shown(&labelled.root)
-        )));
+        return Err(none_left(labelled, &missed));
     }
     let train = match work.fitted.known() {
         Known::Fitted { on, .. } => on.len(),
         Known::Unknown => 0,
     };
-    let counts = Map::from_iter([
+    let mut counts = Map::from_iter([
         ("train".to_string(), json!(train)),
         ("skipped_seen".into(), json!(missed.left_out)),
         ("failed".into(), json!(missed.failed.len())),
     ]);
+    if let Value::Object(counted) = labelled.counted(&missed).json() {
+        counts.extend(counted.into_iter().filter(|c| c.0 != "unreadable")); // `failed`
+    }
     let mut model = work.fitted.facts();
     model.insert("method".into(), json!(work.fitted.method()));
     model.insert("limit".into(), json!(work.fitted.limit()));
@@ -141,6 +188,15 @@ pub async fn evaluate<'m>(
     let i = &work.gpu.info;
     let device = json!({"name": i.name, "backend": i.backend, "driver": i.driver, "driver_info": i.driver_info});
     Ok((evaluation.finish(counts, model.into(), device)?, missed))
+}
+
+/// Why there is nothing to measure, and what to do about it.
+fn none_left(labelled: &Labelled, missed: &Missed) -> Error {
+    let why = match missed.failed.is_empty() {
+        true => "the model was fitted on all of them; add others, or give --allow-seen",
+        false => "none can be read",
+    };
+    Error::Input(format!("{}: no picture is left to test on: {why}", shown(&labelled.root)))
 }
 
 /// Hashes of the pictures that a model was fitted on, or given for that.
@@ -153,38 +209,62 @@ pub fn fitted_on(fitted: &dyn Fitted) -> BTreeSet<String> {
     }
 }
 
-/// Test pictures of a data set; if it has no good ones, those that the fit kept aside.
+/// Which pictures are tested.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// Whether defective pictures without a mask are left out.
+    pub skip_unmasked: bool,
+    /// Whether pictures count that the model was fitted on.
+    pub allow_seen: bool,
+    /// Whether good pictures that look like masks are taken all the same.
+    pub all: bool,
+}
+
+/// Pictures of a data set to test with: its test split, and every good picture of its training split that the model has not seen, which
+/// is left to [`Loading::leave_out`]. Where that is not known, or does not matter, the training split is taken only if the test split
+/// has no good picture: it is what such a model was most likely fitted on.
 ///
-/// Either every defective picture must have a mask, or none, unless those without are to be left out (`skip_unmasked`).
+/// Either every defective picture must have a mask, or none, unless those without are to be left out.
 ///
 /// # Errors
-/// [`Error::Input`] if there are none, or masks are missing.
-pub fn to_test(fitted: &dyn Fitted, set: Dataset, skip_unmasked: bool) -> Result<Labelled> {
-    let root = set.root.clone();
-    let aside: BTreeSet<&str> = match fitted.known() {
-        Known::Fitted { held_out, .. } => held_out.iter().map(|p| p.name.as_str()).collect(),
-        Known::Unknown => BTreeSet::new(),
-    };
-    let test_good = set.test.iter().any(good);
-    let kept = set.train.into_iter().filter(|s| !test_good && aside.contains(s.name.as_str()));
-    let mut all: Vec<Sample> = set.test.into_iter().chain(kept).collect();
+/// [`Error::Input`] if masks are missing, or if good pictures may be masks.
+pub fn to_test(fitted: &dyn Fitted, set: Dataset, choice: Choice) -> Result<Labelled> {
+    let Dataset { root, train, test: mut all, mut census, .. } = set;
+    let train = if all.iter().any(good) { unseen(fitted, train, choice, &mut census) } else { train };
+    all.extend(train);
     all.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
-    if all.is_empty() {
+    if !choice.all {
+        pictures_not_masks(&all.iter().filter(|s| good(s)).cloned().collect::<Vec<_>>())?;
+    }
+    let unmasked = |s: &Sample| !good(s) && s.mask.is_none();
+    let without = all.iter().filter(|s| unmasked(s)).count();
+    let Some(first) = all.iter().find(|s| unmasked(s)).filter(|_| all.iter().any(|s| s.mask.is_some())) else {
+        return Ok(Labelled { root, samples: all, census });
+    };
+    if !choice.skip_unmasked {
+        let first = plain(&first.name);
         return Err(Error::Input(format!(
-            "{}: has no pictures to test on; expected test/*, or folders of defects beside good/",
-            crate::error::shown(&root)
+            "{without} defective pictures have no mask, the first is {first}; add masks or give --skip-unmasked"
         )));
     }
-    if all.iter().all(|s| s.mask.is_none()) {
-        return Ok(Labelled { root, samples: all });
+    all.iter().filter(|s| unmasked(s)).for_each(|s| census.leave_out(reason::UNMASKED, &s.name));
+    all.retain(|s| !unmasked(s));
+    Ok(Labelled { root, samples: all, census })
+}
+
+/// The training split's pictures to test with, beside a test split that has good ones.
+fn unseen(fitted: &dyn Fitted, train: Vec<Sample>, choice: Choice, census: &mut Census) -> Vec<Sample> {
+    let (known, seen) = (matches!(fitted.known(), Known::Fitted { .. }), fitted_on(fitted));
+    if known && !choice.allow_seen {
+        return train; // those that were seen are left out as they are read
     }
-    let unmasked: Vec<&Sample> = all.iter().filter(|s| !good(s) && s.mask.is_none()).collect();
-    match unmasked.first() {
-        Some(first) if !skip_unmasked => Err(Error::Input(format!(
-            "{} defective pictures have no mask, the first is {}; add masks or give --skip-unmasked",
-            unmasked.len(),
-            crate::error::plain(&first.name)
-        ))),
-        _ => Ok(Labelled { root, samples: all.into_iter().filter(|s| good(s) || s.mask.is_some()).collect() }),
+    let mut rest = vec![];
+    for sample in train {
+        // One that cannot be read is told when it is looked at.
+        match known && !read(&sample.path).is_ok_and(|bytes| seen.contains(&sha256(&bytes))) {
+            true => rest.push(sample),
+            false => census.leave_out(reason::TRAIN, &sample.name),
+        }
     }
+    rest
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod check;
+pub mod counts;
 pub mod faults;
 pub mod foreign;
 pub mod hash;

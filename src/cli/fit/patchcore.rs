@@ -5,11 +5,11 @@ use crate::cli::output::{print, quoted};
 use crate::cli::session::Session;
 use crate::cli::subject::{WeightsArgs, say_notes};
 use crate::cli::working::{WorkArgs, crop_words, place};
-use crate::data::dataset::{Dataset, Sample};
+use crate::data::dataset::{Counted, Dataset, Sample, reason};
 use crate::error::{Error, Result};
 use crate::memory::log_peak;
 use crate::methods::patchcore::{Config, FitOptions, Good, PatchCore, Preset, Report, Times, fit};
-use crate::methods::{Fitted, LimitRule, limit};
+use crate::methods::{Fitted, LeftOut, LimitRule, Why, limit};
 use crate::models;
 use crate::outputs::Inputs;
 use crate::watch::Watch;
@@ -95,7 +95,8 @@ pub struct Args {
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let config = config(args)?;
-    let set = Dataset::open(&args.data)?.split(args.test_split);
+    let set = Dataset::open(&args.data)?.to_fit(args.work.all)?.split(args.test_split);
+    set.notes.iter().for_each(|note| session.say(note));
     let read = [Some(args.data.as_path()), args.weights.as_deref()].into_iter().flatten();
     let inputs = Inputs::of(set.train.iter().chain(&set.test).flat_map(Sample::files).chain(read));
     session.outputs.file(&args.output, &inputs)?;
@@ -119,8 +120,19 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     };
     let (fitted, went) = pollster::block_on(fit(&gpu, good, &config, &options, session))?;
     log_peak();
-    report(session, args, &fitted, &went)?;
+    let counted = set.fitted(fitted.file.left_out.iter().map(left_out), went.missed.failed.len());
+    report(session, args, (&fitted, &went), &counted)?;
+    session.say(&counted.to_string());
     went.missed.ended(set.train.len())
+}
+
+/// The reason and name of a picture that the fit left out.
+fn left_out(left: &LeftOut) -> (&'static str, &str) {
+    let reason = match left.why {
+        Why::SameAs(_) => reason::SAME,
+        Why::Outlier(_) => reason::OUTLIER,
+    };
+    (reason, &left.picture.name)
 }
 
 fn config(args: &Args) -> Result<Config> {
@@ -149,7 +161,7 @@ fn config(args: &Args) -> Result<Config> {
     Ok(config)
 }
 
-fn report(session: &Session, args: &Args, fitted: &PatchCore, went: &Report) -> Result<()> {
+fn report(session: &Session, args: &Args, (fitted, went): (&PatchCore, &Report), counted: &Counted) -> Result<()> {
     let (file, trained) = (&fitted.file, fitted.training());
     let (n, rows, d) = (file.pictures.len(), file.sources.len(), file.geometry.dim);
     let Times { features, coreset, scoring } = went.times;
@@ -160,7 +172,7 @@ fn report(session: &Session, args: &Args, fitted: &PatchCore, went: &Report) -> 
             &json!({
                 "model": args.output, "pictures": n, "bank": rows, "limit": fitted.limit(), "pixel_limit": fitted.map_limit(),
                 "limit_rule": fitted.limit_rule().map(|rule| rule.to_string()), "apart": apart, "left_out": file.left_out,
-                "held_out": file.held_out.len(), "seen_share": went.seen,
+                "held_out": file.held_out.len(), "counts": counted.json(), "seen_share": went.seen,
                 "seconds": {"features": features, "coreset": coreset, "scoring": scoring},
             })
             .to_string(),

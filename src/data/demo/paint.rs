@@ -121,7 +121,7 @@ fn blend(clean: &Picture, at: impl Fn(f64, f64, f64) -> (f64, f64, f64)) -> (Pic
         bits.push(depth > 0.0);
     }
     let (width, height) = (clean.width, clean.height);
-    (Picture::new(width, height, rgb), Mask { width, height, bits })
+    (Picture::new(width, height, rgb), Mask { width, height, bits, unsure: 0 })
 }
 
 /// The value at a place; beyond the border that of the nearest pixel.

@@ -10,7 +10,7 @@ use crate::data::dataset::{Dataset, Sample, good};
 use crate::data::load::read;
 use crate::error::{Result, plain};
 use crate::files::sha256;
-use crate::methods::fitted::{LeftOut, Seen};
+use crate::methods::fitted::{LeftOut, Seen, Why};
 use crate::methods::limit::apart;
 use crate::tensor::Tensor;
 use std::sync::Arc;
@@ -29,8 +29,8 @@ impl Pictures {
         self.all.get(i).cloned().unwrap_or_else(|| Seen { name: String::new(), sha256: String::new() })
     }
 
-    fn leave_out(&mut self, i: usize, reason: String) {
-        self.left_out.push(LeftOut { picture: self.seen(i), reason });
+    fn leave_out(&mut self, i: usize, why: Why) {
+        self.left_out.push(LeftOut { picture: self.seen(i), why });
     }
 }
 
@@ -59,14 +59,13 @@ impl Work<'_> {
         let (used, copies) = bag.distinct()?;
         let mut pictures = Pictures { used, left_out: vec![], all };
         for [copy, of] in &copies {
-            let reason = format!("to the network the same as {}", pictures.seen(*of).name);
-            pictures.leave_out(*copy, reason);
+            pictures.leave_out(*copy, Why::SameAs(pictures.seen(*of).name));
         }
         if let Some(first) = pictures.left_out.first() {
             let (n, used) = (copies.len(), pictures.used.len());
-            let (name, reason) = (plain(&first.picture.name), plain(&first.reason));
+            let (name, why) = (plain(&first.picture.name), plain(&first.why.to_string()));
             self.watch.say(&format!(
-                "note: {n} of the training pictures are the same as others and are left out, {used} are used; the first is {name}, {reason}"
+                "note: {n} of the training pictures are the same as others and are left out, {used} are used; the first is {name}, {why}"
             ));
         }
         Ok(pictures)
@@ -76,7 +75,7 @@ impl Work<'_> {
         for &number in numbers {
             let (Some(&i), Some(score)) = (pictures.used.get(number), scores.get(number)) else { continue };
             self.watch.say(&format!("dropped   {}: score {score:.4} stands apart", plain(&pictures.seen(i).name)));
-            pictures.leave_out(i, format!("an outlier: its score {score} stands apart"));
+            pictures.leave_out(i, Why::Outlier(score.to_string()));
         }
         let kept = pictures.used.iter().enumerate().filter(|(number, _)| !numbers.contains(number));
         pictures.used = kept.map(|(_, i)| *i).collect();

@@ -14,7 +14,10 @@ use std::path::{Component, Path, PathBuf};
 pub const NAME: &str = ".lupe-results";
 
 /// Files at the top of a results folder.
-pub(super) const FILES: [&str; 4] = ["results.ndjson", "results.csv", "timing.ndjson", "metrics.json"];
+pub(crate) const FILES: [&str; 4] = ["results.ndjson", "results.csv", "timing.ndjson", "metrics.json"];
+
+/// A demo's sheet of all its pictures.
+pub const SHEET: &str = "contact_sheet.png";
 
 /// Its folders, one for each kind of picture.
 const FOLDERS: [&str; 4] = ["heatmaps", "maps", "masks", "features"];
@@ -132,6 +135,27 @@ impl Manifest {
     }
 }
 
+/// Lists one more file of a folder as Lupe's own.
+///
+/// # Errors
+/// [`Error::Output`] if the list cannot be written.
+pub fn mark(folder: &Path, name: &str) -> Result<()> {
+    let manifest = Manifest::open(folder);
+    let files = manifest.earlier.files.iter().cloned().chain([name.to_string()]).collect();
+    manifest.save(&Listed { schema: 1, finished: true, files })
+}
+
+/// What is Lupe's own in a folder: the files that its list names; in one without a list, the folders of results that an earlier version
+/// left there.
+pub fn owned(folder: &Path) -> BTreeSet<PathBuf> {
+    if folder.join(NAME).is_file() {
+        return Manifest::open(folder).earlier.files.iter().map(|name| folder.join(name)).collect();
+    }
+    let is = |name: &str| folder.join(name).is_file();
+    let results = is("timing.ndjson") && (is("results.ndjson") || is("results.csv"));
+    FOLDERS.into_iter().filter(|_| results).map(|name| folder.join(name)).collect()
+}
+
 /// Whether a run may have written a file of that name: only such ones are removed, whatever a list says.
 fn own(name: &str) -> bool {
     let inside = Path::new(name).components().all(|c| matches!(c, Component::Normal(_)));
@@ -139,7 +163,7 @@ fn own(name: &str) -> bool {
         let ending = Path::new(rest).extension().and_then(|e| e.to_str());
         FOLDERS.contains(&folder) && ending.is_some_and(|e| ["png", "tiff", "npy"].contains(&e))
     };
-    inside && (FILES.contains(&name) || name.split_once('/').is_some_and(drawn))
+    inside && (FILES.contains(&name) || name == SHEET || name.split_once('/').is_some_and(drawn))
 }
 
 #[cfg(test)]

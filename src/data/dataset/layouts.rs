@@ -1,0 +1,221 @@
+//! Layouts of folders: which names are splits, labels and ground truth.
+
+use super::census::reason;
+use super::labels::{self, GOOD, means_bad, means_good};
+use super::listing::{Listing, below, folder_of, last, name_of};
+use super::masks::{self, Kind};
+use super::{Layout, Sample, fail};
+use crate::error::{Result, plain};
+use std::path::Path;
+
+const TRAIN: [&str; 1] = ["train"];
+const VALIDATION: [&str; 3] = ["validation", "valid", "val"];
+/// Folders of labelled pictures to test with.
+const TEST: [&str; 2] = ["test", "test_public"];
+/// Folders of pictures whose labels are kept by their publisher.
+const PRIVATE: [&str; 2] = ["test_private", "test_private_mixed"];
+
+/// Folders whose ground truth lies beside them.
+const TRUTH_BESIDE: [&str; 3] = ["test", "test_public", "images"];
+
+/// Pictures by what they are for.
+pub(super) struct Found {
+    pub layout: Layout,
+    pub train: Vec<Sample>,
+    pub test: Vec<Sample>,
+    /// What was decided where the folder leaves a choice.
+    pub notes: Vec<String>,
+}
+
+/// Pictures of a folder under one label: those directly in it or, if there are none, those below it.
+fn labelled(listing: &mut Listing, folder: &str) -> Result<Kind> {
+    let direct = listing.pictures.keys().filter(|name| folder_of(name) == folder).count();
+    if direct > 0 && direct < listing.pictures_below(folder) {
+        let deeper = deeper(listing, folder);
+        return fail(
+            &listing.root.join(folder),
+            &format!("has pictures ({direct}) beside folders of pictures ({deeper}); move one or the other elsewhere"),
+        );
+    }
+    let label = labels::label(last(folder));
+    let sample = |(name, path)| Sample { name, path, label: label.clone(), mask: None };
+    let samples = listing.take(|name| below(name, folder)).into_iter().map(sample).collect();
+    Ok(Kind { folder: last(folder).into(), samples })
+}
+
+/// Folders directly in a folder that have pictures, with their numbers.
+fn deeper(listing: &Listing, folder: &str) -> String {
+    let inside = listing.inside(folder).into_iter().map(|f| (listing.pictures_below(&f), f)).filter(|f| f.0 > 0);
+    inside.map(|(n, f)| format!("{}: {n}", plain(&f))).collect::<Vec<_>>().join(", ")
+}
+
+fn is_truth(folder: &str) -> bool {
+    masks::FOLDERS.iter().any(|m| last(folder).eq_ignore_ascii_case(m))
+}
+
+/// Folders of labels in a folder: with pictures, and none of ground truth.
+///
+/// # Errors
+/// [`Error::Input`](crate::Error::Input) if two of them differ in case only.
+fn kinds_in(listing: &Listing, folder: &str) -> Result<Vec<String>> {
+    let mut found = listing.inside(folder);
+    found.retain(|f| !is_truth(f) && listing.pictures_below(f) > 0);
+    match labels::differ_in_case(found.iter().map(|f| last(f))) {
+        Some([one, two]) => fail(
+            &listing.root.join(folder),
+            &format!("has the folders {} and {}, which differ in case only; put them into one", plain(one), plain(two)),
+        ),
+        None => Ok(found),
+    }
+}
+
+/// Says so if several names mean good.
+fn several_good(folders: &[String], notes: &mut Vec<String>) {
+    let good: Vec<String> = folders.iter().filter(|f| means_good(last(f))).map(|f| plain(f)).collect();
+    if good.len() > 1 {
+        notes.push(format!("note: the pictures of {} all count as good", good.join(", ")));
+    }
+}
+
+/// Splits: `train/good`, `test/KIND`, and ground truth in folders of the same names.
+pub(super) fn splits(listing: &mut Listing) -> Result<Option<Found>> {
+    let (trains, tests) = (listing.named("", &TRAIN), listing.named("", &TEST));
+    let good: Vec<String> = trains.iter().flat_map(|t| listing.inside(t)).filter(|f| means_good(last(f))).collect();
+    let labelled_test = tests.iter().any(|t| listing.inside(t).iter().any(|k| listing.pictures_below(k) > 0));
+    let plain_good = listing.inside("").iter().any(|f| means_good(f));
+    if good.is_empty() && !labelled_test {
+        return Ok(None);
+    }
+    if good.is_empty() && plain_good {
+        let what =
+            "has good pictures beside its folder of tests, not in its training split; move their folder into train";
+        return fail(&listing.root, what);
+    }
+    for folder in trains.iter().chain(&tests).map(String::as_str).chain([""]) {
+        kinds_in(listing, folder)?;
+    }
+    let (mut notes, mut train, mut kinds) = (vec![], vec![], vec![]);
+    several_good(&good, &mut notes);
+    for folder in &good {
+        train.push(labelled(listing, folder)?);
+    }
+    for folder in &tests {
+        let inside = kinds_in(listing, folder)?;
+        several_good(&inside, &mut notes);
+        for kind in inside {
+            kinds.push(labelled(listing, &kind)?);
+        }
+    }
+    let truths = [""].into_iter().chain(tests.iter().map(String::as_str));
+    let truths: Vec<String> = truths.flat_map(|t| listing.named(t, &masks::FOLDERS)).collect();
+    with_masks(listing, &mut kinds, &truths)?;
+    leave_out_others(listing);
+    Ok(Some(Found { layout: Layout::Mvtec, train: joined(train), test: joined(kinds), notes }))
+}
+
+fn with_masks(listing: &mut Listing, kinds: &mut [Kind], truths: &[String]) -> Result<()> {
+    for truth in truths {
+        masks::attach(listing, kinds, truth)?;
+    }
+    masks::side_by_side(listing, kinds)
+}
+
+fn joined(kinds: Vec<Kind>) -> Vec<Sample> {
+    kinds.into_iter().flat_map(|k| k.samples).collect()
+}
+
+/// Labels: `good`, and a folder for every kind of defect. `SET/test` is one, and so is `SET/test_public`; there need not be a good
+/// picture in these, nor where a folder is called defective.
+pub(super) fn labels(listing: &mut Listing) -> Result<Option<Found>> {
+    let all = listing.inside("");
+    let of_set = std::fs::canonicalize(&listing.root).ok();
+    let called = |names: &[&str]| {
+        let own = of_set.as_deref().and_then(Path::file_name);
+        names.iter().any(|n| own.is_some_and(|own| own.eq_ignore_ascii_case(n)))
+    };
+    let inside = kinds_in(listing, "")?;
+    let sure = called(&TEST) || inside.iter().any(|f| means_bad(f));
+    if !all.iter().any(|f| means_good(f)) && !(sure && !inside.is_empty()) {
+        return Ok(None);
+    }
+    let mut notes = vec![];
+    several_good(&inside, &mut notes);
+    let mut kinds = vec![];
+    for folder in inside {
+        kinds.push(labelled(listing, &folder)?);
+    }
+    let truths = listing.named("", &masks::FOLDERS);
+    if let Some(set) = of_set.as_deref().and_then(Path::parent).filter(|_| truths.is_empty() && called(&TRUTH_BESIDE)) {
+        beside(listing, &mut kinds, set)?;
+    }
+    with_masks(listing, &mut kinds, &truths)?;
+    leave_out_others(listing);
+    let (train, test) = joined(kinds).into_iter().partition(|s| s.label == GOOD);
+    Ok(Some(Found { layout: Layout::Plain, train, test, notes }))
+}
+
+/// Masks for a folder of tests from the ground truth beside it.
+fn beside(listing: &mut Listing, kinds: &mut [Kind], set: &Path) -> Result<()> {
+    let mut truths: Vec<_> = std::fs::read_dir(set).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    truths.retain(|p| is_truth(&name_of(p)) && p.is_dir());
+    truths.sort();
+    for truth in truths {
+        let mut other = Listing::open(&truth)?;
+        masks::attach(&mut other, kinds, "")?;
+        other.leave_out(reason::STRAY_MASK, |_| true);
+        other.end_tables(None);
+        listing.census.add(other.census);
+    }
+    Ok(())
+}
+
+/// Leaves out what no label was found for, by where it is.
+fn leave_out_others(listing: &mut Listing) {
+    let within = |name: &str, folders: &[&str]| {
+        let mut parts = folder_of(name).split('/');
+        parts.any(|part| folders.iter().any(|f| part.eq_ignore_ascii_case(f)))
+    };
+    listing.leave_out(reason::STRAY_MASK, |name| within(name, &masks::FOLDERS));
+    listing.leave_out(reason::VALIDATION, |name| within(name, &VALIDATION));
+    listing.leave_out(reason::UNLABELLED, |name| within(name, &PRIVATE));
+    listing.leave_out(reason::DEFECTIVE_TRAIN, |name| within(name, &TRAIN) && folder_of(name).contains('/'));
+    listing.leave_out(reason::ELSEWHERE, |_| true);
+}
+
+/// Pictures directly in the folder, all of them good.
+///
+/// # Errors
+/// [`Error::Input`](crate::Error::Input) if there are folders of pictures beside them: which ones are meant?
+pub(super) fn flat(listing: &mut Listing) -> Result<Option<Found>> {
+    let loose: Vec<&String> = listing.pictures.keys().filter(|name| !name.contains('/')).collect();
+    let Some(first) = loose.first() else { return Ok(None) };
+    let (root, deeper) = (&listing.root, deeper(listing, ""));
+    if !deeper.is_empty() {
+        return fail(
+            root,
+            &format!(
+                "has {} pictures directly in it (the first is {}) beside folders of pictures ({deeper}): which are good? Give one of \
+                 these folders, or move the loose pictures to a folder of their own and give that",
+                loose.len(),
+                plain(first)
+            ),
+        );
+    }
+    let sample = |(name, path)| Sample { name, path, label: GOOD.into(), mask: None };
+    let train = listing.take(|_| true).into_iter().map(sample).collect();
+    Ok(Some(Found { layout: Layout::Flat, train, test: vec![], notes: vec![] }))
+}
+
+/// Folders below that are data sets of their own, for advice.
+pub(super) fn sets_below(listing: &Listing) -> Vec<String> {
+    let good = listing.folders.iter().filter(|f| means_good(last(f)));
+    let set = |f: &String| {
+        let folder = folder_of(f);
+        let split = TRAIN.iter().chain(&TEST).any(|t| last(folder).eq_ignore_ascii_case(t));
+        String::from(if split { folder_of(folder) } else { folder })
+    };
+    let mut sets: Vec<String> = good.map(set).filter(|s| !s.is_empty()).collect();
+    sets.sort();
+    sets.dedup();
+    sets
+}

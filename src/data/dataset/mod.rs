@@ -1,0 +1,336 @@
+//! Data sets on disk: labelled folders as their publishers lay them out, folders of pictures only, and tables.
+
+mod census;
+mod labels;
+mod layouts;
+mod listing;
+mod masks;
+mod table;
+
+use crate::error::{Error, Result, plain};
+pub use census::{Census, Counted, reason};
+pub use labels::GOOD;
+use layouts::Found;
+pub(crate) use listing::named_like_a_picture;
+use listing::{Listing, last, name_of, named_like_a_table};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use table::Table;
+
+/// One picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Its file.
+    pub path: PathBuf,
+    /// Path relative to the data set's folder, `/` between its parts.
+    pub name: String,
+    /// `good`, or the kind of defect.
+    pub label: String,
+    /// Its ground truth, if there is one: a mask, or a folder of masks which together are its ground truth.
+    pub mask: Option<PathBuf>,
+}
+
+impl Sample {
+    /// The files that are read of it.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(self.path.as_path()).chain(self.mask.as_deref())
+    }
+}
+
+/// How a data set is laid out on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// `train/good`, `test/*`, `ground_truth/*`, and the like.
+    Mvtec,
+    /// `good/`, and a folder for each kind of defect.
+    Plain,
+    /// Pictures directly in the folder, all of them good.
+    Flat,
+    /// `image_path,label,split,mask_path`.
+    Csv,
+}
+
+/// Pictures to fit on and to test on, each in bytewise order of their names.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// Where it is.
+    pub root: PathBuf,
+    /// Its layout.
+    pub layout: Layout,
+    /// Good pictures to fit on; none in a set of tests.
+    pub train: Vec<Sample>,
+    /// Pictures to test on.
+    pub test: Vec<Sample>,
+    /// What was found, and what of it is in neither list.
+    pub census: Census,
+    /// What was decided where the set leaves a choice: to be said.
+    pub notes: Vec<String>,
+}
+
+const EXPECTED: &str = "expected train/good and test/*, or good/ and a folder for each kind of defect, or pictures directly in it, \
+                        or a .csv with image_path,label,split,mask_path";
+
+fn fail<T>(path: &Path, what: &str) -> Result<T> {
+    Err(Error::Input(format!("{}: {what}", plain(&path.display().to_string()))))
+}
+
+fn stem_of(path: &Path) -> String {
+    path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn sort(samples: &mut [Sample]) {
+    samples.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
+}
+
+impl Dataset {
+    /// Reads a folder or a table, by the first layout that fits.
+    ///
+    /// # Errors
+    /// [`Error::Input`] saying what was expected and what is wrong, or that there is no picture.
+    pub fn open(path: &Path) -> Result<Dataset> {
+        if !path.exists() {
+            return fail(path, "does not exist");
+        }
+        if path.is_file() {
+            return Dataset::table(path);
+        }
+        let mut listing = Listing::open(path)?;
+        let folders = match layouts::splits(&mut listing)? {
+            None => layouts::labels(&mut listing)?,
+            found => found,
+        };
+        let (found, used) = match folders {
+            Some(found) => (Some(besides(found, &listing)), None),
+            None => match rows(&mut listing)? {
+                (None, _) => (layouts::flat(&mut listing)?, None),
+                found => found,
+            },
+        };
+        listing.end_tables(used.as_deref());
+        match found {
+            Some(found) => Dataset::new(path, found, listing.census),
+            None => nothing(&listing),
+        }
+    }
+
+    /// A table that is named.
+    fn table(path: &Path) -> Result<Dataset> {
+        if !named_like_a_table(path) {
+            return fail(path, &format!("not a folder or a table; {EXPECTED}"));
+        }
+        let Some(table) = Table::of(path)? else { return fail(path, table::COLUMNS) };
+        let found = table.read(None)?;
+        let mut census = Census::of(1);
+        census.leave_out(reason::TABLE, &name_of(path));
+        let samples = || found.train.iter().chain(&found.test);
+        for mask in samples().filter_map(|s| s.mask.as_ref()) {
+            census.leave_out(reason::MASK, &name_of(mask));
+            census.found += 1;
+        }
+        census.found += samples().count();
+        let root = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Dataset::new(root, found, census)
+    }
+
+    /// Checks names and labels of what was found.
+    fn new(root: &Path, found: Found, census: Census) -> Result<Dataset> {
+        let Found { layout, mut train, mut test, mut notes } = found;
+        sort(&mut train);
+        sort(&mut test);
+        let (mut seen, root) = (BTreeSet::new(), root.to_path_buf());
+        if let Some(twice) = train.iter().chain(&test).find(|s| !seen.insert(s.name.clone())) {
+            return fail(&root, &format!("{} occurs twice", plain(&twice.name)));
+        }
+        let kinds: BTreeSet<&str> = test.iter().map(|s| s.label.as_str()).collect();
+        if let Some([one, two]) = labels::differ_in_case(kinds) {
+            let (one, two) = (plain(one), plain(two));
+            return fail(&root, &format!("has the labels {one} and {two}, which differ in case only; use one of them"));
+        }
+        if train.is_empty() && test.is_empty() {
+            return fail(&root, &format!("has no good pictures, and no others; {EXPECTED}{}", and_left_out(&census)));
+        }
+        notes.extend(
+            test.iter().map(|s| s.label.as_str()).collect::<BTreeSet<_>>().into_iter().filter_map(labels::doubt),
+        );
+        Ok(Dataset { root, layout, train, test, census, notes })
+    }
+
+    /// The set as something to fit on. Unless `all` pictures are to be taken, those that may be masks are refused.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there is no good picture, or if pictures look like masks.
+    pub fn to_fit(self, all: bool) -> Result<Dataset> {
+        if self.train.is_empty() {
+            let n = self.test.len();
+            let advice = "`lupe eval` takes it as a test set; put good pictures into train/good to fit on them";
+            let what = format!("has no good pictures to fit on, but {n} for testing; {EXPECTED}. {advice}");
+            return fail(&self.root, &what);
+        }
+        if !all {
+            pictures_not_masks(&self.train)?;
+        }
+        Ok(self)
+    }
+
+    /// Keeps every `every`-th good picture aside for testing if the data set has none of its own; 0 keeps none.
+    pub fn split(mut self, every: usize) -> Dataset {
+        if self.test.iter().any(good) || every == 0 {
+            return self;
+        }
+        let (aside, train) = self.train.into_iter().enumerate().partition(|(i, _)| i % every == every - 1);
+        let list = |part: Vec<(usize, Sample)>| part.into_iter().map(|p| p.1).collect::<Vec<_>>();
+        self.train = list(train);
+        self.test.extend(list(aside));
+        sort(&mut self.test);
+        self
+    }
+
+    /// What became of everything after a fit, of which so many pictures were `unreadable` and others were looked at and `left_out`, by
+    /// reason and name.
+    pub fn fitted<'a>(&self, left_out: impl Iterator<Item = (&'static str, &'a str)>, unreadable: usize) -> Counted {
+        let (mut census, mut used) = (self.census.clone(), self.train.len());
+        for (reason, name) in left_out {
+            census.leave_out(reason, name);
+            used = used.saturating_sub(1);
+        }
+        self.test.iter().for_each(|s| census.leave_out(reason::TEST, &s.name));
+        census.ended(used, 0, unreadable)
+    }
+}
+
+/// Whether a picture has no defect.
+pub fn good(sample: &Sample) -> bool {
+    sample.label == GOOD
+}
+
+/// Refuses good pictures that may be masks.
+///
+/// # Errors
+/// [`Error::Input`] if two differ in their endings only, or if some consist of two gray values.
+pub fn pictures_not_masks(samples: &[Sample]) -> Result<()> {
+    masks::refuse_twins(samples, false)?;
+    masks::refuse_masks(samples, false)
+}
+
+/// Tables among the files directly in a folder.
+fn tables(listing: &Listing) -> Result<Vec<PathBuf>> {
+    let mut found = vec![];
+    for path in &listing.tables {
+        found.extend(Table::of(path)?.map(|_| path.clone()));
+    }
+    Ok(found)
+}
+
+/// Says that a table beside labelled folders is not used.
+fn besides(mut found: Found, listing: &Listing) -> Found {
+    if let Some(table) = tables(listing).unwrap_or_default().first() {
+        let table = plain(&table.display().to_string());
+        found.notes.push(format!("note: {table} is not used, since labelled folders lie beside it; name it to use it"));
+    }
+    found
+}
+
+/// What the table in a folder says, VisA's or one that lies directly in it, and which one it is.
+fn rows(listing: &mut Listing) -> Result<(Option<Found>, Option<PathBuf>)> {
+    let (found, used) = match Table::visa(&listing.root)? {
+        Some((table, object)) => (table.read(Some(&object))?, None),
+        None => match tables(listing)?.as_slice() {
+            [] => return Ok((None, None)),
+            [one] => match Table::of(one)? {
+                Some(table) => (table.read(None)?, Some(one.clone())),
+                None => return Ok((None, None)),
+            },
+            [one, two, ..] => {
+                let [one, two] = [one, two].map(|p| plain(&name_of(p)));
+                return fail(&listing.root, &format!("has several tables, {one} and {two}; name the one to use"));
+            }
+        },
+    };
+    let samples = || found.train.iter().chain(&found.test);
+    let whole = |paths: Vec<&PathBuf>| paths.into_iter().filter_map(|p| fs::canonicalize(p).ok()).collect();
+    let (named, masks): (BTreeSet<PathBuf>, BTreeSet<PathBuf>) =
+        (whole(samples().map(|s| &s.path).collect()), whole(samples().filter_map(|s| s.mask.as_ref()).collect()));
+    let mut inside = BTreeSet::new();
+    for (name, path) in listing.take(|_| true) {
+        let path = fs::canonicalize(path).unwrap_or_default();
+        match (named.contains(&path), masks.contains(&path)) {
+            (true, _) => drop(inside.insert(path)),
+            (_, true) => listing.census.leave_out(reason::MASK, &name),
+            _ => listing.census.leave_out(reason::UNLISTED, &name),
+        }
+    }
+    // Pictures of the table that lie elsewhere.
+    listing.census.found += named.len() - inside.len();
+    Ok((Some(found), used))
+}
+
+fn and_left_out(census: &Census) -> String {
+    match census.reasons() {
+        none if none.is_empty() => String::new(),
+        reasons => format!("; left out: {reasons}"),
+    }
+}
+
+/// Why a folder is no data set, and what may be meant.
+fn nothing(listing: &Listing) -> Result<Dataset> {
+    let found: Vec<String> = listing.inside("").iter().map(|f| plain(last(f))).take(5).collect();
+    let sets = layouts::sets_below(listing);
+    let below = match sets.first() {
+        Some(set) => {
+            let set = plain(&listing.root.join(set).display().to_string());
+            format!("; {set} is a data set ({} of them below): give its folder", sets.len())
+        }
+        None => String::new(),
+    };
+    let found = match found.is_empty() {
+        true if listing.census.found == 0 => "nothing".into(),
+        true => "no folder".into(),
+        false => found.join(", "),
+    };
+    let left = and_left_out(&listing.census);
+    let good = labels::goods();
+    let what = format!("has no good pictures; {EXPECTED}; found {found}{below}{left}. These names mean good: {good}");
+    fail(&listing.root, &what)
+}
+
+/// Pictures to look at.
+#[derive(Clone, Debug, Default)]
+pub struct Pictures {
+    /// The pictures, without labels.
+    pub samples: Vec<Sample>,
+    /// What was found, and left out.
+    pub census: Census,
+}
+
+/// Pictures given one by one, and those below folders, in bytewise order. A picture that is named is never left out. Unless `all` are to
+/// be taken, folders in which pictures look like masks are refused.
+///
+/// # Errors
+/// [`Error::Input`] for a folder without pictures, and for one with masks among them.
+pub fn pictures(paths: &[PathBuf], all: bool) -> Result<Pictures> {
+    let mut found = Pictures::default();
+    for path in paths {
+        if !path.is_dir() {
+            let sample = Sample { path: path.clone(), name: name_of(path), label: String::new(), mask: None };
+            found.samples.push(sample);
+            found.census.found += 1;
+            continue;
+        }
+        let mut listing = Listing::open(path)?;
+        let sample = |(name, path)| Sample { name, path, label: String::new(), mask: None };
+        let inside: Vec<Sample> = listing.take(|_| true).into_iter().map(sample).collect();
+        listing.end_tables(None);
+        if inside.is_empty() {
+            let left = and_left_out(&listing.census);
+            return fail(path, &format!("has no pictures (png, jpg, jpeg, bmp, tif, tiff, webp){left}"));
+        }
+        if !all {
+            masks::refuse_twins(&inside, true)?;
+            masks::refuse_masks(&inside, true)?;
+        }
+        found.samples.extend(inside);
+        found.census.add(listing.census);
+    }
+    Ok(found)
+}
