@@ -156,15 +156,17 @@ impl Coder<'_, '_> {
             component.put(column, row, &samples);
             return Ok(());
         }
-        let largest = quantization.largest;
-        let block = component.block(column, row)?;
+        let largest = &quantization.largest;
+        let at = 64 * (row * component.stride + column);
+        let values = component.values.get_mut(at..).and_then(<[i16]>::first_chunk_mut);
+        let block: &mut Block = values.ok_or(Fault::Segment("frame"))?;
         match (self.band.first, self.band.before) {
-            (0, 0) => self.first_value(block, part, &largest),
+            (0, 0) => self.first_value(block, part, largest),
             (0, _) => {
                 block[0] |= (self.bits.take(1)? as i16) << self.band.low;
                 Ok(())
             }
-            (_, 0) => self.other_values(block, part.ac, &largest).map(|_| ()),
+            (_, 0) => self.other_values(block, part.ac, largest).map(|_| ()),
             _ => self.refine(block, part.ac),
         }
     }
