@@ -169,6 +169,17 @@ fn fault_03_broken_jpeg_data_is_refused() {
 }
 
 #[test]
+fn fault_03_a_jpeg_with_bytes_left_over_is_whole_once_it_is_saved_anew() {
+    let whole = fixture("jpeg_420.jpg");
+    let end = whole.len() - 2;
+    let camera = [&whole[..end], &[0x7f], &whole[end..]].concat();
+    wrong(&camera, "if the original looks right, save it anew in another program");
+    let mut anew = std::io::Cursor::new(vec![]);
+    image::load_from_memory(&camera).unwrap().write_to(&mut anew, image::ImageFormat::Jpeg).unwrap();
+    Picture::decode(anew.get_ref(), "part.jpg", Limits::default()).unwrap();
+}
+
+#[test]
 fn fault_03_a_png_is_held_to_its_checksums_and_its_end() {
     let whole = fixture("orientation_6.png");
     let at = |kind: &[u8]| whole.windows(4).position(|w| w == kind).unwrap();

@@ -68,7 +68,7 @@ fn begin(frame: &mut Frame, tables: &Tables, band: Band, parts: &[Part]) -> Resu
         }
         for missing in component.missing.iter_mut().take(band.last + 1).skip(band.first) {
             let expected = (band.before > 0).then_some(band.before);
-            if std::mem::replace(missing, Some(band.low)) != expected {
+            if missing.replace(band.low) != expected {
                 return Err(Fault::Order);
             }
         }
@@ -104,7 +104,7 @@ impl<'b> Scan<'_, '_, 'b> {
         // Some cameras write a marker behind the last interval, too.
         let whole = interval > 0 && (across * down).is_multiple_of(interval);
         match rest {
-            [0xff, marker, rest @ ..] if whole && *marker == 0xd0 | markers % 8 => Ok(rest),
+            [0xff, marker, rest @ ..] if whole && *marker == 0xd0 | (markers % 8) => Ok(rest),
             _ => Ok(rest),
         }
     }
@@ -117,7 +117,7 @@ impl<'b> Scan<'_, '_, 'b> {
 
     fn restart(&mut self, markers: u8) -> Result<(), Fault> {
         match self.end()? {
-            [0xff, marker, rest @ ..] if *marker == 0xd0 | markers % 8 => self.bits = Bits::new(rest),
+            [0xff, marker, rest @ ..] if *marker == 0xd0 | (markers % 8) => self.bits = Bits::new(rest),
             _ => return Err(Fault::Restart),
         }
         self.parts.iter_mut().for_each(|p| p.last = 0);
