@@ -72,7 +72,12 @@ pub(super) fn webp(source: &mut (impl BufRead + Seek)) -> Checked {
 /// The parts of a TIFF's first picture: the checksums of those compressed by Deflate, and JPEGs as in files of their own. Of what else
 /// may be wrong, the decoder tells.
 pub(super) fn tiff(source: &mut (impl BufRead + Seek), limits: Limits) -> Checked {
+    // Parts that overlap could be read without end.
+    let mut left = source.seek(SeekFrom::End(0)).and_then(|end| source.rewind().map(|()| end)).map_err(unread)?;
     for part in parts(source) {
+        left = left
+            .checked_sub(part.length)
+            .ok_or("is a damaged TIFF file: it is shorter than its parts; copy it again")?;
         source.seek(SeekFrom::Start(part.offset)).map_err(unread)?;
         let mut data = source.by_ref().take(part.length);
         match part.compression {

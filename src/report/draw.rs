@@ -58,8 +58,8 @@ fn clipped(start: i64, length: i64, size: usize) -> std::ops::Range<usize> {
 pub fn contour(canvas: &mut Canvas, mask: &[bool], [x, y, w, h]: [usize; 4], color: [u8; 3]) {
     let set = |column: usize, row: usize| column < w && row < h && mask.get(row * w + column) == Some(&true);
     let thick = (canvas.unit() as i64 + 1) / 2;
-    for row in 0..h {
-        for column in (0..w).filter(|&c| set(c, row)) {
+    for (row, line) in mask.chunks(w.max(1)).take(h).enumerate().filter(|(_, line)| line.contains(&true)) {
+        for (column, _) in line.iter().enumerate().filter(|(_, set)| **set) {
             let (left, up) = (column.wrapping_sub(1), row.wrapping_sub(1));
             if !(set(left, row) && set(column + 1, row) && set(column, up) && set(column, row + 1)) {
                 let at = [x + column, y + row].map(|v| v as i64 - (thick - 1) / 2);

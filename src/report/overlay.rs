@@ -1,6 +1,6 @@
 //! A heat map over its picture, with its colour scale.
 
-use super::color::{color, mix};
+use super::color::color;
 use super::font::{self, text_width};
 use super::map::taps;
 use super::{Canvas, text};
@@ -27,16 +27,13 @@ pub fn overlay(picture: &Canvas, map: &[f32], at: [f64; 4], scale: [f32; 2], lim
     let (columns, rows) = (inside(picture.width, at[0], at[2]), inside(picture.height, at[1], at[3]));
     let thick = picture.unit().div_ceil(2);
     let (near_columns, near_rows) = (near(&columns, thick), near(&rows, thick));
-    let stride = out.width * 3;
+    let (stride, heat) = (out.width * 3, Heat::new(scale));
     let lines = out.rgb.chunks_exact_mut(stride).zip(map.chunks_exact(picture.width.max(1)));
     for ((line, values), (row, near_row)) in lines.zip(rows.into_iter().zip(near_rows)) {
         let across = columns.iter().zip(&near_columns);
         for ((pixel, &value), (&column, &near_column)) in line.as_chunks_mut().0.iter_mut().zip(values).zip(across) {
             *pixel = match row && column {
-                true => {
-                    let heat = share(value, scale);
-                    mix(*pixel, color(heat), OPACITY * heat)
-                }
+                true => heat.over(*pixel, value),
                 false if near_row && near_column => FRAME,
                 false => unseen(*pixel),
             };
@@ -44,6 +41,36 @@ pub fn overlay(picture: &Canvas, map: &[f32], at: [f64; 4], scale: [f32; 2], lim
     }
     legend.draw(&mut out);
     out
+}
+
+/// The colours of a scale in so many steps that none is seen, each with its opacity: a pixel takes a few integers instead of a dozen
+/// floats, and large heat maps a fraction of the time.
+struct Heat {
+    first: f32,
+    steps: f32,
+    /// What is kept of the picture and what is added, with 16 bits behind the point.
+    table: Vec<(u32, [u32; 3])>,
+}
+
+impl Heat {
+    const STEPS: usize = 4096;
+
+    fn new([lo, hi]: [f32; 2]) -> Heat {
+        let step = |i: usize| {
+            let heat = i as f64 / Self::STEPS as f64;
+            let part = (OPACITY * heat * 65536.0).round() as u32;
+            (65536 - part, color(heat).map(|c| u32::from(c) * part + 32768))
+        };
+        Heat { first: lo, steps: Self::STEPS as f32 / (hi - lo), table: (0..=Self::STEPS).map(step).collect() }
+    }
+
+    /// A pixel under a value; one that is no number lies at the beginning of the scale.
+    fn over(&self, pixel: [u8; 3], value: f32) -> [u8; 3] {
+        let at = ((value - self.first) * self.steps + 0.5).max(0.0) as usize;
+        let Some((keep, [r, g, b])) = self.table.get(at.min(Self::STEPS)) else { return pixel };
+        let [x, y, z] = pixel.map(|v| u32::from(v) * keep);
+        [x + r, y + g, z + b].map(|v| (v >> 16) as u8)
+    }
 }
 
 /// Which pixels of an axis are in the area or at most `thick` from it.
@@ -128,6 +155,7 @@ fn number(v: f32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::color::mix;
 
     fn pixel(c: &Canvas, x: usize, y: usize) -> [u8; 3] {
         let at = (y * c.width + x) * 3;
@@ -150,6 +178,17 @@ mod tests {
             overlay(&one, &[], [f64::NAN; 4], odd, Some(f32::NAN));
         }
         overlay(&Canvas::new(0, 0, [0; 3]), &[], [0.0; 4], [0.0, 1.0], None);
+    }
+
+    #[test]
+    fn steps_are_not_seen() {
+        let heat = Heat::new([1.0, 3.0]);
+        for i in 0..10_000 {
+            let v = 0.9 + i as f32 * 0.00022;
+            let at = share(v, [1.0, 3.0]);
+            let (got, want) = (heat.over([200, 90, 0], v), mix([200, 90, 0], color(at), OPACITY * at));
+            assert!(got.iter().zip(want).all(|(a, b)| a.abs_diff(b) <= 1), "{v}: {got:?}, {want:?}");
+        }
     }
 
     #[test]

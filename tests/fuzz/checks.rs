@@ -1,8 +1,10 @@
-//! What must hold for any bytes, for each container: an error or tensors, never a panic, and no more of them than the bound allows.
+//! What must hold for any bytes, for each container: an error or tensors, never a panic, and no more of them than the bound allows. For a
+//! picture: an error or all its values.
 //! The fuzz targets call these, and `tests/corpus.rs` with every file that fuzzing found worth keeping.
 
 use crate::torch::archive;
 use lupe::Error;
+use lupe::data::{Limits, Picture, Samples};
 use lupe::weights::convert::Converted;
 use lupe::weights::pth::{self, Container, values};
 use lupe::weights::raw::{Contents, ReadOptions, contents, read};
@@ -14,7 +16,7 @@ pub type Check = fn(&[u8]);
 
 /// Every check by the name of its target.
 #[allow(dead_code)] // a target uses one
-pub const ALL: [(&str, Check); 7] = [
+pub const ALL: [(&str, Check); 8] = [
     ("zip", zip),
     ("object", object),
     ("stream", stream),
@@ -22,6 +24,7 @@ pub const ALL: [(&str, Check); 7] = [
     ("safetensors", safetensors),
     ("faiss", faiss),
     ("params", params),
+    ("picture", picture),
 ];
 
 /// An archive.
@@ -75,6 +78,18 @@ pub fn faiss(bytes: &[u8]) {
 pub fn params(bytes: &[u8]) {
     if let Err(e) = values::pickled(bytes, "file") {
         message(&e);
+    }
+}
+
+/// A picture, a JPEG above all.
+pub fn picture(bytes: &[u8]) {
+    match Picture::decode(bytes, "file", Limits::of(1 << 20)) {
+        Ok(Picture { width, height, samples: Samples::Eight(rgb), .. }) => assert_eq!(rgb.len(), 3 * width * height),
+        Ok(Picture { width, height, samples: Samples::Sixteen(rgb), .. }) => assert_eq!(rgb.len(), 3 * width * height),
+        Err(e) => {
+            let text = e.to_string();
+            assert!(e.exit_code() == 3 && text.starts_with("file: ") && !text.contains(char::is_control), "{text:?}");
+        }
     }
 }
 

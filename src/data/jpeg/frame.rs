@@ -41,12 +41,6 @@ pub(super) struct Component {
 }
 
 impl Component {
-    /// The values of the block in a column and a row of blocks.
-    pub fn block(&mut self, column: usize, row: usize) -> Result<&mut Block, Fault> {
-        let at = 64 * (row * self.stride + column);
-        self.values.get_mut(at..).and_then(<[i16]>::first_chunk_mut).ok_or(Fault::Segment("frame"))
-    }
-
     /// Puts the samples of a block in their place.
     pub fn put(&mut self, column: usize, row: usize, samples: &[[u8; 8]; 8]) {
         let wide = 8 * self.stride;

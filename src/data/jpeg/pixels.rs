@@ -184,12 +184,12 @@ fn upsample(component: &Component, most: [usize; 2], y: usize, scratch: &mut Vec
     };
     let near = row(y / down);
     // The neighbour on the other side, where rows are doubled; the last row is its own.
-    let far = if y % 2 == 0 { (y / 2).saturating_sub(1) } else { (y / 2 + 1).min(high.saturating_sub(1)) };
+    let far = if y.is_multiple_of(2) { (y / 2).saturating_sub(1) } else { (y / 2 + 1).min(high.saturating_sub(1)) };
     match (across, down) {
         (1, 1) => line.iter_mut().zip(near).for_each(|(to, v)| *to = *v),
         (2, 1) if wide > 2 => smooth(near.iter().map(|v| u16::from(*v)), [1, 2, 2], scratch, line),
         (1, 2) => {
-            let bias = if y % 2 == 0 { 1 } else { 2 };
+            let bias = if y.is_multiple_of(2) { 1 } else { 2 };
             let pairs = near.iter().zip(row(far)).map(|(n, f)| ((3 * u16::from(*n) + u16::from(*f) + bias) >> 2) as u8);
             line.iter_mut().zip(pairs).for_each(|(to, v)| *to = v);
         }

@@ -68,7 +68,7 @@ fn begin(frame: &mut Frame, tables: &Tables, band: Band, parts: &[Part]) -> Resu
         }
         for missing in component.missing.iter_mut().take(band.last + 1).skip(band.first) {
             let expected = (band.before > 0).then_some(band.before);
-            if std::mem::replace(missing, Some(band.low)) != expected {
+            if missing.replace(band.low) != expected {
                 return Err(Fault::Order);
             }
         }
@@ -104,7 +104,7 @@ impl<'b> Scan<'_, '_, 'b> {
         // Some cameras write a marker behind the last interval, too.
         let whole = interval > 0 && (across * down).is_multiple_of(interval);
         match rest {
-            [0xff, marker, rest @ ..] if whole && *marker == 0xd0 | markers % 8 => Ok(rest),
+            [0xff, marker, rest @ ..] if whole && *marker == 0xd0 | (markers % 8) => Ok(rest),
             _ => Ok(rest),
         }
     }
@@ -117,7 +117,7 @@ impl<'b> Scan<'_, '_, 'b> {
 
     fn restart(&mut self, markers: u8) -> Result<(), Fault> {
         match self.end()? {
-            [0xff, marker, rest @ ..] if *marker == 0xd0 | markers % 8 => self.bits = Bits::new(rest),
+            [0xff, marker, rest @ ..] if *marker == 0xd0 | (markers % 8) => self.bits = Bits::new(rest),
             _ => return Err(Fault::Restart),
         }
         self.parts.iter_mut().for_each(|p| p.last = 0);
@@ -156,15 +156,17 @@ impl Coder<'_, '_> {
             component.put(column, row, &samples);
             return Ok(());
         }
-        let largest = quantization.largest;
-        let block = component.block(column, row)?;
+        let largest = &quantization.largest;
+        let at = 64 * (row * component.stride + column);
+        let values = component.values.get_mut(at..).and_then(<[i16]>::first_chunk_mut);
+        let block: &mut Block = values.ok_or(Fault::Segment("frame"))?;
         match (self.band.first, self.band.before) {
-            (0, 0) => self.first_value(block, part, &largest),
+            (0, 0) => self.first_value(block, part, largest),
             (0, _) => {
                 block[0] |= (self.bits.take(1)? as i16) << self.band.low;
                 Ok(())
             }
-            (_, 0) => self.other_values(block, part.ac, &largest).map(|_| ()),
+            (_, 0) => self.other_values(block, part.ac, largest).map(|_| ()),
             _ => self.refine(block, part.ac),
         }
     }
