@@ -73,11 +73,13 @@ impl Good<'_> {
         let geometry = config.geometry(self.network, self.weights)?;
         check(self.set, geometry)?;
         let pictures = self.set.train.len();
+        // Every picture is scored against the rows of the others, and at least one of them owns so many of all.
         let rows = config.bank_rows(pictures * geometry.places());
-        if config.neighbors > rows {
+        let most = if pictures > 1 { rows - rows.div_ceil(pictures) } else { rows };
+        if config.neighbors > most {
             return Err(Error::Usage(format!(
-                "--neighbors {}: the bank will have {rows} rows, a share of {} (--ratio) of {pictures} pictures x {} places; \
-                 give at most {rows}, or raise --ratio",
+                "--neighbors {}: the bank will have {rows} rows, a share of {} (--ratio) of {pictures} pictures x {} places, and \
+                 each picture is compared with those of the others; give at most {most}, or raise --ratio",
                 config.neighbors,
                 config.ratio,
                 geometry.places()
@@ -107,6 +109,7 @@ pub async fn fit(
     let picks = work.select(bag.take_projected()?, bag.pictures.len()).await?;
     times.coreset = lap(&mut watchmaker, "coreset");
     let mut file = work.file(&bag, &picks, &missed)?;
+    neighbors_suffice(&file)?;
     (file.scores, file.peaks) = work.scores(&file, &bag).await?;
     times.scoring = lap(&mut watchmaker, "scoring");
     let fitted = PatchCore::fitted(file, good.network, good.weights.clone());
@@ -143,6 +146,25 @@ fn check(set: &Dataset, geometry: Grid) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Whether the bank has enough rows of other pictures for each picture; those that own it alone are compared with nothing.
+fn neighbors_suffice(file: &ModelFile) -> Result<()> {
+    let rows = file.sources.len();
+    let others = |i: usize| {
+        let (first, end) = file.own_rows(i);
+        rows - (end - first)
+    };
+    let fewest = (0..file.pictures.len()).map(|i| (others(i), i)).filter(|(n, _)| *n > 0).min();
+    match fewest {
+        Some((most, i)) if file.config.neighbors > most => Err(Error::Usage(format!(
+            "--neighbors {}: {} is compared with the {most} of {rows} rows of the bank that are of other pictures; give at most \
+             {most}, or raise --ratio",
+            file.config.neighbors,
+            file.pictures.get(i).map_or(String::new(), |p| plain(&p.name))
+        ))),
+        _ => Ok(()),
+    }
 }
 
 struct Work<'a> {
