@@ -37,7 +37,10 @@ fn memory_is_kept_progress_is_told_and_a_stop_is_answered() {
     let mut tight =
         Selector::new(&gpu.caps, rows.clone(), PICKS, Options { limit_memory: Some(100 << 20), ..Options::default() });
     let refused = pollster::block_on(tight.run(gpu, &config, &mut |_| true));
-    assert!(matches!(refused, Err(Error::Memory { need, have, .. }) if need > have && have == 100 << 20), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Error::Memory { need, have, .. }) if need > have && have == 100 << 20),
+        "{refused:?}"
+    );
     drop(tight);
     let before = peak();
     let mut selector =

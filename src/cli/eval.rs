@@ -3,7 +3,7 @@
 use super::global::bytes;
 use super::output::{new_table, print};
 use super::session::Session;
-use super::working::{Out, left_over};
+use super::working::{Out, files_of, left_over};
 use crate::data::dataset::{Dataset, Sample};
 use crate::error::{Error, Result, shown};
 use crate::memory::log_peak;
@@ -40,7 +40,7 @@ pub struct Args {
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let (set, out) = (Dataset::open(&args.data)?, &args.out);
     let all: Vec<Sample> = set.train.iter().chain(&set.test).cloned().collect();
-    out.prepare(session, &all, &[&args.model, &args.data])?;
+    out.prepare(session, &all, &[files_of(&set, &args.data), vec![args.model.clone()]].concat(), true)?;
     let (gpu, fitted) = session.gpu_beside(|| session.methods.open(&args.model, out.weights.as_deref()))?;
     let labelled = to_test(&*fitted, set, args.skip_unmasked)?;
     let mut loading = out.work.loading();

@@ -8,7 +8,7 @@ use crate::files::write;
 use crate::methods::patchcore::ModelFile;
 use crate::methods::patchcore::import::{Given, read};
 use crate::models;
-use crate::outputs::Inputs;
+use crate::outputs::{Inputs, ending_in};
 use crate::watch::Watch;
 use serde_json::json;
 use std::path::PathBuf;
@@ -53,9 +53,8 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
-    session
-        .outputs
-        .file(&args.output, &Inputs::of([Some(&args.source), args.weights.as_ref()].into_iter().flatten()))?;
+    let source = ending_in(&args.source, &["faiss", "pkl"]);
+    session.outputs.file(&args.output, &Inputs::of(source.iter().chain(&args.weights)))?;
     let given = Given {
         backbone: args.backbone.clone(),
         layers: args.layers.clone(),

@@ -37,7 +37,8 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     samples.retain(|s| !s.path.canonicalize().is_ok_and(|p| own.as_ref().is_some_and(|own| p.starts_with(own))));
     let (samples, notes) = told_apart(samples);
     notes.iter().for_each(|n| session.say(n));
-    out.prepare(session, &samples, &[&args.model])?;
+    let read = samples.iter().map(|s| &s.path).chain(&args.pictures).chain([&args.model]);
+    out.prepare(session, &samples, &read.cloned().collect::<Vec<_>>(), false)?;
     let (gpu, fitted) = session.gpu_beside(|| session.methods.open(&args.model, out.weights.as_deref()))?;
     if args.exit_code && fitted.limit().is_none() {
         let model = shown(&args.model);

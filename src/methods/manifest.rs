@@ -14,7 +14,7 @@ use std::path::{Component, Path, PathBuf};
 pub const NAME: &str = ".lupe-results";
 
 /// Files at the top of a results folder.
-pub(super) const FILES: [&str; 4] = ["results.ndjson", "results.csv", "timing.ndjson", "metrics.json"];
+const FILES: [&str; 4] = ["results.ndjson", "results.csv", "timing.ndjson", "metrics.json"];
 
 /// Its folders, one for each kind of picture.
 const FOLDERS: [&str; 4] = ["heatmaps", "maps", "masks", "features"];

@@ -3,8 +3,8 @@
 use crate::cli::global::bytes;
 use crate::cli::output::{print, quoted};
 use crate::cli::session::Session;
-use crate::cli::working::{WorkArgs, place};
-use crate::data::dataset::{Dataset, Sample};
+use crate::cli::working::{WorkArgs, files_of, place};
+use crate::data::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::memory::log_peak;
 use crate::methods::Fitted;
@@ -87,8 +87,7 @@ pub struct Args {
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let config = config(args)?;
     let set = Dataset::open(&args.data)?.split(args.test_split);
-    let read = [Some(args.data.as_path()), args.weights.as_deref()].into_iter().flatten();
-    let inputs = Inputs::of(set.train.iter().chain(&set.test).flat_map(Sample::files).chain(read));
+    let inputs = Inputs::of(files_of(&set, &args.data).iter().chain(&args.weights));
     session.outputs.file(&args.output, &inputs)?;
     let (network, weights) = models::open(&args.backbone, args.weights.as_deref())?;
     let good = Good { set: &set, network, weights: &weights };
