@@ -160,10 +160,16 @@ pub fn shown(path: &Path) -> String {
     plain(&path.to_string_lossy())
 }
 
-/// A message of several lines, with all other control characters escaped.
+/// A message of several lines, with all other control characters escaped; in JSON, which has escaped the others itself, the escapes of
+/// those from U+007F on mean the same characters.
 pub fn lines(text: &str) -> String {
-    let kept = |c: char| !c.is_control() || c == '\n' || c == '\t';
-    text.chars().map(|c| if kept(c) { String::from(c) } else { c.escape_default().collect() }).collect()
+    let shown = |c: char| match c {
+        '\n' | '\t' => String::from(c),
+        '\u{7f}'..='\u{9f}' => format!("\\u{:04x}", u32::from(c)),
+        _ if c.is_control() => c.escape_default().collect(),
+        _ => String::from(c),
+    };
+    text.chars().map(shown).collect()
 }
 
 /// One line per problem; they may contain names from files.
@@ -260,6 +266,7 @@ mod tests {
     #[test]
     fn fault_18_messages_keep_their_lines_and_nothing_else() {
         assert_eq!(lines("a\n  b\u{1b}[2J\r"), "a\n  b\\u{1b}[2J\\r");
+        assert_eq!(lines("\"a\u{85}ä\""), "\"a\\u0085ä\"", "JSON stays JSON");
         assert_eq!(shown(Path::new("a\nb\u{1b}.png")), "a\\nb\\u{1b}.png");
     }
 }

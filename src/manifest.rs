@@ -14,7 +14,7 @@ use std::path::{Component, Path, PathBuf};
 pub const NAME: &str = ".lupe-results";
 
 /// Files at the top of a results folder.
-pub(crate) const FILES: [&str; 4] = ["results.ndjson", "results.csv", "timing.ndjson", "metrics.json"];
+const FILES: [&str; 4] = ["results.ndjson", "results.csv", "timing.ndjson", "metrics.json"];
 
 /// A demo's sheet of all its pictures.
 pub const SHEET: &str = "contact_sheet.png";

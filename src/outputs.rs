@@ -31,16 +31,9 @@ fn identity(path: &Path) -> Option<Identity> {
 pub struct Inputs(BTreeMap<Identity, PathBuf>);
 
 impl Inputs {
-    /// Those at `paths`; a folder stands for the files directly in it. What does not exist is left to whoever reads it.
+    /// Those at `paths`. What does not exist or is a folder is left to whoever reads it.
     pub fn of<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Inputs {
-        let inside = |folder: &Path| -> Vec<PathBuf> {
-            fs::read_dir(folder).map(|all| all.flatten().map(|e| e.path()).collect()).unwrap_or_default()
-        };
-        let files = paths.into_iter().flat_map(|path| {
-            let path = path.as_ref();
-            if path.is_dir() { inside(path) } else { vec![path.to_path_buf()] }
-        });
-        Inputs(files.filter_map(|path| Some((identity(&path)?, path))).collect())
+        Inputs(paths.into_iter().filter_map(|path| Some((identity(path.as_ref())?, path.as_ref().into()))).collect())
     }
 
     /// Whether a path leads to one of them.
@@ -60,6 +53,13 @@ impl Inputs {
             shown(output)
         )))
     }
+}
+
+/// The files with one of these endings directly in a folder, or the path itself where it is none: what a command reads of it.
+pub fn ending_in(path: &Path, endings: &[&str]) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(path) else { return vec![path.into()] };
+    let fits = |file: &PathBuf| file.extension().is_some_and(|e| endings.iter().any(|n| e.eq_ignore_ascii_case(n)));
+    entries.flatten().map(|e| e.path()).filter(fits).collect()
 }
 
 /// What a command has prepared to write.
@@ -122,7 +122,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("a");
         fs::write(&file, "a").expect("written");
-        let inputs = Inputs::of([folder.path()]);
+        let inputs = Inputs::of(ending_in(&file, &[]));
         let mut names = vec![file.clone(), folder.path().join("./a")];
         #[cfg(unix)]
         {
@@ -133,6 +133,8 @@ mod tests {
         for name in names {
             assert!(matches!(inputs.apart(&name), Err(Error::Usage(_))) && inputs.has(&name), "{name:?}");
         }
+        fs::write(folder.path().join("t.CSV"), "").expect("written");
+        assert_eq!(ending_in(folder.path(), &["csv"]), [folder.path().join("t.CSV")]);
         for other in ["b", "no/a"] {
             assert!(inputs.apart(&folder.path().join(other)).is_ok(), "{other}");
         }

@@ -159,6 +159,42 @@ fn two_sweeps_are_compared() {
 }
 
 #[test]
+fn fault_07_one_run_or_a_busy_machine_gives_no_verdict() {
+    let b = Bench::new();
+    let file = |name: &str, row: &Value| b.write(name, json!([row]).to_string().as_bytes());
+    let compare = |a: &PathBuf, z: &PathBuf, more: &[&str]| {
+        let mut command = lupe();
+        command.args(["bench", "compare"]).arg(a).arg(z).args(more);
+        command
+    };
+    let with = |middle: f64, runs: usize, load: Value, processors: Value| {
+        let mut row = row("net", "x", middle, 1.0);
+        row["runs_ms"].as_array_mut().unwrap().truncate(runs);
+        (row["load"], row["processors"]) = (load, processors);
+        row
+    };
+    let quiet = |middle: f64, runs: usize| with(middle, runs, json!(0.4), json!(8));
+    let (before, after) = (file("a.json", &quiet(100.0, 6)), file("b.json", &quiet(200.0, 6)));
+    refused(&mut compare(&before, &after, &["--max-regress", "5"]), 8, &["net"]);
+    for (name, row, why) in [
+        ("one.json", quiet(200.0, 1), "A has 6 runs, B has 1; at least 6 are needed (--repeats)"),
+        ("five.json", quiet(200.0, 5), "B has 5"),
+        ("busy.json", with(200.0, 6, json!(4.5), json!(8)), "a load of 4.5 on 8 processors before B"),
+        ("old.json", with(200.0, 6, json!(1.2), Value::Null), "a load of 1.2 on 1 processors before B"),
+    ] {
+        let other = file(name, &row);
+        for (a, z) in [(&before, &other), (&other, &after)] {
+            let said = done(&mut compare(a, z, &["--max-regress", "5"]));
+            assert!(said.contains("| unclear ") && said.contains("unclear: "), "{said}");
+        }
+        assert!(done(&mut compare(&before, &other, &[])).contains(why), "{name}");
+        let told: Value = serde_json::from_str(&done(&mut compare(&before, &other, &["--json"]))).unwrap();
+        let doubt = if name.contains("busy") || name.contains("old") { "busy" } else { "few_runs" };
+        assert_eq!(told["pairs"][0]["judged"]["doubt"], doubt);
+    }
+}
+
+#[test]
 fn what_cannot_be_compared_is_said() {
     let b = Bench::new();
     let file = |name: &str, rows: Value| b.write(name, rows.to_string().as_bytes());

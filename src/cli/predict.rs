@@ -37,7 +37,8 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let (named, (samples, notes)) = (samples.len(), told_apart(samples));
     (samples.len()..named).for_each(|_| census.leave_out(reason::TWICE, ""));
     notes.iter().for_each(|n| session.say(n));
-    out.prepare(session, &samples, &[&args.model])?;
+    let read = samples.iter().map(|s| &s.path).chain(&args.pictures).chain([&args.model]);
+    out.prepare(session, &samples, &read.cloned().collect::<Vec<_>>(), false)?;
     let (gpu, fitted) = session.gpu_beside(|| open_model(session, &args.model, out.weights().as_ref()))?;
     if args.exit_code && fitted.limit().is_none() {
         let model = shown(&args.model);

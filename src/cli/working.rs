@@ -3,14 +3,14 @@
 use super::session::Session;
 use super::subject::WeightsArgs;
 use crate::data::Limits;
-use crate::data::dataset::Sample;
+use crate::data::dataset::{Dataset, Layout, Sample};
 use crate::data::load::Loading;
 use crate::error::{Error, Result, plain, shown};
 use crate::manifest::Manifest;
 use crate::methods::drawing::{self, Draw};
 use crate::methods::patchcore::layer;
 use crate::methods::results;
-use crate::outputs::Inputs;
+use crate::outputs::{Inputs, ending_in};
 use crate::watch::Watch;
 use crate::weights::WeightsFile;
 use clap::{Args, ValueEnum};
@@ -46,6 +46,12 @@ pub fn left_over(session: &Session, older: Option<&String>, error: &Error) {
     if let (Some(older), false) = (older, matches!(error, Error::Interrupted(_))) {
         session.say(&format!("note: {older}"));
     }
+}
+
+/// All files that are read of a data set: pictures, masks, its table.
+pub fn files_of(set: &Dataset, data: &Path) -> Vec<PathBuf> {
+    let table = if set.layout == Layout::Csv { ending_in(data, &["csv", "tsv"]) } else { vec![] };
+    set.train.iter().chain(&set.test).flat_map(Sample::files).map(Path::to_path_buf).chain(table).collect()
 }
 
 /// A place by its name, or a stage by its number.
@@ -101,18 +107,17 @@ impl Out {
         self.choice.of(self.weights.as_deref())
     }
 
-    /// Tries the folder, and holds what a run over `samples` may write there against them and what else is read.
-    pub fn prepare(&self, session: &Session, samples: &[Sample], read: &[&Path]) -> Result<()> {
-        let others = read.iter().copied().chain(self.weights.as_deref());
-        let inputs = Inputs::of(samples.iter().flat_map(Sample::files).chain(others));
-        let planned = results::planned(samples, self.wanted().1);
+    /// Tries the folder, and holds what a run over `samples` may write there against what it reads.
+    pub fn prepare(&self, session: &Session, samples: &[Sample], read: &[PathBuf], metrics: bool) -> Result<()> {
+        let inputs = Inputs::of(read.iter().chain(&self.weights));
+        let planned = results::planned(samples, self.wanted(), metrics);
         planned.iter().try_for_each(|name| inputs.apart(&self.output.join(name)))?;
         session.outputs.folder(&self.output)?;
         let unlisted = Manifest::open(&self.output).unlisted(&planned);
         if let Some(first) = unlisted.first() {
             let (out, n, first) = (shown(&self.output), unlisted.len(), plain(first));
             session.say(&format!(
-                "note: {out} holds {n} files that no earlier run listed, as {first}; they are left there"
+                "note: {out} holds {n} files that no earlier run listed, such as {first}; they are left there"
             ));
         }
         Ok(())

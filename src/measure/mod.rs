@@ -9,6 +9,7 @@ pub mod profile;
 pub mod roofline;
 pub mod self_test;
 pub mod stats;
+pub mod supervised;
 pub mod trace;
 pub mod tune;
 pub mod tuned;

@@ -9,7 +9,7 @@ use crate::data::dataset::Sample;
 use crate::error::{Error, Result, shown};
 use crate::files::{folder, save};
 use crate::lock::lock;
-use crate::manifest::{self, Manifest};
+use crate::manifest::Manifest;
 use crate::outputs::Inputs;
 use serde::Serialize;
 use serde_json::json;
@@ -26,6 +26,16 @@ pub enum ResultsFormat {
     Ndjson,
     /// A table.
     Csv,
+}
+
+impl ResultsFormat {
+    /// The file's name.
+    fn file(self) -> &'static str {
+        match self {
+            ResultsFormat::Ndjson => "results.ndjson",
+            ResultsFormat::Csv => "results.csv",
+        }
+    }
 }
 
 /// One line of results.
@@ -80,10 +90,11 @@ pub struct Results<'m> {
     inputs: Inputs,
 }
 
-/// The files, below its folder, that a run over `samples` may write, in every format of results.
-pub fn planned(samples: &[Sample], draw: Draw) -> Vec<String> {
+/// The files, below its folder, that a run over `samples` may write; `metrics` says whether it has any.
+pub fn planned(samples: &[Sample], (format, draw): (ResultsFormat, Draw), metrics: bool) -> Vec<String> {
     let drawn = names(samples).into_iter().flat_map(|name| draw.files(&name).collect::<Vec<_>>());
-    manifest::FILES.map(String::from).into_iter().chain(drawn).collect()
+    let files = [format.file(), "timing.ndjson"].into_iter().chain(metrics.then_some("metrics.json"));
+    files.map(String::from).chain(drawn).collect()
 }
 
 impl<'m> Results<'m> {
@@ -109,7 +120,7 @@ impl<'m> Results<'m> {
             drawing: Arc::new(Drawing::new(fitted, draw, out)),
             background: Background::new(),
             manifest: Manifest::open(out),
-            planned: planned(samples, draw),
+            planned: planned(samples, (format, draw), true),
             inputs: Inputs::of(samples.iter().flat_map(Sample::files)),
         })
     }
@@ -207,14 +218,15 @@ impl<'m> Results<'m> {
         self.background.finish()?;
         self.lines.sort_by_key(|l| l.0);
         let lines: Vec<Line> = self.lines.into_iter().map(|l| l.1).collect();
-        let (name, bytes) = match self.format {
-            ResultsFormat::Ndjson => ("results.ndjson", ndjson(&lines)?.into_bytes()),
-            ResultsFormat::Csv => ("results.csv", csv(&lines)?),
+        let bytes = match self.format {
+            ResultsFormat::Ndjson => ndjson(&lines)?.into_bytes(),
+            ResultsFormat::Csv => csv(&lines)?,
         };
         let mut times = std::mem::take(&mut *lock(&self.timing));
         times.sort();
         let times = times.into_iter().map(|t| t.1 + "\n").collect::<String>();
-        let files = [(name, Some(&*bytes)), ("timing.ndjson", Some(times.as_bytes())), ("metrics.json", metrics)];
+        let files =
+            [(self.format.file(), Some(&*bytes)), ("timing.ndjson", Some(times.as_bytes())), ("metrics.json", metrics)];
         self.manifest.begin(&self.planned)?;
         let mut written = self.drawing.written();
         for (name, bytes) in files {

@@ -74,11 +74,13 @@ impl Good<'_> {
         let geometry = config.geometry(self.network, self.weights)?;
         check(self.set, geometry)?;
         let pictures = self.set.train.len();
+        // Every picture is scored against the rows of the others, and at least one of them owns so many of all.
         let rows = config.bank_rows(pictures * geometry.places());
-        if config.neighbors > rows {
+        let most = if pictures > 1 { rows - rows.div_ceil(pictures) } else { rows };
+        if config.neighbors > most {
             return Err(Error::Usage(format!(
-                "--neighbors {}: the bank will have {rows} rows, a share of {} (--ratio) of {pictures} pictures x {} places; \
-                 give at most {rows}, or raise --ratio",
+                "--neighbors {}: the bank will have {rows} rows, a share of {} (--ratio) of {pictures} pictures x {} places, and \
+                 each picture is compared with those of the others; give at most {most}, or raise --ratio",
                 config.neighbors,
                 config.ratio,
                 geometry.places()

@@ -8,7 +8,7 @@ use super::score::{Bank, PlaceScorer};
 use super::select::Selector;
 use crate::data::dataset::{Dataset, Sample, good};
 use crate::data::load::read;
-use crate::error::{Result, plain};
+use crate::error::{Error, Result, plain};
 use crate::files::sha256;
 use crate::methods::fitted::{LeftOut, Seen, Why};
 use crate::methods::limit::apart;
@@ -92,6 +92,7 @@ impl Work<'_> {
         let picks = self.select(bag.projected(&pictures.used, again)?, pictures.used.len()).await?;
         report.times.coreset += lap(&mut watchmaker, "coreset");
         let mut file = self.file(bag, pictures, &picks)?;
+        neighbors_suffice(&file)?;
         (file.scores, file.peaks) = self.scores(&file, bag, &pictures.used).await?;
         report.times.scoring += lap(&mut watchmaker, "scoring");
         Ok(file)
@@ -182,6 +183,25 @@ impl Work<'_> {
             self.watch.progress("scoring", i + 1, n);
         }
         Ok((scores, peaks))
+    }
+}
+
+/// Whether the bank has enough rows of other pictures for each picture; those that own it alone are compared with nothing.
+fn neighbors_suffice(file: &ModelFile) -> Result<()> {
+    let rows = file.sources.len();
+    let others = |i: usize| {
+        let (first, end) = file.own_rows(i);
+        rows - (end - first)
+    };
+    let fewest = (0..file.pictures.len()).map(|i| (others(i), i)).filter(|(n, _)| *n > 0).min();
+    match fewest {
+        Some((most, i)) if file.config.neighbors > most => Err(Error::Usage(format!(
+            "--neighbors {}: {} is compared with the {most} of {rows} rows of the bank that are of other pictures; give at most \
+             {most}, or raise --ratio",
+            file.config.neighbors,
+            file.pictures.get(i).map_or(String::new(), |p| plain(&p.name))
+        ))),
+        _ => Ok(()),
     }
 }
 
