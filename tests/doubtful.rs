@@ -57,8 +57,19 @@ fn fault_23_masks_among_good_pictures_are_refused() {
         command.arg(&model).arg(&twins).arg("-o").arg(b.path(out));
         command
     };
-    refused(&mut predict("out"), 3, &["0.jpg and 0.png", "--all"]);
+    refused(&mut predict("out"), 3, &["0.jpg and 0.png", "name the folders of the pictures alone", "--all"]);
     counted(&said(predict("out").arg("--all")), 6, &[]);
+    let (data, _) = fitted(&b);
+    let whole = |data: &Path| {
+        let mut command = verb(&["predict"]);
+        command.arg(&model).arg(data).arg("-o").arg(b.path("whole"));
+        command
+    };
+    let masks =
+        ["ground_truth/spot/000_mask.png: consists of two gray values", "name the folders of the pictures alone"];
+    refused(&mut whole(&data), 3, &masks);
+    assert!(!b.path("whole").exists());
+    counted(&said(&mut whole(&data.join("test"))), 5, &[]);
     // Other names, and a mask that compression spoiled.
     for (folder, ending) in [("named", "png"), ("compressed", "jpg")] {
         let folder = b.path(folder);

@@ -112,7 +112,11 @@ fn an_official_model_scores_as_the_fit_it_was_taken_from() {
     run("predict", &bare, &data.join("test/good"), &b.path("out"), &[]);
     // No limit: nothing can be rejected, and that is said before the work.
     let mut strict = verb(&["predict", "--exit-code"]);
-    refused(strict.arg(&imported).arg(&data).arg("-o").arg(b.path("out")), 2, &["has no limit", "--exit-code"]);
+    refused(
+        strict.arg(&imported).arg(data.join("test")).arg("-o").arg(b.path("out")),
+        2,
+        &["has no limit", "--exit-code"],
+    );
     let words = ["--format", "csv", "--no-heatmaps"];
     let said = done(verb(&["predict"]).arg(&imported).arg(data.join("test")).arg("-o").arg(b.path("csv")).args(words));
     assert!(

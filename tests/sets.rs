@@ -372,7 +372,7 @@ fn fault_13_links_are_followed_once_and_closed_folders_are_counted() {
     assert_eq!((left["dangling link"], left["link to a folder, not followed"]), (1, 2));
     let closed = root.join("closed");
     fs::create_dir(&closed).unwrap();
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read_dir(&closed).is_err() {
         assert_eq!(open(&root).census.left_out()["cannot be entered"], 1);
     }

@@ -135,7 +135,7 @@ pub(super) fn labels(listing: &mut Listing) -> Result<Option<Found>> {
     };
     let inside = kinds_in(listing, "")?;
     let sure = called(&TEST) || inside.iter().any(|f| means_bad(f));
-    if !all.iter().any(|f| means_good(f)) && !(sure && !inside.is_empty()) {
+    if !all.iter().any(|f| means_good(f)) && (!sure || inside.is_empty()) {
         return Ok(None);
     }
     let mut notes = vec![];

@@ -153,40 +153,48 @@ fn pair(listing: &mut Listing, samples: &mut Vec<Sample>) -> Result<bool> {
     Ok(found)
 }
 
-/// What to do about pictures that may be masks.
-const ADVICE: &str = "move masks to a folder of their own, or give --all to take all of them as pictures";
+/// What to do about pictures to fit on or test with that may be masks, and about those that were found below folders.
+fn advice(found: bool) -> &'static str {
+    match found {
+        false => "move masks to a folder of their own, or give --all to take all of them as pictures",
+        true => "name the folders of the pictures alone, or give --all to take all of them as pictures",
+    }
+}
 
-/// Two pictures of one name that differ in their endings: one may be the other's mask, or the same picture twice.
+/// Two pictures of one name that differ in their endings: one may be the other's mask, or the same picture twice. Among those that were
+/// `found` below folders, to be looked at, only a mask is refused.
 ///
 /// # Errors
 /// [`Error::Input`] naming the first two.
-pub(super) fn refuse_twins(samples: &[Sample], only_masks: bool) -> Result<()> {
+pub(super) fn refuse_twins(samples: &[Sample], found: bool) -> Result<()> {
     let mask = |i: &usize| samples.get(*i).and_then(|s| looks(&s.path)).is_some_and(Looks::like_a_twin);
     let groups: Vec<Vec<usize>> = twins(samples);
-    let groups: Vec<&Vec<usize>> = groups.iter().filter(|g| !only_masks || g.iter().any(mask)).collect();
+    let groups: Vec<&Vec<usize>> = groups.iter().filter(|g| !found || g.iter().any(mask)).collect();
     let Some([a, b, ..]) = groups.first().map(|g| g.as_slice()) else { return Ok(()) };
     let name = |i: usize| samples.get(i).map(|s| plain(&s.name)).unwrap_or_default();
     Err(Error::Input(format!(
-        "{} and {} differ in their endings only ({} such names): is one the mask of the other? {ADVICE}",
+        "{} and {} differ in their endings only ({} such names): is one the mask of the other? {}",
         name(*a),
         name(*b),
-        groups.len()
+        groups.len(),
+        advice(found)
     )))
 }
 
-/// Pictures of two gray values beside others; where not `exact`, also those of which compression made more.
+/// Pictures of two gray values beside others; unless they were `found` below folders, also those of which compression made more.
 ///
 /// # Errors
 /// [`Error::Input`] naming the first.
-pub(super) fn refuse_masks(samples: &[Sample], exact: bool) -> Result<()> {
-    let mask = |s: &&Sample| looks(&s.path).is_some_and(|l| l.like_a_mask(exact));
+pub(super) fn refuse_masks(samples: &[Sample], found: bool) -> Result<()> {
+    let mask = |s: &&Sample| looks(&s.path).is_some_and(|l| l.like_a_mask(found));
     let masks: Vec<&Sample> = samples.iter().filter(mask).collect();
     match masks.first() {
         Some(first) if masks.len() < samples.len() => Err(Error::Input(format!(
-            "{}: consists of two gray values, as masks do ({} of {} pictures): {ADVICE}",
+            "{}: consists of two gray values, as masks do ({} of {} pictures): {}",
             plain(&first.name),
             masks.len(),
-            samples.len()
+            samples.len(),
+            advice(found)
         ))),
         _ => Ok(()),
     }
