@@ -235,3 +235,83 @@ fn objects_beside_the_bank_have_no_meaning_and_do_no_harm() {
         (&["layer1".to_string()][..], 9, 256)
     );
 }
+
+/// anomalib 1.x and 2.0 crop by default: torchvision's own objects say so, beside the bank or in the pre-processor.
+#[test]
+fn fault_04_a_centre_crop_is_read_and_applied() {
+    let (b, picture) = (Bench::new(), spoiled(1, 300, 200).0);
+    let (weights, model) = (hashed_resnet18(&b), b.path("m.lupe"));
+    for name in ["anomalib_1.ckpt", "anomalib_2_0.ckpt"] {
+        let given = |more: &[&str]| {
+            let mut command = import(&fixture(name), &model);
+            command.arg("--weights").arg(&weights).args(more);
+            command
+        };
+        for (flags, want) in [
+            (&["--no-crop"][..], "--no-crop: the bank was fitted on the centre 224x224 of pictures resized to 256x256"),
+            (&["--size", "256"], "--size 256: the bank was fitted with 224"),
+            (&["--resize", "300"], "--resize 300: the bank was fitted with 256"),
+        ] {
+            refused(&mut given(flags), 2, &[want]);
+            assert!(!model.exists());
+        }
+        let said = done(&mut given(&["--crop", "--size", "224", "--resize", "256"]));
+        assert!(said.contains("whole, resized to 256x256, centre crop 224"), "{said}");
+        let said = done(verb(&["weights", "inspect"]).arg(&model));
+        assert!(said.contains("whole, resized to 256x256; centre crop 224x224"), "{said}");
+        let config = read(&model).config;
+        assert_eq!((config.resize, config.size, config.crop), (256, 224, true));
+        // The same pixels as the middle of the whole picture, whatever its aspect.
+        let network = models::find("resnet18").unwrap();
+        let rgb = lupe::data::Picture::new(300, 200, picture.as_raw().clone());
+        let cut = config.preprocess(network).apply(&rgb).unwrap();
+        let whole = lupe::methods::patchcore::Config { crop: false, size: 256, ..config };
+        let whole = whole.preprocess(network).apply(&rgb).unwrap();
+        assert_eq!(cut.shape.dims(), [1, 224, 224, 3]);
+        for (y, row) in cut.data.chunks(224 * 3).enumerate() {
+            let from = ((y + 16) * 256 + 16) * 3;
+            assert_eq!(row, &whole.data[from..from + 224 * 3], "row {y}");
+        }
+        fs::remove_file(&model).unwrap();
+    }
+}
+
+/// The pre-processors of 2.0 to 2.6 that are the default are not stored: then the user has to know the version.
+#[test]
+fn fault_04_what_a_checkpoint_does_not_state_is_asked_for() {
+    let b = Bench::new();
+    let rows = hash::tensor("rows", [2, 768], 1.0, 0.0).data;
+    let raw = |bytes: &[u8]| V::Raw(common::torch::Pickle(bytes.to_vec()));
+    let import_of = |pre_processor: V, more: &[&str]| {
+        let stated = [("layers", layers(&[2, 3])), ("num_neighbors", V::Int(9)), ("pre_processor", pre_processor)];
+        let source = b.write("m.ckpt", &checkpoint(&rows, 768, &stated));
+        let mut command = import(&source, &b.path("m.lupe"));
+        command.args(["--backbone", "resnet50_thin"]).args(more);
+        command
+    };
+    let yes = || raw(b"\x88");
+    let want = ["does not state how pictures were prepared", "give --crop if it is of anomalib 2.0", "--no-crop if"];
+    refused(&mut import_of(yes(), &[]), 2, &want);
+    refused(&mut import_of(yes(), &["--size", "256"]), 2, &want);
+    refused(&mut import_of(yes(), &["--crop", "--no-crop"]), 2, &["cannot be used with"]);
+    // As it advises.
+    for (flags, want) in [
+        (&["--crop"][..], (256, 224, true)),
+        (&["--crop", "--resize", "128"], (128, 112, true)),
+        (&["--no-crop"], (256, 256, false)),
+        (&["--no-crop", "--size", "64"], (256, 64, false)),
+    ] {
+        done(&mut import_of(yes(), flags));
+        let config = read(&b.path("m.lupe")).config;
+        assert_eq!((config.resize, config.size, config.crop), want, "{flags:?}");
+        fs::remove_file(b.path("m.lupe")).unwrap();
+    }
+    refused(&mut import_of(yes(), &["--no-crop", "--resize", "300"]), 2, &["--resize does not apply"]);
+    refused(&mut import_of(raw(b"\x89"), &["--no-crop"]), 4, &["was fitted without a pre-processor"]);
+    let own = || V::Raw(common::torch::Pickle::new().global("my.own", "Net").op(b")\x81}b"));
+    refused(&mut import_of(own(), &["--no-crop"]), 2, &["a pre-processor that it does not describe", "--size"]);
+    done(&mut import_of(own(), &["--no-crop", "--size", "64"]));
+    let official = fixture("official");
+    refused(import(&official, &b.path("o.lupe")).arg("--crop"), 2, &["the official implementation always crops"]);
+    assert!(!b.path("o.lupe").exists());
+}

@@ -2,11 +2,13 @@
 
 mod common;
 
-use common::program::{Bench, done, lupe, refused, text};
+use common::foreign::fixture;
+use common::program::{Bench, done, lupe, no_gpu, refused, text};
 use common::torch::{Entry, Pickle, put, record, zip};
 use common::vectors::zeros;
 use lupe::Error;
 use lupe::models::{self, Network};
+use lupe::weights::names::{parts, prefix, tree};
 use lupe::weights::{Weights, WeightsFile, safetensors};
 use std::path::{Path, PathBuf};
 
@@ -148,7 +150,9 @@ fn fault_11_nothing_else_is_taken_for_a_network() {
     };
     let less = file(&|all| all.retain(|e| e.name != "net.conv1.bias"));
     fails(read(&less, false, None), 4, &["w.pth, under net, as resnet50_thin: conv1.bias [64] is missing"]);
-    let shape = file(&|all| all[3].sizes.push(1));
+    let shape = file(&|all| drop(all[3].sizes.pop()));
+    let axes = file(&|all| all[3].sizes.push(1));
+    fails(read(&axes, false, None), 4, &["has 5 axes; at most four are supported"]);
     fails(read(&shape, false, None), 4, &["has shape", "this network wants"]);
     let more = file(&|all| all.push(Entry::new("net.layer1.0.se.fc1.weight", &[2], "HalfStorage", "0")));
     fails(read(&more, false, None), 4, &["layer1.0.se.fc1.weight is not part of this network"]);
@@ -178,6 +182,11 @@ fn fault_11_of_two_trees_the_user_chooses() {
     for (tree, value) in [("model", 0.0), ("ema.module", 1.0), ("ema", 1.0), ("ema.", 1.0)] {
         let found = read(&file, true, Some(tree)).unwrap();
         assert!(found.tensors().values().all(|t| t.data.iter().all(|v| *v == value)), "{tree}");
+        let notes = found.notes().join("\n");
+        assert!(
+            notes.contains("other weights of resnet50_thin are also under") && !notes.contains("not part"),
+            "{notes}"
+        );
     }
     fails(read(&file, false, Some("teacher")), 2, &["unknown tree `teacher`; available: model, ema.module"]);
     fails(read(&file, false, Some(".")), 4, &["conv1.weight [64,3,7,7] is missing"]);
@@ -190,7 +199,10 @@ fn fault_11_of_two_trees_the_user_chooses() {
     // The same twice is no choice.
     let found = read(&two(&b, &[ONE]), true, None).unwrap();
     assert!(
-        found.notes().iter().any(|n| n.ends_with("the same weights are also under ema.module")),
+        found
+            .notes()
+            .iter()
+            .any(|n| n.ends_with("the same weights of resnet50_thin are also under ema.module, and left out")),
         "{:?}",
         found.notes()
     );
@@ -277,4 +289,53 @@ fn fault_24_inspect_says_nothing_of_what_is_not_there() {
     let said = inspect(&named);
     assert!(said.contains("the nearest is resnet18") && said.contains("bn1.bias has shape [32]"), "{said}");
     assert!(!said.contains("conv1.bias"), "{said}");
+}
+
+#[test]
+fn fault_11_a_tensor_of_a_kind_that_is_not_read_is_left_out_on_demand() {
+    let b = Bench::new();
+    let (real, complex) =
+        (Entry::new("w", &[1], "FloatStorage", "0"), Entry::new("c", &[1], "ComplexDoubleStorage", "1"));
+    let file = b.write("c.pth", &common::torch::archive(&put(map(), &[real, complex]).done(), &[0; 4]));
+    let convert = |more: &[&str]| {
+        let mut c = lupe();
+        c.args(["weights", "convert"]).arg(&file).arg(b.path("o.safetensors")).args(more);
+        c
+    };
+    let want = ["tensor c: has elements of type torch.ComplexDoubleStorage", "--skip-unknown` leaves it out"];
+    refused(&mut convert(&[]), 4, &want);
+    let said = done(&mut convert(&["--skip-unknown"]));
+    assert!(said.contains("1 tensors") && said.contains("left out: c (1 tensor)"), "{said}");
+}
+
+#[test]
+fn names_part_below_what_they_share() {
+    let part = |names: &[&str]| parts(names.iter().copied());
+    let two = part(&["m.q.conv.weight", "m.q.bias", "m.k.conv.weight", "m.queue"]);
+    assert_eq!(two, [("m.k".to_string(), 1), ("m.q".into(), 2), ("m.queue".into(), 1)]);
+    assert_eq!(part(&["x.ä.b", "x.ö.b"]), [("x.ä".to_string(), 1), ("x.ö".into(), 1)]);
+    assert_eq!(part(&["one.weight"]), [("one.weight".to_string(), 1)]);
+    assert!(part(&[]).is_empty());
+    assert_eq!([".", "a.b", "a.", ""].map(prefix), ["", "a.b.", "a.", ""]);
+    assert_eq!(["", "a.b."].map(tree), [".", "a.b"]);
+}
+
+#[test]
+fn fault_18_a_model_is_known_by_its_content() {
+    let b = Bench::new();
+    let (loud, bare) = (b.path("MODEL.LUPE"), b.path("model"));
+    for model in [&loud, &bare] {
+        done(lupe().arg("import").arg(fixture("official")).args(["--backbone", "resnet50_thin", "-o"]).arg(model));
+        if !no_gpu() {
+            let said = done(lupe().arg("plan").arg(model));
+            assert!(said.contains("knn") || said.contains("scan"), "{said}");
+        }
+        refused(lupe().arg("plan").arg(model).args(["--size", "64"]), 2, &["a fitted model has its own size"]);
+    }
+    let onnx = b.write("net.onnx", b"\x08\x0a\x12\x07pytorch");
+    refused(lupe().arg("plan").arg(onnx), 4, &["net.onnx: not a fitted model but an ONNX model"]);
+    let pth = b.write("net.pth", &common::torch::archive(&map().done(), &[]));
+    refused(lupe().arg("plan").arg(pth), 4, &["not a fitted model but a PyTorch file", "--weights"]);
+    refused(lupe().args(["plan", "resnet19"]), 2, &["unknown network `resnet19`"]);
+    refused(lupe().arg("plan").arg(b.path("none.lupe")), 4, &["none.lupe", "cannot be opened"]);
 }

@@ -175,8 +175,16 @@ pub struct Comparison {
 impl Comparison {
     /// Weights that are as the network needs them.
     pub fn right(&self) -> usize {
-        let foreign = self.problems.iter().filter(|p| matches!(p, Problem::Foreign { .. })).count();
-        self.wanted.saturating_sub(self.problems.len() - foreign)
+        self.wanted.saturating_sub(self.problems.len() - self.foreign())
+    }
+
+    fn foreign(&self) -> usize {
+        self.problems.iter().filter(|p| matches!(p, Problem::Foreign { .. })).count()
+    }
+
+    /// How much of the network is there, in thousandths, less what is foreign to it.
+    fn alike(&self) -> i64 {
+        1000 * (self.right() as i64 - self.foreign() as i64) / self.wanted.max(1) as i64
     }
 
     /// Whether every weight that the network asks for is there, and nothing says that it is another network.
@@ -185,13 +193,13 @@ impl Comparison {
     }
 }
 
-/// The network with the fewest problems, if at least half of the names that it asks for are there.
+/// The network that most of the file is like, if at least half of the names that it asks for are there.
 pub fn nearest(outline: &Outline) -> Option<Comparison> {
-    let alike = |c: &Comparison| {
-        let missing = c.problems.iter().filter(|p| matches!(p, Problem::Missing { .. })).count();
-        2 * missing <= c.wanted
-    };
-    all().filter_map(|n| outline.trees(n).into_iter().find(alike)).min_by_key(|c| c.problems.len())
+    let best = all()
+        .filter_map(|n| outline.trees(n).into_iter().next())
+        .max_by_key(|c| (c.alike(), Reverse(c.problems.len())));
+    let missing = |c: &Comparison| c.problems.iter().filter(|p| matches!(p, Problem::Missing { .. })).count();
+    best.filter(|c| 2 * missing(c) <= c.wanted)
 }
 
 /// The network at its own input size: shapes of weights may depend on it. A head without weights asks for none.

@@ -35,10 +35,14 @@ struct Search<'s> {
 
 impl Search<'_> {
     fn weights(&self) -> Result<Weights> {
-        let trees = self.trees()?;
+        let all = self.outline.trees(self.network);
+        let trees = self.named(&all)?;
         let (taken, same) = self.chosen(&trees)?;
         let within = self.file.tree.as_deref().map(prefix).unwrap_or_default();
-        let copy = |name: &String| same.iter().any(|other| name.starts_with(&other.prefix) && !other.prefix.is_empty());
+        let others: Vec<&Comparison> = all.iter().filter(|t| t.complete() && t.prefix != taken.prefix).collect();
+        let copy = |name: &String| {
+            others.iter().any(|other| name.strip_prefix(&other.prefix).is_some_and(|n| other.taken.contains(n)))
+        };
         let strangers: Vec<&String> = taken.strangers.iter().filter(|name| !copy(name)).collect();
         let refused = strangers.iter().filter(|name| name.starts_with(&within));
         if self.file.strict && refused.clone().count() > 0 {
@@ -46,13 +50,15 @@ impl Search<'_> {
                 |name: &&&String| format!("{}: {name} is not part of {} (--strict)", self.origin, self.network.name);
             return Err(Error::Weights(refused.map(|n| one(&n)).collect()));
         }
-        let notes = self.notes(taken, &same, &strangers);
+        let differ: Vec<&Comparison> =
+            others.into_iter().filter(|o| same.iter().all(|s| s.prefix != o.prefix)).collect();
+        let notes = self.notes(taken, [&same, &differ], &strangers);
         Weights::from_raw(self.raws(taken)?, self.origin, notes)
     }
 
-    /// The trees in question that are like the network: all, or those that the user named.
-    fn trees(&self) -> Result<Vec<Comparison>> {
-        let mut trees = self.outline.trees(self.network);
+    /// Of the trees that are like the network those in question: all, or the ones that the user named.
+    fn named(&self, all: &[Comparison]) -> Result<Vec<Comparison>> {
+        let mut trees = all.to_vec();
         let Some(named) = &self.file.tree else { return Ok(trees) };
         let wanted = prefix(named);
         let held = |name: &str| name.starts_with(&wanted);
@@ -121,15 +127,17 @@ impl Search<'_> {
         Error::Weights(problems)
     }
 
-    fn notes(&self, taken: &Comparison, same: &[&Comparison], strangers: &[&String]) -> Vec<String> {
+    fn notes(&self, taken: &Comparison, [same, differ]: [&Vec<&Comparison>; 2], strangers: &[&String]) -> Vec<String> {
         let name = self.network.name;
         let mut notes = vec![];
         if !taken.prefix.is_empty() {
             notes.push(format!("{}: the weights of {name} are under {}", self.origin, tree(&taken.prefix)));
         }
-        if !same.is_empty() {
-            let others: Vec<&str> = same.iter().map(|t| tree(&t.prefix)).collect();
-            notes.push(format!("{}: the same weights are also under {}", self.origin, others.join(", ")));
+        for (which, others) in [("the same", same), ("other", differ)] {
+            let places = others.iter().map(|t| tree(&t.prefix)).collect::<Vec<_>>().join(", ");
+            if !others.is_empty() {
+                notes.push(format!("{}: {which} weights of {name} are also under {places}, and left out", self.origin));
+            }
         }
         if !strangers.is_empty() {
             notes.push(format!("{}: {}", self.origin, left_out(name, strangers)));

@@ -54,23 +54,3 @@ pub fn parts<'n>(names: impl Iterator<Item = &'n str>) -> Vec<(String, usize)> {
     }
     parts.into_iter().map(|(path, n)| (path.to_string(), n)).collect()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_part_below_what_they_share() {
-        let part = |names: &[&str]| parts(names.iter().copied());
-        let two = part(&["m.q.conv.weight", "m.q.bias", "m.k.conv.weight", "m.queue"]);
-        assert_eq!(two, [("m.k".to_string(), 1), ("m.q".into(), 2), ("m.queue".into(), 1)]);
-        assert_eq!(part(&["ä.b", "ö.b"]), [("ä".to_string(), 1), ("ö".into(), 1)]);
-        assert_eq!(part(&["one.weight"]), [("one.weight".to_string(), 1)]);
-        assert!(part(&[]).is_empty());
-        assert_eq!(
-            (prefix("."), prefix("a.b"), prefix("a."), prefix("")),
-            ("".into(), "a.b.".into(), "a.".into(), "".into())
-        );
-        assert_eq!((tree(""), tree("a.b.")), (".", "a.b"));
-    }
-}

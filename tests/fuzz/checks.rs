@@ -5,6 +5,7 @@
 use crate::torch::archive;
 use lupe::Error;
 use lupe::data::{Limits, Picture, Samples};
+use lupe::models::{self, Outline};
 use lupe::weights::convert::Converted;
 use lupe::weights::pth::{self, Container, values};
 use lupe::weights::raw::{Contents, ReadOptions, contents, read};
@@ -59,6 +60,7 @@ pub fn safetensors(bytes: &[u8]) {
     for unwrap in [false, true] {
         held(bytes, contents(bytes, "file", &ReadOptions { unwrap, ..ReadOptions::default() }));
     }
+    searched(bytes);
     match Weights::from_bytes(bytes, "file").and_then(Weights::fold_batch_norm) {
         Ok(weights) => assert!(weights.tensors().values().all(|t| t.data.len() == t.shape.len())),
         Err(e) => message(&e),
@@ -93,7 +95,20 @@ pub fn picture(bytes: &[u8]) {
     }
 }
 
+/// The search for a network in a file.
+fn searched(bytes: &[u8]) {
+    match Outline::of(bytes, "file") {
+        Ok(outline) => {
+            for tree in outline.trees(models::EMBEDDED) {
+                assert!(outline.names().filter(|n| n.starts_with(&tree.prefix)).count() >= tree.taken.len());
+            }
+        }
+        Err(e) => message(&e),
+    }
+}
+
 fn contained(bytes: &[u8], container: Container) {
+    searched(bytes);
     let lenient = ReadOptions { unwrap: true, skip_unknown: true, ..ReadOptions::default() };
     for options in [ReadOptions::default(), lenient] {
         held(bytes, pth::read(bytes, container, "file", &options));

@@ -14,7 +14,7 @@ use crate::files::write_by;
 use crate::memory::log_peak;
 use crate::outputs::Inputs;
 use crate::weights::convert::Converted;
-use crate::weights::raw::{self, ReadOptions, left_text};
+use crate::weights::raw::{self, Left, ReadOptions, left_text};
 use crate::weights::safetensors::with_file;
 use clap::Subcommand;
 use safetensors::Dtype;
@@ -69,7 +69,7 @@ struct Convert {
     /// Only what is under this path, as in `model_ema` or `state_dict.module`, which is removed from the names
     #[arg(long, value_name = "NAME", conflicts_with = "unwrap")]
     tree: Option<String>,
-    /// Leave out objects of unknown types; a tensor that needs one is still an error
+    /// Leave out objects of unknown types and tensors of kinds that cannot be read; a tensor that needs an object is still an error
     #[arg(long)]
     skip_unknown: bool,
     /// Maximum memory that the file may expand to, e.g. 2G [default: 64M or four times the file, whichever is more]
@@ -117,11 +117,14 @@ fn convert(session: &Session, args: &Convert) -> Result<()> {
         limit: args.limit_ram,
         dtype,
         tree: args.tree.as_deref(),
+        lenient: args.skip_unknown,
         ..ReadOptions::default()
     };
     let origin = shown(&args.input);
     let (tensors, bytes, left) = with_file(&args.input, |bytes| {
-        let found = raw::contents(bytes, &origin, &options)?;
+        let mut found = raw::contents(bytes, &origin, &options)?;
+        let unreadable = std::mem::take(&mut found.unreadable);
+        found.left.extend(unreadable.into_keys().map(|path| Left { path, tensors: 1 }));
         let file = Converted::new(&found.tensors, dtype, &origin)?;
         write_by(&args.output, &|out| file.write(out))?;
         Ok((found.tensors.len(), file.bytes(), found.left))

@@ -190,7 +190,10 @@ fn views(
         let shown = name.escape_debug().to_string();
         match view::unsupported(pickle, id) {
             Some(what) if options.lenient => drop(unreadable.insert(name, what)),
-            Some(what) => return Err(format!("tensor {shown}: {what}")),
+            Some(what) => {
+                let way = "`lupe weights convert --skip-unknown` leaves it out";
+                return Err(format!("tensor {shown}: {what}; {way}"));
+            }
             None => {
                 let view = view(id).map_err(|e| format!("tensor {shown}: {e}"))?;
                 let size = options.dtype.map_or(0, width).max(width(view.dtype));

@@ -154,6 +154,8 @@ impl<'p, 'a> Tree<'p, 'a> {
     /// in maps with other keys, other trees, and what is no tensor at all.
     pub fn left(&mut self, tree: Id, way: &str, named: &BTreeMap<String, Id>) -> Result<Vec<Left>, String> {
         let named: HashSet<Id> = named.values().copied().collect();
+        // The attributes of a script are its code's, not somebody's data.
+        let data = matches!(self.pickle.node(self.pickle.root), PickleNode::Dict(_));
         let (mut left, mut seen, mut at, mut parent) = (vec![], HashSet::new(), self.pickle.root, String::new());
         for _ in 0..MAX_DEPTH {
             let rest = way.strip_prefix(parent.as_str()).unwrap_or_default();
@@ -165,7 +167,7 @@ impl<'p, 'a> Tree<'p, 'a> {
                     continue;
                 }
                 let (tensors, known) = self.count(id, &named, &mut seen);
-                if tensors > 0 || !known {
+                if tensors > 0 || (data && !known) {
                     left.push(Left { path: format!("{parent}{key}"), tensors });
                 }
             }

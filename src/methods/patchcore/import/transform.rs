@@ -123,11 +123,16 @@ fn read(source: &str, transform: &Pickled, network: &str) -> Result<Look> {
         && argument(resize, "max_size").is_none_or(|m| *m == Pickled::None);
     let square = "were not resized to a square, bilinear and antialiased; nothing else is supported";
     let edge = square_of(resize).filter(|_| smooth).ok_or_else(|| fail(square.into()))?;
-    let Some(crop) = crop else { return Ok(Look { resize: edge, size: edge, crop: false, assumed: false }) };
+    let Some(crop) = crop else { return Ok(uncropped(edge)) };
     let size = square_of(crop).filter(|size| *size <= edge);
     let size = size.ok_or_else(|| fail("were not cropped to a square inside; nothing else is supported".into()))?;
     // A crop of everything is none.
-    Ok(Look { resize: edge, size, crop: size < edge, assumed: false })
+    Ok(if size < edge { Look { resize: edge, size, crop: true, assumed: false } } else { uncropped(edge) })
+}
+
+/// The edge before a crop means nothing without one: it stays the default.
+fn uncropped(size: usize) -> Look {
+    Look { resize: RESIZE, size, crop: false, assumed: false }
 }
 
 /// Whether a normalisation is the network's own.
