@@ -76,7 +76,7 @@ fn too_little_memory_is_refused_before_anything_is_made() {
     let (weights, places) = (Weights::embedded().unwrap(), places());
     let tight = RunOptions { limit_memory: Some(8 << 20), ..options(1) };
     match embedder((&weights, &places), &tight).map(|_| ()).unwrap_err() {
-        Error::Memory { need, have } => assert!(have == 8 << 20 && need > have),
+        Error::Memory { need, have, .. } => assert!(have == 8 << 20 && need > have),
         other => panic!("{other}"),
     }
 }
