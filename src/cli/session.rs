@@ -133,7 +133,7 @@ impl Session {
     pub fn explained(&self, error: Error, several: bool) -> Error {
         match (error, env::backends()) {
             (Error::Adapter(what), Some(backends)) if what == NO_ADAPTER => Error::Adapter(format!(
-                "no adapter was found among the backends that WGPU_BACKEND={backends} names; unset it to look in all"
+                "{what}. WGPU_BACKEND={backends} restricts the search: unset it to look in all backends"
             )),
             (error, _) => error.with_flags(self.limit_memory.is_some(), several),
         }
