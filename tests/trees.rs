@@ -58,7 +58,7 @@ fn read(path: &Path, strict: bool, tree: Option<&str>) -> Result<Weights, Error>
 }
 
 fn fails(result: Result<Weights, Error>, code: u8, want: &[&str]) {
-    let error = result.err().expect("it was taken");
+    let error = result.expect_err("it was taken");
     let said = error.to_string();
     assert!(error.exit_code() == code && want.iter().all(|w| said.contains(w)), "{code}, {want:?}: {said}");
 }
@@ -150,7 +150,7 @@ fn fault_11_nothing_else_is_taken_for_a_network() {
     };
     let less = file(&|all| all.retain(|e| e.name != "net.conv1.bias"));
     fails(read(&less, false, None), 4, &["w.pth, under net, as resnet50_thin: conv1.bias [64] is missing"]);
-    let shape = file(&|all| drop(all[3].sizes.pop()));
+    let shape = file(&|all| all[3].sizes.truncate(3));
     fails(read(&shape, false, None), 4, &["has shape", "this network wants"]);
     let axes = file(&|all| all[3].sizes.push(1));
     fails(read(&axes, false, None), 4, &["has 5 axes; at most four are supported"]);
