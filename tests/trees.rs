@@ -154,7 +154,10 @@ fn fault_11_nothing_else_is_taken_for_a_network() {
     fails(read(&shape, false, None), 4, &["has shape", "this network wants"]);
     let axes = file(&|all| all[3].sizes.push(1));
     fails(read(&axes, false, None), 4, &["has 5 axes; at most four are supported"]);
-    let more = file(&|all| all.push(Entry::new("net.layer1.0.se.fc1.weight", &[2], "HalfStorage", "0")));
+    let more = file(&|all| {
+        let numel = all[0].numel;
+        all.push(Entry { numel, ..Entry::new("net.layer1.0.se.fc1.weight", &[2], "HalfStorage", "0") });
+    });
     fails(read(&more, false, None), 4, &["layer1.0.se.fc1.weight is not part of this network"]);
     let (small, large) = (models::find("resnet18").unwrap(), models::find("resnet34").unwrap());
     let path = b.write("large.pth", &archive(large, put(map(), &entries(large, "", "0")), &[ONE]));
