@@ -129,6 +129,14 @@ impl Error {
         }
     }
 
+    /// Every problem, each by itself.
+    pub fn problems(self) -> Vec<String> {
+        match self {
+            Error::Weights(problems) => problems,
+            other => vec![other.to_string()],
+        }
+    }
+
     /// The exit code of the process that ends with this error.
     pub fn exit_code(&self) -> u8 {
         match self {

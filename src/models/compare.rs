@@ -114,7 +114,7 @@ impl Outline {
         let mut problems = graph.requested().problems(&Named::new(), &[]);
         problems.retain(|p| !network.is_head(p.name()));
         problems.iter_mut().for_each(|p| self.explain(prefix, p));
-        let (mut taken, mut strangers) = (BTreeSet::new(), vec![]);
+        let (mut taken, mut counters, mut strangers) = (BTreeSet::new(), BTreeSet::new(), vec![]);
         for (name, listed) in self.under(prefix) {
             let head = network.is_head(name) && listed.floats;
             if used.contains(name) || head || absorbed.iter().any(|bias| bias == name) {
@@ -122,7 +122,9 @@ impl Outline {
             } else if own.contains(first(name)) && listed.floats {
                 // Inside the network's own parts: more blocks, or something in them, make another network.
                 problems.push(Problem::Foreign { name: name.to_string() });
-            } else if !counts(name, listed, &used) {
+            } else if counts(name, listed, &used) {
+                counters.insert(name.to_string());
+            } else {
                 strangers.push(format!("{prefix}{name}"));
             }
         }
@@ -135,6 +137,7 @@ impl Outline {
             problems,
             prefix: prefix.to_string(),
             taken,
+            counters,
             strangers,
             norms,
             classes: head.and_then(|h| h.shape.first().copied()),
@@ -164,6 +167,8 @@ pub struct Comparison {
     pub prefix: String,
     /// Names of the tensors that are the network's, its head included.
     pub taken: BTreeSet<String>,
+    /// Names of the counters of its batch norms, which nobody needs.
+    pub counters: BTreeSet<String>,
     /// Paths of the other tensors of the file, which it can do without.
     pub strangers: Vec<String>,
     /// Batch norms that are not folded.
@@ -176,6 +181,11 @@ impl Comparison {
     /// Weights that are as the network needs them.
     pub fn right(&self) -> usize {
         self.wanted.saturating_sub(self.problems.len() - self.foreign())
+    }
+
+    /// Whether the tensor of that path is one of the network's, or counts for one.
+    pub fn has(&self, path: &str) -> bool {
+        path.strip_prefix(&self.prefix).is_some_and(|name| self.taken.contains(name) || self.counters.contains(name))
     }
 
     fn foreign(&self) -> usize {

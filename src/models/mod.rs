@@ -6,7 +6,7 @@ pub mod stand_in;
 mod tree;
 
 pub use compare::{Comparison, Outline, check, nearest};
-pub use tree::{left_out, part, read};
+pub use tree::{Fit, Recognised, left_out, read, recognise};
 
 use crate::data::Preprocess;
 use crate::engine::{Graph, Scope, Var};

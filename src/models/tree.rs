@@ -1,6 +1,6 @@
 //! A network's weights from a file: the tree in it under whose names and shapes the network fits, whatever wrapped it.
 
-use super::compare::{Comparison, Outline};
+use super::compare::{Comparison, Outline, nearest};
 use super::{Network, all};
 use crate::error::{Error, Result, plain};
 use crate::weights::names::{prefix, tree};
@@ -8,6 +8,7 @@ use crate::weights::raw::{self, Raw, ReadOptions, unknown_tree};
 use crate::weights::safetensors::with_file;
 use crate::weights::{Weights, WeightsFile};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// Names that a message lists.
 const LISTED: usize = 5;
@@ -40,9 +41,7 @@ impl Search<'_> {
         let (taken, same) = self.chosen(&trees)?;
         let within = self.file.tree.as_deref().map(prefix).unwrap_or_default();
         let others: Vec<&Comparison> = all.iter().filter(|t| t.complete() && t.prefix != taken.prefix).collect();
-        let copy = |name: &String| {
-            others.iter().any(|other| name.strip_prefix(&other.prefix).is_some_and(|n| other.taken.contains(n)))
-        };
+        let copy = |name: &String| others.iter().any(|other| other.has(name));
         let strangers: Vec<&String> = taken.strangers.iter().filter(|name| !copy(name)).collect();
         let refused = strangers.iter().filter(|name| name.starts_with(&within));
         if self.file.strict && refused.clone().count() > 0 {
@@ -154,12 +153,66 @@ fn raws<'b>(bytes: &'b [u8], origin: &str, tree: &Comparison) -> Result<BTreeMap
     Ok(raw::contents(bytes, origin, &options)?.tensors.into_iter().map(short).collect())
 }
 
-/// What a tree holds of its network, whether that is complete or not.
+/// A network whose names and shapes are in a file.
+#[derive(Debug)]
+pub struct Fit {
+    /// The network.
+    pub network: &'static Network,
+    /// Where it is.
+    pub trees: Vec<Comparison>,
+    /// Whether the user has to choose one of them, because they differ.
+    pub choose: bool,
+}
+
+/// What a weights file is.
+#[derive(Debug, Default)]
+pub struct Recognised {
+    /// The networks that can be read from it.
+    pub fits: Vec<Fit>,
+    /// The one that it is nearest to, if there is none.
+    pub nearest: Option<Comparison>,
+    /// What keeps its tensors from being used.
+    pub unusable: Vec<String>,
+}
+
+/// Which networks a file holds, or which one it is nearest to, and what keeps it from being used.
 ///
 /// # Errors
-/// [`Error::Weights`] for what cannot be used.
-pub fn part(bytes: &[u8], origin: &str, tree: &Comparison) -> Result<Weights> {
-    Weights::from_raw(raws(bytes, origin, tree)?, origin, vec![])
+/// [`Error::Weights`] for a file that cannot be read at all.
+pub fn recognise(path: &Path, bytes: &[u8]) -> Result<Recognised> {
+    let origin = path.display().to_string();
+    let outline = Outline::of(bytes, &origin)?;
+    let (mut found, mut any) = (Recognised::default(), false);
+    for network in all() {
+        let all: Vec<_> = outline.trees(network).into_iter().filter(Comparison::complete).collect();
+        let mut trees = all.clone();
+        for t in &mut trees {
+            t.strangers.retain(|name| all.iter().all(|other| other.prefix == t.prefix || !other.has(name)));
+        }
+        let Some(first) = trees.first().map(|t| tree(&t.prefix).to_string()) else { continue };
+        any = true;
+        // As a command would read it; where trees differ, the first is as good as any.
+        let opened = |tree| read(network, &WeightsFile { path: path.into(), strict: false, tree });
+        let (choose, read) = match opened(None) {
+            Err(_) if trees.len() > 1 => (true, opened(Some(first))),
+            read => (false, read),
+        };
+        match read.and_then(Weights::fold_batch_norm) {
+            Ok(_) => found.fits.push(Fit { network, trees, choose }),
+            Err(e) => found.unusable.extend(e.problems()),
+        }
+    }
+    if found.fits.is_empty() {
+        found.nearest = nearest(&outline);
+    }
+    if !any {
+        let part = match &found.nearest {
+            Some(near) => raws(bytes, &origin, near).and_then(|raws| Weights::from_raw(raws, &origin, vec![])),
+            None => Weights::from_bytes(bytes, &origin),
+        };
+        found.unusable = part.and_then(Weights::fold_batch_norm).err().map(Error::problems).unwrap_or_default();
+    }
+    Ok(found)
 }
 
 /// That tensors are left out, and the first of their names.

@@ -40,6 +40,8 @@ const SAVED_MODEL: &str = "a TensorFlow SavedModel; save the same network from P
 pub fn of(bytes: &[u8]) -> Option<&'static str> {
     let begins = BEGINNINGS.iter().find(|(start, _)| bytes.starts_with(start)).map(|b| b.1);
     let inside = || match bytes {
+        // The header of a safetensors file, cut off or damaged.
+        [_, _, _, _, _, _, _, _, b'{', ..] => None,
         [_, _, _, _, b'T', b'F', b'L', b'3', ..] => {
             Some("a TensorFlow Lite model; save the network from PyTorch instead")
         }

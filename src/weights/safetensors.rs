@@ -11,6 +11,9 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+/// The type of tensors that cannot be read: their shapes are unknown.
+pub const UNREADABLE: &str = "unreadable";
+
 /// A tensor of a file, not converted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -42,11 +45,19 @@ pub fn with_file<T>(path: &Path, f: impl FnOnce(&[u8]) -> Result<T>) -> Result<T
     f(&map)
 }
 
-/// The tensors of a file, in the order of their names, and what else is in it; those that cannot be read have the type `unreadable`.
+/// The tensors of a file, in the order of their names.
 ///
 /// # Errors
 /// [`Error::Weights`] with what is wrong with the file.
-pub fn inspect(bytes: &[u8], origin: &str) -> Result<(Vec<Entry>, Vec<Left>)> {
+pub fn inspect(bytes: &[u8], origin: &str) -> Result<Vec<Entry>> {
+    entries(bytes, origin).map(|found| found.0)
+}
+
+/// As [`inspect`], with what else is in the file; tensors that cannot be read have the type [`UNREADABLE`].
+///
+/// # Errors
+/// As [`inspect`].
+pub fn entries(bytes: &[u8], origin: &str) -> Result<(Vec<Entry>, Vec<Left>)> {
     let options = ReadOptions { lenient: true, ..ReadOptions::default() };
     let found = raw::contents(bytes, origin, &options)?;
     let entry = |(name, raw): (String, Raw)| Entry {
@@ -55,7 +66,7 @@ pub fn inspect(bytes: &[u8], origin: &str) -> Result<(Vec<Entry>, Vec<Left>)> {
         shape: raw.shape,
         bytes: raw.bytes.len(),
     };
-    let unreadable = |name: String| Entry { name, dtype: "unreadable".into(), shape: vec![], bytes: 0 };
+    let unreadable = |name: String| Entry { name, dtype: UNREADABLE.into(), shape: vec![], bytes: 0 };
     let mut all: Vec<Entry> = found.tensors.into_iter().map(entry).collect();
     all.extend(found.unreadable.into_keys().map(unreadable));
     all.sort_by(|a, b| a.name.cmp(&b.name));

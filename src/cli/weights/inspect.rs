@@ -3,10 +3,10 @@
 use super::{model, network};
 use crate::cli::output::{new_table, print};
 use crate::cli::session::Session;
-use crate::error::{Error, Result, plain, shown};
+use crate::error::{Result, plain, shown};
 use crate::weights::container;
 use crate::weights::raw::{Left, left_text};
-use crate::weights::safetensors::{Entry, inspect, with_file};
+use crate::weights::safetensors::{Entry, UNREADABLE, entries, with_file};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,7 +27,7 @@ pub struct Inspection {
 /// Runs the command.
 pub fn run(session: &Session, file: &Path) -> Result<()> {
     let ((entries, left), report) = with_file(file, |bytes| {
-        let entries = inspect(bytes, &shown(file))?;
+        let entries = entries(bytes, &shown(file))?;
         let report = match container::is_own(bytes) {
             true => model::look(session, file, bytes),
             false => network::look(file, bytes)?,
@@ -59,7 +59,8 @@ fn as_json(entries: &[Entry], left: &[Left], report: Inspection) -> Value {
 fn as_text(entries: &[Entry], left: &[Left], report: &Inspection) -> String {
     let mut table = new_table(["tensor", "type", "shape", "bytes"]);
     for e in entries {
-        table.add_row([plain(&e.name), e.dtype.clone(), format!("{:?}", e.shape), e.bytes.to_string()]);
+        let shape = if e.dtype == UNREADABLE { "?".into() } else { format!("{:?}", e.shape) };
+        table.add_row([plain(&e.name), e.dtype.clone(), shape, e.bytes.to_string()]);
     }
     let total: usize = entries.iter().map(|e| e.bytes).sum();
     let kinds =
@@ -82,14 +83,6 @@ fn dtypes(entries: &[Entry]) -> BTreeMap<&str, (usize, usize)> {
         *bytes += e.bytes;
     }
     kinds
-}
-
-/// The problems of an error, one per line.
-pub fn problems(error: Error) -> Vec<String> {
-    match error {
-        Error::Weights(problems) => problems,
-        other => vec![other.to_string()],
-    }
 }
 
 /// Up to [`NAMED`] of them, one per line, and how many more there are.

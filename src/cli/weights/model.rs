@@ -1,6 +1,6 @@
 //! One of Lupe's own files: a fitted model, whatever its method.
 
-use super::inspect::{Inspection, problems, some};
+use super::inspect::{Inspection, some};
 use crate::cli::output::quoted;
 use crate::cli::session::Session;
 use crate::error::shown;
@@ -14,7 +14,7 @@ pub fn look(session: &Session, file: &Path, bytes: &[u8]) -> Inspection {
     let described = match session.methods.describe(bytes, &shown(file)) {
         Ok(described) => described,
         Err(e) => {
-            let unusable = problems(e);
+            let unusable = e.problems();
             let lines = vec![("unusable", some(&unusable))];
             json.insert("unusable".into(), json!(unusable));
             return Inspection { summary: "a Lupe model file that cannot be used".into(), lines, json };

@@ -1,88 +1,51 @@
 //! A weights file: the network that the weights belong to, or come closest to.
 
-use super::inspect::{Inspection, problems, some};
+use super::inspect::{Inspection, some};
 use super::pictures;
 use crate::cli::output::quoted;
 use crate::engine::Problem;
-use crate::error::{Result, plain, shown};
-use crate::models::{self, Comparison, Network, Outline, left_out, nearest, part, read};
+use crate::error::{Result, plain};
+use crate::models::{Comparison, Fit, left_out, recognise};
 use crate::weights::names::tree;
-use crate::weights::{Weights, WeightsFile};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// A network whose names and shapes are in the file: the trees in which they are.
-struct Fit {
-    network: &'static Network,
-    trees: Vec<Comparison>,
-}
-
 /// What is found out about weights.
 pub fn look(file: &Path, bytes: &[u8]) -> Result<Inspection> {
-    let origin = shown(file);
-    let outline = Outline::of(bytes, &origin)?;
-    let complete = |network: &'static Network| {
-        let trees: Vec<_> = outline.trees(network).into_iter().filter(Comparison::complete).collect();
-        (!trees.is_empty()).then_some(Fit { network, trees })
-    };
-    let whole: Vec<Fit> = models::all().filter_map(complete).collect();
-    let (mut fits, mut unusable, mut choose) = (vec![], vec![], false);
-    for fit in &whole {
-        // As a command would read it; where trees differ, the first is as good as any.
-        let first = fit.trees.first().map(|t| tree(&t.prefix).to_string());
-        let opened = |tree| {
-            let file = WeightsFile { path: file.into(), strict: false, tree };
-            read(fit.network, &file).and_then(|w| w.fold_batch_norm())
-        };
-        match opened(None).or_else(|e| {
-            if fit.trees.len() > 1 {
-                choose = true;
-                opened(first)
-            } else {
-                Err(e)
-            }
-        }) {
-            Ok(_) => fits.push(fit),
-            Err(e) => unusable.extend(problems(e)),
-        }
-    }
-    let nearest = if fits.is_empty() { nearest(&outline) } else { None };
-    if whole.is_empty() {
-        let read = match &nearest {
-            Some(near) => part(bytes, &origin, near),
-            None => Weights::from_bytes(bytes, &origin),
-        };
-        unusable.extend(read.and_then(Weights::fold_batch_norm).err().map(problems).unwrap_or_default());
-    }
-    let shown = fits.first().and_then(|f| f.trees.first()).or(nearest.as_ref());
+    let found = recognise(file, bytes)?;
+    let (fits, nearest, unusable) = (&found.fits, found.nearest.as_ref(), &found.unusable);
+    let shown = fits.first().and_then(|f| f.trees.first()).or(nearest);
     let known = pictures::known(file, bytes)?;
-    let commands = fits.iter().flat_map(|f| commands(f, choose, file)).collect::<Vec<_>>();
+    let commands = fits.iter().flat_map(|f| commands(f, file)).collect::<Vec<_>>();
     let mut lines = shown.map(|c| facts(c, !fits.is_empty())).unwrap_or_default();
-    if choose && let Some(fit) = fits.first() {
-        let trees: Vec<&str> = fit.trees.iter().map(|t| tree(&t.prefix)).collect();
-        lines.push(("trees", format!("{} hold different weights: choose with --tree", plain(&trees.join(", ")))));
+    if let Some(fit) = fits.first().filter(|f| f.choose) {
+        let trees = trees(fit).collect::<Vec<_>>().join(", ");
+        lines.push(("trees", format!("{} hold different weights: choose with --tree", plain(&trees))));
     }
-    lines.extend(nearest.iter().flat_map(differences));
+    lines.extend(nearest.into_iter().flat_map(differences));
     if !unusable.is_empty() {
-        lines.push(("unusable", some(&unusable)));
+        lines.push(("unusable", some(unusable)));
     }
     lines.extend(pictures::lines(&known, shown.map(|c| c.network)));
     if !commands.is_empty() {
         lines.push(("use", commands.join("\n")));
     }
     let names: Vec<&str> = fits.iter().map(|f| f.network.name).collect();
-    let trees: Vec<&str> = fits.iter().flat_map(|f| &f.trees).map(|t| tree(&t.prefix)).collect();
     let norms = shown.map_or(0, |c| c.norms);
     let json = json!({
-        "kind": "weights", "networks": names, "nearest": nearest.as_ref().map(as_json), "unusable": unusable,
-        "taken_off": shown.map_or("", |c| &c.prefix), "trees": trees,
+        "kind": "weights", "networks": names, "nearest": nearest.map(as_json), "unusable": unusable,
+        "taken_off": shown.map_or("", |c| &c.prefix), "trees": fits.iter().flat_map(trees).collect::<Vec<_>>(),
         "batch_norms": {"separate": norms, "folded": !fits.is_empty() && norms == 0},
         "classes": shown.and_then(|c| c.classes), "catalog": pictures::catalog(&known),
         "left_out": shown.map_or(&[][..], |c| &c.strangers),
         "preprocessing": shown.map(|c| pictures::as_json(&known, c.network)), "commands": commands,
     });
-    let summary = summary(&names, nearest.as_ref());
-    Ok(Inspection { summary, lines, json: object(json) })
+    Ok(Inspection { summary: summary(&names, nearest), lines, json: object(json) })
+}
+
+/// The trees of a file in which a network is.
+fn trees(fit: &Fit) -> impl Iterator<Item = &str> {
+    fit.trees.iter().map(|t| tree(&t.prefix))
 }
 
 fn object(value: Value) -> Map<String, Value> {
@@ -100,8 +63,8 @@ fn summary(fits: &[&str], nearest: Option<&Comparison>) -> String {
     }
 }
 
-fn commands(fit: &Fit, choose: bool, file: &Path) -> [String; 2] {
-    let tree = fit.trees.first().filter(|_| choose).map(|t| format!(" --tree {}", quoted(Path::new(tree(&t.prefix)))));
+fn commands(fit: &Fit, file: &Path) -> [String; 2] {
+    let tree = trees(fit).next().filter(|_| fit.choose).map(|t| format!(" --tree {}", quoted(Path::new(t))));
     let (name, file, tree) = (fit.network.name, quoted(file), tree.unwrap_or_default());
     [
         format!("lupe embed PICTURE --model {name} --weights {file}{tree}"),
