@@ -25,7 +25,7 @@ fn fault_01_only_lupes_own_outputs_are_left_out() {
     };
     for out in [".", "../pics", "results", "res2", "."] {
         let text = said(&mut predict(&["."], out));
-        assert!(text.contains("of 3 pictures are above"), "-o {out}: {text}");
+        assert!(text.contains("accepted  3\nrejected  0"), "-o {out}: {text}");
         assert_eq!(scored(&pics.join(out)), names, "-o {out}");
         counted(&text, 3, if out == "res2" { &["own results"] } else { &[] });
     }

@@ -262,7 +262,10 @@ fn fault_18_what_a_run_accepts_rejects_misses_and_keeps_aside_is_said() {
     assert!(said.contains("accepted  5, of these 3 of 3 defective pictures (misses)"), "{said}");
     good(&b.path("flat"), 10);
     let (out, _) = both(&mut fit(&b.path("flat"), &model));
-    assert!(out.contains("aside     2 good pictures are for testing (see --test-split, now 5)"), "{out}");
+    assert!(
+        out.contains("aside     2 good pictures, one in 5, are kept to test with (--test-split 0 keeps none)"),
+        "{out}"
+    );
     let out = done(verb(&["predict", "--format", "csv"]).arg(&model).arg(data.join("test")).arg("-o").arg(b.path("c")));
     let table = fs::read_to_string(b.path("c/results.csv")).unwrap();
     let (head, row) = (table.lines().next().unwrap(), table.lines().nth(1).unwrap());

@@ -95,7 +95,10 @@ pub struct Args {
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let config = config(args)?;
-    let set = Dataset::open(&args.data)?.to_fit(args.work.all)?.split(args.test_split);
+    let set = Dataset::open(&args.data)?.to_fit(args.work.all)?;
+    let good = set.train.len();
+    let set = set.split(args.test_split);
+    let aside = good - set.train.len();
     set.notes.iter().for_each(|note| session.say(note));
     let inputs = Inputs::of(files_of(&set, &args.data).iter().chain(&args.weights));
     session.outputs.file(&args.output, &inputs)?;
@@ -120,7 +123,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let (fitted, went) = pollster::block_on(fit(&gpu, good, &config, &options, session))?;
     log_peak();
     let counted = set.fitted(fitted.file.left_out.iter().map(left_out), went.missed.failed.len());
-    report(session, args, (&fitted, &went), &counted)?;
+    report(session, args, (&fitted, &went), (&counted, aside))?;
     session.say(&counted.to_string());
     went.missed.ended(set.train.len())
 }
@@ -160,7 +163,12 @@ fn config(args: &Args) -> Result<Config> {
     Ok(config)
 }
 
-fn report(session: &Session, args: &Args, (fitted, went): (&PatchCore, &Report), counted: &Counted) -> Result<()> {
+fn report(
+    session: &Session,
+    args: &Args,
+    (fitted, went): (&PatchCore, &Report),
+    (counted, aside): (&Counted, usize),
+) -> Result<()> {
     let (file, trained) = (&fitted.file, fitted.training());
     let (n, rows, d) = (file.pictures.len(), file.sources.len(), file.geometry.dim);
     let Times { features, coreset, scoring } = went.times;
@@ -181,18 +189,20 @@ fn report(session: &Session, args: &Args, (fitted, went): (&PatchCore, &Report),
     let words = limit.map_or("limit none: there is no second picture to compare with".into(), |_| limit::words(fitted));
     let marks: Vec<(f64, &str)> = limit.map(|l| (l, "limit")).into_iter().collect();
     let chart = limit::chart(&file.scores, &marks);
+    let chart = if chart.is_empty() { chart } else { chart + "\n\n" };
     let apart = limit::apart_words(&trained).map_or(String::new(), |words| {
         format!("\napart     {words}\n          `lupe limit` gives the model another rule, --drop-outliers leaves such pictures out")
     });
-    let (model, held) = (quoted(&args.output), file.held_out.len());
-    let held = match (held, args.test_split) {
-        (0, _) => String::new(),
-        (_, 0) => format!("\naside     {held} good pictures are for testing"),
-        (_, every) => format!("\naside     {held} good pictures are for testing (see --test-split, now {every})"),
+    let (model, every) = (quoted(&args.output), args.test_split);
+    let held = match aside {
+        0 => String::new(),
+        n => {
+            format!("\naside     {n} good pictures, one in {every}, are kept to test with (--test-split 0 keeps none)")
+        }
     };
     let crop = crop_words(went.seen).map_or(String::new(), |words| format!("\ncrop      {words}"));
     print(&format!(
-        "{chart}\n\nwrote     {model}\nbank      {rows} rows of {d} values, of {n} pictures{held}{crop}\n{}{apart}\ntime      {features:.1} s features, {coreset:.1} s coreset, {scoring:.1} s scoring\n\nNext: lupe predict {model} PICTURES -o results",
+        "{chart}wrote     {model}\nbank      {rows} rows of {d} values, of {n} pictures{held}{crop}\n{}{apart}\ntime      {features:.1} s features, {coreset:.1} s coreset, {scoring:.1} s scoring\n\nNext: lupe predict {model} PICTURES -o results",
         words.replacen("limit ", "limit     ", 1)
     ))
 }

@@ -87,13 +87,14 @@ pub(super) fn rank(steps: impl Iterator<Item = Threshold>, defective: u64) -> Ra
         }
         last = step;
     }
-    if defective == 0 {
-        let none = Err(NO_DEFECTIVE);
+    // Of one kind alone every order is right: a precision of 1 would say nothing about the ranking.
+    if defective == 0 || last.defect_free == 0 {
+        let none = Err(if defective == 0 { NO_DEFECTIVE } else { NO_DEFECT_FREE });
         return Ranking { auroc: none, ap: none, f1_max: none, f1_threshold: none };
     }
     let pairs = u128::from(defective) * u128::from(last.defect_free);
     Ranking {
-        auroc: if pairs == 0 { Err(NO_DEFECT_FREE) } else { Ok(twice_area as f64 / (2 * pairs) as f64) },
+        auroc: Ok(twice_area as f64 / (2 * pairs) as f64),
         ap: Ok(precision / defective as f64),
         f1_max: Ok(2.0 * best.defective as f64 / size(&best) as f64),
         f1_threshold: Ok(best.threshold),
