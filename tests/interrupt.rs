@@ -103,7 +103,7 @@ fn an_interrupted_fit_goes_on_and_ends_in_the_same_bytes() {
         signal(&child, "INT");
         ended(child);
     };
-    stop(&["--preset", "official", "--seed", "3"]);
+    stop(&["--seed", "3"]);
     let said = text(&command().output().unwrap().stderr);
     assert!(!said.contains("resuming") && said.contains("with other settings"), "{said}");
     assert!(fs::read(&model).unwrap() == whole);

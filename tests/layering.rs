@@ -15,7 +15,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("outputs.rs", &["error", "files", "lock"]),
     ("report/", &["error", "report"]),
     ("data/demo/", &["error", "data", "random"]),
-    ("data/", &["error", "tensor", "files", "lock", "data"]),
+    ("manifest.rs", &["error", "files", "outputs"]),
+    ("data/", &["error", "tensor", "files", "lock", "manifest", "data"]),
     ("weights/", &["error", "tensor", "files", "weights"]),
     ("engine/", &["error", "tensor", "engine", "shader", "lock"]),
     ("ops/", &["tensor", "engine", "ops", "shader", "random"]),
@@ -26,7 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "methods/",
         &[
             "error", "tensor", "files", "lock", "memory", "random", "watch", "engine", "ops", "models", "data",
-            "weights", "report", "outputs", "methods",
+            "weights", "report", "outputs", "manifest", "methods",
         ],
     ),
 ];

@@ -195,8 +195,8 @@ fn fault_18_names_of_files_cannot_steer_a_terminal() {
         (vec!["fit", "patchcore", &folder, "-o", "m.lupe"], 3),
         (vec!["fit", "patchcore", "data", "-o", &folder], 10),
         (vec!["fit", "patchcore", "data", "-o", &inside], 10),
-        (vec!["predict", NAME, "data", "-o", "out"], 4),
-        (vec!["predict", "m.lupe", "data", "-o", NAME], 10),
+        (vec!["predict", NAME, "data/test", "-o", "out"], 4),
+        (vec!["predict", "m.lupe", "data/test", "-o", NAME], 10),
         (vec!["eval", NAME, "data", "-o", "out"], 4),
         (vec!["eval", "m.lupe", NAME, "-o", "out"], 3),
         (vec!["embed", NAME], 3),
@@ -224,7 +224,7 @@ fn fault_18_names_of_files_cannot_steer_a_terminal() {
     done(&mut fit(&data, &model));
     fs::write(data.join("train/good").join(NAME), "no picture").unwrap();
     fs::write(data.join("test/good").join(NAME), "no picture").unwrap();
-    let set = ["fit", "patchcore", "data", "-o", "n.lupe", "--size", "64", "--resize", "72"];
+    let set = ["fit", "patchcore", "data", "-o", "n.lupe", "--preset", "official", "--size", "64", "--resize", "72"];
     calm(&set, &[3]);
     calm(&[&set[..], &["--keep-going"]].concat(), &[9]);
     calm(&["predict", "m.lupe", "data/test", "-o", "out"], &[3]);
@@ -238,7 +238,20 @@ fn fault_18_names_of_files_cannot_steer_a_terminal() {
     let line: Value = serde_json::from_str(lines.trim_end()).unwrap();
     assert_eq!(line["path"], NAME, "results are exact");
     calm(
-        &["fit", "patchcore", "data", "-o", &format!("{NAME}.model"), "--size", "64", "--resize", "72", "--keep-going"],
+        &[
+            "fit",
+            "patchcore",
+            "data",
+            "-o",
+            &format!("{NAME}.model"),
+            "--preset",
+            "official",
+            "--size",
+            "64",
+            "--resize",
+            "72",
+            "--keep-going",
+        ],
         &[9],
     );
 }

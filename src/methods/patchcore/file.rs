@@ -131,12 +131,12 @@ impl ModelFile {
         apart.get(PAIRS / 2).copied().filter(|v| *v > 0.0).unwrap_or(1.0)
     }
 
-    /// Whether the training pictures are nearly the same to the network: distances between them are a thousandth of their vectors'
-    /// lengths, or less.
+    /// Whether the training pictures are nearly the same to the network: the largest distance between them is at most a hundredth of
+    /// their vectors' lengths. On real parts it is more than half.
     pub fn alike(&self) -> bool {
         let rows = self.bank.shape.dim(0).max(1);
         let squares = self.bank.data.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / rows as f64;
-        let length = if self.config.preset == Preset::Official { 1e-6 * squares } else { 1e-3 * squares.sqrt() };
+        let length = if self.config.preset == Preset::Official { 1e-4 * squares } else { 1e-2 * squares.sqrt() };
         LimitRule::Max.of_scores(&self.scores).is_some_and(|largest| largest <= length)
     }
 
