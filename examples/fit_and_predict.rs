@@ -13,7 +13,7 @@ fn main() -> lupe::Result<()> {
     pollster::block_on(async {
         let gpu = Gpu::new(&Choice::Auto, None).await?;
         let (network, weights) = models::open("resnet50_thin", None)?;
-        let good = Good { set: &Dataset::open(good)?, network, weights: &weights };
+        let good = Good { set: &Dataset::open(good)?.to_fit(false)?, network, weights: &weights };
         let config = Config::default();
         fit(&gpu, good, &config, &FitOptions::default(), &Unwatched).await?.0.save("part.lupe")?;
         let fitted = open("part.lupe")?; // any method's model

@@ -79,6 +79,8 @@ fn replacing(b: &Bench) -> Vec<Line> {
     line("profile", "profile resnet50_thin @picture.npy --html @picture.npy", &npy);
     line("profile", "profile resnet50_thin @picture.npy --trace @picture.npy", &npy);
     line("profile", "profile @m.lupe --html @m.lupe", &model);
+    line("limit", "limit @m.lupe --rule max -o @m.lupe", &model);
+    line("limit", "limit @m.lupe --weights @thin.safetensors --rule max -o @thin.safetensors", &thin);
     line("bench", "bench --weights @thin.json -o @thin.json", &sweep);
     lines
 }
