@@ -5,7 +5,7 @@ use crate::cli::output::{print, quoted};
 use crate::cli::session::Session;
 use crate::cli::subject::{WeightsArgs, say_notes};
 use crate::cli::working::{WorkArgs, crop_words, files_of, place};
-use crate::data::dataset::{Counted, Dataset, reason};
+use crate::data::dataset::{Counted, Dataset, good, reason};
 use crate::error::{Error, Result};
 use crate::memory::log_peak;
 use crate::methods::patchcore::{Config, FitOptions, Good, PatchCore, Preset, Report, Times, fit};
@@ -15,7 +15,7 @@ use crate::outputs::Inputs;
 use crate::watch::Watch;
 use clap::ValueEnum;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Whose {
@@ -95,7 +95,9 @@ pub struct Args {
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let config = config(args)?;
-    let set = Dataset::open(&args.data)?.to_fit(args.work.all)?.split(args.test_split);
+    let set = Dataset::open(&args.data)?.to_fit(args.work.all)?;
+    let every = if set.test.iter().any(good) { 0 } else { args.test_split };
+    let set = set.split(every);
     set.notes.iter().for_each(|note| session.say(note));
     let inputs = Inputs::of(files_of(&set, &args.data).iter().chain(&args.weights));
     session.outputs.file(&args.output, &inputs)?;
@@ -120,7 +122,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let (fitted, went) = pollster::block_on(fit(&gpu, good, &config, &options, session))?;
     log_peak();
     let counted = set.fitted(fitted.file.left_out.iter().map(left_out), went.missed.failed.len());
-    report(session, args, (&fitted, &went), &counted)?;
+    report(session, (&args.output, every), (&fitted, &went), &counted)?;
     session.say(&counted.to_string());
     went.missed.ended(set.train.len())
 }
@@ -160,7 +162,13 @@ fn config(args: &Args) -> Result<Config> {
     Ok(config)
 }
 
-fn report(session: &Session, args: &Args, (fitted, went): (&PatchCore, &Report), counted: &Counted) -> Result<()> {
+/// Says what was fitted and written to `output`; every so many pictures were kept aside, 0: those that the set has for testing.
+fn report(
+    session: &Session,
+    (output, every): (&Path, usize),
+    (fitted, went): (&PatchCore, &Report),
+    counted: &Counted,
+) -> Result<()> {
     let (file, trained) = (&fitted.file, fitted.training());
     let (n, rows, d) = (file.pictures.len(), file.sources.len(), file.geometry.dim);
     let Times { features, coreset, scoring } = went.times;
@@ -169,7 +177,7 @@ fn report(session: &Session, args: &Args, (fitted, went): (&PatchCore, &Report),
             limit::apart(&file.scores).into_iter().filter_map(|i| Some(trained.get(i)?.name)).collect();
         return print(
             &json!({
-                "model": args.output, "pictures": n, "bank": rows, "limit": fitted.limit(), "pixel_limit": fitted.map_limit(),
+                "model": output, "pictures": n, "bank": rows, "limit": fitted.limit(), "pixel_limit": fitted.map_limit(),
                 "limit_rule": fitted.limit_rule().map(|rule| rule.to_string()), "apart": apart, "left_out": file.left_out,
                 "held_out": file.held_out.len(), "counts": counted.json(), "seen_share": went.seen,
                 "seconds": {"features": features, "coreset": coreset, "scoring": scoring},
@@ -184,8 +192,8 @@ fn report(session: &Session, args: &Args, (fitted, went): (&PatchCore, &Report),
     let apart = limit::apart_words(&trained).map_or(String::new(), |words| {
         format!("\napart     {words}\n          `lupe limit` gives the model another rule, --drop-outliers leaves such pictures out")
     });
-    let (model, held) = (quoted(&args.output), file.held_out.len());
-    let held = match (held, args.test_split) {
+    let (model, held) = (quoted(output), file.held_out.len());
+    let held = match (held, every) {
         (0, _) => String::new(),
         (_, 0) => format!("\naside     {held} good pictures are for testing"),
         (_, every) => format!("\naside     {held} good pictures are for testing (see --test-split, now {every})"),
