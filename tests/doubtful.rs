@@ -232,7 +232,7 @@ fn hunt_masks_among_tests_and_masks_that_contradict_their_label() {
     fs::create_dir(&good).unwrap();
     spoiled(200, 72, 72).1.save(good.join(&first)).unwrap();
     refused(&mut eval(), 3, &["is labelled good, but its mask marks", "correct the label or the mask"]);
-    refused(eval().arg("--keep-going"), 9, &["1 of 5 pictures", "is labelled good, but its mask marks"]);
+    refused(eval().arg("--keep-going"), 9, &["1 of 11 pictures", "is labelled good, but its mask marks"]);
     GrayImage::new(72, 72).save(good.join(&first)).unwrap();
     let told = said(&mut eval());
     assert!(!told.contains("inverted"), "{told}");
@@ -244,6 +244,14 @@ fn hunt_masks_among_tests_and_masks_that_contradict_their_label() {
     let inverted =
         "the masks of 1 defective pictures mark more than half of their pixels; the first is that of test/spot/000.png";
     assert!(told.contains(inverted), "{told}");
+    // A mask in a format that is not read.
+    let truth = data.join("ground_truth/spot");
+    fs::rename(truth.join("000_mask.png"), truth.join("000_mask.gif")).unwrap();
+    let words = [
+        "1 defective pictures have no mask, the first is test/spot/000.png",
+        "left out: .gif 1 (ground_truth/spot/000_mask.gif)",
+    ];
+    refused(&mut eval(), 3, &words);
 }
 
 #[test]

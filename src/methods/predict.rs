@@ -256,9 +256,10 @@ pub fn to_test(fitted: &dyn Fitted, set: Dataset, choice: Choice) -> Result<Labe
         return Ok(Labelled { root, samples: all, census });
     };
     if !choice.skip_unmasked {
-        let first = plain(&first.name);
+        let (first, left) = (plain(&first.name), census.reasons());
+        let left = if left.is_empty() { left } else { format!("; left out: {left}") };
         return Err(Error::Input(format!(
-            "{without} defective pictures have no mask, the first is {first}; add masks or give --skip-unmasked"
+            "{without} defective pictures have no mask, the first is {first}; add masks or give --skip-unmasked{left}"
         )));
     }
     all.iter().filter(|s| unmasked(s)).for_each(|s| census.leave_out(reason::UNMASKED, &s.name));
