@@ -133,17 +133,6 @@ impl Table {
         if objects.len() > 1 {
             return self.several(&objects);
         }
-        let mut notes = vec![];
-        if self.split.is_none() {
-            let table = shown(&self.path);
-            notes.push(format!(
-                "note: {table} has no column `split`: good pictures are for fitting, others for testing"
-            ));
-        }
-        if !self.unused.is_empty() && self.object.is_none() {
-            let (table, names) = (shown(&self.path), self.unused.join(", "));
-            notes.push(format!("note: columns of {table} that are not used: {names}"));
-        }
         let (mut train, mut test, mut files) = (vec![], vec![], Files::default());
         for row in self.reader()?.records() {
             let row = row.map_err(|e| self.wrong(&e))?;
@@ -175,7 +164,23 @@ impl Table {
             let name = plain(&sample.name);
             return fail(&self.path, &format!("the mask of {name} is a picture of the table itself; name its mask"));
         }
-        Ok(Found { layout: Layout::Csv, train, test, notes })
+        Ok(Found { layout: Layout::Csv, train, test, notes: self.notes() })
+    }
+
+    /// What is to be said of the columns.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = vec![];
+        if self.split.is_none() {
+            let table = shown(&self.path);
+            notes.push(format!(
+                "note: {table} has no column `split`: good pictures are for fitting, others for testing"
+            ));
+        }
+        if !self.unused.is_empty() && self.object.is_none() {
+            let (table, names) = (shown(&self.path), self.unused.join(", "));
+            notes.push(format!("note: columns of {table} that are not used: {names}"));
+        }
+        notes
     }
 
     /// Takes the files of a line, which no other line may have taken.
