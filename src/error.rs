@@ -158,9 +158,14 @@ impl Error {
     }
 }
 
+/// Whether a character is none to be seen but moves others: a control character, or one that turns the direction of writing.
+fn misleads(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Text from an untrusted file, with control characters escaped so that it cannot move the cursor.
 pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { c.escape_default().collect() } else { String::from(c) }).collect()
+    text.chars().map(|c| if misleads(c) { c.escape_default().collect() } else { String::from(c) }).collect()
 }
 
 /// A path as messages show it: on one line, whatever its name is.
@@ -173,7 +178,7 @@ pub fn shown(path: &Path) -> String {
 pub fn lines(text: &str) -> String {
     let shown = |c: char| match c {
         '\n' | '\t' => String::from(c),
-        '\u{7f}'..='\u{9f}' => format!("\\u{:04x}", u32::from(c)),
+        '\u{7f}'.. if misleads(c) => format!("\\u{:04x}", u32::from(c)),
         _ if c.is_control() => c.escape_default().collect(),
         _ => String::from(c),
     };

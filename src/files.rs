@@ -61,6 +61,9 @@ fn cannot(path: &Path, why: &dyn std::fmt::Display) -> Error {
 pub fn folder(path: &Path) -> Result<()> {
     let fail = |e: io::Error| Error::Output(format!("{}: cannot write there: {e}", shown(path)));
     let _writing = writing();
+    if fs::metadata(path).is_ok_and(|m| !m.is_dir()) {
+        return Err(cannot(path, &"it is a file; expected a folder"));
+    }
     fs::create_dir_all(path).and_then(|()| probe(path)).map_err(fail)
 }
 

@@ -28,7 +28,7 @@ const KINDS: &[(&str, &str)] = &[
     ("TIFF, PackBits", "packbits.tif one_bit.tif"),
     ("TIFF, fax", "fax.tif"),
     ("TIFF, JPEG", "jpeg.tif"),
-    ("WebP, lossless", "lossless.webp lossless_rgba.webp animated.webp"),
+    ("WebP, lossless", "lossless.webp lossless_rgba.webp"),
     ("WebP, lossy", "lossy.webp"),
 ];
 

@@ -205,3 +205,82 @@ fn fault_06_folders_that_differ_in_case() {
         Dataset::open(&twice).unwrap();
     }
 }
+
+#[test]
+fn hunt_masks_among_tests_and_masks_that_contradict_their_label() {
+    if no_gpu() {
+        return;
+    }
+    let b = Bench::new();
+    let (data, model) = fitted(&b);
+    let eval = || {
+        let mut command = verb(&["eval", "--no-heatmaps"]);
+        command.arg(&model).arg(&data).arg("-o").arg(b.path("out"));
+        command
+    };
+    // A mask beside its defective picture would count as a defective picture.
+    let among = data.join("test/spot/000_mask.png");
+    spoiled(200, 72, 72).1.save(&among).unwrap();
+    let words = ["test/spot/000_mask.png: consists of two gray values", "move masks to a folder of their own", "--all"];
+    refused(&mut eval(), 3, &words);
+    assert!(!b.path("out").exists());
+    fs::remove_file(&among).unwrap();
+    counted(&said(&mut eval()), 5, &["mask 3"]);
+    // A good picture of which a mask marks something.
+    let good = data.join("ground_truth/good");
+    let first = fs::read_dir(data.join("test/good")).unwrap().next().unwrap().unwrap().file_name();
+    fs::create_dir(&good).unwrap();
+    spoiled(200, 72, 72).1.save(good.join(&first)).unwrap();
+    refused(&mut eval(), 3, &["is labelled good, but its mask marks", "correct the label or the mask"]);
+    refused(eval().arg("--keep-going"), 9, &["1 of 11 pictures", "is labelled good, but its mask marks"]);
+    GrayImage::new(72, 72).save(good.join(&first)).unwrap();
+    let told = said(&mut eval());
+    assert!(!told.contains("inverted"), "{told}");
+    // An inverted mask.
+    let mut mask = spoiled(200, 72, 72).1;
+    mask.pixels_mut().for_each(|p| p.0[0] = 255 - p.0[0]);
+    mask.save(data.join("ground_truth/spot/000_mask.png")).unwrap();
+    let told = said(&mut eval());
+    let inverted =
+        "the masks of 1 defective pictures mark more than half of their pixels; the first is that of test/spot/000.png";
+    assert!(told.contains(inverted), "{told}");
+    // A mask in a format that is not read.
+    let truth = data.join("ground_truth/spot");
+    fs::rename(truth.join("000_mask.png"), truth.join("000_mask.gif")).unwrap();
+    let words = [
+        "1 defective pictures have no mask, the first is test/spot/000.png",
+        "left out: .gif 1 (ground_truth/spot/000_mask.gif)",
+    ];
+    refused(&mut eval(), 3, &words);
+}
+
+#[test]
+fn hunt_paths_that_are_no_files_and_files_given_twice() {
+    if no_gpu() {
+        return;
+    }
+    let b = Bench::new();
+    let (data, model) = fitted(&b);
+    let predict = |words: &[&Path], out: &str| {
+        let mut command = verb(&["predict", "--no-heatmaps"]);
+        command.arg(&model).args(words).arg("-o").arg(b.path(out));
+        command
+    };
+    #[cfg(unix)]
+    {
+        let pipe = b.path("pipe.png");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        refused(&mut predict(&[&pipe], "out"), 3, &["pipe.png: is a pipe or a device, not a file"]);
+    }
+    let test = data.join("test");
+    let told = said(&mut predict(&[&test, &test], "out"));
+    assert!(told.contains("note: 5 pictures are given more than once; each is looked at once"), "{told}");
+    assert_eq!(told.matches("given more than once").count(), 1, "{told}");
+    counted(&told, 5, &["given twice 5"]);
+    fs::write(b.path("file"), "mine").unwrap();
+    refused(&mut predict(&[&test], "file"), 10, &["it is a file; expected a folder"]);
+    assert_eq!(fs::read(b.path("file")).unwrap(), b"mine");
+    // Good pictures of the set's own test split were not kept aside by an option.
+    let told = said(&mut fit(&data, &model));
+    assert!(told.contains("2 good pictures are for testing\n"), "{told}");
+}

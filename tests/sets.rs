@@ -91,7 +91,7 @@ fn btad() {
         set(&["train/ok/0.bmp", "test/ok/1.bmp", "test/ko/2.bmp", "ground_truth/ko/2.png", "ground_truth/ok/1.png"]);
     let found = open(dir.path());
     assert_eq!(shown(&found.train), ["train/ok/0.bmp=good"]);
-    assert_eq!(shown(&found.test), ["test/ko/2.bmp=ko+", "test/ok/1.bmp=good"]);
+    assert_eq!(shown(&found.test), ["test/ko/2.bmp=ko+", "test/ok/1.bmp=good+"]);
     // Its masks are called .bmp as well in one of the three.
     let dir = set(&["train/ok/0.bmp", "test/ko/2.bmp", "ground_truth/ko/2.bmp"]);
     assert_eq!(shown(&open(dir.path()).test), ["test/ko/2.bmp=ko+"]);
@@ -216,7 +216,7 @@ fn magnetic_tiles() {
     square(1).save(dir.path().join("MT_Blowhole/Imgs/1.png")).unwrap();
     square(2).save(dir.path().join("MT_Break/Imgs/2.png")).unwrap();
     let found = open(dir.path());
-    assert_eq!(shown(&found.train), ["MT_Free/Imgs/0.jpg=good"]);
+    assert_eq!(shown(&found.train), ["MT_Free/Imgs/0.jpg=good+"]);
     assert_eq!(shown(&found.test), ["MT_Blowhole/Imgs/1.jpg=MT_Blowhole+", "MT_Break/Imgs/2.jpg=MT_Break+"]);
     assert_eq!(found.census.left_out()["mask"], 3);
     assert!(mask(&found.test[0]).bits[1] && mask(&found.test[1]).bits[2]);

@@ -9,15 +9,23 @@ use std::path::Path;
 /// Keeps of every file the first sample, and gives samples of one name as much of their paths as tells them apart: `a/x.png` and `b/x.png`.
 /// The order stays. Also what there is to say of it.
 pub fn told_apart(samples: Vec<Sample>) -> (Vec<Sample>, Vec<String>) {
-    let (mut seen, mut notes, mut kept) = (BTreeSet::new(), vec![], vec![]);
+    let (mut seen, mut twice, mut kept) = (BTreeSet::new(), vec![], vec![]);
     for sample in samples {
         let place = place(&sample.path);
         if seen.insert(place.clone()) {
             kept.push((sample.name.clone(), sample, place));
         } else {
-            notes.push(format!("note: {} is given more than once; it is looked at once", plain(&sample.name)));
+            twice.push(plain(&sample.name));
         }
     }
+    let mut notes = match twice.as_slice() {
+        [] => vec![],
+        [one] => vec![format!("note: {one} is given more than once; it is looked at once")],
+        [first, ..] => {
+            let n = twice.len();
+            vec![format!("note: {n} pictures are given more than once; each is looked at once; the first is {first}")]
+        }
+    };
     loop {
         let mut count = BTreeMap::<String, usize>::new();
         kept.iter().for_each(|(_, s, _)| *count.entry(s.name.clone()).or_default() += 1);

@@ -2,6 +2,7 @@
 
 use super::jpeg;
 use super::picture::Limits;
+use super::several::{SEVERAL, nothing_behind};
 use ::tiff::decoder::Decoder;
 use ::tiff::tags::Tag;
 use flate2::read::ZlibDecoder;
@@ -43,15 +44,25 @@ pub(super) fn png(source: &mut (impl BufRead + Seek)) -> Checked {
         let length = u64::from(u32::from_be_bytes([l0, l1, l2, l3]));
         let mut crc = Crc::default();
         crc.0.update(&kind);
-        let read = io::copy(&mut source.by_ref().take(length), &mut crc).map_err(unread)?;
+        let mut frames = [0; 4];
+        let begun = if &kind == b"acTL" && length >= 4 { 4 } else { 0 };
+        if begun > 0 {
+            source.read_exact(&mut frames).map_err(unread)?;
+            crc.0.update(&frames);
+        }
+        let read = begun + io::copy(&mut source.by_ref().take(length - begun), &mut crc).map_err(unread)?;
         let mut told = [0; 4];
         source.read_exact(&mut told).map_err(unread)?;
         if read < length || crc.0.finalize() != u32::from_be_bytes(told) {
             let kind = kind.escape_ascii();
             return Err(format!("is a damaged PNG file: the checksum of its chunk {kind} is wrong; copy it again"));
         }
+        if u32::from_be_bytes(frames) > 1 {
+            return Err(SEVERAL.into());
+        }
         if &kind == b"IEND" {
-            return source.rewind().map_err(unread);
+            let end = source.stream_position().map_err(unread)?;
+            return nothing_behind(source, end, b"\x89PNG\r\n\x1a\n");
         }
     }
 }

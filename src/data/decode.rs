@@ -4,6 +4,7 @@
 use super::checks::{self, unread};
 use super::jpeg;
 use super::picture::{Limits, Picture, Samples};
+use super::several;
 use crate::error::{Error, Result};
 use image::error::{ImageError, ImageResult};
 use image::metadata::Orientation;
@@ -31,9 +32,12 @@ fn checked(source: impl BufRead + Seek, limits: Limits) -> std::result::Result<P
             return Ok(upright(image, orientation));
         }
         Some(ImageFormat::Png) => checks::png(&mut source)?,
-        Some(ImageFormat::WebP) => checks::webp(&mut source)?,
-        Some(ImageFormat::Tiff) => checks::tiff(&mut source, limits)?,
-        Some(ImageFormat::Bmp) => {}
+        Some(ImageFormat::WebP) => checks::webp(&mut source).and_then(|()| several::webp(&mut source))?,
+        Some(ImageFormat::Tiff) => several::tiff(&mut source).and_then(|()| checks::tiff(&mut source, limits))?,
+        Some(ImageFormat::Bmp) => several::bmp(&mut source)?,
+        _ if source.fill_buf().is_ok_and(<[u8]>::is_empty) => {
+            return Err("is empty, it has no bytes; copy it again".into());
+        }
         _ => return Err("not a PNG, JPEG, BMP, TIFF or WebP file; convert it to one of these".into()),
     }
     let mut reader = ImageReader::new(source);

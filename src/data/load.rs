@@ -1,6 +1,7 @@
 //! Pictures from disk in order, decoded ahead by as many threads as there are processors, within a memory bound.
 
-use super::dataset::Sample;
+use super::dataset::{Sample, good};
+use super::picture::NO_FILE;
 use super::{Limits, Mask, Picture, Prepared, Preprocess};
 use crate::error::{Error, Result, shown};
 use crate::files::sha256;
@@ -221,6 +222,11 @@ impl Work {
                 m.width, m.height
             )));
         }
+        let marked = mask.iter().flat_map(|m| &m.bits).filter(|b| **b).count();
+        if marked > 0 && good(sample) {
+            let what = format!("is labelled good, but its mask marks {marked} pixels; correct the label or the mask");
+            return Err(Error::Input(format!("{name}: {what}")));
+        }
         let milliseconds = start.elapsed().as_secs_f64() * 1e3;
         Ok(Some(Loaded { number, sha256, picture, mask, input, milliseconds }))
     }
@@ -233,6 +239,9 @@ impl Work {
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     if path.is_dir() {
         return Err(Error::Input(format!("{}: is a folder; expected a picture", shown(path))));
+    }
+    if std::fs::metadata(path).is_ok_and(|m| !m.is_file()) {
+        return Err(Error::Input(format!("{}: {NO_FILE}", shown(path))));
     }
     std::fs::read(path).map_err(|e| Error::Input(format!("{}: cannot be read: {e}", shown(path))))
 }

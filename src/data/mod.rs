@@ -12,6 +12,7 @@ mod mask;
 mod picture;
 mod preprocess;
 mod resize;
+mod several;
 
 pub use apart::told_apart;
 pub use mask::Mask;

@@ -16,6 +16,9 @@ pub enum Samples {
     Sixteen(Vec<u16>),
 }
 
+/// What is wrong with a path that could be read without end, and what to do.
+pub(super) const NO_FILE: &str = "is a pipe or a device, not a file; save the picture to a file";
+
 /// An RGB picture, upright. Two are equal if their pixels are, whatever their names.
 #[derive(Clone, Debug, Eq)]
 pub struct Picture {
@@ -73,20 +76,24 @@ impl Picture {
     /// Reads a PNG, JPEG, BMP, TIFF or WebP file; the format is recognised by its content, not by its name.
     ///
     /// Gray and palettes become RGB and alpha is dropped, as by Pillow's `convert("RGB")`; 16 bits stay 16. The picture is turned
-    /// upright by its EXIF orientation, which Pillow does for TIFF alone. Colour profiles are not applied. Of an animation or of several
-    /// pages the first is read.
+    /// upright by its EXIF orientation, which Pillow does for TIFF alone. Colour profiles are not applied.
     ///
     /// # Errors
     /// [`Error::Input`] naming the file, what is wrong with it and what to do: it is of another format, cut short, damaged, larger than
-    /// `limits`, empty, or its values are not 8 or 16 bit gray or RGB (CMYK, floats, 12-bit JPEG). Nothing is filled in where data is
+    /// `limits`, empty, no file but a pipe or a device, holds several pictures, or its values are not 8 or 16 bit gray or RGB (CMYK, floats, 12-bit JPEG). Nothing is filled in where data is
     /// missing.
     pub fn open(path: &Path, limits: Limits) -> Result<Picture> {
         let name = crate::error::shown(path);
         let fail = |e: std::io::Error| Error::Input(format!("{name}: cannot be read: {e}"));
-        let file = File::open(path).map_err(fail)?;
-        if file.metadata().map_err(fail)?.is_dir() {
+        // A pipe would have to be waited for, be it for ever.
+        let kind = std::fs::metadata(path).map_err(fail)?;
+        if kind.is_dir() {
             return Err(Error::Input(format!("{name}: is a folder; name the pictures in it")));
         }
+        if !kind.is_file() {
+            return Err(Error::Input(format!("{name}: {NO_FILE}")));
+        }
+        let file = File::open(path).map_err(fail)?;
         read(BufReader::new(file), &name, limits)
     }
 

@@ -35,7 +35,7 @@ pub struct Evaluation<'m> {
 impl<'m> Evaluation<'m> {
     /// For `samples`: pixels count too if there are masks and maps; those at the pictures' own size take at most `room` bytes.
     pub fn new(fitted: &'m dyn Fitted, samples: &[Sample], room: u64) -> Evaluation<'m> {
-        let pixels = match (samples.iter().any(|s| s.mask.is_some()), fitted.localises()) {
+        let pixels = match (samples.iter().any(|s| !good(s) && s.mask.is_some()), fitted.localises()) {
             (false, _) => Err("no picture has a mask"),
             (true, false) => Err("the method produces no anomaly maps"),
             (true, true) => Ok(()),

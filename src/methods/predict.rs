@@ -7,7 +7,7 @@ use super::looking::{Device, Looked, Missed, look};
 use super::results::Results;
 use super::scorer::{Scored, Scorer, named};
 use crate::data::Prepared;
-use crate::data::dataset::{Census, Counted, Dataset, Sample, good, pictures_not_masks, reason};
+use crate::data::dataset::{Census, Counted, Dataset, Sample, good, pictures_not_masks, reason, tests_not_masks};
 use crate::data::load::{Loading, read};
 use crate::engine::Gpu;
 use crate::error::{Error, Result, plain, shown};
@@ -117,6 +117,8 @@ struct Doubts {
     masks: usize,
     pixels: usize,
     blank: Vec<String>,
+    /// Pictures of which the most part is marked.
+    full: Vec<String>,
 }
 
 impl Doubts {
@@ -124,8 +126,11 @@ impl Doubts {
         let Some(mask) = &looked.mask else { return };
         self.masks += usize::from(mask.unsure > 0);
         self.pixels += mask.unsure;
-        if !good(sample) && !mask.bits.contains(&true) {
-            self.blank.push(plain(&sample.name));
+        let (name, marked) = (plain(&sample.name), mask.bits.iter().filter(|b| **b).count());
+        match marked {
+            0 if !good(sample) => self.blank.push(name),
+            n if 2 * n > mask.bits.len() => self.full.push(name),
+            _ => {}
         }
     }
 
@@ -141,6 +146,13 @@ impl Doubts {
             let n = self.blank.len();
             watch
                 .say(&format!("note: the masks of {n} defective pictures mark no pixel; the first is that of {first}"));
+        }
+        if let Some(first) = self.full.first() {
+            let n = self.full.len();
+            watch.say(&format!(
+                "note: the masks of {n} defective pictures mark more than half of their pixels; the first is that of {first}: are they \
+                 inverted? What is not black is defective"
+            ));
         }
     }
 }
@@ -216,7 +228,7 @@ pub struct Choice {
     pub skip_unmasked: bool,
     /// Whether pictures count that the model was fitted on.
     pub allow_seen: bool,
-    /// Whether good pictures that look like masks are taken all the same.
+    /// Whether pictures that look like masks are taken all the same.
     pub all: bool,
 }
 
@@ -227,7 +239,7 @@ pub struct Choice {
 /// Either every defective picture must have a mask, or none, unless those without are to be left out.
 ///
 /// # Errors
-/// [`Error::Input`] if masks are missing, or if good pictures may be masks.
+/// [`Error::Input`] if masks are missing, or if pictures may be masks.
 pub fn to_test(fitted: &dyn Fitted, set: Dataset, choice: Choice) -> Result<Labelled> {
     let Dataset { root, train, test: mut all, mut census, .. } = set;
     let train = if all.iter().any(good) { unseen(fitted, train, choice, &mut census) } else { train };
@@ -235,16 +247,19 @@ pub fn to_test(fitted: &dyn Fitted, set: Dataset, choice: Choice) -> Result<Labe
     all.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
     if !choice.all {
         pictures_not_masks(&all.iter().filter(|s| good(s)).cloned().collect::<Vec<_>>())?;
+        tests_not_masks(&all)?;
     }
     let unmasked = |s: &Sample| !good(s) && s.mask.is_none();
     let without = all.iter().filter(|s| unmasked(s)).count();
-    let Some(first) = all.iter().find(|s| unmasked(s)).filter(|_| all.iter().any(|s| s.mask.is_some())) else {
+    let Some(first) = all.iter().find(|s| unmasked(s)).filter(|_| all.iter().any(|s| !good(s) && s.mask.is_some()))
+    else {
         return Ok(Labelled { root, samples: all, census });
     };
     if !choice.skip_unmasked {
-        let first = plain(&first.name);
+        let (first, left) = (plain(&first.name), census.reasons());
+        let left = if left.is_empty() { left } else { format!("; left out: {left}") };
         return Err(Error::Input(format!(
-            "{without} defective pictures have no mask, the first is {first}; add masks or give --skip-unmasked"
+            "{without} defective pictures have no mask, the first is {first}; add masks or give --skip-unmasked{left}"
         )));
     }
     all.iter().filter(|s| unmasked(s)).for_each(|s| census.leave_out(reason::UNMASKED, &s.name));

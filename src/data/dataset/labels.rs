@@ -83,6 +83,15 @@ pub(super) fn doubt(label: &str) -> Option<String> {
     doubtful.then(|| format!("note: {label} counts as a kind of defect; the names that mean good are {goods}"))
 }
 
+/// What is to be said where none of the labels of so many pictures to test with means good.
+pub(super) fn none_good<'l>(labels: impl Iterator<Item = &'l str>, pictures: usize) -> String {
+    let (labels, goods) = (labels.map(plain).collect::<Vec<_>>().join(", "), goods());
+    format!(
+        "note: none of the labels of the pictures to test with means good ({labels}), so all {pictures} count as defective; the \
+         names that mean good are {goods}"
+    )
+}
+
 /// The names that mean good, for a message.
 pub(super) fn goods() -> String {
     GOODS.join(", ")

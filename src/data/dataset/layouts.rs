@@ -62,7 +62,7 @@ fn kinds_in(listing: &Listing, folder: &str) -> Result<Vec<String>> {
     found.retain(|f| !is_truth(f) && listing.pictures_below(f) > 0);
     match labels::differ_in_case(found.iter().map(|f| last(f))) {
         Some([one, two]) => fail(
-            &listing.root.join(folder),
+            &listing.at(folder),
             &format!("has the folders {} and {}, which differ in case only; put them into one", plain(one), plain(two)),
         ),
         None => Ok(found),
@@ -75,6 +75,12 @@ fn several_good(folders: &[String], notes: &mut Vec<String>) {
     if good.len() > 1 {
         notes.push(format!("note: the pictures of {} all count as good", good.join(", ")));
     }
+}
+
+/// What is wrong with a training split in which no folder is called good, and what to do.
+fn no_good(kinds: &[String]) -> String {
+    let kinds = kinds.iter().map(|k| plain(last(k))).collect::<Vec<_>>().join(", ");
+    format!("has no folder that means good, but {kinds}; rename it: these names mean good: {}", labels::goods())
 }
 
 /// Splits: `train/good`, `test/KIND`, and ground truth in folders of the same names.
@@ -93,6 +99,12 @@ pub(super) fn splits(listing: &mut Listing) -> Result<Option<Found>> {
     }
     for folder in trains.iter().chain(&tests).map(String::as_str).chain([""]) {
         kinds_in(listing, folder)?;
+    }
+    for train in trains.iter().filter(|_| good.is_empty()) {
+        let kinds = kinds_in(listing, train)?;
+        if !kinds.is_empty() {
+            return fail(&listing.at(train), &no_good(&kinds));
+        }
     }
     let (mut notes, mut train, mut kinds) = (vec![], vec![], vec![]);
     several_good(&good, &mut notes);

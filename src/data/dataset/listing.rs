@@ -179,6 +179,11 @@ impl Listing {
         }
     }
 
+    /// Where a folder of the listing is.
+    pub fn at(&self, folder: &str) -> PathBuf {
+        if folder.is_empty() { self.root.clone() } else { self.root.join(folder) }
+    }
+
     /// Folders directly in a folder, in bytewise order of their names.
     pub fn inside(&self, folder: &str) -> Vec<String> {
         self.folders.iter().filter(|f| folder_of(f) == folder).cloned().collect()

@@ -6,11 +6,15 @@ use super::listing::{Listing, below, folder_of, last, name_of};
 use super::{Sample, fail, stem_of};
 use crate::data::looks::{Looks, looks};
 use crate::error::{Error, Result, plain};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Folders of ground truth.
 pub(super) const FOLDERS: [&str; 3] = ["ground_truth", "masks", "mask"];
+
+/// What is wrong with a mask of nothing, and what to do.
+const NO_PICTURE: &str = "is a mask without a matching picture; the mask of X.png is called X.* or X_mask.*, with X in the same case: \
+                          rename it, remove it, or add its picture";
 
 /// Pictures under a label, in a folder of that name.
 pub(super) struct Kind {
@@ -28,7 +32,7 @@ pub(super) struct Kind {
 pub(super) fn attach(listing: &mut Listing, kinds: &mut [Kind], truth: &str) -> Result<()> {
     for folder in listing.inside(truth) {
         if means_good(last(&folder)) {
-            listing.leave_out(reason::MASK, |name| below(name, &folder)); // black all over
+            give_good(listing, kinds, &folder);
             continue;
         }
         let of = kinds.iter_mut().filter(|k| k.folder.eq_ignore_ascii_case(last(&folder)));
@@ -39,6 +43,19 @@ pub(super) fn attach(listing: &mut Listing, kinds: &mut [Kind], truth: &str) -> 
     }
     let mut all: Vec<&mut Sample> = kinds.iter_mut().flat_map(|k| &mut k.samples).collect();
     give(listing, &mut all, truth, false)
+}
+
+/// Gives good pictures their masks, which must not mark anything; those of pictures that are elsewhere are of no use.
+fn give_good(listing: &mut Listing, kinds: &mut [Kind], folder: &str) {
+    for (mask, is_folder) in masks_in(listing, folder, true) {
+        let stem = if is_folder { name_of(&mask) } else { stem_of(&mask) };
+        let bare = stem.strip_suffix("_mask").unwrap_or(&stem);
+        let named = |s: &&mut Sample| s.label == GOOD && [stem.as_str(), bare].contains(&stem_of(&s.path).as_str());
+        let mut of: Vec<&mut Sample> = kinds.iter_mut().flat_map(|k| &mut k.samples).filter(named).collect();
+        if let [sample] = of.as_mut_slice() {
+            sample.mask = Some(mask);
+        }
+    }
 }
 
 /// Masks in a folder, and which of them are folders of several masks.
@@ -57,19 +74,24 @@ fn masks_in(listing: &mut Listing, folder: &str, nested: bool) -> BTreeMap<PathB
 
 /// Gives pictures their masks from a folder: `X.*` or `X_mask.*` for the picture `X.*`; where `nested`, also a folder `X` of masks.
 fn give(listing: &mut Listing, samples: &mut [&mut Sample], folder: &str, nested: bool) -> Result<()> {
-    let (mut defective, mut good) = (BTreeMap::<String, Vec<usize>>::new(), BTreeSet::new());
+    let (mut defective, mut good) = (BTreeMap::<String, Vec<usize>>::new(), BTreeMap::<String, Vec<usize>>::new());
     for (i, sample) in samples.iter().enumerate() {
-        match sample.label == GOOD {
-            true => drop(good.insert(stem_of(&sample.path))),
-            false => defective.entry(stem_of(&sample.path)).or_default().push(i),
-        }
+        let named = if sample.label == GOOD { &mut good } else { &mut defective };
+        named.entry(stem_of(&sample.path)).or_default().push(i);
     }
     for (mask, is_folder) in masks_in(listing, folder, nested) {
         let stem = if is_folder { name_of(&mask) } else { stem_of(&mask) };
         let bare = stem.strip_suffix("_mask").unwrap_or(&stem);
-        match defective.get(&stem).or_else(|| defective.get(bare)).map(Vec::as_slice) {
-            None if good.contains(&stem) || good.contains(bare) => {} // black all over
-            None => return fail(&mask, "is a mask without a matching picture; remove it or add its picture"),
+        let among = |named: &BTreeMap<String, Vec<usize>>| named.get(&stem).or_else(|| named.get(bare)).cloned();
+        let own = among(&good);
+        match among(&defective).as_deref() {
+            None if own.is_none() => return fail(&mask, NO_PICTURE),
+            // It must not mark anything. Of several good pictures of one name it is of no use.
+            None => {
+                if let Some(sample) = own.as_deref().and_then(|own| samples.get_mut(*only(own)?)) {
+                    set(sample, mask)?;
+                }
+            }
             Some([one]) => match samples.get_mut(*one) {
                 Some(sample) => set(sample, mask)?,
                 None => continue,
@@ -84,16 +106,22 @@ fn give(listing: &mut Listing, samples: &mut [&mut Sample], folder: &str, nested
     Ok(())
 }
 
-/// Gives a picture its mask; a good one needs none.
+/// The only one.
+fn only<T>(values: &[T]) -> Option<&T> {
+    match values {
+        [one] => Some(one),
+        _ => None,
+    }
+}
+
+/// Gives a picture its mask.
 fn set(sample: &mut Sample, mask: PathBuf) -> Result<()> {
     if let Some(other) = sample.mask.as_ref().filter(|m| **m != mask) {
         let [one, two] = [other, &mask].map(|p| plain(&p.display().to_string()));
         let name = plain(&sample.name);
         return Err(Error::Input(format!("{name} has two masks, {one} and {two}; remove one")));
     }
-    if sample.label != GOOD {
-        sample.mask = Some(mask);
-    }
+    sample.mask = Some(mask);
     Ok(())
 }
 
@@ -181,12 +209,13 @@ pub(super) fn refuse_twins(samples: &[Sample], found: bool) -> Result<()> {
     )))
 }
 
-/// Pictures of two gray values beside others; unless they were `found` below folders, also those of which compression made more.
+/// Pictures of two gray values beside others; unless `exact`, also those of which compression made more. They may have been `found` below
+/// folders, to be looked at.
 ///
 /// # Errors
 /// [`Error::Input`] naming the first.
-pub(super) fn refuse_masks(samples: &[Sample], found: bool) -> Result<()> {
-    let mask = |s: &&Sample| looks(&s.path).is_some_and(|l| l.like_a_mask(found));
+pub(super) fn refuse_masks(samples: &[Sample], exact: bool, found: bool) -> Result<()> {
+    let mask = |s: &&Sample| looks(&s.path).is_some_and(|l| l.like_a_mask(exact));
     let masks: Vec<&Sample> = samples.iter().filter(mask).collect();
     match masks.first() {
         Some(first) if masks.len() < samples.len() => Err(Error::Input(format!(

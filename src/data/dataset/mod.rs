@@ -119,7 +119,11 @@ impl Dataset {
         if !named_like_a_table(path) {
             return fail(path, &format!("not a folder or a table; {EXPECTED}"));
         }
-        let Some(table) = Table::of(path)? else { return fail(path, table::COLUMNS) };
+        let Some(table) = Table::of(path)? else {
+            let begins = fs::read(path).unwrap_or_default();
+            let utf16 = [[0xff, 0xfe], [0xfe, 0xff]].iter().any(|mark| begins.starts_with(mark));
+            return fail(path, if utf16 { "is a table in UTF-16; save it as UTF-8" } else { table::COLUMNS });
+        };
         let found = table.read(None)?;
         let mut census = Census::of(1);
         census.leave_out(reason::TABLE, &name_of(path));
@@ -148,11 +152,18 @@ impl Dataset {
             return fail(&root, &format!("has the labels {one} and {two}, which differ in case only; use one of them"));
         }
         if train.is_empty() && test.is_empty() {
-            return fail(&root, &format!("has no good pictures, and no others; {EXPECTED}{}", and_left_out(&census)));
+            let what =
+                if layout == Layout::Csv { "its table has no rows" } else { "has no good pictures, and no others" };
+            return fail(&root, &format!("{what}; {EXPECTED}{}", and_left_out(&census)));
         }
         notes.extend(
             test.iter().map(|s| s.label.as_str()).collect::<BTreeSet<_>>().into_iter().filter_map(labels::doubt),
         );
+        let labels: BTreeSet<&str> = test.iter().map(|s| s.label.as_str()).collect();
+        let unsplit = train.is_empty() || layout == Layout::Mvtec;
+        if unsplit && !test.is_empty() && !labels.contains(GOOD) {
+            notes.push(labels::none_good(labels.into_iter(), test.len()));
+        }
         Ok(Dataset { root, layout, train, test, census, notes })
     }
 
@@ -163,8 +174,17 @@ impl Dataset {
     pub fn to_fit(self, all: bool) -> Result<Dataset> {
         if self.train.is_empty() {
             let n = self.test.len();
-            let advice = "`lupe eval` takes it as a test set; put good pictures into train/good to fit on them";
-            let what = format!("has no good pictures to fit on, but {n} for testing; {EXPECTED}. {advice}");
+            let what = match self.layout {
+                Layout::Csv => format!(
+                    "its table has no good pictures to fit on, but {n} for testing; `lupe eval` takes it as a test set; to fit on \
+                     good pictures give them a label that means good (0, {}) and the split train",
+                    labels::goods()
+                ),
+                _ => format!(
+                    "has no good pictures to fit on, but {n} for testing; {EXPECTED}. `lupe eval` takes it as a test set; put good \
+                     pictures into train/good to fit on them"
+                ),
+            };
             return fail(&self.root, &what);
         }
         if !all {
@@ -210,7 +230,15 @@ pub fn good(sample: &Sample) -> bool {
 /// [`Error::Input`] if two differ in their endings only, or if some consist of two gray values.
 pub fn pictures_not_masks(samples: &[Sample]) -> Result<()> {
     masks::refuse_twins(samples, false)?;
-    masks::refuse_masks(samples, false)
+    masks::refuse_masks(samples, false, false)
+}
+
+/// Refuses labelled pictures of which some may be the masks of others, be they good or defective.
+///
+/// # Errors
+/// [`Error::Input`] if some consist of two gray values.
+pub fn tests_not_masks(samples: &[Sample]) -> Result<()> {
+    masks::refuse_masks(samples, true, false)
 }
 
 /// Tables among the files directly in a folder.
@@ -327,7 +355,7 @@ pub fn pictures(paths: &[PathBuf], all: bool) -> Result<Pictures> {
         }
         if !all {
             masks::refuse_twins(&inside, true)?;
-            masks::refuse_masks(&inside, true)?;
+            masks::refuse_masks(&inside, true, true)?;
         }
         found.samples.extend(inside);
         found.census.add(listing.census);

@@ -5,7 +5,7 @@ use super::layouts::Found;
 use super::listing::name_of;
 use super::{Layout, Sample, fail};
 use crate::error::{Error, Result, plain};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
@@ -33,6 +33,8 @@ pub(super) struct Table {
     mask: Option<usize>,
     /// Of a table of several objects, as VisA's: which one a row is about.
     object: Option<usize>,
+    /// Names of the columns that say nothing to Lupe.
+    unused: Vec<String>,
 }
 
 impl Table {
@@ -54,18 +56,24 @@ impl Table {
             let visa = object.and(image); // VisA's names, taken for a table only together
             let image = column("image_path").or(visa)?;
             let mask = column("mask_path").or_else(|| visa.and(column("mask")));
-            Some((separator, image, column("label"), column("split"), mask, object.filter(|_| visa.is_some())))
+            Some((separator, names, image, mask, object.filter(|_| visa.is_some())))
         };
-        let Some((separator, image, label, split, mask, object)) = [b',', b';', b'\t'].into_iter().find_map(separated)
-        else {
+        let Some((separator, names, image, mask, object)) = [b',', b';', b'\t'].into_iter().find_map(separated) else {
             return Ok(None);
         };
-        let Some(label) = label else { return fail(path, COLUMNS) };
+        let column = |name: &str| names.iter().position(|n| n == name);
+        let (Some(label), split) = (column("label"), column("split")) else { return fail(path, COLUMNS) };
+        let used = [Some(image), Some(label), split, mask, object];
+        let of = |i: &usize| names.get(*i).map(String::as_str).unwrap_or_default();
+        if let Some(twice) = used.iter().flatten().map(of).find(|n| names.iter().filter(|m| m == n).count() > 1) {
+            return fail(path, &format!("its first line names the column {twice} more than once; remove one"));
+        }
+        let unused = (0..names.len()).filter(|i| !used.contains(&Some(*i))).map(|i| plain(of(&i))).collect();
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let above = folder.file_name().is_some_and(|n| n == "split_csv") && object.is_some();
         let up = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let root = if above { up } else { folder }.to_path_buf();
-        Ok(Some(Table { path: path.into(), root, separator, image, label, split, mask, object }))
+        Ok(Some(Table { path: path.into(), root, separator, image, label, split, mask, object, unused }))
     }
 
     /// VisA's table beside the folder of one of its objects, and the object's name; or in the folder itself.
@@ -87,7 +95,8 @@ impl Table {
     fn several<T>(&self, objects: &BTreeSet<String>) -> Result<T> {
         let names = objects.iter().map(|o| plain(o)).collect::<Vec<_>>().join(", ");
         let first = objects.first().map(|o| shown(&self.root.join(o))).unwrap_or_default();
-        fail(&self.path, &format!("is about several objects: {names}; give the folder of one, such as {first}"))
+        let several = if objects.len() == 1 { "one object" } else { "several objects" };
+        fail(&self.path, &format!("is about {several}: {names}; give the folder of one, such as {first}"))
     }
 
     fn reader(&self) -> Result<csv::Reader<File>> {
@@ -96,7 +105,14 @@ impl Table {
     }
 
     fn wrong(&self, e: &csv::Error) -> Error {
-        Error::Input(format!("{}: {}", shown(&self.path), plain(&e.to_string())))
+        let advice = match e.kind() {
+            csv::ErrorKind::Utf8 { .. } => "; save it as UTF-8",
+            csv::ErrorKind::UnequalLengths { .. } => {
+                "; give every line as many columns as the first, and close every quote"
+            }
+            _ => "",
+        };
+        Error::Input(format!("{}: {}{advice}", shown(&self.path), plain(&e.to_string())))
     }
 
     fn objects(&self) -> Result<BTreeSet<String>> {
@@ -117,21 +133,16 @@ impl Table {
         if objects.len() > 1 {
             return self.several(&objects);
         }
-        let mut notes = vec![];
-        if self.split.is_none() {
-            let table = shown(&self.path);
-            notes.push(format!(
-                "note: {table} has no column `split`: good pictures are for fitting, others for testing"
-            ));
-        }
-        let (mut train, mut test) = (vec![], vec![]);
-        for (i, row) in self.reader()?.records().enumerate() {
-            let (row, line) = (row.map_err(|e| self.wrong(&e))?, i + 2);
+        let (mut train, mut test, mut files) = (vec![], vec![], Files::default());
+        for row in self.reader()?.records() {
+            let row = row.map_err(|e| self.wrong(&e))?;
+            let line = row.position().map_or(0, csv::Position::byte);
             let get = |column: Option<usize>| column.and_then(|c| row.get(c)).unwrap_or_default();
             if object.is_some_and(|o| o != get(self.object)) {
                 continue;
             }
             let sample = self.sample(line, &get)?;
+            self.once(line, &sample, &mut files)?;
             match self.split.map(|c| get(Some(c)).to_ascii_lowercase()).as_deref() {
                 None if sample.label == GOOD => train.push(sample),
                 Some("train") if sample.label == GOOD => train.push(sample),
@@ -147,18 +158,69 @@ impl Table {
                 }
             }
         }
-        Ok(Found { layout: Layout::Csv, train, test, notes })
+        let pictures = || train.iter().chain(&test);
+        let own = |s: &&Sample| s.mask.as_deref().is_some_and(|m| files.pictures.contains_key(&whole(m)));
+        if let Some(sample) = pictures().find(own) {
+            let name = plain(&sample.name);
+            return fail(&self.path, &format!("the mask of {name} is a picture of the table itself; name its mask"));
+        }
+        Ok(Found { layout: Layout::Csv, train, test, notes: self.notes() })
     }
 
-    fn line<T>(&self, line: usize, what: &str) -> Result<T> {
-        fail(&self.path, &format!("line {line}: {what}"))
+    /// What is to be said of the columns.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = vec![];
+        if self.split.is_none() {
+            let table = shown(&self.path);
+            notes.push(format!(
+                "note: {table} has no column `split`: good pictures are for fitting, others for testing"
+            ));
+        }
+        if !self.unused.is_empty() && self.object.is_none() {
+            let (table, names) = (shown(&self.path), self.unused.join(", "));
+            notes.push(format!("note: columns of {table} that are not used: {names}"));
+        }
+        notes
+    }
+
+    /// Takes the files of a line, which no other line may have taken.
+    fn once(&self, at: u64, sample: &Sample, files: &mut Files) -> Result<()> {
+        let name = plain(&sample.name);
+        if let Some(before) = files.pictures.insert(whole(&sample.path), at) {
+            let before = self.number(before);
+            return self
+                .line(at, &format!("{name} occurs twice: line {before} names the same file; remove one of them"));
+        }
+        let mask = sample.mask.as_deref().filter(|_| sample.label != GOOD);
+        match mask.and_then(|mask| files.masks.insert(whole(mask), at)) {
+            Some(before) => {
+                let before = self.number(before);
+                self.line(at, &format!("the mask of {name} is also that of the picture in line {before}; correct one"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The number of the line that a row begins in, by the bytes before it; lines without content may lie between.
+    fn number(&self, at: u64) -> usize {
+        let text = std::fs::read(&self.path).unwrap_or_default();
+        let (before, rest) = text.split_at_checked(at as usize).unwrap_or_default();
+        let empty = rest.iter().take_while(|b| b"\r\n".contains(b));
+        1 + before.iter().chain(empty).filter(|b| **b == b'\n').count()
+    }
+
+    /// What is wrong with the row that begins after so many bytes.
+    fn line<T>(&self, at: u64, what: &str) -> Result<T> {
+        fail(&self.path, &format!("line {}: {what}", self.number(at)))
     }
 
     /// The picture of a line.
-    fn sample<'r>(&self, line: usize, get: &impl Fn(Option<usize>) -> &'r str) -> Result<Sample> {
+    fn sample<'r>(&self, line: u64, get: &impl Fn(Option<usize>) -> &'r str) -> Result<Sample> {
         let written = |column: Option<usize>| get(column).replace('\\', "/");
         let file = |name: &str| match self.root.join(name) {
             file if file.is_file() => Ok(file),
+            _ if name.is_empty() => self.line(line, "names no picture"),
+            file if file.is_dir() => self.line(line, &format!("{} is a folder; name a file", plain(name))),
             _ => self.line(line, &format!("{} does not exist", plain(name))),
         };
         let (image, mask) = (written(Some(self.image)), written(self.mask));
@@ -176,6 +238,18 @@ impl Table {
     }
 }
 
+/// Files that rows named, with where their row begins.
+#[derive(Default)]
+struct Files {
+    pictures: BTreeMap<PathBuf, u64>,
+    masks: BTreeMap<PathBuf, u64>,
+}
+
+/// A path without links and steps upwards.
+fn whole(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.into())
+}
+
 fn shown(path: &Path) -> String {
     plain(&path.display().to_string())
 }
@@ -189,10 +263,16 @@ fn bare(text: &str) -> String {
 /// name and a model must not reveal where on a disk it was fitted. `None` for an absolute path elsewhere.
 fn name_in(root: &Path, written: &str) -> Option<String> {
     let path = Path::new(written);
-    let below = if path.is_absolute() { path.strip_prefix(root).ok()? } else { path };
-    let names = below.components().filter_map(|c| match c {
-        Component::Normal(name) => Some(name.to_string_lossy()),
-        _ => None,
-    });
-    Some(names.collect::<Vec<_>>().join("/"))
+    let roots = [Some(root.into()), std::path::absolute(root).ok(), std::fs::canonicalize(root).ok()];
+    let below = |path: &Path| roots.iter().flatten().find_map(|r| path.strip_prefix(r).ok().map(Path::to_path_buf));
+    let path = if path.is_absolute() { below(path).or_else(|| below(&whole(path)))? } else { path.into() };
+    let mut names = vec![];
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => names.push(name.to_string_lossy()),
+            Component::ParentDir => drop(names.pop()),
+            _ => {}
+        }
+    }
+    Some(names.join("/"))
 }

@@ -12,6 +12,7 @@ mod scan;
 mod tables;
 
 use super::picture::Limits;
+use super::several::SEVERAL;
 use fault::Fault;
 use frame::Frame;
 use image::DynamicImage;
@@ -28,9 +29,28 @@ pub(super) struct Decoded {
 pub(super) fn decode(bytes: &[u8], limits: Limits) -> Result<Decoded, String> {
     let mut reader = Reader { rest: bytes, limits, ..Reader::default() };
     reader.read()?;
+    if following(reader.rest).is_some_and(|size| reader.frame.as_ref().is_some_and(|f| f.size == size)) {
+        return Err(SEVERAL.into());
+    }
     let (frame, luma) = (reader.frame.take().ok_or(Fault::Incomplete)?, reader.difference());
     let image = pixels::image(&frame, luma).ok_or(Fault::Incomplete)?;
     Ok(Decoded { image, orientation: reader.orientation.unwrap_or(Orientation::NoTransforms) })
+}
+
+/// The size of a JPEG that follows another one in its file: of another size, it is a preview or what a phone knows besides.
+fn following(rest: &[u8]) -> Option<[usize; 2]> {
+    let zeros = rest.iter().take_while(|b| **b == 0).count();
+    let rest = rest.get(zeros..)?.strip_prefix(&[0xff, 0xd8])?;
+    let mut reader = Reader { rest, ..Reader::default() };
+    loop {
+        match (reader.marker(true).ok()?, reader.body().ok()?) {
+            (0xc0..=0xc2, &[_, h1, h0, w1, w0, ..]) => {
+                return Some([[w1, w0], [h1, h0]].map(|v| usize::from(u16::from_be_bytes(v))));
+            }
+            (0xda, _) => return None,
+            _ => {}
+        }
+    }
 }
 
 /// What is wrong with a JPEG within another file, of which the tables stand apart.
