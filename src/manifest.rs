@@ -61,6 +61,9 @@ impl Manifest {
     /// # Errors
     /// [`Error::Output`] with its path.
     pub fn spare(&self, planned: &[String]) -> Result<()> {
+        if let Some(folder) = planned.iter().map(|name| self.folder.join(name)).find(|path| path.is_dir()) {
+            return Err(Error::Output(format!("{}: is a folder; expected a file", shown(&folder))));
+        }
         if !self.folder.join(NAME).is_file() && left_without_list(&self.folder) {
             return Ok(());
         }

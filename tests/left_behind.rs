@@ -301,9 +301,10 @@ fn hunt_results_replace_nothing_that_no_run_has_listed() {
     let b = Bench::new();
     let (_, model) = fitted(&b);
     let (pictures, mask) = (b.path("new"), b.path("new/masks/0.png"));
-    fs::create_dir_all(b.path("new/masks")).unwrap();
+    ["new/masks", "third/results.ndjson", "alone"].map(|folder| fs::create_dir_all(b.path(folder)).unwrap());
     part(0, 72, 72).save(pictures.join("0.png")).unwrap();
     fs::write(&mask, "drawn by hand").unwrap();
+    part(1, 72, 72).save(b.path("alone/0.png")).unwrap();
     let before = files(&pictures);
     let line = |out: &str| {
         let mut command = predict(&model, &pictures.join("0.png"), &b.path(out));
@@ -319,6 +320,17 @@ fn hunt_results_replace_nothing_that_no_run_has_listed() {
     done(&mut line("new"));
     done(&mut line("new"));
     assert!(listed(&pictures).0.contains("masks/0.png"));
+    let told = said(&mut line("third"), 10);
+    assert!(told.contains("results.ndjson: is a folder; expected a file") && !told.contains("device"), "{told}");
+    // A limit for pictures alone outlines nothing.
+    let (one, stated) = (b.path("one.lupe"), b.path("stated.lupe"));
+    done(fit(&b.path("alone"), &one).args(["--test-split", "0"]));
+    done(verb(&["limit"]).arg(&one).args(["--rule", "fixed=3", "-o"]).arg(&stated));
+    let told = said(predict(&stated, &pictures.join("0.png"), &b.path("fourth")).arg("--masks"), 0);
+    assert!(told.contains("no limit for pixels, so no masks are written"), "{told}");
+    done(verb(&["limit"]).arg(&stated).args(["--rule", "fixed=3,3"]));
+    done(predict(&stated, &pictures.join("0.png"), &b.path("fourth")).arg("--masks"));
+    assert!(b.path("fourth/masks/0.png").is_file());
 }
 
 #[test]
@@ -364,9 +376,7 @@ fn hunt_a_fit_says_what_it_cannot_do_as_asked() {
     }
     let b = Bench::new();
     let (good, bad, model) = (b.path("good"), b.path("bad"), b.path("m.lupe"));
-    for folder in [&good, &bad] {
-        fs::create_dir(folder).unwrap();
-    }
+    [&good, &bad].map(|folder| fs::create_dir(folder).unwrap());
     for n in 0..3 {
         part(n, 72, 72).save(good.join(format!("{n}.png"))).unwrap();
         fs::write(bad.join(format!("{n}.png")), format!("no picture {n}")).unwrap();

@@ -132,8 +132,10 @@ impl Session {
     /// An error with what only the command line knows: which flags were given, and what the environment restricts.
     pub fn explained(&self, error: Error, several: bool) -> Error {
         match (error, env::backends()) {
-            (Error::Adapter(what), Some(backends)) if what == NO_ADAPTER => Error::Adapter(format!(
-                "no adapter was found among the backends that WGPU_BACKEND={backends} names; unset it to look in all"
+            (Error::Adapter(what), Some(backends)) if what == NO_ADAPTER => Error::Adapter(what.replacen(
+                "found. ",
+                &format!("found among the backends that WGPU_BACKEND={backends} names; unset it to look in all. "),
+                1,
             )),
             (error, _) => error.with_flags(self.limit_memory.is_some(), several),
         }
@@ -209,7 +211,7 @@ impl Session {
     pub fn begin_scoring(&self, gpu: &Gpu, fitted: &dyn Fitted, draw: Draw) -> Result<()> {
         let localises = fitted.localises();
         if draw.masks && localises && fitted.map_limit().is_none() {
-            self.say("note: this model has no limit, so no masks are written");
+            self.say("note: this model has no limit for pixels, so no masks are written (see `lupe limit --help`)");
         }
         if !localises && (draw.masks || draw.maps.is_some()) {
             self.say(&format!(
