@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result, shown};
 use sha2::{Digest, Sha256};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -60,11 +60,30 @@ fn cannot(path: &Path, why: &dyn std::fmt::Display) -> Error {
 /// [`Error::Output`] with the folder and the system's reason.
 pub fn folder(path: &Path) -> Result<()> {
     let fail = |e: io::Error| Error::Output(format!("{}: cannot write there: {e}", shown(path)));
+    if fs::metadata(path).is_ok_and(|m| !m.is_dir()) {
+        return Err(fail(io::Error::other("it is a file; expected a folder")));
+    }
     let _writing = writing();
     if fs::metadata(path).is_ok_and(|m| !m.is_dir()) {
         return Err(cannot(path, &"it is a file; expected a folder"));
     }
     fs::create_dir_all(path).and_then(|()| probe(path)).map_err(fail)
+}
+
+/// Holds a folder for one run: as long as what is returned lives, no other process holds it. `None` where the system locks no folders.
+///
+/// # Errors
+/// [`Error::Output`] if another run holds it.
+pub fn hold(folder: &Path) -> Result<Option<File>> {
+    let Ok(held) = File::open(folder) else { return Ok(None) };
+    match held.try_lock() {
+        Ok(()) => Ok(Some(held)),
+        Err(TryLockError::WouldBlock) => Err(Error::Output(format!(
+            "{}: another run is writing there; wait until it has finished, or choose another output",
+            shown(folder)
+        ))),
+        Err(TryLockError::Error(_)) => Ok(None),
+    }
 }
 
 /// Checks that [`write()`] can write a file, whose folder is made.

@@ -39,6 +39,7 @@ pub struct Manifest {
     folder: PathBuf,
     earlier: Listed,
     begun: bool,
+    ended: bool,
 }
 
 impl Manifest {
@@ -47,12 +48,31 @@ impl Manifest {
         let found = fs::read(folder.join(NAME)).ok().and_then(|text| serde_json::from_slice::<Listed>(&text).ok());
         let mut earlier = found.unwrap_or_default();
         earlier.files.retain(|name| own(name));
-        Manifest { folder: folder.into(), earlier, begun: false }
+        Manifest { folder: folder.into(), earlier, begun: false, ended: false }
     }
 
     /// Whether files of an earlier run are there.
     pub fn has_earlier(&self) -> bool {
         self.earlier.files.iter().any(|name| self.folder.join(name).exists())
+    }
+
+    /// The first file that this run would replace and no list has: it is somebody's. In a folder of a Lupe without lists none is.
+    ///
+    /// # Errors
+    /// [`Error::Output`] with its path.
+    pub fn spare(&self, planned: &[String]) -> Result<()> {
+        if let Some(folder) = planned.iter().map(|name| self.folder.join(name)).find(|path| path.is_dir()) {
+            return Err(Error::Output(format!("{}: is a folder; expected a file", shown(&folder))));
+        }
+        if !self.folder.join(NAME).is_file() && left_without_list(&self.folder) {
+            return Ok(());
+        }
+        let theirs = |name: &&String| !self.earlier.files.contains(*name) && self.folder.join(name).is_file();
+        let Some(first) = planned.iter().find(theirs) else { return Ok(()) };
+        Err(Error::Output(format!(
+            "{}: would be replaced, and no run of Lupe has listed it; move it, or choose another output",
+            shown(&self.folder.join(first))
+        )))
     }
 
     /// Files of the names that runs give which no list has and this run does not replace: they are somebody's, or of a Lupe without
@@ -93,7 +113,7 @@ impl Manifest {
     ///
     /// # Errors
     /// [`Error::Output`] for a file that cannot be removed.
-    pub fn finish(self, written: BTreeSet<String>, inputs: &Inputs) -> Result<()> {
+    pub fn finish(mut self, written: BTreeSet<String>, inputs: &Inputs) -> Result<()> {
         let mut files = written;
         for name in self.earlier.files.difference(&files.clone()) {
             let path = self.folder.join(name);
@@ -110,6 +130,7 @@ impl Manifest {
                 _ => self.close(&path),
             }
         }
+        self.ended = true;
         self.save(&Listed { schema: 1, finished: true, files })
     }
 
@@ -151,9 +172,39 @@ pub fn owned(folder: &Path) -> BTreeSet<PathBuf> {
     if folder.join(NAME).is_file() {
         return Manifest::open(folder).earlier.files.iter().map(|name| folder.join(name)).collect();
     }
-    let is = |name: &str| folder.join(name).is_file();
-    let results = is("timing.ndjson") && (is("results.ndjson") || is("results.csv"));
+    let results = left_without_list(folder);
     FOLDERS.into_iter().filter(|_| results).map(|name| folder.join(name)).collect()
+}
+
+/// Whether a folder, which has no list, has the results of a Lupe that wrote none.
+fn left_without_list(folder: &Path) -> bool {
+    let is = |name: &str| folder.join(name).is_file();
+    is("timing.ndjson") && (is("results.ndjson") || is("results.csv"))
+}
+
+/// Removes a folder in which there is nothing but folders.
+fn remove_empty(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_empty(&entry.path());
+        }
+    }
+    let _ = fs::remove_dir(folder); // refused by the system unless it is empty
+}
+
+impl Drop for Manifest {
+    /// A run that failed before its first file leaves no list and no folders, unless there were any before.
+    fn drop(&mut self) {
+        if !self.begun || self.ended || !self.earlier.files.is_empty() {
+            return;
+        }
+        FOLDERS.iter().for_each(|name| remove_empty(&self.folder.join(name)));
+        let list = self.folder.join(NAME);
+        let nothing = |mut entries: fs::ReadDir| entries.all(|e| e.is_ok_and(|e| e.path() == list));
+        if fs::read_dir(&self.folder).is_ok_and(nothing) {
+            let _ = fs::remove_file(&list); // a list of nothing does no harm
+        }
+    }
 }
 
 /// Whether a run may have written a file of that name: only such ones are removed, whatever a list says.

@@ -4,7 +4,8 @@ use crate::error::{Error, Result, shown};
 use crate::files::{folder, folder_of, place, target};
 use crate::lock::lock;
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -55,6 +56,28 @@ impl Inputs {
     }
 }
 
+/// How the header of a fitted model begins, after its length.
+const MODEL: &[u8] = br#"{"__metadata__":{"lupe""#;
+
+/// The first bytes of a regular file; none of anything else.
+fn beginning(path: &Path) -> Vec<u8> {
+    let mut start = vec![];
+    let file = identity(path).and_then(|_| File::open(path).ok());
+    // What cannot be read is told by whoever tries to write there.
+    let _ = file.map(|file| file.take(64).read_to_end(&mut start));
+    start
+}
+
+/// Refuses to replace a picture: no command writes one under a name that it is given.
+fn no_picture(path: &Path) -> Result<()> {
+    image::guess_format(&beginning(path)).map_or(Ok(()), |_| Err(foreign(path, "a picture")))
+}
+
+fn foreign(path: &Path, what: &str) -> Error {
+    let path = shown(path);
+    Error::Output(format!("{path}: would be replaced, and is {what}; move it, or choose another output"))
+}
+
 /// The files with one of these endings directly in a folder, or the path itself where it is none: what a command reads of it.
 pub fn ending_in(path: &Path, endings: &[&str]) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(path) else { return vec![path.into()] };
@@ -77,6 +100,7 @@ impl Outputs {
     /// [`Error::Usage`] if it is an input, or an output already; [`Error::Output`] if it cannot be written.
     pub fn file(&self, path: &Path, inputs: &Inputs) -> Result<()> {
         inputs.apart(path)?;
+        no_picture(path)?;
         self.remember(folder_of(path));
         target(path)?;
         let (own, mut files) = (place(path), lock(&self.files));
@@ -85,6 +109,20 @@ impl Outputs {
         }
         files.push(own);
         Ok(())
+    }
+
+    /// As [`Outputs::file`], for a fitted model: of the files that are there it replaces only models, and what is called one.
+    ///
+    /// # Errors
+    /// As [`Outputs::file`]; also [`Error::Output`] if another file would be replaced.
+    pub fn model(&self, path: &Path, inputs: &Inputs) -> Result<()> {
+        inputs.apart(path)?;
+        let start = beginning(path);
+        let called = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("lupe"));
+        if !(called || start.is_empty() || start.get(8..).is_some_and(|header| header.starts_with(MODEL))) {
+            return Err(foreign(path, "not a fitted model"));
+        }
+        self.file(path, inputs)
     }
 
     /// Prepares a folder.
@@ -137,6 +175,34 @@ mod tests {
         assert_eq!(ending_in(folder.path(), &["csv"]), [folder.path().join("t.CSV")]);
         for other in ["b", "no/a"] {
             assert!(inputs.apart(&folder.path().join(other)).is_ok(), "{other}");
+        }
+    }
+
+    #[test]
+    fn hunt_an_output_replaces_no_picture_and_a_model_nothing_but_models() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str, bytes: &[u8]| {
+            fs::write(folder.path().join(name), bytes).expect("written");
+            folder.path().join(name)
+        };
+        let (outputs, none) = (Outputs::default(), Inputs::default());
+        let picture = at("a.png", b"\x89PNG\r\n\x1a\n and so on");
+        let mut pictures = vec![picture.clone(), at("b.lupe", b"\xff\xd8\xff\xe0 a JPEG")];
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(&picture, folder.path().join("link.lupe")).expect("linked");
+            pictures.push(folder.path().join("link.lupe"));
+        }
+        for path in &pictures {
+            for tried in [outputs.file(path, &none), outputs.model(path, &none)] {
+                assert!(tried.is_err_and(|e| e.to_string().contains("would be replaced")), "{path:?}");
+            }
+        }
+        let notes = at("notes.txt", b"what I noted");
+        assert!(outputs.model(&notes, &none).is_err() && outputs.file(&notes, &none).is_ok());
+        let model = [&[9, 0, 0, 0, 0, 0, 0, 0], MODEL, b"\":1}}"].concat();
+        for mine in [at("m", &model), at("cut.lupe", b"half"), at("empty", b""), folder.path().join("new")] {
+            outputs.model(&mine, &none).expect("it may be replaced");
         }
     }
 

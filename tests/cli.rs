@@ -263,3 +263,35 @@ fn a_panic_ends_with_70_and_says_what_to_report() {
     child.args(["--exact", "child_that_panics", "--ignored", "--nocapture"]);
     refused(&mut child, 70, &["bug in Lupe", "planted", "tests/cli.rs", "version"]);
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn hunt_help_that_cannot_be_printed_is_code_10() {
+    for words in [["--version"].as_slice(), &["--help"], &["fit", "--help"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        refused(lupe().args(words).stdout(full), 10, &["cannot write to stdout"]);
+    }
+}
+
+#[test]
+fn hunt_messages_name_what_is_wrong_with_a_value() {
+    let b = Bench::new();
+    let (file, binary) = (b.write("file", b"mine"), b.write("m.json", b"\xff\xfe\x00"));
+    let picture = b.picture("p.png");
+    let line = |words: &[&str]| {
+        let mut command = lupe();
+        command.args(words);
+        command
+    };
+    refused(line(&["predict", "m.lupe"]).arg(&picture).arg("-o").arg(&file), 10, &["it is a file; expected a folder"]);
+    refused(line(&["bench", "compare"]).args([&binary, &binary]), 3, &["m.json: not results of `lupe bench`"]);
+    let maps = ["predict", "m.lupe", "p.png", "-o", "r", "--maps", "--maps-outside"];
+    for (value, said) in [("1e400", "must be between"), ("-1e39", "must be between"), ("x", "expected a number")] {
+        refused(line(&maps).arg(value), 2, &[said]);
+    }
+    if cfg!(unix) {
+        let rule = ["limit", "m.lupe", "--rule", "max", "-o", "/dev/null"];
+        refused(&mut line(&rule), 10, &["/dev/null: not a regular file"]);
+    }
+    assert_eq!(fs::read(&file).unwrap(), b"mine");
+}

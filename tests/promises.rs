@@ -76,6 +76,7 @@ fn replacing(b: &Bench) -> Vec<Line> {
     line("import", "import @m.ckpt -o @m.ckpt", &ckpt);
     line("import", "import @official -o @official/nnscorer_search_index.faiss", &index);
     line("import", "import @m.ckpt --weights @thin.safetensors -o @thin.safetensors", &thin);
+    line("limit", "limit @m.lupe --rule max --weights @thin.safetensors -o @thin.safetensors", &thin);
     line("profile", "profile resnet50_thin @picture.npy --html @picture.npy", &npy);
     line("profile", "profile resnet50_thin @picture.npy --trace @picture.npy", &npy);
     line("profile", "profile @m.lupe --html @m.lupe", &model);

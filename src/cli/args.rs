@@ -126,6 +126,17 @@ impl Command {
     }
 }
 
+/// The command with options that take `-1` for a value, not for a flag: what is wrong with it is said by whoever reads the value. Paths
+/// that begin like that are written `./-1`.
+pub fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    let path = clap::value_parser!(std::path::PathBuf).type_id();
+    let takes = |arg: &clap::Arg| {
+        arg.get_action().takes_values() && !arg.is_positional() && arg.get_value_parser().type_id() != path
+    };
+    let arg = |arg: clap::Arg| if takes(&arg) { arg.allow_negative_numbers(true) } else { arg };
+    command.mut_args(arg).mut_subcommands(with_negative_numbers)
+}
+
 /// What is wrong with a list option that names a value twice; values count as they are understood, not as they are written.
 pub fn repeated(command: &clap::Command, matches: &ArgMatches) -> Option<String> {
     let inner = matches.subcommand().and_then(|(name, inner)| repeated(command.find_subcommand(name)?, inner));
@@ -192,6 +203,26 @@ mod tests {
             let matches = command.try_get_matches_from_mut(["lupe"].into_iter().chain(once.split(' '))).expect(once);
             assert_eq!(repeated(&command, &matches), None, "{once}");
         }
+    }
+
+    #[test]
+    fn hunt_a_negative_number_is_a_value_of_every_option() {
+        for (line, said) in [
+            ("fit patchcore d -o m.lupe --size -1", "invalid value '-1' for '--size"),
+            ("fit patchcore d -o m.lupe --batch -1", "-1 is not in 1..=65535"),
+            ("fit patchcore d -o m.lupe --limit-ram -5", "expected a number with K, M or G"),
+            ("devices --self-test --kernel-limit -1", "invalid value '-1' for '--kernel-limit"),
+        ] {
+            let mut command = with_negative_numbers(<Cli as clap::CommandFactory>::command());
+            let words = ["lupe"].into_iter().chain(line.split(' '));
+            let told = command.try_get_matches_from_mut(words).map(drop).expect_err(line).to_string();
+            assert!(told.contains(said) && !told.contains("-- -"), "{told}");
+        }
+        let mut command = with_negative_numbers(<Cli as clap::CommandFactory>::command());
+        for line in ["predict m p -o r --maps --maps-outside -1", "fit patchcore d -o m --limit fixed=-1"] {
+            command.try_get_matches_from_mut(["lupe"].into_iter().chain(line.split(' '))).expect(line);
+        }
+        assert!(command.try_get_matches_from_mut(["lupe", "predict", "m", "p", "-o", "-1"]).is_err());
     }
 
     #[test]

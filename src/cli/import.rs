@@ -64,7 +64,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let source = ending_in(&args.source, &["faiss", "pkl"]);
-    session.outputs.file(&args.output, &Inputs::of(source.iter().chain(&args.weights)))?;
+    session.outputs.model(&args.output, &Inputs::of(source.iter().chain(&args.weights)))?;
     let given = Given {
         backbone: args.backbone.clone(),
         layers: args.layers.clone(),

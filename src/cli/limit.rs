@@ -3,7 +3,7 @@
 use super::output::{new_table, print, quoted};
 use super::session::Session;
 use super::subject::{WeightsArgs, open_model};
-use crate::error::Result;
+use crate::error::{Error, Result, shown};
 use crate::files::save;
 use crate::methods::limit::{apart, apart_words, chart, scores, words};
 use crate::methods::{Fitted, LimitRule, Trained};
@@ -33,7 +33,11 @@ pub struct Args {
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     if let Some(output) = &args.output {
-        session.outputs.file(output, &Inputs::of([Some(&args.model), args.weights.as_ref()].into_iter().flatten()))?;
+        if std::fs::metadata(output).is_ok_and(|m| !(m.is_file() || m.is_dir())) {
+            let what = "not a regular file; expected one, from which the model is read again";
+            return Err(Error::Output(format!("{}: {what}", shown(output))));
+        }
+        session.outputs.model(output, &Inputs::of([Some(&args.model), args.weights.as_ref()].into_iter().flatten()))?;
     }
     let weights = args.choice.of(args.weights.as_deref());
     let open = |path: &Path| open_model(session, path, weights.as_ref());

@@ -58,7 +58,13 @@ fn line(methods: &Methods, words: impl IntoIterator<Item = impl Into<OsString> +
         Err(e) => {
             // Help and version go to stdout with code 0, anything else to stderr with code 2; a closed pipe changes neither.
             let code = if e.use_stderr() { 2 } else { 0 };
-            return e.print().map_or(code, |()| code);
+            return match e.print() {
+                Err(e) if code == 0 && e.kind() != std::io::ErrorKind::BrokenPipe => {
+                    output::note(&format!("lupe: cannot write to stdout: {e}"));
+                    10
+                }
+                _ => code,
+            };
         }
     };
     session::install_logger(cli.global.quiet, cli.global.verbose);
@@ -73,7 +79,7 @@ fn line(methods: &Methods, words: impl IntoIterator<Item = impl Into<OsString> +
 
 /// What the words say; a list option that names a value twice is refused, whatever the command.
 fn parsed(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> std::result::Result<Cli, clap::Error> {
-    let mut command = Cli::command();
+    let mut command = args::with_negative_numbers(Cli::command());
     let matches = command.try_get_matches_from_mut(words)?;
     match args::repeated(&command, &matches) {
         Some(what) => Err(command.error(clap::error::ErrorKind::ValueValidation, what)),

@@ -209,7 +209,7 @@ impl Session {
     pub fn begin_scoring(&self, gpu: &Gpu, fitted: &dyn Fitted, draw: Draw) -> Result<()> {
         let localises = fitted.localises();
         if draw.masks && localises && fitted.map_limit().is_none() {
-            self.say("note: this model has no limit, so no masks are written");
+            self.say("note: this model has no limit for pixels, so no masks are written (see `lupe limit --help`)");
         }
         if !localises && (draw.masks || draw.maps.is_some()) {
             self.say(&format!(

@@ -59,6 +59,13 @@ pub fn place(text: &str) -> std::result::Result<String, String> {
     Ok(text.parse().map_or(text.to_string(), layer))
 }
 
+/// A value for raw maps: one that 32-bit floats hold, or what is meant to be infinite.
+fn outside(text: &str) -> std::result::Result<f32, String> {
+    let value = text.parse::<f32>().map_err(|_| "expected a number such as 0 or -1, or nan")?;
+    let overflown = value.is_infinite() && text.contains(|c: char| c.is_ascii_digit());
+    if overflown { Err("must be between -3.4e38 and 3.4e38, or inf, -inf or nan".into()) } else { Ok(value) }
+}
+
 /// What a crop leaves of pictures, of which it sees this share; `None` if it sees all.
 pub fn crop_words(seen: Option<f64>) -> Option<String> {
     let seen = seen.filter(|s| *s < 0.995)?;
@@ -89,7 +96,7 @@ pub struct Out {
     #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "tiff")]
     maps: Option<MapFormatArg>,
     /// Value of raw maps outside the crop, which was not looked at, e.g. 0 or nan [default: -inf]
-    #[arg(long, value_name = "VALUE", requires = "maps", allow_negative_numbers = true)]
+    #[arg(long, value_name = "VALUE", requires = "maps", value_parser = outside)]
     maps_outside: Option<f32>,
     /// Write masks of what is above the limit, at the pictures' own size, as PNG
     #[arg(long)]
@@ -112,8 +119,10 @@ impl Out {
         let inputs = Inputs::of(read.iter().chain(&self.weights));
         let planned = results::planned(samples, self.wanted(), metrics);
         planned.iter().try_for_each(|name| inputs.apart(&self.output.join(name)))?;
+        let manifest = Manifest::open(&self.output);
+        manifest.spare(&planned)?;
         session.outputs.folder(&self.output)?;
-        let unlisted = Manifest::open(&self.output).unlisted(&planned);
+        let unlisted = manifest.unlisted(&planned);
         if let Some(first) = unlisted.first() {
             let (out, n, first) = (shown(&self.output), unlisted.len(), plain(first));
             session.say(&format!(

@@ -202,7 +202,10 @@ fn table(rows: &[Measurement]) -> String {
 /// [`Error::Input`] with the file and what is wrong with it.
 pub fn read(path: &Path) -> Result<Vec<Measurement>> {
     let fail = |what: String| Error::Input(format!("{}: {what}", shown(path)));
-    let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
+    let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::InvalidData => fail("not results of `lupe bench` as .json or .jsonl: it is no text".into()),
+        _ => fail(e.to_string()),
+    })?;
     let rows: serde_json::Result<Vec<Measurement>> = match text.trim_start().starts_with('[') {
         true => serde_json::from_str(&text),
         false => text.lines().filter(|l| !l.trim().is_empty()).map(serde_json::from_str).collect(),

@@ -126,7 +126,7 @@ fn finite(values: &[f64]) -> Vec<f64> {
 }
 
 /// Fewer scores have no quartiles worth speaking of.
-const ENOUGH: usize = 8;
+pub(super) const ENOUGH: usize = 8;
 
 /// The training pictures whose scores stand apart from the others', as numbers into `scores`, the highest first.
 ///

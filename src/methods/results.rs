@@ -7,13 +7,14 @@ use super::looking::Looked;
 use super::scorer::Scored;
 use crate::data::dataset::Sample;
 use crate::error::{Error, Result, shown};
-use crate::files::{folder, save};
+use crate::files::{folder, hold, save};
 use crate::lock::lock;
 use crate::manifest::Manifest;
 use crate::outputs::Inputs;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -88,6 +89,8 @@ pub struct Results<'m> {
     manifest: Manifest,
     planned: Vec<String>,
     inputs: Inputs,
+    /// Keeps other runs out of the folder.
+    _held: Option<File>,
 }
 
 /// The files, below its folder, that a run over `samples` may write; `metrics` says whether it has any.
@@ -101,7 +104,7 @@ impl<'m> Results<'m> {
     /// For results of `samples` in `out`, which is created and tried first: better to know early that nothing can be written there.
     ///
     /// # Errors
-    /// [`Error::Output`] if nothing can be written there.
+    /// [`Error::Output`] if nothing can be written there, or another run is writing there.
     pub fn new(
         fitted: &'m dyn Fitted,
         (format, draw): (ResultsFormat, Draw),
@@ -109,6 +112,7 @@ impl<'m> Results<'m> {
         out: &Path,
     ) -> Result<Results<'m>> {
         folder(out)?;
+        let _held = hold(out)?;
         Ok(Results {
             fitted,
             format,
@@ -122,6 +126,7 @@ impl<'m> Results<'m> {
             manifest: Manifest::open(out),
             planned: planned(samples, (format, draw), true),
             inputs: Inputs::of(samples.iter().flat_map(Sample::files)),
+            _held,
         })
     }
 

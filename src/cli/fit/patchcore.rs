@@ -101,7 +101,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let aside = good - set.train.len();
     set.notes.iter().for_each(|note| session.say(note));
     let inputs = Inputs::of(files_of(&set, &args.data).iter().chain(&args.weights));
-    session.outputs.file(&args.output, &inputs)?;
+    session.outputs.model(&args.output, &inputs)?;
     let file = args.choice.of(args.weights.as_deref());
     let (network, weights) = models::open(&args.backbone, file.as_ref())?;
     say_notes(session, weights.notes());

@@ -75,12 +75,13 @@ impl Good<'_> {
         check(self.set, geometry)?;
         let pictures = self.set.train.len();
         // Every picture is scored against the rows of the others, and at least one of them owns so many of all.
-        let rows = config.bank_rows(pictures * geometry.places());
-        let most = if pictures > 1 { rows - rows.div_ceil(pictures) } else { rows };
+        let (rows, most) = bank_of(config, geometry, pictures);
         if config.neighbors > most {
+            let advice =
+                if most == 0 { "raise --ratio".into() } else { format!("give at most {most}, or raise --ratio") };
             return Err(Error::Usage(format!(
                 "--neighbors {}: the bank will have {rows} rows, a share of {} (--ratio) of {pictures} pictures x {} places, and \
-                 each picture is compared with those of the others; give at most {most}, or raise --ratio",
+                 each picture is compared with those of the others; {advice}",
                 config.neighbors,
                 config.ratio,
                 geometry.places()
@@ -88,6 +89,12 @@ impl Good<'_> {
         }
         Ok(geometry)
     }
+}
+
+/// Rows of the bank of so many pictures, and the most of them that every picture can be compared with.
+fn bank_of(config: &Config, geometry: Grid, pictures: usize) -> (usize, usize) {
+    let rows = config.bank_rows(pictures * geometry.places());
+    (rows, if pictures > 1 { rows - rows.div_ceil(pictures) } else { rows })
 }
 
 /// How a fit went.
@@ -246,7 +253,9 @@ impl Work<'_> {
         missed.failed.iter_mut().for_each(|f| f.0 += known);
         let [seen, all] = bagging.seen;
         if bag.pictures.is_empty() {
-            return Err(Error::Input(format!("{}: none of its pictures can be read", shown(&good.set.root))));
+            let list: String = missed.failed.iter().map(|(_, why)| format!("\n  {why}")).collect();
+            let root = shown(&good.set.root);
+            return Err(Error::Input(format!("{root}: none of its {} pictures can be read:{list}", train.len())));
         }
         let seen = (all > 0.0).then(|| seen / all);
         Ok((bag, Report { missed, seen, ..Report::default() }))
@@ -268,6 +277,12 @@ impl Work<'_> {
         let (held, d) = (bag.describe(train), self.geometry.dim);
         watch.left_by_interrupt(&bag.left());
         watch.say(&format!("fitting   {train} good pictures, {n} patch vectors of {d} values ({held})"));
+        let (reweight, most) = (self.config.reweight, bank_of(self.config, self.geometry, train).1);
+        if reweight > most {
+            watch.say(&format!(
+                "note: --reweight {reweight}: only {most} rows of the bank are there for every picture; scores are re-weighted with those"
+            ));
+        }
         if bag.replaced {
             watch.say("note: an earlier fit with other settings was interrupted; its patch vectors cannot be used");
         }

@@ -11,7 +11,7 @@ use crate::data::load::read;
 use crate::error::{Error, Result, plain};
 use crate::files::sha256;
 use crate::methods::fitted::{LeftOut, Seen, Why};
-use crate::methods::limit::apart;
+use crate::methods::limit::{ENOUGH, apart};
 use crate::tensor::Tensor;
 use std::sync::Arc;
 use std::time::Instant;
@@ -42,7 +42,11 @@ impl Work<'_> {
         let mut file = self.trained(bag, &pictures, (report, again)).await?;
         if again {
             let numbers = apart(&file.scores);
-            if !numbers.is_empty() {
+            if numbers.is_empty() {
+                let few = if file.scores.len() < ENOUGH { "; fewer than 8 scores tell nothing" } else { "" };
+                let n = file.scores.len();
+                self.watch.say(&format!("dropped   none: of {n} training pictures none stands apart{few}"));
+            } else {
                 self.drop_outliers(&mut pictures, &file.scores, &numbers);
                 file = self.trained(bag, &pictures, (report, false)).await?;
             }
