@@ -98,6 +98,7 @@ pub fn target(path: &Path) -> Result<()> {
         Ok(m) if m.is_dir() => Err(cannot(path, &"it is a folder; expected a file")),
         Ok(m) if !m.is_file() => Ok(()), // a device or a pipe: opening it could wait for a reader
         Ok(_) => fs::canonicalize(path).and_then(|file| probe(folder_of(&file))).map_err(|e| cannot(path, &e)),
+        Err(_) if path.is_symlink() => Err(cannot(path, &"it is a link that leads nowhere; remove it")),
         Err(_) => probe(folder).map_err(|e| cannot(path, &e)),
     }
 }

@@ -64,6 +64,10 @@ impl Manifest {
         if let Some(folder) = planned.iter().map(|name| self.folder.join(name)).find(|path| path.is_dir()) {
             return Err(Error::Output(format!("{}: is a folder; expected a file", shown(&folder))));
         }
+        let above = |name: &String| Some(self.folder.join(name.split_once('/')?.0));
+        if let Some(file) = planned.iter().filter_map(above).find(|path| path.is_file()) {
+            return Err(Error::Output(format!("{}: is a file; expected a folder", shown(&file))));
+        }
         if !self.folder.join(NAME).is_file() && left_without_list(&self.folder) {
             return Ok(());
         }

@@ -207,3 +207,29 @@ fn the_same_model_whatever_lies_beside() {
     );
     assert!(fs::read(&again).unwrap() == fs::read(&model).unwrap());
 }
+
+#[test]
+fn hunt_what_fit_and_eval_would_assume_is_told() {
+    if no_gpu() {
+        return;
+    }
+    let b = Bench::new();
+    let (data, model) = (b.path("data"), b.path("m.lupe"));
+    pictures(&data.join("good"), 4);
+    image::RgbImage::new(120, 40).save(data.join("good/strip.png")).unwrap();
+    let told = said(fit(&data, &model).args(["--test-split", "9"]));
+    assert!(told.contains("the training pictures have 2 sizes, such as 72x72 and 120x40"), "{told}");
+    assert!(told.contains("none of the 5 good pictures is kept to test with: --test-split 9"), "{told}");
+    fs::remove_file(data.join("good/strip.png")).unwrap();
+    let told = said(fit(&data, &model).args(["--test-split", "2"]));
+    assert!(!told.contains("sizes") && told.contains("2 good pictures, one in 2, are kept to test with"), "{told}");
+    // One file under two labels: either verdict would be counted as wrong.
+    fs::create_dir(data.join("dent")).unwrap();
+    fs::copy(data.join("good/01.png"), data.join("dent/x.png")).unwrap();
+    let mut eval = verb(&["eval"]);
+    eval.arg(&model).arg(&data).arg("-o").arg(b.path("out"));
+    refused(&mut eval, 3, &["good/01.png and dent/x.png are the same file, labelled good and dent; remove one"]);
+    assert!(!b.path("out/metrics.json").exists());
+    fs::remove_file(data.join("good/01.png")).unwrap();
+    done(&mut eval);
+}

@@ -314,7 +314,9 @@ fn hunt_results_replace_nothing_that_no_run_has_listed() {
     let b = Bench::new();
     let (_, model) = fitted(&b);
     let (pictures, mask) = (b.path("new"), b.path("new/masks/0.png"));
-    ["new/masks", "third/results.ndjson", "alone"].iter().for_each(|folder| fs::create_dir_all(b.path(folder)).unwrap());
+    ["new/masks", "third/results.ndjson", "alone"]
+        .iter()
+        .for_each(|folder| fs::create_dir_all(b.path(folder)).unwrap());
     part(0, 72, 72).save(pictures.join("0.png")).unwrap();
     fs::write(&mask, "drawn by hand").unwrap();
     part(1, 72, 72).save(b.path("alone/0.png")).unwrap();
@@ -335,6 +337,17 @@ fn hunt_results_replace_nothing_that_no_run_has_listed() {
     assert!(listed(&pictures).0.contains("masks/0.png"));
     let told = said(&mut line("third"), 10);
     assert!(told.contains("results.ndjson: is a folder; expected a file") && !told.contains("device"), "{told}");
+    fs::create_dir(b.path("fifth")).unwrap();
+    fs::write(b.path("fifth/heatmaps"), "a file").unwrap();
+    let told = said(&mut line("fifth"), 10);
+    assert!(told.contains("heatmaps: is a file; expected a folder") && !told.contains("device"), "{told}");
+    let link = b.path("link.lupe");
+    std::os::unix::fs::symlink(b.path("nowhere"), &link).unwrap();
+    let told = said(&mut fit(&b.path("alone"), &link), 10);
+    assert!(
+        told.contains("link.lupe cannot be written: it is a link that leads nowhere") && link.is_symlink(),
+        "{told}"
+    );
     // A limit for pictures alone outlines nothing.
     let (one, stated) = (b.path("one.lupe"), b.path("stated.lupe"));
     done(fit(&b.path("alone"), &one).args(["--test-split", "0"]));

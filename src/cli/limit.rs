@@ -5,7 +5,7 @@ use super::session::Session;
 use super::subject::{WeightsArgs, open_model};
 use crate::error::{Error, Result, shown};
 use crate::files::save;
-use crate::methods::limit::{apart, apart_words, chart, scores, words};
+use crate::methods::limit::{apart, apart_words, chart, number, scores, words};
 use crate::methods::{Fitted, LimitRule, Trained};
 use crate::outputs::Inputs;
 use serde_json::{Value, json};
@@ -79,7 +79,7 @@ fn for_people(fitted: &dyn Fitted) -> String {
     let mut parts = vec![];
     if !scores.is_empty() {
         let mut table = new_table(["rule", "limit", "pixel limit", "training pictures above"]);
-        let number = |v: Option<f64>| v.map_or("-".into(), |v| format!("{v:.4}"));
+        let number = |v: Option<f64>| v.map_or("-".into(), number);
         for Outcome { rule, limits: [limit, pixel], above } in outcomes(fitted) {
             let now = if fitted.limit_rule() == Some(rule) { " (now)" } else { "" };
             table.add_row([format!("{rule}{now}"), number(limit), number(pixel), above.to_string()]);

@@ -6,7 +6,7 @@ use super::looking::Looked;
 use super::metrics::{MetricValue, PixelMetrics, Pixels, Ranking, ranking};
 use crate::data::Resampling;
 use crate::data::dataset::{Sample, good};
-use crate::error::Result;
+use crate::error::{Error, Result, plain};
 use crate::report::full_map;
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
@@ -20,6 +20,8 @@ pub struct Evaluation<'m> {
     /// Whether pixels are counted, or why not.
     pixels: std::result::Result<(), &'static str>,
     scores: Vec<(f64, bool)>,
+    /// Label and name of every file, by its hash.
+    labels: BTreeMap<String, [String; 2]>,
     by_defect: BTreeMap<String, Vec<f64>>,
     pixel: Pixels<f32>,
     /// At the pictures' own size, as long as there is memory for it.
@@ -40,8 +42,9 @@ impl<'m> Evaluation<'m> {
             (true, false) => Err("the method produces no anomaly maps"),
             (true, true) => Ok(()),
         };
-        let (scores, by_defect, pixel, full) = (vec![], BTreeMap::new(), Pixels::new(), Some(Pixels::new()));
-        Evaluation { fitted, pixels, scores, by_defect, pixel, full, room, marked: 0, unseen: 0, unseen_pictures: 0 }
+        let (scores, labels, by_defect) = (vec![], BTreeMap::new(), BTreeMap::new());
+        let (pixel, full, marked, unseen, unseen_pictures) = (Pixels::new(), Some(Pixels::new()), 0, 0, 0);
+        Evaluation { fitted, pixels, scores, labels, by_defect, pixel, full, room, marked, unseen, unseen_pictures }
     }
 
     /// Pictures that were counted.
@@ -52,8 +55,9 @@ impl<'m> Evaluation<'m> {
     /// Counts a picture.
     ///
     /// # Errors
-    /// [`Error::Numeric`](crate::Error::Numeric) for a score that is not a number.
+    /// [`Error::Numeric`] for a score that is not a number; [`Error::Input`] for a file that has another label under another name.
     pub fn add(&mut self, sample: &Sample, looked: &Looked, found: &Finding) -> Result<()> {
+        self.label(sample, &looked.sha256)?;
         self.scores.push((found.score, !good(sample)));
         if !good(sample) {
             self.by_defect.entry(sample.label.clone()).or_default().push(found.score);
@@ -87,10 +91,23 @@ impl<'m> Evaluation<'m> {
         }
     }
 
+    /// Whether no other name of the same file has another label: one of the two verdicts would be counted as wrong.
+    fn label(&mut self, sample: &Sample, sha256: &str) -> Result<()> {
+        let own = [sample.label.clone(), sample.name.clone()];
+        let [label, name] = self.labels.entry(sha256.into()).or_insert_with(|| own.clone());
+        if *label == sample.label {
+            return Ok(());
+        }
+        let [label, name, other, same] = [label, name, &own[0], &own[1]].map(|text| plain(text));
+        Err(Error::Input(format!(
+            "{same} and {name} are the same file, labelled {other} and {label}; remove one of them"
+        )))
+    }
+
     /// All metrics. `counts` are added to the counts; a metric that is undefined is null, with its reason.
     ///
     /// # Errors
-    /// [`Error::Numeric`](crate::Error::Numeric) for a score that is not a number.
+    /// [`Error::Numeric`] for a score that is not a number.
     pub fn finish(self, counts: Map<String, Json>, model: Json, device: Json) -> Result<Json> {
         let goods: Vec<f64> = self.scores.iter().filter(|s| !s.1).map(|s| s.0).collect();
         let mut by_defect = Map::new();

@@ -169,7 +169,7 @@ pub fn apart_words(trained: &[Trained]) -> Option<String> {
         .iter()
         .filter_map(|&i| trained.get(i))
         .take(NAMED)
-        .map(|t| format!("{} ({:.4})", plain(t.name), t.score))
+        .map(|t| format!("{} ({})", plain(t.name), number(t.score)))
         .collect();
     let rest = (0..scores.len()).filter(|i| !numbers.contains(i)).filter_map(|i| scores.get(i));
     let highest = rest.copied().filter(|s| s.is_finite()).fold(f64::NEG_INFINITY, f64::max);
@@ -179,10 +179,16 @@ pub fn apart_words(trained: &[Trained]) -> Option<String> {
     let stand = if count == 1 { "picture stands apart" } else { "pictures stand apart" };
     (count > 0).then(|| {
         format!(
-            "{count} training {stand}: {}{more}; the others ({others}) reach {highest:.4}. Is there a defect?",
-            named.join(", ")
+            "{count} training {stand}: {}{more}; the others ({others}) reach {}. Is there a defect?",
+            named.join(", "),
+            number(highest)
         )
     })
+}
+
+/// A value in four decimals, or with an exponent where these would say too little or too much.
+pub fn number(v: f64) -> String {
+    if v != 0.0 && !(1e-3..1e9).contains(&v.abs()) { format!("{v:.4e}") } else { format!("{v:.4}") }
 }
 
 /// A training picture as its model remembers it.
@@ -201,8 +207,8 @@ pub fn words(fitted: &dyn Fitted) -> String {
     let Some(limit) = fitted.limit() else { return "no limit".into() };
     let scores = scores(fitted);
     let rule = fitted.limit_rule().map_or(String::new(), |rule| format!(", {}", rule.words(&scores)));
-    let pixels = fitted.map_limit().map_or(String::new(), |l| format!("; {l:.4} for pixels"));
-    format!("limit {limit:.4} for pictures{rule}{pixels}")
+    let pixels = fitted.map_limit().map_or(String::new(), |l| format!("; {} for pixels", number(l)));
+    format!("limit {} for pictures{rule}{pixels}", number(limit))
 }
 
 /// The scores of a model's training pictures.
@@ -226,7 +232,8 @@ pub fn chart(scores: &[f64], marks: &[(f64, &str)]) -> String {
     let one = |(i, count): (usize, &usize)| {
         let (low, high) = (first + step * i as f64, first + step * (i + 1) as f64);
         let here = |v: f64| line(v) == i && v >= *first && v <= *last;
-        let marked: Vec<String> = marks.iter().filter(|m| here(m.0)).map(|m| format!("{} {:.4}", m.1, m.0)).collect();
+        let marked: Vec<String> =
+            marks.iter().filter(|m| here(m.0)).map(|m| format!("{} {}", m.1, number(m.0))).collect();
         let marked = if marked.is_empty() { String::new() } else { format!("  <- {}", marked.join(", ")) };
         format!("  {low:>9.3} to {high:>9.3} {:>4} {}{marked}\n", count, "#".repeat(count.div_ceil(scale)))
     };
@@ -327,6 +334,7 @@ mod tests {
         let counts: usize =
             text.lines().skip(1).filter_map(|l| l.split_whitespace().nth(3)?.parse::<usize>().ok()).sum();
         assert_eq!(counts, 120, "{text}");
+        assert_eq!([4.25, 0.0, 1e308, 2e-7].map(number), ["4.2500", "0.0000", "1.0000e308", "2.0000e-7"]);
         assert_eq!(chart(&[], &[]), "");
         assert!(chart(&[3.0, 3.0], &[(3.0, "max")]).contains("<- max"), "equal scores");
     }

@@ -5,7 +5,7 @@ use crate::cli::output::{print, quoted};
 use crate::cli::session::Session;
 use crate::cli::subject::{WeightsArgs, say_notes};
 use crate::cli::working::{WorkArgs, crop_words, files_of, place};
-use crate::data::dataset::{Counted, Dataset, reason};
+use crate::data::dataset::{self, Counted, Dataset, reason};
 use crate::error::{Error, Result};
 use crate::memory::log_peak;
 use crate::methods::patchcore::{Config, FitOptions, Good, PatchCore, Preset, Report, Times, fit};
@@ -99,6 +99,12 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let good = set.train.len();
     let set = set.split(args.test_split);
     let aside = good - set.train.len();
+    if aside == 0 && good > 0 && args.test_split > good && !set.test.iter().any(dataset::good) {
+        let every = args.test_split;
+        session.say(&format!(
+            "note: none of the {good} good pictures is kept to test with: --test-split {every} is more than there are"
+        ));
+    }
     set.notes.iter().for_each(|note| session.say(note));
     let inputs = Inputs::of(files_of(&set, &args.data).iter().chain(&args.weights));
     session.outputs.model(&args.output, &inputs)?;

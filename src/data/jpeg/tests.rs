@@ -15,8 +15,8 @@ fn refused(bytes: &[u8], want: Fault) {
 
 /// Where a marker begins, the `nth` one.
 fn find(bytes: &[u8], marker: u8, nth: usize) -> usize {
-    let places = bytes.windows(2).enumerate().filter(|(_, w)| **w == [0xff, marker]).map(|(i, _)| i);
-    places.skip(nth).next().expect("a marker")
+    let mut places = bytes.windows(2).enumerate().filter(|(_, w)| **w == [0xff, marker]).map(|(i, _)| i);
+    places.nth(nth).expect("a marker")
 }
 
 /// The file without a part.

@@ -1,6 +1,7 @@
 //! The fit: patch vectors of good pictures, the selection of the bank's rows, and every training picture's own score.
 
 use super::bag::{Bag, Sizes};
+use super::training::tell_sizes;
 use super::{Config, Grid, MAX_ROWS, PatchCore, projection};
 use crate::data::dataset::{Dataset, Sample};
 use crate::data::load::Loading;
@@ -17,6 +18,7 @@ use crate::tensor::Tensor;
 use crate::watch::Watch;
 use crate::weights::Weights;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -187,6 +189,8 @@ struct Bagging<'a, 'b, 'g> {
     preprocess: Preprocess,
     /// Pixels that the crop leaves, and all.
     seen: [f64; 2],
+    /// Widths and heights that occur.
+    sizes: BTreeSet<[usize; 2]>,
     watch: &'b dyn Watch,
 }
 
@@ -219,6 +223,7 @@ impl Device for Bagging<'_, '_, '_> {
             let (w, h) = (looked.picture.width, looked.picture.height);
             let [_, _, wide, high] = self.preprocess.area(w, h);
             self.seen = [self.seen[0] + wide * high, self.seen[1] + (w * h) as f64];
+            self.sizes.insert([w, h]);
             let projected = projected.first().map_or(&[][..], |p| &p.data);
             self.bag.push(self.watch, looked.sha256, &rows.data, projected)?;
             if self.bag.pictures.len() == 1 {
@@ -247,11 +252,12 @@ impl Work<'_> {
         let (size, projection) = ([config.size; 2], projection.map(Arc::new));
         let head = head(move |graph, pictures| self.head(graph, pictures, projection.as_ref()));
         let batched = Batched::new(self.gpu, &preprocess, size, &self.options.run, head).await?;
-        let seen = [0.0; 2];
-        let mut bagging = Bagging { batched, bag: &mut bag, samples: rest, preprocess, seen, watch: *watch };
+        let (seen, sizes) = ([0.0; 2], BTreeSet::new());
+        let mut bagging = Bagging { batched, bag: &mut bag, samples: rest, preprocess, seen, sizes, watch: *watch };
         let mut missed = look(&mut bagging, (rest, &preprocess), &self.options.loading, *watch).await?;
         missed.failed.iter_mut().for_each(|f| f.0 += known);
         let [seen, all] = bagging.seen;
+        tell_sizes(*watch, &bagging.sizes);
         if bag.pictures.is_empty() {
             let list: String = missed.failed.iter().map(|(_, why)| format!("\n  {why}")).collect();
             let root = shown(&good.set.root);

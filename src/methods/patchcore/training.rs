@@ -13,6 +13,8 @@ use crate::files::sha256;
 use crate::methods::fitted::{LeftOut, Seen, Why};
 use crate::methods::limit::{ENOUGH, apart};
 use crate::tensor::Tensor;
+use crate::watch::Watch;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -206,6 +208,16 @@ fn neighbors_suffice(file: &ModelFile) -> Result<()> {
             file.pictures.get(i).map_or(String::new(), |p| plain(&p.name))
         ))),
         _ => Ok(()),
+    }
+}
+
+/// Says that pictures are not of one size: the network sees all at the same size, so that their parts have different scales there.
+pub(super) fn tell_sizes(watch: &dyn Watch, sizes: &BTreeSet<[usize; 2]>) {
+    if let (Some([w, h]), Some([w2, h2]), n @ 2..) = (sizes.first(), sizes.last(), sizes.len()) {
+        watch.say(&format!(
+            "note: the training pictures have {n} sizes, such as {w}x{h} and {w2}x{h2}; they are brought to one, so parts of them \
+             have different scales"
+        ));
     }
 }
 
