@@ -237,6 +237,12 @@ fn what_is_wrong_is_said_before_anything_runs() {
     let file = b.write("file", b"");
     refused(sweep().args(["--cold", "0", "-o"]).arg(file.join("s.json")), 10, &["s.json cannot be written"]);
     refused(sweep().args(["--resume", "-o"]).arg(b.write("s.json", b"x")), 3, &["s.json"]);
+    for theirs in ["s.json", "s.md", "s.csv"] {
+        let path = b.write(theirs, b"a list of mine\n");
+        refused(sweep().args(["--cold", "0", "-o"]).arg(&path), 10, &["would be replaced", "choose another output"]);
+        assert_eq!(std::fs::read(&path).unwrap(), b"a list of mine\n");
+        std::fs::remove_file(path).unwrap();
+    }
     refused(sweep().args(["--resume", "-o"]).arg(b.path("s.csv")), 2, &["--resume needs"]);
 }
 

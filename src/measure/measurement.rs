@@ -196,6 +196,20 @@ fn table(rows: &[Measurement]) -> String {
     table.to_string()
 }
 
+/// Whether nothing of somebody's is lost if [`written`] writes there: the file is not there, empty, or one of its own.
+pub fn replaceable(path: &Path, format: SweepFormat) -> bool {
+    if !path.is_file() {
+        return true; // a device or a pipe too
+    }
+    let Ok(text) = std::fs::read_to_string(path) else { return false };
+    let named = |line: &str| COLUMNS.iter().all(|c| line.contains(c.0));
+    text.trim().is_empty()
+        || match format {
+            SweepFormat::Json | SweepFormat::Jsonl => read(path).is_ok(),
+            SweepFormat::Md | SweepFormat::Csv => text.lines().next().is_some_and(named),
+        }
+}
+
 /// Measurements from a file that [`written`] made as JSON, a list or a line each.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ use crate::engine::Choice;
 use crate::engine::gpu::{AdapterInfo, NO_ADAPTER, choose_of, chosen};
 use crate::error::{Error, Result, shown};
 use crate::files::write;
-use crate::measure::measurement::{self, Measurement, SweepFormat, adapter, read, written};
+use crate::measure::measurement::{self, Measurement, SweepFormat, adapter, read, replaceable, written};
 use crate::memory::{load_average, processors};
 use crate::methods::subject::{Subject, Weighted};
 use crate::outputs::Inputs;
@@ -62,7 +62,7 @@ fn sweep(session: &Session, args: &Sweep) -> Result<()> {
     if args.weights.is_some() && args.model.len() > 1 {
         return Err(Error::Usage("--weights: one file cannot serve several models; give a single --model".into()));
     }
-    prepare(session, args)?;
+    prepare(session, args, to)?;
     let devices = devices(session)?;
     let drawn =
         tempfile::tempdir().map_err(|e| Error::Output(format!("cannot create a folder for random weights: {e}")))?;
@@ -90,9 +90,15 @@ fn sweep(session: &Session, args: &Sweep) -> Result<()> {
 }
 
 /// Tries the file that is to be written.
-fn prepare(session: &Session, args: &Sweep) -> Result<()> {
+fn prepare(session: &Session, args: &Sweep, to: Option<(&Path, SweepFormat)>) -> Result<()> {
     let inputs = Inputs::of(args.model.iter().map(Path::new).chain(args.weights.as_deref()));
-    args.output.iter().try_for_each(|path| session.outputs.file(path, &inputs))
+    let Some((path, format)) = to else { return Ok(()) };
+    session.outputs.file(path, &inputs)?;
+    if args.resume || replaceable(path, format) {
+        return Ok(());
+    }
+    let path = shown(path);
+    Err(Error::Output(format!("{path}: would be replaced, and is no result of `lupe bench`; choose another output")))
 }
 
 /// The error of a single measurement as it is; of several, a list of those that failed.
