@@ -183,7 +183,11 @@ pub fn owned(folder: &Path) -> BTreeSet<PathBuf> {
 /// Whether a folder, which has no list, has the results of a Lupe that wrote none.
 fn left_without_list(folder: &Path) -> bool {
     let is = |name: &str| folder.join(name).is_file();
-    is("timing.ndjson") && (is("results.ndjson") || is("results.csv"))
+    // A name alone is no proof: what Lupe writes there begins with an object of these fields.
+    let times = fs::read_to_string(folder.join("timing.ndjson")).unwrap_or_default();
+    let first = times.lines().next().and_then(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let own = first.is_some_and(|line| ["path", "decode", "writing"].iter().all(|field| line.get(field).is_some()));
+    own && (is("results.ndjson") || is("results.csv"))
 }
 
 /// Removes a folder in which there is nothing but folders.
@@ -224,6 +228,18 @@ fn own(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hunt_names_alone_do_not_make_a_folder_lupes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+        write("results.csv", "mine");
+        for (times, spared) in [("mine", false), ("{\"path\":\"a\",\"decode\":1,\"device\":1,\"writing\":1}", true)] {
+            write("timing.ndjson", times);
+            let found = Manifest::open(folder.path()).spare(&["results.csv".into()]);
+            assert_eq!(found.is_ok(), spared, "{times}: {found:?}");
+        }
+    }
 
     #[test]
     fn fault_16_nothing_is_removed_that_no_run_can_have_written() {

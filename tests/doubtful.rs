@@ -287,3 +287,37 @@ fn hunt_paths_that_are_no_files_and_files_given_twice() {
     let told = said(&mut fit(&data, &model));
     assert!(!told.contains("aside "), "{told}");
 }
+
+#[test]
+fn hunt_masks_by_name_and_folders_that_say_otherwise_are_refused() {
+    let b = Bench::new();
+    let (folder, model) = (b.path("parts"), b.path("m.lupe"));
+    let named = ["is called as masks are", "--all"];
+    // Masks that mark nothing look like nothing; their names tell.
+    for mask in ["00_mask.png", "01_GT.png", "02_label.bmp"] {
+        pictures(&folder, 3);
+        GrayImage::new(72, 72).save(folder.join(mask)).unwrap();
+        refused(&mut fit(&folder, &model), 3, &[&[mask], &named[..]].concat());
+        fs::remove_file(folder.join(mask)).unwrap();
+    }
+    let both = b.path("both");
+    pictures(&both.join("images"), 2);
+    fs::create_dir(both.join("masks")).unwrap();
+    (0..2).for_each(|n| GrayImage::new(72, 72).save(both.join(format!("masks/0{n}.png"))).unwrap());
+    let mut predict = verb(&["predict", "missing.lupe"]);
+    refused(predict.arg(&both).arg("-o").arg(b.path("out")), 3, &["masks/00.png", "name the folders of the pictures"]);
+    // A label's folder holds folders that say the opposite.
+    for (good, other, want) in [
+        ("train/good/ok", "train/good/bad", "train/good/bad: has pictures, but lies below train/good, which is good"),
+        ("good", "backup/good", "backup/good: has pictures, but lies below backup, which is a kind of defect"),
+        ("good", "line2/Normal", "line2/Normal: has pictures, but lies below line2"),
+    ] {
+        let set = tempfile::tempdir().unwrap();
+        pictures(&set.path().join(good), 3);
+        pictures(&set.path().join(other), 2);
+        refused(&mut fit(set.path(), &model), 3, &[want, "Move its pictures"]);
+        assert!(!model.exists());
+        fs::remove_dir_all(set.path().join(other)).unwrap();
+        assert_eq!(Dataset::open(set.path()).unwrap().train.len(), 3, "the advice");
+    }
+}

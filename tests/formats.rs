@@ -93,19 +93,29 @@ fn sixteen_bits_are_kept() {
     assert_eq!(*deep.rgb8(), [0, 0, 1, 1, 254, 255]);
 }
 
-/// A TIFF of gray pages of 1x1, by their kinds: 0 a page, 1 a smaller copy, 4 a mask.
-fn tiff(kinds: &[u32]) -> Vec<u8> {
+/// A TIFF of gray pages, by their kinds and widths: 0 a page, 1 a smaller copy, 4 a mask.
+fn tiff(pages: &[(u32, u32)]) -> Vec<u8> {
     let mut bytes = b"II*\0".to_vec();
     bytes.extend(8_u32.to_le_bytes());
-    for (i, kind) in kinds.iter().enumerate() {
+    for (i, (kind, wide)) in pages.iter().enumerate() {
         let at = bytes.len() as u32;
-        let tags =
-            [(254, *kind), (256, 1), (257, 1), (258, 8), (259, 1), (262, 1), (273, 4), (277, 1), (278, 1), (279, 1)];
+        let tags = [
+            (254, *kind),
+            (256, *wide),
+            (257, 1),
+            (258, 8),
+            (259, 1),
+            (262, 1),
+            (273, 4),
+            (277, 1),
+            (278, 1),
+            (279, *wide),
+        ];
         bytes.extend((tags.len() as u16).to_le_bytes());
         for (tag, value) in tags {
             bytes.extend([&(tag as u16).to_le_bytes()[..], &[4, 0, 1, 0, 0, 0], &value.to_le_bytes()].concat());
         }
-        let next = if i + 1 < kinds.len() { at + 6 + 12 * tags.len() as u32 } else { 0 };
+        let next = if i + 1 < pages.len() { at + 6 + 12 * tags.len() as u32 } else { 0 };
         bytes.extend(next.to_le_bytes());
     }
     bytes
@@ -132,12 +142,19 @@ fn hunt_a_file_of_several_pictures_gets_no_verdict_on_the_first() {
     chunk.splice(0..0, [0, 0, 0, 8]);
     animated.splice(33..33, chunk.into_iter().chain(sum));
     refused(&animated, SEVERAL);
-    for (kinds, several) in [(&[0][..], false), (&[0, 1, 4], false), (&[0, 0], true), (&[0, 1, 0], true)] {
-        match several {
-            true => refused(&tiff(kinds), SEVERAL),
-            false => drop(Picture::decode(&tiff(kinds), "it", Limits::default()).unwrap()),
-        }
+    let (whole, preview, mask) = ((0, 2), (1, 1), (4, 1));
+    for pages in [&[whole][..], &[whole, preview, mask]] {
+        Picture::decode(&tiff(pages), "it", Limits::default()).unwrap();
     }
+    // A preview that is as large as the picture is another picture.
+    for pages in [&[whole, whole][..], &[whole, preview, whole], &[whole, (1, 2)]] {
+        refused(&tiff(pages), SEVERAL);
+    }
+    refused(&tiff(&[preview, whole]), "begins with a preview or a mask of its picture; save the picture alone");
+    // The small one first, or behind something else.
+    let (large, small) = (file("jpeg_420.jpg"), file("orientation_1.jpg"));
+    refused(&[&small[..], &large].concat(), SEVERAL);
+    refused(&[&large[..], &small, b"and", &large].concat(), SEVERAL);
     refused(&[], "is empty, it has no bytes; copy it again");
 }
 

@@ -159,7 +159,7 @@ fn one_unreadable_picture_is_code_3_or_9() {
     for file in fs::read_dir(data.join("train/good")).unwrap() {
         fs::write(file.unwrap().path(), b"x").unwrap();
     }
-    refused(fit(&data, &again).arg("--keep-going"), 3, &["none of its pictures can be read"]);
+    refused(fit(&data, &again).arg("--keep-going"), 3, &["none of its 7 pictures can be read", "not a PNG"]);
     assert!(fs::read(&again).unwrap() == fitted, "the model of before is gone");
 }
 

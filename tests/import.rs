@@ -65,7 +65,10 @@ fn agree(b: &Bench, fitted: &Path, imported: &Path, data: &Path) {
             let map = format!("maps/{}.npy", a["path"].as_str().unwrap().trim_end_matches(".png"));
             assert!(fs::read(first.join(&map)).unwrap() == fs::read(second.join(&map)).unwrap(), "{map}");
         }
-        assert!(said.contains("no limit, so no masks are written") && !second.join("masks").exists(), "{said}");
+        assert!(
+            said.contains("no limit for pixels, so no masks are written") && !second.join("masks").exists(),
+            "{said}"
+        );
         assert!(said.contains("so none are left out") == (command == "eval"), "{said}");
     }
     let metrics = ["first", "second"].map(|f| json(&b.path(f).join("metrics.json")));

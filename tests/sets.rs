@@ -379,3 +379,22 @@ fn fault_13_links_are_followed_once_and_closed_folders_are_counted() {
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o755)).unwrap();
     assert!(open(&root).train.iter().all(good));
 }
+
+#[test]
+fn hunt_a_table_with_carriage_returns_alone_is_read_as_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("t.csv");
+    for name in ["a.png", "b.png"] {
+        RgbImage::new(8, 8).save(folder.path().join(name)).unwrap();
+    }
+    for columns in ["image_path,label,split", "split,image_path,label"] {
+        let row = |split: &str, image: &str, label: &str| match columns.starts_with("split") {
+            true => format!("{split},{image},{label}"),
+            false => format!("{image},{label},{split}"),
+        };
+        let rows = [columns.to_string(), row("train", "a.png", "good"), row("test", "b.png", "dent")];
+        fs::write(&table, rows.join("\r") + "\r").unwrap();
+        let set = Dataset::open(&table).unwrap();
+        assert_eq!((set.train.len(), set.test[0].label.as_str(), set.notes.len()), (1, "dent", 0), "{columns}");
+    }
+}

@@ -25,7 +25,7 @@ pub struct Args {
     /// A data set with test pictures
     #[arg(value_name = "DIR")]
     data: PathBuf,
-    /// Also count pictures that the model was fitted on
+    /// Also count pictures of the test split that the model was fitted on
     #[arg(long)]
     allow_seen: bool,
     /// Leave out defective pictures that have no mask
@@ -53,7 +53,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let mut loading = out.work.loading();
     match fitted.known() {
         _ if args.allow_seen => {
-            session.say("warning: pictures that the model was fitted on are counted too; the metrics are too optimistic");
+            session.say("warning: pictures of the test split that the model was fitted on are counted too; the metrics may be too optimistic");
         }
         Known::Unknown => session.say(
             "note: it is not known which pictures this model was fitted on, so none are left out; the test set must not contain them",

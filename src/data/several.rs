@@ -46,12 +46,16 @@ pub(super) fn webp(source: &mut (impl BufRead + Seek)) -> Checked {
 /// A TIFF with one page, besides smaller copies and masks of it.
 pub(super) fn tiff(source: &mut (impl BufRead + Seek)) -> Checked {
     let Some(mut pages) = Pages::open(source) else { return source.rewind().map_err(unread) };
-    let mut whole = 0;
+    let mut found: Vec<Page> = vec![];
     while let Some(page) = pages.next(source) {
-        whole += usize::from(page);
+        found.extend(page);
     }
     source.rewind().map_err(unread)?;
-    if whole > 1 { Err(SEVERAL.into()) } else { Ok(()) }
+    let Some((first, others)) = found.split_first() else { return Ok(()) };
+    if first.part {
+        return Err("begins with a preview or a mask of its picture; save the picture alone".into());
+    }
+    if others.iter().any(|p| !p.part || p.pixels >= first.pixels) { Err(SEVERAL.into()) } else { Ok(()) }
 }
 
 /// Bytes of a file, if it has so many.
@@ -63,6 +67,14 @@ fn head<const N: usize>(source: &mut (impl BufRead + Seek), at: u64) -> Option<[
 
 /// More pages than this have no need to be counted.
 const MOST: usize = 1000;
+
+/// A picture of a TIFF.
+#[derive(Clone, Copy)]
+struct Page {
+    /// Whether it says that it is a smaller copy or a mask.
+    part: bool,
+    pixels: u64,
+}
 
 /// Directories of a TIFF, one after the other.
 struct Pages {
@@ -98,25 +110,33 @@ impl Pages {
         Some(used.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b)))
     }
 
-    /// Whether the next directory is a page; `None` after the last.
-    fn next(&mut self, source: &mut (impl BufRead + Seek)) -> Option<bool> {
+    /// The value of an entry: 16 bits, or the first 32 of others.
+    fn value(&self, source: &mut (impl BufRead + Seek), place: u64, at: u64) -> Option<u64> {
+        let bytes = if self.number(source, place + 2, 2)? == 3 { 2 } else { 4 };
+        self.number(source, at, bytes)
+    }
+
+    /// The page of the next directory, if it has one; `None` after the last.
+    fn next(&mut self, source: &mut (impl BufRead + Seek)) -> Option<Option<Page>> {
         if self.next == 0 || self.seen == MOST {
             return None;
         }
         self.seen += 1;
         let (counted, entry, offset) = if self.big { (8, 20, 8) } else { (2, 12, 4) };
         let (at, entries) = (self.next, self.number(source, self.next, counted)?.min(1 << 16));
-        let (mut wide, mut high, mut part) = (false, false, false);
+        let (mut wide, mut high, mut part) = (0, 0, false);
         for i in 0..entries {
             let place = at.checked_add(counted as u64 + i * entry)?;
+            let value = place + entry - offset as u64;
             match self.number(source, place, 2)? {
-                254 => part = self.number(source, place + entry - offset as u64, 4)? & 0b101 != 0,
-                256 => wide = true,
-                257 => high = true,
+                254 => part = self.value(source, place, value)? & 0b101 != 0,
+                256 => wide = self.value(source, place, value)?,
+                257 => high = self.value(source, place, value)?,
                 _ => {}
             }
         }
         self.next = self.number(source, at.checked_add(counted as u64 + entries * entry)?, offset).unwrap_or_default();
-        Some(wide && high && !part)
+        let pixels = wide.saturating_mul(high);
+        Some((pixels > 0).then_some(Page { part, pixels }))
     }
 }

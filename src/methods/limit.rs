@@ -55,10 +55,15 @@ impl Display for LimitRule {
             LimitRule::Max => f.write_str("max"),
             LimitRule::Second => f.write_str("second"),
             LimitRule::Quantile(q) => write!(f, "quantile={q}"),
-            LimitRule::Fixed { score, pixel: None } => write!(f, "fixed={score}"),
-            LimitRule::Fixed { score, pixel: Some(pixel) } => write!(f, "fixed={score},{pixel}"),
+            LimitRule::Fixed { score, pixel: None } => write!(f, "fixed={}", exact(*score)),
+            LimitRule::Fixed { score, pixel: Some(pixel) } => write!(f, "fixed={},{}", exact(*score), exact(*pixel)),
         }
     }
+}
+
+/// A number in as many digits as tell it from all others, and not in hundreds of zeros.
+fn exact(v: f64) -> String {
+    if v == 0.0 || (1e-5..1e15).contains(&v.abs()) { v.to_string() } else { format!("{v:e}") }
 }
 
 impl LimitRule {
@@ -270,7 +275,16 @@ mod tests {
 
     #[test]
     fn rules_there_and_back() {
-        for text in ["max", "second", "quantile=0.99", "quantile=1", "fixed=31.1", "fixed=31.1,2.5", "fixed=-1,0"] {
+        for text in [
+            "max",
+            "second",
+            "quantile=0.99",
+            "quantile=1",
+            "fixed=31.1",
+            "fixed=31.1,2.5",
+            "fixed=-1,0",
+            "fixed=1e-300,1e308",
+        ] {
             assert_eq!(text.parse::<LimitRule>().expect(text).to_string(), text);
         }
         for text in [

@@ -8,6 +8,7 @@ pub mod foreign;
 pub mod hash;
 pub mod parts;
 pub mod program;
+pub mod results;
 pub mod rows;
 pub mod skip;
 pub mod sweep;

@@ -38,9 +38,27 @@ fn labelled(listing: &mut Listing, folder: &str) -> Result<Kind> {
         );
     }
     let label = labels::label(last(folder));
+    agreeing(listing, folder, label == GOOD)?;
     let sample = |(name, path)| Sample { name, path, label: label.clone(), mask: None };
     let samples = listing.take(|name| below(name, folder)).into_iter().map(sample).collect();
     Ok(Kind { folder: last(folder).into(), samples })
+}
+
+/// Refuses folders of pictures below a label whose own names say the opposite of it.
+fn agreeing(listing: &Listing, folder: &str, good: bool) -> Result<()> {
+    let against = |name: &&str| if good { means_bad(name) } else { means_good(name) };
+    let inside = |name: &&String| below(name, folder) && name.as_str() != folder;
+    let mut below =
+        listing.folders.iter().filter(inside).filter(|f| against(&last(f)) && listing.pictures_below(f) > 0);
+    let Some(first) = below.next() else { return Ok(()) };
+    let label = if good { "good" } else { "a kind of defect" };
+    fail(
+        &listing.at(first),
+        &format!(
+            "has pictures, but lies below {}, which is {label}: which is it? Move its pictures to where they belong",
+            plain(folder)
+        ),
+    )
 }
 
 /// Folders directly in a folder that have pictures, with their numbers.

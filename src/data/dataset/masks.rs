@@ -6,7 +6,7 @@ use super::listing::{Listing, below, folder_of, last, name_of};
 use super::{Sample, fail, stem_of};
 use crate::data::looks::{Looks, looks};
 use crate::error::{Error, Result, plain};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Folders of ground truth.
@@ -207,6 +207,36 @@ pub(super) fn refuse_twins(samples: &[Sample], found: bool) -> Result<()> {
         groups.len(),
         advice(found)
     )))
+}
+
+/// What masks add to the names of their pictures.
+const ENDS: [&str; 7] = ["_mask", "_masks", "_gt", "_label", "_labels", "_seg", "_groundtruth"];
+
+/// Pictures that are masks by their names: `X_mask` or `X_gt` beside `X`, or, among those `found` below folders, what lies in a folder of
+/// masks while others do not. What they look like says nothing where they mark nothing.
+///
+/// # Errors
+/// [`Error::Input`] naming the first.
+pub(super) fn refuse_named(samples: &[Sample], found: bool) -> Result<()> {
+    let place = |s: &Sample| (s.path.parent().map(Path::to_path_buf), stem_of(&s.path).to_ascii_lowercase());
+    let all: BTreeSet<_> = samples.iter().map(place).collect();
+    let beside = |s: &&Sample| {
+        let (folder, stem) = place(s);
+        ENDS.iter().filter_map(|e| stem.strip_suffix(e)).any(|of| all.contains(&(folder.clone(), of.to_string())))
+    };
+    let within =
+        |s: &&Sample| folder_of(&s.name).split('/').any(|part| FOLDERS.iter().any(|f| part.eq_ignore_ascii_case(f)));
+    let named: Vec<&Sample> = samples.iter().filter(|s| beside(s) || found && within(s)).collect();
+    match named.first() {
+        Some(first) if named.len() < samples.len() => Err(Error::Input(format!(
+            "{}: is called as masks are ({} of {} pictures): {}",
+            plain(&first.name),
+            named.len(),
+            samples.len(),
+            advice(found)
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Pictures of two gray values beside others; unless `exact`, also those of which compression made more. They may have been `found` below

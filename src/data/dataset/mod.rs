@@ -230,7 +230,8 @@ pub fn good(sample: &Sample) -> bool {
 /// [`Error::Input`] if two differ in their endings only, or if some consist of two gray values.
 pub fn pictures_not_masks(samples: &[Sample]) -> Result<()> {
     masks::refuse_twins(samples, false)?;
-    masks::refuse_masks(samples, false, false)
+    masks::refuse_masks(samples, false, false)?;
+    masks::refuse_named(samples, false)
 }
 
 /// Refuses labelled pictures of which some may be the masks of others, be they good or defective.
@@ -238,7 +239,8 @@ pub fn pictures_not_masks(samples: &[Sample]) -> Result<()> {
 /// # Errors
 /// [`Error::Input`] if some consist of two gray values.
 pub fn tests_not_masks(samples: &[Sample]) -> Result<()> {
-    masks::refuse_masks(samples, true, false)
+    masks::refuse_masks(samples, true, false)?;
+    masks::refuse_named(samples, false)
 }
 
 /// Tables among the files directly in a folder.
@@ -356,6 +358,7 @@ pub fn pictures(paths: &[PathBuf], all: bool) -> Result<Pictures> {
         if !all {
             masks::refuse_twins(&inside, true)?;
             masks::refuse_masks(&inside, true, true)?;
+            masks::refuse_named(&inside, true)?;
         }
         found.samples.extend(inside);
         found.census.add(listing.census);

@@ -7,7 +7,7 @@ use super::{Layout, Sample, fail};
 use crate::error::{Error, Result, plain};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 /// What a table's first line must name.
@@ -46,8 +46,10 @@ impl Table {
         let unread = |e: std::io::Error| Error::Input(format!("{}: cannot be read: {e}", shown(path)));
         let mut line = vec![];
         let file = File::open(path).map_err(unread)?;
-        BufReader::new(file.take(HEADER)).read_until(b'\n', &mut line).map_err(unread)?;
-        let line = String::from_utf8_lossy(&line);
+        file.take(HEADER).read_to_end(&mut line).map_err(unread)?;
+        // Rows end with a carriage return alone where old programs wrote them.
+        let line = line.split(|b| matches!(b, b'\n' | b'\r')).next().unwrap_or_default();
+        let line = String::from_utf8_lossy(line);
         let line = line.trim_start_matches('\u{feff}').trim_end();
         let separated = |separator: u8| {
             let names: Vec<String> = line.split(char::from(separator)).map(bare).collect();

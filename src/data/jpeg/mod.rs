@@ -29,7 +29,8 @@ pub(super) struct Decoded {
 pub(super) fn decode(bytes: &[u8], limits: Limits) -> Result<Decoded, String> {
     let mut reader = Reader { rest: bytes, limits, ..Reader::default() };
     reader.read()?;
-    if following(reader.rest).is_some_and(|size| reader.frame.as_ref().is_some_and(|f| f.size == size)) {
+    let own = reader.frame.as_ref().map_or(0, |f| f.size.iter().product());
+    if following(reader.rest).any(|pixels| pixels >= own) {
         return Err(SEVERAL.into());
     }
     let (frame, luma) = (reader.frame.take().ok_or(Fault::Incomplete)?, reader.difference());
@@ -37,15 +38,20 @@ pub(super) fn decode(bytes: &[u8], limits: Limits) -> Result<Decoded, String> {
     Ok(Decoded { image, orientation: reader.orientation.unwrap_or(Orientation::NoTransforms) })
 }
 
-/// The size of a JPEG that follows another one in its file: of another size, it is a preview or what a phone knows besides.
-fn following(rest: &[u8]) -> Option<[usize; 2]> {
-    let zeros = rest.iter().take_while(|b| **b == 0).count();
-    let rest = rest.get(zeros..)?.strip_prefix(&[0xff, 0xd8])?;
+/// Pixels of the JPEGs that follow another one in its file: smaller ones are previews, or what a phone knows besides.
+fn following(rest: &[u8]) -> impl Iterator<Item = usize> {
+    let begins = |w: &[u8]| *w == [0xff, 0xd8, 0xff];
+    let places = rest.windows(3).enumerate().filter(move |(_, w)| begins(w));
+    places.filter_map(|(i, _)| pixels_of(rest.get(i + 2..)?))
+}
+
+/// Pixels of a JPEG, after its first marker.
+fn pixels_of(rest: &[u8]) -> Option<usize> {
     let mut reader = Reader { rest, ..Reader::default() };
     loop {
         match (reader.marker(true).ok()?, reader.body().ok()?) {
             (0xc0..=0xc2, &[_, h1, h0, w1, w0, ..]) => {
-                return Some([[w1, w0], [h1, h0]].map(|v| usize::from(u16::from_be_bytes(v))));
+                return Some([[w1, w0], [h1, h0]].map(|v| usize::from(u16::from_be_bytes(v))).iter().product());
             }
             (0xda, _) => return None,
             _ => {}
