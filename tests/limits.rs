@@ -340,7 +340,7 @@ fn fit_here(folder: &Path, drop_outliers: bool) -> PatchCore {
 
 fn scores(fitted: &PatchCore, pictures: &[Picture]) -> Vec<f64> {
     let mut scorer = pollster::block_on(Scorer::new(sweep::gpu(), fitted, &RunOptions::default(), false)).unwrap();
-    pictures.iter().map(|p| pollster::block_on(scorer.score(std::slice::from_ref(p))).unwrap()[0].score).collect()
+    pollster::block_on(scorer.score(pictures)).unwrap().iter().map(|found| found.score).collect()
 }
 
 /// What each rule costs in false alarms (of 30 good pictures) and misses (of 30 defective ones), with 0, 1 and 3 of 60 training pictures
