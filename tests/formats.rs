@@ -150,6 +150,23 @@ fn hunt_a_file_of_several_pictures_gets_no_verdict_on_the_first() {
     for pages in [&[whole, whole][..], &[whole, preview, whole], &[whole, (1, 2)]] {
         refused(&tiff(pages), SEVERAL);
     }
+    // What ImageJ calls a stack has one directory, and a description whose place stands in the directory.
+    let stack = |count: u32| {
+        let mut bytes = tiff(&[whole, whole]);
+        let (at, text) = (bytes.len() as u32, format!("ImageJ=1.53\nimages={count}\n\0"));
+        let entry =
+            [&270_u16.to_le_bytes()[..], &[2, 0], &(text.len() as u32).to_le_bytes(), &at.to_le_bytes()].concat();
+        bytes[10..22].copy_from_slice(&entry); // in the place of the kind
+        let end = 10 + 12 * 10;
+        bytes[end..end + 4].fill(0);
+        bytes.extend(text.bytes());
+        bytes
+    };
+    Picture::decode(&stack(1), "it", Limits::default()).unwrap();
+    refused(&stack(3), SEVERAL);
+    let mut five = tiff(&[whole]);
+    five[10 + 12 * 7 + 8] = 5;
+    refused(&five, "has 5 channels, which is more than colour and alpha");
     refused(&tiff(&[preview, whole]), "begins with a preview or a mask of its picture; save the picture alone");
     // The small one first, or behind something else.
     let (large, small) = (file("jpeg_420.jpg"), file("orientation_1.jpg"));

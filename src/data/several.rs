@@ -52,6 +52,12 @@ pub(super) fn tiff(source: &mut (impl BufRead + Seek)) -> Checked {
     }
     source.rewind().map_err(unread)?;
     let Some((first, others)) = found.split_first() else { return Ok(()) };
+    if first.channels > 4 {
+        return Err(format!("has {} channels, which is more than colour and alpha; save it as RGB", first.channels));
+    }
+    if first.stack {
+        return Err(SEVERAL.into());
+    }
     if first.part {
         return Err("begins with a preview or a mask of its picture; save the picture alone".into());
     }
@@ -74,6 +80,9 @@ struct Page {
     /// Whether it says that it is a smaller copy or a mask.
     part: bool,
     pixels: u64,
+    channels: u64,
+    /// Whether ImageJ's description says that more pictures lie behind it, without directories of their own.
+    stack: bool,
 }
 
 /// Directories of a TIFF, one after the other.
@@ -124,7 +133,7 @@ impl Pages {
         self.seen += 1;
         let (counted, entry, offset) = if self.big { (8, 20, 8) } else { (2, 12, 4) };
         let (at, entries) = (self.next, self.number(source, self.next, counted)?.min(1 << 16));
-        let (mut wide, mut high, mut part) = (0, 0, false);
+        let (mut wide, mut high, mut part, mut channels, mut stack) = (0, 0, false, 1, false);
         for i in 0..entries {
             let place = at.checked_add(counted as u64 + i * entry)?;
             let value = place + entry - offset as u64;
@@ -132,11 +141,22 @@ impl Pages {
                 254 => part = self.value(source, place, value)? & 0b101 != 0,
                 256 => wide = self.value(source, place, value)?,
                 257 => high = self.value(source, place, value)?,
+                270 => stack = self.number(source, value, offset).is_some_and(|text| is_stack(source, text)),
+                277 => channels = self.value(source, place, value)?,
                 _ => {}
             }
         }
         self.next = self.number(source, at.checked_add(counted as u64 + entries * entry)?, offset).unwrap_or_default();
         let pixels = wide.saturating_mul(high);
-        Some((pixels > 0).then_some(Page { part, pixels }))
+        Some((pixels > 0).then_some(Page { part, pixels, channels, stack }))
     }
+}
+
+/// Whether a description, as ImageJ writes it, states several pictures: `images=3`.
+fn is_stack(source: &mut (impl BufRead + Seek), at: u64) -> bool {
+    let mut text = vec![];
+    let read = source.seek(SeekFrom::Start(at)).and_then(|_| source.by_ref().take(256).read_to_end(&mut text));
+    let text = String::from_utf8_lossy(&text);
+    let count = text.lines().find_map(|line| line.strip_prefix("images=")?.trim().parse::<u64>().ok());
+    read.is_ok() && text.starts_with("ImageJ=") && count.is_some_and(|n| n > 1)
 }

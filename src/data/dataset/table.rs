@@ -70,7 +70,10 @@ impl Table {
         if let Some(twice) = used.iter().flatten().map(of).find(|n| names.iter().filter(|m| m == n).count() > 1) {
             return fail(path, &format!("its first line names the column {twice} more than once; remove one"));
         }
-        let unused = (0..names.len()).filter(|i| !used.contains(&Some(*i))).map(|i| plain(of(&i))).collect();
+        let unused = (0..names.len())
+            .filter(|i| !used.contains(&Some(*i)))
+            .map(|i| Some(plain(of(&i))).filter(|n| !n.is_empty()).unwrap_or_else(|| "(unnamed)".into()))
+            .collect();
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let above = folder.file_name().is_some_and(|n| n == "split_csv") && object.is_some();
         let up = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
