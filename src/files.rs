@@ -64,9 +64,6 @@ pub fn folder(path: &Path) -> Result<()> {
         return Err(fail(io::Error::other("it is a file; expected a folder")));
     }
     let _writing = writing();
-    if fs::metadata(path).is_ok_and(|m| !m.is_dir()) {
-        return Err(cannot(path, &"it is a file; expected a folder"));
-    }
     fs::create_dir_all(path).and_then(|()| probe(path)).map_err(fail)
 }
 

@@ -4,27 +4,13 @@ mod common;
 
 use common::parts::{data_set, fit, fitted, part, spoiled, verb};
 use common::program::{Bench, done, no_gpu, refused, text};
+use common::results::lasting;
 use common::skip::skip;
 use common::vectors::close;
 use lupe::methods::patchcore::ModelFile;
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-
-/// Every file below a folder but the times.
-fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let (mut found, mut open) = (BTreeMap::new(), vec![folder.to_path_buf()]);
-    while let Some(path) = open.pop() {
-        if path.is_dir() {
-            open.extend(fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()));
-        } else if !path.ends_with("timing.ndjson") {
-            let name = path.strip_prefix(folder).unwrap().to_str().unwrap().to_string();
-            found.insert(name, fs::read(&path).unwrap());
-        }
-    }
-    found
-}
 
 fn lines(path: &Path) -> Vec<Value> {
     fs::read_to_string(path).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
@@ -48,7 +34,7 @@ fn the_same_bits_twice_in_another_process_and_at_any_batch() {
         assert!(fs::read(&again).unwrap() == first, "batch {batch}, {ram}: another model");
         let words = ["--batch", batch, "--maps", "--masks", "--dump-features"];
         done(verb(&["eval"]).arg(&again).arg(&data).arg("-o").arg(&out).args(words));
-        contents(&out)
+        lasting(&out)
     };
     let (one, eight) = (run("1", "4G"), run("8", "1M")); // 1M: the patch vectors are read from disk
     assert!(one == eight, "batches of 1 and 8 give other results");

@@ -4,6 +4,7 @@ mod common;
 
 use common::parts::{data_set, fit, fitted, verb};
 use common::program::{Bench, done, lupe, no_gpu, refused, text};
+use common::results::{contents, files, names};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,19 +14,6 @@ struct Line {
     command: &'static str,
     words: Vec<String>,
     input: PathBuf,
-}
-
-/// Every file below a folder, with its bytes.
-fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let (mut found, mut open) = (vec![], vec![folder.to_path_buf()]);
-    while let Some(path) = open.pop() {
-        match path.is_dir() {
-            true => open.extend(fs::read_dir(&path).unwrap().map(|e| e.unwrap().path())),
-            false => found.push((path.strip_prefix(folder).unwrap().into(), fs::read(&path).unwrap())),
-        }
-    }
-    found.sort();
-    found
 }
 
 fn copied(from: &Path, to: PathBuf) -> PathBuf {
@@ -224,8 +212,7 @@ fn fault_09_missing_folders_are_made_and_not_left_empty() {
     fs::rename(b.path("data/train/good/000.png"), b.path("a.png")).unwrap();
     done(&mut at("embed a.png -o made/for/embed.npy"));
     done(&mut at("profile resnet50_thin --size 32 --repeats 1 -q --html made/for/p.html --trace made/for/t.json"));
-    let found: Vec<PathBuf> = contents(&b.path("made/for")).into_iter().map(|f| f.0).collect();
-    assert_eq!(found, ["embed.npy", "p.html", "t.json"].map(PathBuf::from));
+    assert_eq!(files(&b.path("made/for")), names(&["embed.npy", "p.html", "t.json"]));
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod common;
 
 use common::parts::{SMALL, data_set, verb};
 use common::program::{Bench, done, lupe, no_gpu, reexecuting, refused, text};
+use common::results::lasting;
 use common::skip::{skip, this_test};
 use serde_json::Value;
 use std::fs::{self, File};
@@ -40,20 +41,6 @@ fn widths() -> Vec<&'static str> {
     }
 }
 
-/// Every file below a folder but the times.
-fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let (mut found, mut open) = (vec![], vec![folder.to_path_buf()]);
-    while let Some(path) = open.pop() {
-        if path.is_dir() {
-            open.extend(fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()));
-        } else if !path.ends_with("timing.ndjson") {
-            found.push((path.strip_prefix(folder).unwrap().into(), fs::read(&path).unwrap()));
-        }
-    }
-    found.sort();
-    found
-}
-
 #[test]
 fn networks_and_scores_are_the_same_bits_at_every_width() {
     if no_gpu() {
@@ -75,9 +62,9 @@ fn networks_and_scores_are_the_same_bits_at_every_width() {
             results.push(fs::read(&model).unwrap());
             let words = ["--maps=npy", "--masks", "--dump-features"];
             at(verb(&["predict"]).arg(&model).arg(data.join("test")).arg("-o").arg(&out).args(words));
-            let files = contents(&out);
+            let files = lasting(&out);
             assert!(files.len() > 10 && files.iter().any(|f| f.0.ends_with("results.ndjson")), "too few results");
-            results.extend(files.into_iter().flat_map(|(name, bytes)| [name.to_str().unwrap().into(), bytes]));
+            results.extend(files.into_iter().flat_map(|(name, bytes)| [name.into_bytes(), bytes]));
         }
         seen.push((width, results));
     }
@@ -101,9 +88,7 @@ fn with_verdict(b: &Bench) -> Option<PathBuf> {
     let (width, why, said) = device(&mut free(&cache));
     if width != Some(512) {
         skip(&this_test(), &format!("nothing to start again here, {width:?} bits: {why}"));
-        assert!(
-            !cache.join("lupe").exists() || contents(&cache).iter().all(|f| !f.0.to_str().unwrap().contains("width"))
-        );
+        assert!(!cache.join("lupe").exists() || lasting(&cache).iter().all(|f| !f.0.contains("width")));
         return None;
     }
     assert!(said.contains("testing the driver's 512-bit mode") && why.contains("self-test passed"), "{said} {why}");
@@ -129,7 +114,7 @@ fn the_width_is_tested_once_and_may_be_refused() {
     narrow(free(&cache).args(["--device", "256 bits"]), 256, "");
     narrow(free(&cache).env("LUPE_REEXECUTED", "1"), 256, "");
     narrow(&mut free(&b.write("no folder", b"")), 256, "not tested");
-    let file = contents(&cache.join("lupe")).into_iter().find(|f| f.0.to_str().unwrap().starts_with("width-")).unwrap();
+    let file = lasting(&cache.join("lupe")).into_iter().find(|f| f.0.starts_with("width-")).unwrap();
     let path = cache.join("lupe").join(&file.0);
     let planted = text(&file.1).replace("null", "\"conv: a planted fault\"");
     fs::write(&path, planted).unwrap();

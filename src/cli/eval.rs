@@ -94,10 +94,10 @@ fn at_limit(fitted: &dyn Fitted, metrics: &Value) -> Option<String> {
     };
     let (good, defective) = (at("/counts/test_good")?, at("/counts/test_defective")?);
     Some(format!(
-        "accepted  {accepted}, of these {} of {defective} defective pictures (misses)\nrejected  {rejected}, of these {} of {good} good pictures (false alarms)\n{}",
+        "accepted  {accepted}, of these {} of {defective} defective pictures (misses)\nrejected  {rejected}, of these {} of {good} good pictures (false alarms)\nlimit     {}",
         count("misses")?,
         count("false_alarms")?,
-        limit::words(fitted).replacen("limit ", "limit     ", 1)
+        limit::words(fitted)?
     ))
 }
 

@@ -5,7 +5,7 @@ use super::session::Session;
 use super::subject::{WeightsArgs, open_model};
 use crate::error::{Error, Result, shown};
 use crate::files::save;
-use crate::methods::limit::{apart, apart_words, chart, number, scores, words};
+use crate::methods::limit::{apart_names, apart_words, drawn, number, scores, words};
 use crate::methods::{Fitted, LimitRule, Trained};
 use crate::outputs::Inputs;
 use serde_json::{Value, json};
@@ -84,11 +84,11 @@ fn for_people(fitted: &dyn Fitted) -> String {
             let now = if fitted.limit_rule() == Some(rule) { " (now)" } else { "" };
             table.add_row([format!("{rule}{now}"), number(limit), number(pixel), above.to_string()]);
         }
-        let marks: Vec<(f64, &str)> = fitted.limit().map(|l| (l, "limit")).into_iter().collect();
-        parts.extend([chart(&scores, &marks), String::new(), table.to_string()]);
+        parts.extend(drawn(fitted));
+        parts.extend([String::new(), table.to_string()]);
     }
     parts.extend(apart_words(&trained).map(|words| format!("apart     {words}")));
-    parts.push(words(fitted).replacen("limit ", "limit     ", 1));
+    parts.push(words(fitted).map_or("no limit".into(), |words| format!("limit     {words}")));
     parts.join("\n")
 }
 
@@ -96,13 +96,12 @@ fn as_json(fitted: &dyn Fitted) -> Value {
     let trained = fitted.training();
     let one = |t: &Trained| json!({"name": t.name, "score": finite(t.score), "peak": finite(t.peak)});
     let rule = |o: &Outcome| json!({"rule": o.rule.to_string(), "limit": o.limits[0], "pixel_limit": o.limits[1], "above": o.above});
-    let apart: Vec<&str> = apart(&scores(fitted)).into_iter().filter_map(|i| Some(trained.get(i)?.name)).collect();
     json!({
         "limit": fitted.limit(),
         "pixel_limit": fitted.map_limit(),
         "limit_rule": fitted.limit_rule().map(|rule| rule.to_string()),
         "rules": outcomes(fitted).iter().map(rule).collect::<Vec<_>>(),
-        "apart": apart,
+        "apart": apart_names(&trained),
         "training": trained.iter().map(one).collect::<Vec<_>>(),
     })
 }

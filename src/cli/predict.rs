@@ -76,12 +76,8 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
 
 /// What became of the pictures that were looked at.
 fn verdict(fitted: &dyn Fitted, above: usize, looked: usize) -> String {
-    match fitted.limit() {
+    match limit::words(fitted) {
         None => format!("scored    {looked} pictures; none is accepted or rejected, since the model has no limit"),
-        Some(_) => format!(
-            "accepted  {}\nrejected  {above}\n{}",
-            looked - above,
-            limit::words(fitted).replacen("limit ", "limit     ", 1)
-        ),
+        Some(limit) => format!("accepted  {}\nrejected  {above}\nlimit     {limit}", looked - above),
     }
 }

@@ -1,5 +1,5 @@
 //! Decoding, with bounds checked before anything is allocated. Files are read as they are decoded, so an uncompressed one is not in memory
-//! along with its picture; only JPEG is read first, since its decoder would do so too.
+//! along with its picture; only JPEG is read first, since it is decoded from memory.
 
 use super::checks::{self, unread};
 use super::jpeg;

@@ -3,7 +3,7 @@
 use super::dataset::named_like_a_picture;
 use super::looks::FEW;
 use super::{Limits, Picture, Preprocess, Samples};
-use crate::error::{Error, Result, plain};
+use crate::error::{Error, Result, shown};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -83,12 +83,12 @@ impl Mask {
 }
 
 fn fail<T>(path: &Path, what: &str) -> Result<T> {
-    Err(Error::Input(format!("{}: {what}", plain(&path.display().to_string()))))
+    Err(Error::Input(format!("{}: {what}", shown(path))))
 }
 
 /// Masks in a folder, in order.
 fn parts(folder: &Path) -> Result<Vec<PathBuf>> {
-    let unread = |e: std::io::Error| Error::Input(format!("{}: {e}", plain(&folder.display().to_string())));
+    let unread = |e: std::io::Error| Error::Input(format!("{}: {e}", shown(folder)));
     let mut found = std::fs::read_dir(folder).map_err(unread)?.map(|e| e.map(|e| e.path()));
     let mut parts = found.by_ref().collect::<std::io::Result<Vec<_>>>().map_err(unread)?;
     parts.retain(|p| named_like_a_picture(p));
@@ -140,9 +140,7 @@ fn defective(values: &[u16], half: u16, lossy: bool) -> (Vec<bool>, usize) {
 
 /// The alpha channel with 16 bits, if there is one that is not the same everywhere.
 fn alpha(path: &Path) -> Result<Option<Vec<u16>>> {
-    let unread = |e: image::ImageError| {
-        Error::Input(format!("{}: its alpha channel cannot be read: {e}", plain(&path.display().to_string())))
-    };
+    let unread = |e: image::ImageError| Error::Input(format!("{}: its alpha channel cannot be read: {e}", shown(path)));
     let mut reader =
         ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| unread(e.into()))?;
     reader.limits(image::Limits::no_limits()); // it has been read once, within the caller's

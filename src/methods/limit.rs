@@ -207,13 +207,25 @@ pub struct Trained<'m> {
     pub peak: f64,
 }
 
-/// The limits of a model in words: `limit 24.0731 for pictures, the largest of 60 training scores; 3.1 for pixels`.
-pub fn words(fitted: &dyn Fitted) -> String {
-    let Some(limit) = fitted.limit() else { return "no limit".into() };
+/// The limits of a model in words: `24.0731 for pictures, the largest of 60 training scores; 3.1000 for pixels`; `None` without one.
+pub fn words(fitted: &dyn Fitted) -> Option<String> {
+    let limit = fitted.limit()?;
     let scores = scores(fitted);
     let rule = fitted.limit_rule().map_or(String::new(), |rule| format!(", {}", rule.words(&scores)));
     let pixels = fitted.map_limit().map_or(String::new(), |l| format!("; {} for pixels", number(l)));
-    format!("limit {} for pictures{rule}{pixels}", number(limit))
+    Some(format!("{} for pictures{rule}{pixels}", number(limit)))
+}
+
+/// The training scores of a model drawn, its limit marked; `None` if it remembers none.
+pub fn drawn(fitted: &dyn Fitted) -> Option<String> {
+    let marks: Vec<(f64, &str)> = fitted.limit().map(|l| (l, "limit")).into_iter().collect();
+    Some(chart(&scores(fitted), &marks)).filter(|text| !text.is_empty())
+}
+
+/// The names of the training pictures that stand apart.
+pub fn apart_names<'m>(trained: &[Trained<'m>]) -> Vec<&'m str> {
+    let scores: Vec<f64> = trained.iter().map(|t| t.score).collect();
+    apart(&scores).into_iter().filter_map(|i| Some(trained.get(i)?.name)).collect()
 }
 
 /// The scores of a model's training pictures.

@@ -26,6 +26,27 @@ pub struct Looked {
     pub milliseconds: [f64; 2],
 }
 
+/// How much of pictures a preprocessing leaves to be seen.
+#[derive(Debug, Default)]
+pub(super) struct Coverage {
+    seen: f64,
+    all: f64,
+}
+
+impl Coverage {
+    /// Counts a picture's pixels.
+    pub fn add(&mut self, preprocess: &Preprocess, picture: &Picture) {
+        let [_, _, w, h] = preprocess.area(picture.width, picture.height);
+        self.seen += w * h;
+        self.all += (picture.width * picture.height) as f64;
+    }
+
+    /// The share of all pixels that is seen; `None` if there was no picture.
+    pub fn share(&self) -> Option<f64> {
+        (self.all > 0.0).then(|| self.seen / self.all)
+    }
+}
+
 /// What became of samples that were not looked at.
 #[derive(Debug, Default)]
 pub struct Missed {

@@ -3,7 +3,7 @@
 use super::background::Background;
 use super::drawing::{Draw, Drawing, sides};
 use super::fitted::Fitted;
-use super::looking::Looked;
+use super::looking::{Coverage, Looked};
 use super::scorer::Scored;
 use crate::data::dataset::Sample;
 use crate::error::{Error, Result, shown};
@@ -81,8 +81,7 @@ pub struct Results<'m> {
     /// Names of the files of each sample, without extension.
     names: Vec<String>,
     lines: Vec<(usize, Line)>,
-    /// Pixels that the crop leaves, and all.
-    seen: [f64; 2],
+    coverage: Coverage,
     timing: Arc<Mutex<Vec<(usize, String)>>>,
     drawing: Arc<Drawing>,
     background: Background,
@@ -119,7 +118,7 @@ impl<'m> Results<'m> {
             out: out.into(),
             names: names(samples),
             lines: vec![],
-            seen: [0.0; 2],
+            coverage: Coverage::default(),
             timing: Arc::default(),
             drawing: Arc::new(Drawing::new(fitted, draw, out)),
             background: Background::new(),
@@ -146,10 +145,8 @@ impl<'m> Results<'m> {
     /// That of an earlier picture's file which could not be written.
     pub fn add(&mut self, sample: &Sample, looked: Looked, scored: Scored) -> Result<()> {
         self.manifest.begin(&self.planned)?;
-        let line = self.line(sample, &looked, &scored);
-        let [_, _, w, h] = line.crop.unwrap_or_default();
-        self.seen = [self.seen[0] + w * h, self.seen[1] + (looked.picture.width * looked.picture.height) as f64];
-        self.lines.push((looked.number, line));
+        self.coverage.add(&self.fitted.preprocess(), &looked.picture);
+        self.lines.push((looked.number, self.line(sample, &looked, &scored)));
         let (path, [decode, device]) = (sample.name.clone(), looked.milliseconds);
         let name = self.names.get(looked.number).cloned().unwrap_or_default();
         let (drawing, timing) = (self.drawing.clone(), self.timing.clone());
@@ -170,8 +167,7 @@ impl<'m> Results<'m> {
 
     /// The share of the pictures' pixels that was looked at; `None` if there are no pictures.
     pub fn seen_share(&self) -> Option<f64> {
-        let [seen, all] = self.seen;
-        (all > 0.0).then(|| seen / all)
+        self.coverage.share()
     }
 
     /// A line without an answer.

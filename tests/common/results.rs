@@ -3,7 +3,7 @@
 use super::parts::verb;
 use super::program::text;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -17,6 +17,19 @@ pub fn files(folder: &Path) -> BTreeSet<String> {
             false => drop(found.insert(path.strip_prefix(folder).unwrap().to_str().unwrap().to_string())),
         }
     }
+    found
+}
+
+/// The same with their bytes.
+pub fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let read = |name: String| (fs::read(folder.join(&name)).unwrap(), name);
+    files(folder).into_iter().map(read).map(|(bytes, name)| (name, bytes)).collect()
+}
+
+/// The same but the times, which no two runs share.
+pub fn lasting(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = contents(folder);
+    found.retain(|name, _| !name.ends_with("timing.ndjson"));
     found
 }
 

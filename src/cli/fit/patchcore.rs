@@ -179,8 +179,7 @@ fn report(
     let (n, rows, d) = (file.pictures.len(), file.sources.len(), file.geometry.dim);
     let Times { features, coreset, scoring } = went.times;
     if session.json {
-        let apart: Vec<&str> =
-            limit::apart(&file.scores).into_iter().filter_map(|i| Some(trained.get(i)?.name)).collect();
+        let apart = limit::apart_names(&trained);
         return print(
             &json!({
                 "model": args.output, "pictures": n, "bank": rows, "limit": fitted.limit(), "pixel_limit": fitted.map_limit(),
@@ -191,11 +190,8 @@ fn report(
             .to_string(),
         );
     }
-    let limit = fitted.limit();
-    let words = limit.map_or("limit none: there is no second picture to compare with".into(), |_| limit::words(fitted));
-    let marks: Vec<(f64, &str)> = limit.map(|l| (l, "limit")).into_iter().collect();
-    let chart = limit::chart(&file.scores, &marks);
-    let chart = if chart.is_empty() { chart } else { chart + "\n\n" };
+    let limit = limit::words(fitted).unwrap_or_else(|| "none: there is no second picture to compare with".into());
+    let chart = limit::drawn(fitted).map_or(String::new(), |chart| chart + "\n\n");
     let apart = limit::apart_words(&trained).map_or(String::new(), |words| {
         format!("\napart     {words}\n          `lupe limit` gives the model another rule, --drop-outliers leaves such pictures out")
     });
@@ -208,7 +204,6 @@ fn report(
     };
     let crop = crop_words(went.seen).map_or(String::new(), |words| format!("\ncrop      {words}"));
     print(&format!(
-        "{chart}wrote     {model}\nbank      {rows} rows of {d} values, of {n} pictures{held}{crop}\n{}{apart}\ntime      {features:.1} s features, {coreset:.1} s coreset, {scoring:.1} s scoring\n\nNext: lupe predict {model} PICTURES -o results",
-        words.replacen("limit ", "limit     ", 1)
+        "{chart}wrote     {model}\nbank      {rows} rows of {d} values, of {n} pictures{held}{crop}\nlimit     {limit}{apart}\ntime      {features:.1} s features, {coreset:.1} s coreset, {scoring:.1} s scoring\n\nNext: lupe predict {model} PICTURES -o results"
     ))
 }

@@ -5,7 +5,7 @@ use super::labels::{GOOD, means_good};
 use super::listing::{Listing, below, folder_of, last, name_of};
 use super::{Sample, fail, stem_of};
 use crate::data::looks::{Looks, looks};
-use crate::error::{Error, Result, plain};
+use crate::error::{Error, Result, plain, shown};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -117,7 +117,7 @@ fn only<T>(values: &[T]) -> Option<&T> {
 /// Gives a picture its mask.
 fn set(sample: &mut Sample, mask: PathBuf) -> Result<()> {
     if let Some(other) = sample.mask.as_ref().filter(|m| **m != mask) {
-        let [one, two] = [other, &mask].map(|p| plain(&p.display().to_string()));
+        let [one, two] = [other, &mask].map(|p| shown(p));
         let name = plain(&sample.name);
         return Err(Error::Input(format!("{name} has two masks, {one} and {two}; remove one")));
     }

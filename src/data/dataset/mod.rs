@@ -7,7 +7,8 @@ mod listing;
 mod masks;
 mod table;
 
-use crate::error::{Error, Result, plain};
+use crate::error::{Error, Result, plain, shown};
+use crate::files::folder_of;
 pub use census::{Census, Counted, reason};
 pub use labels::GOOD;
 use layouts::Found;
@@ -72,7 +73,7 @@ const EXPECTED: &str = "expected train/good and test/*, or good/ and a folder fo
                         or a .csv with image_path,label,split,mask_path";
 
 fn fail<T>(path: &Path, what: &str) -> Result<T> {
-    Err(Error::Input(format!("{}: {what}", plain(&path.display().to_string()))))
+    Err(Error::Input(format!("{}: {what}", shown(path))))
 }
 
 fn stem_of(path: &Path) -> String {
@@ -133,7 +134,7 @@ impl Dataset {
             census.found += 1;
         }
         census.found += samples().count();
-        let root = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let root = folder_of(path);
         Dataset::new(root, found, census)
     }
 
@@ -146,8 +147,8 @@ impl Dataset {
         if let Some(twice) = train.iter().chain(&test).find(|s| !seen.insert(s.name.clone())) {
             return fail(&root, &format!("{} occurs twice", plain(&twice.name)));
         }
-        let kinds: BTreeSet<&str> = test.iter().map(|s| s.label.as_str()).collect();
-        if let Some([one, two]) = labels::differ_in_case(kinds) {
+        let labels: BTreeSet<&str> = test.iter().map(|s| s.label.as_str()).collect();
+        if let Some([one, two]) = labels::differ_in_case(labels.iter().copied()) {
             let (one, two) = (plain(one), plain(two));
             return fail(&root, &format!("has the labels {one} and {two}, which differ in case only; use one of them"));
         }
@@ -156,10 +157,7 @@ impl Dataset {
                 if layout == Layout::Csv { "its table has no rows" } else { "has no good pictures, and no others" };
             return fail(&root, &format!("{what}; {EXPECTED}{}", and_left_out(&census)));
         }
-        notes.extend(
-            test.iter().map(|s| s.label.as_str()).collect::<BTreeSet<_>>().into_iter().filter_map(labels::doubt),
-        );
-        let labels: BTreeSet<&str> = test.iter().map(|s| s.label.as_str()).collect();
+        notes.extend(labels.iter().copied().filter_map(labels::doubt));
         let unsplit = train.is_empty() || layout == Layout::Mvtec;
         if unsplit && !test.is_empty() && !labels.contains(GOOD) {
             notes.push(labels::none_good(labels.into_iter(), test.len()));
@@ -244,18 +242,18 @@ pub fn tests_not_masks(samples: &[Sample]) -> Result<()> {
 }
 
 /// Tables among the files directly in a folder.
-fn tables(listing: &Listing) -> Result<Vec<PathBuf>> {
+fn tables(listing: &Listing) -> Result<Vec<(PathBuf, Table)>> {
     let mut found = vec![];
     for path in &listing.tables {
-        found.extend(Table::of(path)?.map(|_| path.clone()));
+        found.extend(Table::of(path)?.map(|table| (path.clone(), table)));
     }
     Ok(found)
 }
 
 /// Says that a table beside labelled folders is not used.
 fn besides(mut found: Found, listing: &Listing) -> Found {
-    if let Some(table) = tables(listing).unwrap_or_default().first() {
-        let table = plain(&table.display().to_string());
+    if let Some((table, _)) = tables(listing).unwrap_or_default().first() {
+        let table = shown(table);
         found.notes.push(format!("note: {table} is not used, since labelled folders lie beside it; name it to use it"));
     }
     found
@@ -267,11 +265,8 @@ fn rows(listing: &mut Listing) -> Result<(Option<Found>, Option<PathBuf>)> {
         Some((table, object)) => (table.read(Some(&object))?, None),
         None => match tables(listing)?.as_slice() {
             [] => return Ok((None, None)),
-            [one] => match Table::of(one)? {
-                Some(table) => (table.read(None)?, Some(one.clone())),
-                None => return Ok((None, None)),
-            },
-            [one, two, ..] => {
+            [(one, table)] => (table.read(None)?, Some(one.clone())),
+            [(one, _), (two, _), ..] => {
                 let [one, two] = [one, two].map(|p| plain(&name_of(p)));
                 return fail(&listing.root, &format!("has several tables, {one} and {two}; name the one to use"));
             }
@@ -308,7 +303,7 @@ fn nothing(listing: &Listing) -> Result<Dataset> {
     let sets = layouts::sets_below(listing);
     let below = match sets.first() {
         Some(set) => {
-            let set = plain(&listing.root.join(set).display().to_string());
+            let set = shown(&listing.root.join(set));
             format!("; {set} is a data set ({} of them below): give its folder", sets.len())
         }
         None => String::new(),

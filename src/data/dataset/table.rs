@@ -4,7 +4,8 @@ use super::labels::{GOOD, goods, in_table};
 use super::layouts::Found;
 use super::listing::name_of;
 use super::{Layout, Sample, fail};
-use crate::error::{Error, Result, plain};
+use crate::error::{Error, Result, plain, shown};
+use crate::files::folder_of;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
@@ -74,9 +75,9 @@ impl Table {
             .filter(|i| !used.contains(&Some(*i)))
             .map(|i| Some(plain(of(&i))).filter(|n| !n.is_empty()).unwrap_or_else(|| "(unnamed)".into()))
             .collect();
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder_of(path);
         let above = folder.file_name().is_some_and(|n| n == "split_csv") && object.is_some();
-        let up = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let up = folder_of(folder);
         let root = if above { up } else { folder }.to_path_buf();
         Ok(Some(Table { path: path.into(), root, separator, image, label, split, mask, object, unused }))
     }
@@ -254,11 +255,6 @@ struct Files {
 fn whole(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.into())
 }
-
-fn shown(path: &Path) -> String {
-    plain(&path.display().to_string())
-}
-
 /// The name of a column.
 fn bare(text: &str) -> String {
     text.trim().trim_matches('"').trim().to_ascii_lowercase()

@@ -12,7 +12,7 @@ use crate::files::sha256;
 use crate::memory::peak_memory;
 use crate::methods::batched::{Batched, RunOptions, Under, head, part};
 use crate::methods::limit::{self, LimitRule};
-use crate::methods::looking::{Device, Looked, Missed, look};
+use crate::methods::looking::{Coverage, Device, Looked, Missed, look};
 use crate::models::Network;
 use crate::tensor::Tensor;
 use crate::watch::Watch;
@@ -187,8 +187,7 @@ struct Bagging<'a, 'b, 'g> {
     bag: &'b mut Bag,
     samples: &'b [Sample],
     preprocess: Preprocess,
-    /// Pixels that the crop leaves, and all.
-    seen: [f64; 2],
+    coverage: Coverage,
     /// Widths and heights that occur.
     sizes: BTreeSet<[usize; 2]>,
     watch: &'b dyn Watch,
@@ -220,10 +219,8 @@ impl Device for Bagging<'_, '_, '_> {
                     "{name}: its patch vectors are not finite; are these the right weights?"
                 )));
             }
-            let (w, h) = (looked.picture.width, looked.picture.height);
-            let [_, _, wide, high] = self.preprocess.area(w, h);
-            self.seen = [self.seen[0] + wide * high, self.seen[1] + (w * h) as f64];
-            self.sizes.insert([w, h]);
+            self.coverage.add(&self.preprocess, &looked.picture);
+            self.sizes.insert([looked.picture.width, looked.picture.height]);
             let projected = projected.first().map_or(&[][..], |p| &p.data);
             self.bag.push(self.watch, looked.sha256, &rows.data, projected)?;
             if self.bag.pictures.len() == 1 {
@@ -252,18 +249,17 @@ impl Work<'_> {
         let (size, projection) = ([config.size; 2], projection.map(Arc::new));
         let head = head(move |graph, pictures| self.head(graph, pictures, projection.as_ref()));
         let batched = Batched::new(self.gpu, &preprocess, size, &self.options.run, head).await?;
-        let (seen, sizes) = ([0.0; 2], BTreeSet::new());
-        let mut bagging = Bagging { batched, bag: &mut bag, samples: rest, preprocess, seen, sizes, watch: *watch };
+        let (coverage, sizes) = Default::default();
+        let mut bagging = Bagging { batched, bag: &mut bag, samples: rest, preprocess, coverage, sizes, watch: *watch };
         let mut missed = look(&mut bagging, (rest, &preprocess), &self.options.loading, *watch).await?;
         missed.failed.iter_mut().for_each(|f| f.0 += known);
-        let [seen, all] = bagging.seen;
+        let seen = bagging.coverage.share();
         tell_sizes(*watch, &bagging.sizes);
         if bag.pictures.is_empty() {
             let list: String = missed.failed.iter().map(|(_, why)| format!("\n  {why}")).collect();
             let root = shown(&good.set.root);
             return Err(Error::Input(format!("{root}: none of its {} pictures can be read:{list}", train.len())));
         }
-        let seen = (all > 0.0).then(|| seen / all);
         Ok((bag, Report { missed, seen, ..Report::default() }))
     }
 
