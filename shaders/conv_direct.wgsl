@@ -1,12 +1,11 @@
-// y = conv(x, w) + bias [+ z], optional ReLU; any groups     portable: one output per invocation; flat grid
+// y = conv(x, w) + bias [+ z], activated; any groups     portable: one output per invocation; flat grid
 // x [n, h, w, ci], w [co, ci/groups, kh, kw], y [n, ho, wo, co]
 #import grid
-#import nonfinite
+#import activation
 #import bias
 #import residual
 
 const WG: u32 = 64u;
-const RELU: bool = false;
 
 struct Params {
     h: u32, w: u32, ci: u32, ho: u32, wo: u32, co: u32, outputs: u32,
@@ -40,5 +39,5 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
         }
     }
     acc += bias_at(c) + residual_at(i);
-    y[i] = select(acc, relu(acc), RELU);
+    y[i] = activated(acc);
 }

@@ -1,4 +1,4 @@
-// y = conv(x, w) + bias [+ z], optional ReLU     GPU family: a matrix product of patches and weights, by tiles in workgroup memory
+// y = conv(x, w) + bias [+ z], activated     GPU family: a matrix product of patches and weights, by tiles in workgroup memory
 // grid = (output channels / (WX * TN), output pixels of all pictures / (WY * TM), parts); TM pixels x TN channels per invocation
 // x [n, h, w, ci4] and y in vec4, w packed (pack_gemm.wgsl) as [4*k4, co4] in vec4
 // k goes over taps, then channels, of which every tap has a multiple of TK. What lies outside the picture or beyond its channels is zero;
@@ -16,7 +16,6 @@
 // - 8x8 with 64 invocations, four steps written out instead of one: navi21 0.89 to 0.93, Adreno 0.86 to 0.91, same registers.
 #import tile
 #import parts
-#import nonfinite
 #import bias
 #import residual4
 

@@ -1,10 +1,10 @@
-// y = conv(x, w) + bias [+ z], optional ReLU     software family: lanes run along output pixels, weights are spread by shuffles
+// y = conv(x, w) + bias [+ z], activated     software family: lanes run along output pixels, weights are spread by shuffles
 // grid = (output pixels of all pictures / (LANES * TN), output channels / TM), ACROSS the other way round; workgroup = one subgroup
 // of LANES
 // w, packed (pack_software.wgsl): texel e = ((block * KH*KW*cin4 + tap * cin4 + plane) * 4 + i) * TM/4 + r holds output channels
 // 4r..4r+3 of the block for input channel 4*plane+i; rows of 1024 texels.
 #import four_products
-#import nonfinite
+#import activation
 #import bias
 #import divide
 #import residual_image
@@ -17,7 +17,6 @@ const KW: u32 = 3u;
 // Input planes that a turn of the loop takes, or, where there is one plane only, all taps of a row: KW.
 const TU: u32 = 1u;
 const ROW: bool = false;
-const RELU: bool = false;
 const ACROSS: bool = false; // workgroups next to each other share pixels, not weights
 const TEXELS: u32 = TM / LANES;
 
@@ -36,9 +35,8 @@ struct Params {
 fn put(at: vec3u, plane: u32, sum: vec4f) {
     let used = vec4u(plane * 4u) + vec4u(0u, 1u, 2u, 3u) < vec4u(p.co);
     if !used.x { return; }
-    var s = sum + residual_at(at.xy + vec2u(at.z * p.in3_plane_w, plane * p.in3_plane_h) + p.in3_pad);
-    if RELU { s = relu4(s); }
-    textureStore(y, at.xy + vec2u(at.z * p.out_plane_w, plane * p.out_plane_h) + p.out_pad, select(vec4f(0.0), s, used));
+    let s = sum + residual_at(at.xy + vec2u(at.z * p.in3_plane_w, plane * p.in3_plane_h) + p.in3_pad);
+    textureStore(y, at.xy + vec2u(at.z * p.out_plane_w, plane * p.out_plane_h) + p.out_pad, select(vec4f(0.0), activated4(s), used));
 }
 
 @compute @workgroup_size(LANES)

@@ -19,6 +19,7 @@ const SUB: u32 = 8u;
 const MUL: u32 = 9u;
 const DIV: u32 = 10u;
 const MAXIMUM: u32 = 11u;
+const RELU6: u32 = 12u;
 const OP: u32 = RELU;
 
 struct Params { len: u32, cols: u32, scale: f32, shift: f32 }
@@ -28,6 +29,7 @@ struct Params { len: u32, cols: u32, scale: f32, shift: f32 }
 
 fn result(v: T, b: T) -> T {
     if OP == RELU { return maximum(v, T(0.0)); }
+    if OP == RELU6 { return keep_nan(v, min(max(v, T(0.0)), T(6.0))); }
     if OP == NEG { return -v; }
     if OP == ABS { return abs(v); }
     if OP == EXP { return keep_nan(v, exp(v)); }

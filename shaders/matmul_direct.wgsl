@@ -1,11 +1,10 @@
-// y[b] = a[b] x b[b] + bias [+ z], optional ReLU; either side transposed     portable: one output per invocation; flat grid
+// y[b] = a[b] x b[b] + bias [+ z], activated; either side transposed     portable: one output per invocation; flat grid
 #import grid
-#import nonfinite
+#import activation
 #import bias
 #import residual
 
 const WG: u32 = 64u;
-const RELU: bool = false;
 
 // Steps from one element to the next: of a along m and k, of b along k and n; the batch steps are 0 for a matrix that all share.
 struct Params { m: u32, n: u32, k: u32, outputs: u32, a_m: u32, a_k: u32, b_k: u32, b_n: u32, a_batch: u32, b_batch: u32 }
@@ -25,5 +24,5 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
     var acc = 0.0;
     for (var k = 0u; k < p.k; k++) { acc = fma(a[from_a + k * p.a_k], b[from_b + k * p.b_k], acc); }
     acc += bias_at(column) + residual_at(i);
-    y[i] = select(acc, relu(acc), RELU);
+    y[i] = activated(acc);
 }

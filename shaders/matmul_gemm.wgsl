@@ -1,10 +1,9 @@
-// y[b] = a[b] x b[b] + bias [+ z], optional ReLU     GPU family: tiles in workgroup memory, TM rows x TN columns per invocation
+// y[b] = a[b] x b[b] + bias [+ z], activated     GPU family: tiles in workgroup memory, TM rows x TN columns per invocation
 // grid = (columns / (WX * TN), rows / (WY * TM), batch, or parts * batch where SPLIT); a [m, 4*k4] in vec4 along k, b [k, n] and
 // y [m, n] in vec4 along n
 // What lies beyond the edges is zero, or read twice and stored nowhere.
 #import tile
 #import parts
-#import nonfinite
 #import bias
 #import residual4
 

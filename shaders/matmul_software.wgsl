@@ -1,7 +1,7 @@
-// y = a x b + bias [+ z], optional ReLU     software family: lanes run along rows, the packed b is spread by shuffles
+// y = a x b + bias [+ z], activated     software family: lanes run along rows, the packed b is spread by shuffles
 // grid = (rows / (LANES * TN), columns / TM); workgroup = one subgroup of LANES; b packed by pack_software.wgsl
 #import four_products
-#import nonfinite
+#import activation
 #import bias
 #import divide
 #import residual_image
@@ -10,7 +10,6 @@ const LANES: u32 = 8u;
 const TM: u32 = 32u;
 const TN: u32 = 3u;
 const TU: u32 = 1u; // planes that a turn of the loop takes: every sum is loaded, blended and stored once a turn
-const RELU: bool = false;
 const TEXELS: u32 = TM / LANES;
 
 struct Params {
@@ -64,10 +63,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
         for (var c = 0u; c < 4u; c++) { bias4[c] = subgroupShuffle(shared_bias[(4u * r + c) / LANES], (4u * r + c) % LANES); } // unroll
         for (var j = 0u; j < TN; j++) { // unroll
             if first + j * LANES < p.m && used.x {
-                var s = acc[r][j] + bias4;
-                s += residual_at(other[j] + vec2u(0u, plane * p.in3_plane_h));
-                if RELU { s = relu4(s); }
-                textureStore(y, at[j] + vec2u(0u, plane * p.out_plane_h), select(vec4f(0.0), s, used));
+                let s = acc[r][j] + bias4 + residual_at(other[j] + vec2u(0u, plane * p.in3_plane_h));
+                textureStore(y, at[j] + vec2u(0u, plane * p.out_plane_h), select(vec4f(0.0), activated4(s), used));
             }
         }
     }

@@ -1,12 +1,11 @@
-// y = x[0] + x[1] + … + x[parts - 1] + bias [+ z], optional ReLU: sums that another kernel made in parts, added in the parts' order
+// y = x[0] + x[1] + … + x[parts - 1] + bias [+ z], activated: sums that another kernel made in parts, added in the parts' order
 // one invocation per four elements of y; flat grid; x [parts, quads] and y in vec4
 #import grid
-#import nonfinite
+#import activation
 #import bias
 #import residual4
 
 const WG: u32 = 64u;
-const RELU: bool = false;
 
 struct Params { parts: u32, quads: u32, columns4: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -21,6 +20,5 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
     for (var k = 1u; k < p.parts; k++) { s = s + x[k * p.quads + i]; }
     let o = i % p.columns4 * 4u;
     s = s + vec4f(bias_at(o), bias_at(o + 1u), bias_at(o + 2u), bias_at(o + 3u)) + residual_at(i);
-    if RELU { s = relu4(s); }
-    y[i] = s;
+    y[i] = activated4(s);
 }

@@ -86,7 +86,7 @@ fn residual_blocks_unfolded() {
 /// Folded, as users run them.
 fn folded(named: &Named) -> Named {
     let weights = Weights::from_tensors(named.iter().map(|(k, t)| (k.clone(), (**t).clone())));
-    weights.fold_batch_norm().unwrap().tensors().clone()
+    weights.fold_batch_norm(&resnet::NORMS).unwrap().tensors().clone()
 }
 
 #[test]

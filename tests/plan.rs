@@ -251,8 +251,8 @@ fn happened(lowered: &Lowered) -> Vec<&'static str> {
         lowered.values.iter().any(|v| matches!(v.origin, Origin::View { offset, .. } if is(v, offset)))
     };
     let events = [
-        (any(&["Conv2d", "bias: true, add: false, relu: true"]), "bias and ReLU fused into a convolution"),
-        (any(&["Conv2d", "add: true, relu: true"]), "residual and ReLU fused into a convolution"),
+        (any(&["Conv2d", "bias: true, add: false, activation: Some(Relu)"]), "bias and ReLU fused into a convolution"),
+        (any(&["Conv2d", "add: true, activation: Some(Relu)"]), "residual and ReLU fused into a convolution"),
         (any(&["Matmul", "bias: true"]), "bias fused into a product"),
         (any(&["Matmul", "add: true"]), "residual fused into a product"),
         (any(&["Relu"]), "a ReLU that stays"),
@@ -311,7 +311,7 @@ fn epilogues_are_fused_and_dead_nodes_dropped() {
             own.map(|s| format!("{:?}", s.op)).collect()
         };
         let one = steps(&[y.id()]);
-        assert!(matches!(&one[..], [op] if op.contains("bias: true, add: true, relu: true")), "{one:?}");
+        assert!(matches!(&one[..], [op] if op.contains("bias: true, add: true, activation: Some(Relu)")), "{one:?}");
         // A value that is wanted itself is not swallowed.
         let both = steps(&[bare.id(), y.id()]);
         assert!(both.len() == 4 && both[0].contains("bias: false"), "{both:?}");

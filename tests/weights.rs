@@ -5,6 +5,7 @@ mod common;
 use common::program::{Bench, done, lupe, refused};
 use common::skip::{skip, this_test};
 use common::vectors::{Vectors, close};
+use lupe::models::resnet::NORMS;
 use lupe::tensor::Tensor;
 use lupe::weights::safetensors::{write, write_f16};
 use lupe::weights::{EMBEDDED, Weights};
@@ -47,7 +48,7 @@ fn batch_norm_folds_as_pytorch_computes() {
     let part = |name: &str| (format!("bn1.{name}"), v.get(&format!("bn.{name}")));
     let parts = [part("weight"), part("bias"), part("running_mean"), part("running_var")];
     let all = parts.into_iter().chain([("conv1.weight".to_string(), v.get("conv7.w"))]);
-    let folded = Weights::from_tensors(all).fold_batch_norm().unwrap();
+    let folded = Weights::from_tensors(all).fold_batch_norm(&NORMS).unwrap();
     close("folded_w", &folded.tensors()["conv1.weight"].data, &v.get("bn.folded_w").data, 1e-7);
     close("folded_b", &folded.tensors()["conv1.bias"].data, &v.get("bn.folded_b").data, 1e-7);
     assert_eq!(folded.tensors().len(), 2);
@@ -61,7 +62,8 @@ fn every_broken_batch_norm_is_named() {
         ("layer1.0.bn2.running_var", t(3)),
         ("layer1.0.conv2.weight", Tensor::zeros([4, 1, 1, 1])),
     ];
-    let text = Weights::from_tensors(all.map(|(k, t)| (k.to_string(), t))).fold_batch_norm().unwrap_err().to_string();
+    let text =
+        Weights::from_tensors(all.map(|(k, t)| (k.to_string(), t))).fold_batch_norm(&NORMS).unwrap_err().to_string();
     assert!(text.contains("bn1 needs conv1.weight") && text.contains("layer1.0.bn2.weight is missing"), "{text}");
 }
 
@@ -134,7 +136,7 @@ fn flipped_bytes_never_panic() {
         for flip in [0x01, 0x80, 0xff] {
             let mut bytes = whole.clone();
             bytes[i] ^= flip;
-            let _ = Weights::from_bytes(&bytes, "x").map(Weights::fold_batch_norm);
+            let _ = Weights::from_bytes(&bytes, "x").map(|w| w.fold_batch_norm(&NORMS));
         }
         let _ = Weights::from_bytes(&whole[..i], "x");
     }

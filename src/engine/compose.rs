@@ -16,6 +16,7 @@ macro_rules! snippets {
 }
 
 snippets![
+    "activation",
     "after",
     "after_none",
     "apart",

@@ -44,8 +44,28 @@ pub enum Finish {
     Bias,
     /// Adds a tensor of the result's shape.
     Add,
-    /// max(0, v), NaN kept.
+    /// An activation.
+    Activation(Activation),
+}
+
+/// A function that sums go through, element by element; NaN stays NaN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// max(0, v).
     Relu,
+    /// min(max(0, v), 6).
+    Relu6,
+}
+
+impl Activation {
+    /// What it makes of a number: the references' arithmetic.
+    pub fn of(self, v: f64) -> f64 {
+        match self {
+            _ if v.is_nan() => v,
+            Activation::Relu => v.max(0.0),
+            Activation::Relu6 => v.clamp(0.0, 6.0),
+        }
+    }
 }
 
 /// Where a node's value comes from.

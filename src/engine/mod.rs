@@ -21,7 +21,7 @@ pub mod verify;
 pub use choices::Choices;
 pub use form::{Caps, ENOUGH, Family, Form, Geometry};
 pub use gpu::{Choice, Gpu};
-pub use graph::{Finish, Graph, Op, Var};
+pub use graph::{Activation, Finish, Graph, Op, Var};
 pub use plan::{Options, Plan, Run, Store, Timeline};
 pub use requested::{Named, Problem, Requested};
 pub use scope::Scope;

@@ -4,9 +4,9 @@ use super::{Network, all};
 use crate::engine::{Graph, Named, Problem, Scope};
 use crate::error::Result;
 use crate::tensor::{Shape, Tensor};
+use crate::weights::Weights;
 use crate::weights::names::COUNTER;
 use crate::weights::raw::{self, Left, Raw, ReadOptions};
-use crate::weights::{self, Weights};
 use safetensors::Dtype;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -106,7 +106,7 @@ impl Outline {
             .filter(|(_, l)| l.unreadable.is_none())
             .map(|(name, l)| (name.to_string(), Arc::new(Tensor::zeros(Shape::new(&l.shape)))))
             .collect();
-        let absorbed = weights::absorbed(&named);
+        let absorbed = network.norms.absorbed(&named);
         absorbed.iter().for_each(|bias| drop(named.remove(bias)));
         let graph = built(network, &named);
         let used: BTreeSet<String> = graph.requested().names().collect();

@@ -1,6 +1,8 @@
 //! The networks: values with a name, the preprocessing of pictures, and a function that builds a graph with named places.
 
 mod compare;
+pub mod efficientnet;
+mod layers;
 pub mod resnet;
 pub mod stand_in;
 mod tree;
@@ -11,7 +13,7 @@ pub use tree::{Fit, Recognised, left_out, read, recognise};
 use crate::data::Preprocess;
 use crate::engine::{Graph, Scope, Var};
 use crate::error::{Error, Result};
-use crate::weights::{Weights, WeightsFile};
+use crate::weights::{BatchNorms, Weights, WeightsFile};
 
 /// A network.
 #[derive(Clone, Copy, Debug)]
@@ -22,16 +24,21 @@ pub struct Network {
     pub preprocess: Preprocess,
     /// Prefixes of the names of its head's weights: features need none of these.
     pub head: &'static [&'static str],
+    /// Its batch norms.
+    pub norms: BatchNorms,
     /// Its named places for pictures `[n, h, w, 3]`, preprocessed; weights come from the scope by the checkpoint's keys.
-    pub build: for<'g, 'w> fn(Var<'g>, &Scope<'g, 'w>) -> Places<'g>,
+    pub build: Build,
 }
+
+/// From pictures and the scope of the weights to places.
+pub type Build = for<'g, 'w> fn(Var<'g>, &Scope<'g, 'w>) -> Places<'g>;
 
 /// The named places of a network, in the order of the computation: `layer2`, `pool`, `logits`.
 #[derive(Clone, Debug, Default)]
 pub struct Places<'g>(Vec<(String, Var<'g>)>);
 
 /// The families of networks: a new one is a file and a line here. The first network of all is the one whose weights are built in.
-const FAMILIES: &[&[Network]] = &[&resnet::NETWORKS];
+const FAMILIES: &[&[Network]] = &[&resnet::NETWORKS, &efficientnet::NETWORKS];
 
 /// The network whose weights are built in.
 pub const EMBEDDED: &Network = &resnet::NETWORKS[0];
@@ -69,7 +76,7 @@ pub fn open(name: &str, file: Option<&WeightsFile>) -> Result<(&'static Network,
             )));
         }
     };
-    Ok((network, weights.fold_batch_norm()?))
+    Ok((network, weights.fold_batch_norm(&network.norms)?))
 }
 
 impl Network {

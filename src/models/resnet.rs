@@ -4,13 +4,15 @@
 //! Weights may be folded or not: if a batch norm's statistics are there, it is applied; if they are not, the
 //! convolution has a bias instead.
 
-use super::{Network, Places};
+use super::layers::{batch_norm, classifier};
+use super::{Build, Network, Places};
 use crate::data::{ChannelOrder, Preprocess};
 use crate::engine::{Scope, Var};
 use crate::ops::Pad;
+use crate::weights::BatchNorms;
 
-/// Added to the variance by every batch norm: PyTorch's default, which torchvision keeps.
-const EPS: f32 = 1e-5;
+/// PyTorch's default, which torchvision and timm keep for these networks.
+pub const NORMS: BatchNorms = BatchNorms { eps: 1e-5, follows };
 
 /// As torchvision's first weights expect it: shorter edge 256, centre crop 224.
 const IMAGENET: Preprocess = Preprocess::imagenet(256, 224);
@@ -54,13 +56,27 @@ pub const WIDE_RESNET101_2: ResNet = torchvision(Block::Bottleneck, [3, 4, 23, 3
 
 /// The ResNets that can be named.
 pub const NETWORKS: [Network; 6] = [
-    Network { name: "resnet50_thin", preprocess: THIN_INPUT, head: HEAD, build: |x, p| THIN.places(x, p) },
-    Network { name: "resnet18", preprocess: IMAGENET, head: HEAD, build: |x, p| RESNET18.places(x, p) },
-    Network { name: "resnet34", preprocess: IMAGENET, head: HEAD, build: |x, p| RESNET34.places(x, p) },
-    Network { name: "resnet50", preprocess: IMAGENET, head: HEAD, build: |x, p| RESNET50.places(x, p) },
-    Network { name: "wide_resnet50_2", preprocess: IMAGENET, head: HEAD, build: |x, p| WIDE_RESNET50_2.places(x, p) },
-    Network { name: "wide_resnet101_2", preprocess: IMAGENET, head: HEAD, build: |x, p| WIDE_RESNET101_2.places(x, p) },
+    Network { preprocess: THIN_INPUT, ..named("resnet50_thin", |x, p| THIN.places(x, p)) },
+    named("resnet18", |x, p| RESNET18.places(x, p)),
+    named("resnet34", |x, p| RESNET34.places(x, p)),
+    named("resnet50", |x, p| RESNET50.places(x, p)),
+    named("wide_resnet50_2", |x, p| WIDE_RESNET50_2.places(x, p)),
+    named("wide_resnet101_2", |x, p| WIDE_RESNET101_2.places(x, p)),
 ];
+
+const fn named(name: &'static str, build: Build) -> Network {
+    Network { name, preprocess: IMAGENET, head: HEAD, norms: NORMS, build }
+}
+
+/// Path of the convolution that a batch norm follows: `bn1` follows `conv1`, `downsample.1` follows `downsample.0`.
+fn follows(norm: &str) -> Option<String> {
+    let (path, last) = norm.rsplit_once('.').map_or(("", norm), |(path, last)| (path, last));
+    let conv = match last.strip_prefix("bn") {
+        Some(number) => format!("conv{number}"),
+        None => last.parse::<usize>().ok()?.checked_sub(1)?.to_string(),
+    };
+    Some(if path.is_empty() { conv } else { format!("{path}.{conv}") })
+}
 
 /// The kind of residual block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +129,7 @@ impl ResNet {
         }
         let pool = y.global_pool();
         places.push("pool", pool);
-        if let Some(logits) = classifier(pool, p) {
+        if let Some(logits) = classifier(pool, &p.at("fc")) {
             places.push("logits", logits);
         }
         places
@@ -159,26 +175,5 @@ fn shortcut<'g>(x: Var<'g>, p: &Scope<'g, '_>, co: usize, stride: usize) -> Var<
 /// A square convolution that keeps the size except for the stride, and its batch norm.
 fn conv<'g>(x: Var<'g>, p: &Scope<'g, '_>, name: &str, norm: &str, co: usize, k: usize, stride: usize) -> Var<'g> {
     let y = x.conv2d(p.at(name).param("weight", [co, x.dim(3), k, k]), stride, k / 2);
-    batch_norm(y, &p.at(name), &p.at(norm))
-}
-
-/// The batch norm at `norm`; where it was folded into the convolution, that one's bias.
-fn batch_norm<'g>(y: Var<'g>, conv: &Scope<'g, '_>, norm: &Scope<'g, '_>) -> Var<'g> {
-    let c = [y.dim(3)];
-    if !norm.has("running_var") {
-        return y + conv.param("bias", c);
-    }
-    let [weight, bias, mean, var] = ["weight", "bias", "running_mean", "running_var"].map(|name| norm.param(name, c));
-    y.batch_norm(weight, bias, mean, var, EPS)
-}
-
-/// The classifier: `feature x fc.weight + fc.bias`, `[n, classes]`; as many classes as the weights have. None without weights that fit.
-fn classifier<'g>(feature: Var<'g>, p: &Scope<'g, '_>) -> Option<Var<'g>> {
-    let (fc, c) = (p.at("fc"), feature.dim(1));
-    let classes = match (fc.shape("weight"), fc.shape("bias")) {
-        (Some(weight), Some(bias)) if weight.dims() == [bias.len(), c] => bias.len(),
-        (None, None) if fc.offers("weight") => 1000,
-        _ => return None,
-    };
-    Some(feature.matmul_t(fc.param("weight", [classes, c])) + fc.param("bias", [classes]))
+    batch_norm(y, &p.at(name), &p.at(norm), &NORMS)
 }

@@ -197,7 +197,7 @@ pub fn recognise(path: &Path, bytes: &[u8]) -> Result<Recognised> {
             Err(_) if trees.len() > 1 => (true, opened(Some(first))),
             read => (false, read),
         };
-        match read.and_then(Weights::fold_batch_norm) {
+        match read.and_then(|w| w.fold_batch_norm(&network.norms)) {
             Ok(_) => found.fits.push(Fit { network, trees, choose }),
             Err(e) => found.unusable.extend(e.problems()),
         }
@@ -207,10 +207,12 @@ pub fn recognise(path: &Path, bytes: &[u8]) -> Result<Recognised> {
     }
     if !any {
         let part = match &found.nearest {
-            Some(near) => raws(bytes, &origin, near).and_then(|raws| Weights::from_raw(raws, &origin, vec![])),
+            Some(near) => raws(bytes, &origin, near)
+                .and_then(|raws| Weights::from_raw(raws, &origin, vec![]))
+                .and_then(|weights| weights.fold_batch_norm(&near.network.norms)),
             None => Weights::from_bytes(bytes, &origin),
         };
-        found.unusable = part.and_then(Weights::fold_batch_norm).err().map(Error::problems).unwrap_or_default();
+        found.unusable = part.err().map(Error::problems).unwrap_or_default();
     }
     Ok(found)
 }

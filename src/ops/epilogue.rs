@@ -1,7 +1,6 @@
-//! What products do to a sum before they store it: bias, residual, ReLU; kept once for all of them.
+//! What products do to a sum before they store it: bias, residual, activation; kept once for all of them.
 
-use crate::engine::{Finish, Form, Kernel};
-use crate::ops::relu;
+use crate::engine::{Activation, Finish, Form, Kernel};
 use crate::tensor::{Shape, Tensor};
 use std::fmt::DebugStruct;
 
@@ -12,20 +11,25 @@ pub struct Epilogue {
     pub bias: bool,
     /// Adds a residual of the output's shape.
     pub add: bool,
-    /// max(0, v), NaN kept.
-    pub relu: bool,
+    /// The activation.
+    pub activation: Option<Activation>,
 }
 
 impl Epilogue {
     /// Nothing is done.
-    pub const NONE: Epilogue = Epilogue { bias: false, add: false, relu: false };
+    pub const NONE: Epilogue = Epilogue { bias: false, add: false, activation: None };
+
+    /// Bias, residual and ReLU where they are wanted.
+    pub(crate) fn of([bias, add, relu]: [bool; 3]) -> Epilogue {
+        Epilogue { bias, add, activation: relu.then_some(Activation::Relu) }
+    }
 
     /// This one with one thing more at its end, where the order allows it.
     pub fn then(self, next: Finish) -> Option<Epilogue> {
         match next {
             Finish::Bias if self == Epilogue::NONE => Some(Epilogue { bias: true, ..self }),
-            Finish::Add if !self.add && !self.relu => Some(Epilogue { add: true, ..self }),
-            Finish::Relu if !self.relu => Some(Epilogue { relu: true, ..self }),
+            Finish::Add if !self.add && self.activation.is_none() => Some(Epilogue { add: true, ..self }),
+            Finish::Activation(a) if self.activation.is_none() => Some(Epilogue { activation: Some(a), ..self }),
             _ => None,
         }
     }
@@ -38,12 +42,12 @@ impl Epilogue {
     }
 
     /// What references make of a sum: bias of its column and residual at its place, the first and second of `rest` where they are
-    /// there, and ReLU.
+    /// there, and the activation.
     pub(crate) fn finished(self, mut sum: f64, rest: &[&Tensor], [column, place]: [usize; 2]) -> f32 {
         let mut rest = rest.iter();
         sum += if self.bias { rest.next().map_or(0.0, |b| f64::from(b.data[column])) } else { 0.0 };
         sum += if self.add { rest.next().map_or(0.0, |z| f64::from(z.data[place])) } else { 0.0 };
-        (if self.relu { relu(sum) } else { sum }) as f32
+        self.activation.map_or(sum, |a| a.of(sum)) as f32
     }
 
     /// A kernel of two inputs with this epilogue: bias at binding 4, residual at binding 5 in `form`; `residual` names the snippets that
@@ -59,12 +63,16 @@ impl Epilogue {
         } else {
             kernel = kernel.import(residual[0], residual[1]);
         }
-        kernel.set("RELU", self.relu)
+        match self.activation {
+            Some(Activation::Relu) => kernel.set("RELU", true),
+            Some(Activation::Relu6) => kernel.set("RELU6", true),
+            None => kernel,
+        }
     }
 
     /// Its fields as an op's own: tables of measured times name ops by their text.
     pub(crate) fn fields<'s, 'a, 'b>(&self, text: &'s mut DebugStruct<'a, 'b>) -> &'s mut DebugStruct<'a, 'b> {
-        text.field("bias", &self.bias).field("add", &self.add).field("relu", &self.relu)
+        text.field("bias", &self.bias).field("add", &self.add).field("activation", &self.activation)
     }
 }
 
@@ -75,10 +83,12 @@ mod tests {
     #[test]
     fn the_order_is_kept() {
         let grown = |all: &[Finish]| all.iter().try_fold(Epilogue::NONE, |e, &next| e.then(next));
-        use Finish::{Add, Bias, Relu};
-        assert_eq!(grown(&[Bias, Add, Relu]), Some(Epilogue { bias: true, add: true, relu: true }));
-        assert_eq!(grown(&[Add, Relu]), Some(Epilogue { bias: false, add: true, relu: true }));
-        for wrong in [[Relu, Relu], [Add, Add], [Bias, Bias], [Relu, Add], [Add, Bias], [Relu, Bias]] {
+        use Finish::{Add, Bias};
+        let [relu, relu6] = [Activation::Relu, Activation::Relu6].map(Finish::Activation);
+        assert_eq!(grown(&[Bias, Add, relu]), Some(Epilogue::of([true; 3])));
+        let six = Epilogue { activation: Some(Activation::Relu6), ..Epilogue::of([false, true, false]) };
+        assert_eq!(grown(&[Add, relu6]), Some(six));
+        for wrong in [[relu, relu], [relu, relu6], [Add, Add], [Bias, Bias], [relu6, Add], [Add, Bias], [relu, Bias]] {
             assert_eq!(grown(&wrong), None, "{wrong:?}");
         }
     }

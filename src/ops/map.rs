@@ -1,7 +1,7 @@
 //! Element by element: functions of one tensor, and of two, the second of the same shape, a vector along the last axis or
 //! one element.
 
-use crate::engine::{Caps, Finish, Kernel, Op, Var};
+use crate::engine::{Activation, Caps, Finish, Kernel, Op, Var};
 use crate::ops::{Case, Fill, fours, identity, widths};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
@@ -10,6 +10,7 @@ use std::ops::{Add, Div, Mul, Sub};
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Unary {
     Relu,
+    Relu6,
     Neg,
     Abs,
     Exp,
@@ -44,6 +45,11 @@ impl<'g> Var<'g> {
     /// max(0, v), NaN kept.
     pub fn relu(self) -> Var<'g> {
         self.apply(Unary::Relu, &[self])
+    }
+
+    /// min(max(0, v), 6), NaN kept (Howard et al. 2017, MobileNets).
+    pub fn relu6(self) -> Var<'g> {
+        self.apply(Unary::Relu6, &[self])
     }
 
     /// -v.
@@ -95,6 +101,7 @@ impl Unary {
     fn name(self) -> &'static str {
         match self {
             Unary::Relu => "RELU",
+            Unary::Relu6 => "RELU6",
             Unary::Neg => "NEG",
             Unary::Abs => "ABS",
             Unary::Exp => "EXP",
@@ -106,7 +113,8 @@ impl Unary {
 
     fn value(self, v: f64) -> f64 {
         match self {
-            Unary::Relu => crate::ops::relu(v),
+            Unary::Relu => Activation::Relu.of(v),
+            Unary::Relu6 => Activation::Relu6.of(v),
             Unary::Neg => -v,
             Unary::Abs => v.abs(),
             Unary::Exp => v.exp(),
@@ -133,7 +141,11 @@ impl Op for Unary {
     }
 
     fn as_epilogue(&self, _: &[Shape]) -> Vec<(Finish, usize)> {
-        if *self == Unary::Relu { vec![(Finish::Relu, 0)] } else { vec![] }
+        match self {
+            Unary::Relu => vec![(Finish::Activation(Activation::Relu), 0)],
+            Unary::Relu6 => vec![(Finish::Activation(Activation::Relu6), 0)],
+            _ => vec![],
+        }
     }
 
     fn flops(&self, x: &[Shape], _: Shape) -> u64 {
@@ -230,6 +242,8 @@ pub fn cases() -> Vec<Case> {
     let affine = Unary::Affine { scale: -1.5, shift: 0.25 };
     vec![
         Case::new(Unary::Relu, &[&[3, 7, 5, 12]]).fill(Fill::NonFinite),
+        Case::new(Unary::Relu6, &[&[3, 7, 5, 13]]).fill(Fill::NonFinite),
+        Case::new(Unary::Relu6, &[&[40, 12]]).fill(Fill::Outliers),
         Case::new(Unary::Neg, &[&[1025]]),
         Case::new(Unary::Abs, &[&[33, 31]]).fill(Fill::NonFinite),
         Case::new(Unary::Exp, &[&[5, 200]]).fill(Fill::NonFinite),
@@ -254,16 +268,16 @@ mod tests {
         let x = Tensor::new([4], vec![-2.0, 0.0, 4.0, f32::NAN]);
         let graph = Graph::new();
         let v = graph.input("x", [4]);
-        let all = [v.relu(), v.negated(), v.abs(), v.square(), v.affine(2.0, 1.0), v.sqrt(), v.exp()];
+        let all = [v.relu(), v.negated(), v.abs(), v.square(), v.affine(2.0, 1.0), v.affine(2.0, 1.0).relu6(), v.sqrt(), v.exp()];
         let y = graph.eval(&all, &[&x]).unwrap();
-        let want: [[f32; 3]; 5] =
-            [[0.0, 0.0, 4.0], [2.0, 0.0, -4.0], [2.0, 0.0, 4.0], [4.0, 0.0, 16.0], [-3.0, 1.0, 9.0]];
+        let want: [[f32; 3]; 6] =
+            [[0.0, 0.0, 4.0], [2.0, 0.0, -4.0], [2.0, 0.0, 4.0], [4.0, 0.0, 16.0], [-3.0, 1.0, 9.0], [0.0, 1.0, 6.0]];
         for (got, want) in y.iter().zip(want) {
             assert_eq!(got.data[..3], want);
         }
         assert!(y.iter().all(|t| t.data[3].is_nan()));
-        assert!(y[5].data[0].is_nan() && y[5].data[2] == 2.0);
-        assert_eq!(y[6].data[1], 1.0);
+        assert!(y[6].data[0].is_nan() && y[6].data[2] == 2.0);
+        assert_eq!(y[7].data[1], 1.0);
     }
 
     #[test]
@@ -300,7 +314,7 @@ mod tests {
     #[test]
     fn what_may_follow_a_convolution() {
         let (x, row, one) = (Shape::from([2, 3]), Shape::from([3]), Shape::from([1]));
-        assert_eq!(Unary::Relu.as_epilogue(&[x]), [(Finish::Relu, 0)]);
+        assert_eq!(Unary::Relu.as_epilogue(&[x]), [(Finish::Activation(Activation::Relu), 0)]);
         assert_eq!(Unary::Abs.as_epilogue(&[x]), []);
         assert_eq!(Binary::Add.as_epilogue(&[x, x]), [(Finish::Add, 0), (Finish::Add, 1)]);
         assert_eq!(Binary::Add.as_epilogue(&[x, row]), [(Finish::Bias, 0)]);

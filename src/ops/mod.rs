@@ -149,11 +149,6 @@ pub(crate) fn identity(x: &[Shape]) -> Result<Shape, String> {
     }
 }
 
-/// max(0, v) that keeps NaN: the references' ReLU.
-pub(crate) fn relu(v: f64) -> f64 {
-    if v.is_nan() { v } else { v.max(0.0) }
-}
-
 /// The kernel with its number type `T` set to four floats.
 pub(crate) fn fours(kernel: Kernel) -> Kernel {
     kernel.set("T", "vec4f").set("U", "vec4u")

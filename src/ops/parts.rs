@@ -10,7 +10,7 @@ use std::fmt;
 use std::rc::Rc;
 
 /// Inputs: x `[parts * n, .., c]`, part after part, then bias `[c]` and residual `[n, .., c]` where they are there. Output `[n, .., c]`:
-/// the parts added in their order, then bias, residual, ReLU.
+/// the parts added in their order, then bias, residual, activation.
 #[derive(Clone, Copy)]
 pub(crate) struct SumParts {
     pub parts: usize,
@@ -83,7 +83,7 @@ impl Op for SumParts {
 
 /// Cases of the sweep.
 pub fn cases() -> Vec<Case> {
-    let sum = |parts, [bias, add, relu]: [bool; 3]| SumParts { parts, epilogue: Epilogue { bias, add, relu } };
+    let sum = |parts, what: [bool; 3]| SumParts { parts, epilogue: Epilogue::of(what) };
     vec![
         Case::new(sum(1, [false; 3]), &[&[3, 4]]),
         Case::new(sum(5, [false; 3]), &[&[35, 12]]).fill(Fill::Outliers),

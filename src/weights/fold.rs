@@ -6,15 +6,29 @@ use std::sync::Arc;
 
 type Named = BTreeMap<String, Arc<Tensor>>;
 
-/// Added to the variance: PyTorch's default, which torchvision and timm use for these networks.
-const EPS: f64 = 1e-5;
+/// How a family of networks names and computes its batch norms.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchNorms {
+    /// Added to the variance.
+    pub eps: f64,
+    /// Path of the convolution before the batch norm at a path; `None` if that is not one of this family's.
+    pub follows: fn(&str) -> Option<String>,
+}
+
+impl BatchNorms {
+    /// Names of the biases that convolutions have besides their batch norms: folding takes them in.
+    pub fn absorbed(&self, named: &Named) -> Vec<String> {
+        let convs = named.keys().filter_map(|k| (self.follows)(k.strip_suffix(".running_var")?));
+        convs.map(|conv| format!("{conv}.bias")).filter(|bias| named.contains_key(bias)).collect()
+    }
+}
 
 /// `W'_c = W_c s_c`, `b'_c = bias_c - mean_c s_c` with `s_c = weight_c / sqrt(var_c + eps)`, in f64, rounded once.
-pub fn fold(mut named: Named) -> Result<Named, Vec<String>> {
-    let norms: Vec<String> = named.keys().filter_map(|k| k.strip_suffix(".running_var")).map(str::to_string).collect();
+pub fn fold(mut named: Named, norms: &BatchNorms) -> Result<Named, Vec<String>> {
+    let paths: Vec<String> = named.keys().filter_map(|k| k.strip_suffix(".running_var")).map(str::to_string).collect();
     let mut problems = vec![];
-    for norm in norms {
-        match folded(&named, &norm) {
+    for norm in paths {
+        match folded(&named, &norm, norms) {
             Ok((conv, weight, bias)) => {
                 for part in ["weight", "bias", "running_mean", "running_var"] {
                     named.remove(&format!("{norm}.{part}"));
@@ -28,24 +42,8 @@ pub fn fold(mut named: Named) -> Result<Named, Vec<String>> {
     if problems.is_empty() { Ok(named) } else { Err(problems) }
 }
 
-/// Path of the convolution that a batch norm follows: `bn1` follows `conv1`, `downsample.1` follows `downsample.0`.
-fn partner(norm: &str) -> Option<String> {
-    let (path, last) = norm.rsplit_once('.').map_or(("", norm), |(path, last)| (path, last));
-    let conv = match last.strip_prefix("bn") {
-        Some(number) => format!("conv{number}"),
-        None => last.parse::<usize>().ok()?.checked_sub(1)?.to_string(),
-    };
-    Some(if path.is_empty() { conv } else { format!("{path}.{conv}") })
-}
-
-/// Names of the biases that convolutions have besides their batch norms: folding takes them in.
-pub fn absorbed(named: &Named) -> Vec<String> {
-    let convs = named.keys().filter_map(|k| partner(k.strip_suffix(".running_var")?));
-    convs.map(|conv| format!("{conv}.bias")).filter(|bias| named.contains_key(bias)).collect()
-}
-
-fn folded(named: &Named, norm: &str) -> Result<(String, Tensor, Tensor), String> {
-    let conv = partner(norm).ok_or(format!("{norm} is a batch norm that follows no known convolution"))?;
+fn folded(named: &Named, norm: &str, norms: &BatchNorms) -> Result<(String, Tensor, Tensor), String> {
+    let conv = (norms.follows)(norm).ok_or(format!("{norm} is a batch norm that follows no known convolution"))?;
     let weight = named.get(&format!("{conv}.weight")).ok_or(format!("{norm} needs {conv}.weight, which is missing"))?;
     let channels = weight.shape.dim(0);
     let part = |name: &str| match named.get(&format!("{norm}.{name}")) {
@@ -54,12 +52,12 @@ fn folded(named: &Named, norm: &str) -> Result<(String, Tensor, Tensor), String>
         None => Err(format!("{norm}.{name} is missing")),
     };
     let (gain, shift, mean, var) = (part("weight")?, part("bias")?, part("running_mean")?, part("running_var")?);
-    if let Some(v) = var.data.iter().find(|v| f64::from(**v) + EPS <= 0.0) {
+    if let Some(v) = var.data.iter().find(|v| f64::from(**v) + norms.eps <= 0.0) {
         return Err(format!("{norm}.running_var contains {v}, which cannot be a variance"));
     }
     let own = named.get(&format!("{conv}.bias"));
     let scale: Vec<f64> =
-        gain.data.iter().zip(&var.data).map(|(&g, &v)| f64::from(g) / (f64::from(v) + EPS).sqrt()).collect();
+        gain.data.iter().zip(&var.data).map(|(&g, &v)| f64::from(g) / (f64::from(v) + norms.eps).sqrt()).collect();
     let bias = shift.data.iter().zip(&mean.data).zip(&scale).enumerate().map(|(c, ((&b, &m), s))| {
         let own = own.and_then(|t| t.data.get(c)).map_or(0.0, |&v| f64::from(v));
         (f64::from(b) + (own - f64::from(m)) * s) as f32

@@ -13,7 +13,7 @@ pub mod pth;
 pub mod raw;
 pub mod safetensors;
 
-pub use fold::absorbed;
+pub use fold::BatchNorms;
 
 use crate::error::{Error, Result};
 use crate::files::sha256;
@@ -107,12 +107,12 @@ impl Weights {
         &self.notes
     }
 
-    /// Every batch norm folded into the convolution before it, in f64.
+    /// Every batch norm folded into the convolution before it, in f64; `norms` are those of the network that the weights are for.
     ///
     /// # Errors
     /// [`Error::Weights`] with every batch norm that has no convolution or whose sizes disagree.
-    pub fn fold_batch_norm(self) -> Result<Weights> {
-        let tensors = fold::fold(self.tensors).map_err(|problems| {
+    pub fn fold_batch_norm(self, norms: &BatchNorms) -> Result<Weights> {
+        let tensors = fold::fold(self.tensors, norms).map_err(|problems| {
             Error::Weights(problems.into_iter().map(|p| format!("{}: {p}", self.origin)).collect())
         })?;
         Ok(Weights { tensors, ..self })

@@ -61,7 +61,7 @@ pub fn safetensors(bytes: &[u8]) {
         held(bytes, contents(bytes, "file", &ReadOptions { unwrap, ..ReadOptions::default() }));
     }
     searched(bytes);
-    match Weights::from_bytes(bytes, "file").and_then(Weights::fold_batch_norm) {
+    match Weights::from_bytes(bytes, "file").and_then(|weights| weights.fold_batch_norm(&lupe::models::resnet::NORMS)) {
         Ok(weights) => assert!(weights.tensors().values().all(|t| t.data.len() == t.shape.len())),
         Err(e) => message(&e),
     }

@@ -8,7 +8,7 @@ use crate::ops::{Case, Fill};
 /// Cases of the sweep.
 pub fn cases() -> Vec<Case> {
     let plain = Matmul::default();
-    let then = |op: Matmul, [bias, add, relu]: [bool; 3]| Matmul { epilogue: Epilogue { bias, add, relu }, ..op };
+    let then = |op: Matmul, what: [bool; 3]| Matmul { epilogue: Epilogue::of(what), ..op };
     let linear = then(Matmul { transpose_b: true, ..plain }, [true, false, false]);
     let both = Matmul { transpose_a: true, transpose_b: true, ..plain };
     vec![

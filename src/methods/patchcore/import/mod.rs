@@ -89,7 +89,7 @@ impl Foreign {
                 self.source
             )));
         }
-        let part = self.part.clone().fold_batch_norm()?;
+        let part = self.part.clone().fold_batch_norm(&net.norms)?;
         same(&part, &weights)
             .map_err(|what| fail(format!("{what}; --weights must name the file that it was fitted with")))?;
         let wrong = |e: Error| if self.layers_given { e } else { fail(e.to_string()) };
