@@ -123,7 +123,7 @@ def faiss(folder, task):
 
 
 def scoring_task(folder, task):
-    """Patch vectors of a picture of 32x32 places, bank and k of `patchcore_VALUES`: the values of the knn_ tasks in rows of that length."""
+    """Patch vectors of a picture of 32x32 places, bank and k of `patchcore_VALUES`: values of the knn_ tasks in such rows."""
     import numpy as np
 
     width = int(task.removeprefix("patchcore_"))
@@ -132,8 +132,8 @@ def scoring_task(folder, task):
 
 
 def scores_of_places(places, size=256, sigma=4):
-    """From the places' distances to the picture's score, them, and the anomaly map, as PatchCore's authors have it: the largest
-    distance; bilinear between the centres of places (a product with weights from both sides), then scipy's Gaussian filter."""
+    """From the distances of places to the picture's score, them, and the anomaly map, as PatchCore's authors have it: the
+    largest; bilinear between the centres of places (a product with weights from both sides), then scipy's Gaussian filter."""
     import numpy as np
     from scipy.ndimage import gaussian_filter
 
