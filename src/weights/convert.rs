@@ -21,19 +21,30 @@ pub struct Converted<'t, 'a> {
     bytes: usize,
 }
 
+/// What floating-point tensors become.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cast {
+    /// F32, F16 or, if none is given, what they are.
+    pub dtype: Option<Dtype>,
+    /// Tensors of fewer elements stay what they are: they take little room, and rounding early layers is felt most.
+    pub keep_below: usize,
+}
+
+impl Cast {
+    fn of(&self, raw: &Raw) -> Dtype {
+        let few = raw.shape.iter().product::<usize>() < self.keep_below;
+        self.dtype.filter(|_| !few && wide(raw.dtype).is_some()).unwrap_or(raw.dtype)
+    }
+}
+
 impl<'t, 'a> Converted<'t, 'a> {
-    /// Floating-point tensors as `dtype`, F32 or F16, if one is given, each number rounded once; all others as they are. The same
+    /// Floating-point tensors as `cast` says, each number rounded once; all others as they are. The same
     /// tensors give the same bytes, those that the safetensors library itself would write.
     ///
     /// # Errors
     /// [`Error::Weights`] with every tensor that contains a number which the type cannot represent.
-    pub fn new(
-        tensors: &'t BTreeMap<String, Raw<'a>>,
-        dtype: Option<Dtype>,
-        origin: &str,
-    ) -> Result<Converted<'t, 'a>> {
-        let becomes = |raw: &Raw| if wide(raw.dtype).is_some() { dtype.unwrap_or(raw.dtype) } else { raw.dtype };
-        let mut order: Vec<(&String, &Raw, Dtype)> = tensors.iter().map(|(k, raw)| (k, raw, becomes(raw))).collect();
+    pub fn new(tensors: &'t BTreeMap<String, Raw<'a>>, cast: Cast, origin: &str) -> Result<Converted<'t, 'a>> {
+        let mut order: Vec<(&String, &Raw, Dtype)> = tensors.iter().map(|(k, raw)| (k, raw, cast.of(raw))).collect();
         let mut problems = vec![];
         for &(name, raw, to) in &order {
             if let Some(value) = unfit(raw, to) {
@@ -161,15 +172,21 @@ mod tests {
         let view = |t: &'static Raw| TensorView::new(t.dtype, t.shape.clone(), &t.bytes).unwrap();
         let kept: &'static BTreeMap<_, _> = Box::leak(Box::new(tensors));
         let want = ::safetensors::serialize(kept.iter().map(|(k, t)| (k, view(t))), None).unwrap();
-        let (mut got, file) = (vec![], Converted::new(kept, None, "x").unwrap());
+        let (mut got, file) = (vec![], Converted::new(kept, Cast::default(), "x").unwrap());
         file.write(&mut got).unwrap();
         assert!(got == want && file.bytes() == got.len());
         // Cast, the types and with them the order are others.
-        let file = Converted::new(kept, Some(Dtype::F32), "x").unwrap();
+        let file = Converted::new(kept, Cast { dtype: Some(Dtype::F32), keep_below: 0 }, "x").unwrap();
         got.clear();
         file.write(&mut got).unwrap();
         let read = ::safetensors::SafeTensors::deserialize(&got).unwrap();
         assert!(file.bytes() == got.len() && read.tensor("0").unwrap().data() == [0; 4]);
+        let few = Converted::new(kept, Cast { dtype: Some(Dtype::F32), keep_below: 2 }, "x").unwrap();
+        let kinds: Vec<Dtype> = few.tensors.iter().map(|(_, to)| *to).collect();
+        assert!(
+            kinds.contains(&Dtype::F64) && !kinds.contains(&Dtype::F16),
+            "one f64 stays, three halves do not: {kinds:?}"
+        );
         let again = read.tensors();
         assert!(got == ::safetensors::serialize(again.iter().map(|(k, v)| (k, v)), None).unwrap());
     }

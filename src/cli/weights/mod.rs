@@ -13,7 +13,7 @@ use crate::error::{Error, Result, shown};
 use crate::files::write_by;
 use crate::memory::log_peak;
 use crate::outputs::Inputs;
-use crate::weights::convert::Converted;
+use crate::weights::convert::{Cast, Converted};
 use crate::weights::raw::{self, Left, ReadOptions, left_text};
 use crate::weights::safetensors::with_file;
 use clap::Subcommand;
@@ -38,7 +38,7 @@ enum WeightsCommand {
     },
     /// Converts a PyTorch file to safetensors; nothing in it is executed
     #[command(
-        after_help = "Examples:\n  lupe weights convert resnet18.pth resnet18.safetensors\n  lupe weights convert best.pth net.safetensors --unwrap --dtype f32"
+        after_help = "Examples:\n  lupe weights convert resnet18.pth resnet18.safetensors\n  lupe weights convert best.pth net.safetensors --unwrap --dtype f16 --keep-below 40000"
     )]
     Convert(Convert),
     /// Lists published weights: their address, how pictures are prepared for them, how a file is recognised
@@ -63,6 +63,9 @@ struct Convert {
     /// Type of floating-point tensors; other tensors are kept as they are
     #[arg(long, default_value = "keep", value_name = "TYPE")]
     dtype: Kept,
+    /// Keep tensors of fewer elements as they are, as in 40000: they take little room, and rounding early layers is felt most
+    #[arg(long, default_value_t = 0, requires = "dtype", value_name = "ELEMENTS")]
+    keep_below: usize,
     /// Only the network: look inside `state_dict`, `model`, ... and remove prefixes such as `module.`
     #[arg(long)]
     unwrap: bool,
@@ -125,7 +128,7 @@ fn convert(session: &Session, args: &Convert) -> Result<()> {
         let mut found = raw::contents(bytes, &origin, &options)?;
         let unreadable = std::mem::take(&mut found.unreadable);
         found.left.extend(unreadable.into_keys().map(|path| Left { path, tensors: 1 }));
-        let file = Converted::new(&found.tensors, dtype, &origin)?;
+        let file = Converted::new(&found.tensors, Cast { dtype, keep_below: args.keep_below }, &origin)?;
         write_by(&args.output, &|out| file.write(out))?;
         Ok((found.tensors.len(), file.bytes(), found.left))
     })?;
