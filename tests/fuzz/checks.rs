@@ -6,7 +6,7 @@ use crate::torch::archive;
 use lupe::Error;
 use lupe::data::{Limits, Picture, Samples};
 use lupe::models::{self, Outline};
-use lupe::weights::convert::Converted;
+use lupe::weights::convert::{Cast, Converted};
 use lupe::weights::pth::{self, Container, values};
 use lupe::weights::raw::{Contents, ReadOptions, contents, read};
 use lupe::weights::{Weights, faiss as index};
@@ -131,11 +131,11 @@ fn held(bytes: &[u8], found: Result<Contents, Error>) {
         return; // the rest takes time in proportion, and is the same for small ones
     }
     let mut file = vec![];
-    let kept = Converted::new(&tensors, None, "file").unwrap();
+    let kept = Converted::new(&tensors, Cast::default(), "file").unwrap();
     kept.write(&mut file).unwrap();
     assert_eq!(file.len(), kept.bytes());
     assert_eq!(read(&file, "written", &ReadOptions::default()).unwrap(), tensors);
-    match Converted::new(&tensors, Some(Dtype::F16), "file") {
+    match Converted::new(&tensors, Cast { dtype: Some(Dtype::F16), keep_below: 0 }, "file") {
         Ok(halves) => halves.write(&mut std::io::sink()).unwrap(),
         Err(e) => message(&e),
     }
