@@ -4,11 +4,11 @@ mod common;
 
 use common::hash;
 use common::program::{Bench, done, lupe, refused};
+use common::thin;
 use common::torch::{Entry, Pickle, put, record, zip};
 use lupe::methods::Seen;
 use lupe::methods::patchcore::{Backbone, ModelFile};
 use lupe::methods::patchcore::{Config, Grid, Preset};
-use lupe::models;
 use lupe::tensor::Tensor;
 use lupe::weights::Weights;
 use lupe::weights::safetensors::{write, write_f16};
@@ -19,9 +19,9 @@ use std::sync::Arc;
 
 type Tensors = BTreeMap<String, Arc<Tensor>>;
 
-/// The shipped weights.
+/// The weights of `resnet50_thin`.
 fn thin() -> Tensors {
-    Weights::embedded().unwrap().tensors().clone()
+    thin::weights().tensors().clone()
 }
 
 fn file(tensors: &Tensors) -> Vec<u8> {
@@ -177,7 +177,7 @@ fn wrappers_are_named_and_taken_off() {
 #[test]
 fn batch_norms_and_the_last_layer_are_told() {
     let b = Bench::new();
-    let mut tensors = hash::full(models::EMBEDDED);
+    let mut tensors = hash::full(thin::network());
     // A convolution may have a bias of its own beside its batch norm: folding takes it in.
     put_zeros(&mut tensors, "conv1.bias", &[64]);
     let (said, json) = of(&b, &tensors);
@@ -202,7 +202,7 @@ fn what_keeps_weights_from_being_used_is_told_after_the_table() {
     assert!(seen["networks"] == json!([]) && seen["nearest"]["network"] == "resnet50_thin", "{seen}");
     assert!(!said.contains("lupe embed") && seen["unusable"].as_array().unwrap().len() == 1, "{said}");
     // No variance, in a batch norm whose convolution is there.
-    let mut tensors = hash::full(models::EMBEDDED);
+    let mut tensors = hash::full(thin::network());
     Arc::make_mut(tensors.get_mut("bn1.running_var").unwrap()).data[3] = -1.0;
     says(
         &of(&b, &tensors).0,

@@ -5,6 +5,7 @@ mod common;
 use common::hash;
 use common::skip::{MINUTES, skip, this_test};
 use common::sweep::gpu;
+use common::thin;
 use common::vectors::{Vectors, close, nchw, nhwc};
 use lupe::engine::{Graph, Named, Options, Plan, Scope, Store, Var};
 use lupe::methods::patchcore::{Config, Preset};
@@ -206,7 +207,7 @@ fn thin_on_photographs(weights: &Weights, tolerance: f64, head: bool) {
         let x = Tensor::from_fn(rgb.shape, |i| rgb.data[i - i % 3 + 2 - i % 3] - mean[i % 3]);
         let graph = Graph::new();
         let root = Scope::new(&graph, weights.tensors());
-        let places = (models::EMBEDDED.build)(graph.input("x", x.shape), &root);
+        let places = (thin::network().build)(graph.input("x", x.shape), &root);
         let mut outputs = vec![places.get("layer2").unwrap(), places.get("layer3").unwrap()];
         if head {
             outputs.push(places.get("logits").unwrap().softmax());
@@ -234,8 +235,8 @@ fn thin_on_photographs(weights: &Weights, tolerance: f64, head: bool) {
 }
 
 #[test]
-fn shipped_backbone_on_photographs() {
-    thin_on_photographs(&Weights::embedded().unwrap(), 5e-3, false);
+fn thin_resnet_in_half_precision_on_photographs() {
+    thin_on_photographs(&thin::weights(), 5e-3, false);
 }
 
 #[test]

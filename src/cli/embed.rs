@@ -24,14 +24,14 @@ pub struct Args {
     #[arg(required = true, value_name = "PICTURE")]
     pictures: Vec<PathBuf>,
     /// Network
-    #[arg(long, default_value = "resnet50_thin", value_name = "NAME")]
+    #[arg(long, default_value = "efficientnet_lite0", value_name = "NAME")]
     model: String,
-    /// Its weights, safetensors or .pth; only resnet50_thin has built-in ones
+    /// Its weights, safetensors or .pth; only efficientnet_lite0 has built-in ones
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
     #[command(flatten)]
     choice: WeightsArgs,
-    /// A place of the network, such as layer2, pool or logits; may be given several times
+    /// A place of the network, such as block4, pool or logits; may be given several times
     #[arg(long, default_value = "pool", value_name = "PLACE")]
     tap: Vec<String>,
     /// Maximum number of pictures per run; does not affect results
