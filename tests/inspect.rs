@@ -179,14 +179,16 @@ fn score_and_map_are_what_features_and_bank_say() {
     }
     let b = Bench::new();
     let (data, _) = fitted(&b);
-    for preset in ["official", "anomalib"] {
-        let (official, model, out) = (preset == "official", b.path("p.lupe"), b.path(preset));
-        let geometry: &[&str] = if official { &["--size", "64", "--resize", "72"] } else { &["--size", "64"] };
-        let mut command = verb(&["fit", "patchcore", "--preset", preset, "--ratio", "0.5"]);
+    for preset in ["official", "anomalib", "default"] {
+        let (official, cropped, model) = (preset != "anomalib", preset == "official", b.path("p.lupe"));
+        let (geometry, out): (&[&str], _) =
+            (if cropped { &["--size", "64", "--resize", "72"] } else { &["--size", "64"] }, b.path(preset));
+        let mut command = verb(&["fit", "patchcore", "--ratio", "0.5"]);
+        command.args(if preset == "default" { vec![] } else { vec!["--preset", preset] });
         done(command.args(geometry).arg(&data).arg("-o").arg(&model));
         // Without crop a picture of the network's size is its own map, in the middle of a crop of 72 too.
         let picture = b.path("x.png");
-        let (w, h) = if official { (72, 72) } else { (64, 64) };
+        let (w, h) = if cropped { (72, 72) } else { (64, 64) };
         spoiled(300, w, h).0.save(&picture).unwrap();
         let words = ["--maps=npy", "--dump-features", "--no-heatmaps"];
         done(verb(&["predict"]).arg(&model).arg(&picture).arg("-o").arg(&out).args(words));
@@ -201,7 +203,7 @@ fn score_and_map_are_what_features_and_bank_say() {
         let edge = (w as usize - 64) / 2;
         let inside: Vec<f32> = (0..64 * 64).map(|i| map[(i / 64 + edge) * w as usize + i % 64 + edge]).collect();
         close(preset, &inside, &map_by_hand(&places, 8, 64, official), 1e-5);
-        assert!(!official || map[0] == f32::NEG_INFINITY, "outside the crop nothing was looked at");
+        assert!(!cropped || map[0] == f32::NEG_INFINITY, "outside the crop nothing was looked at");
     }
 }
 

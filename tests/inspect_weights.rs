@@ -264,6 +264,10 @@ fn a_fitted_model_says_what_it_is() {
         &["5 tensors", "a PatchCore model", "anomalib", "resnet18, layer2, layer3; its weights are in the file"],
     );
     says(&said, &["5 rows of 6, ratio 0.1, seed 0", "4 pictures; 1 kept aside", "limit        2.25", "whole, 256x256"]);
+    says(&said, &["patch vectors", "the mean of every channel over the 3x3 places around each; 6 values"]);
+    let pooled = ModelFile { config: Config::new(Preset::Official), ..model(true) };
+    let said = text(&b.write("pooled.lupe", &pooled.to_bytes().unwrap()));
+    says(&said, &["3x3 places around each, every layer pooled to 1024 values, all layers together to 1024; 6 values"]);
     let predict = format!("lupe predict {} NEW_PICTURES -o results", path.display());
     says(&said, &[&predict, "lupe eval "]);
     let m = &seen["model"];

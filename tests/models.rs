@@ -123,8 +123,11 @@ fn statistics(t: &Tensor) -> [f32; 3] {
 
 /// Patch vectors of both presets, every ninth of 64 places, as the methods plan them.
 fn patch_vectors(vectors: &Vectors, network: &Network, weights: &Named, x: &Tensor) {
-    for (preset, tag) in [(Preset::Official, "official_1024"), (Preset::Anomalib, "anomalib")] {
-        let config = Config { size: 64, ..Config::new(preset) };
+    let official = Config { size: 64, ..Config::new(Preset::Official) };
+    let anomalib = Config { size: 64, ..Config::new(Preset::Anomalib) };
+    // Where nothing is pooled away, both make the same rows.
+    let whole = Config { pretrain_dim: None, target_dim: None, ..official.clone() };
+    for (config, tag) in [(official, "official_1024"), (anomalib, "anomalib"), (whole, "anomalib")] {
         let graph = Graph::new();
         let places = (network.build)(graph.input("x", x.shape), &Scope::new(&graph, weights));
         let rows = run(&graph, &[config.embed(&places).unwrap()], x).remove(0);

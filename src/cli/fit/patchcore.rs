@@ -49,8 +49,7 @@ pub struct Args {
     /// Store only the backbone's name and hash in the model, not its weights
     #[arg(long)]
     no_embed_backbone: bool,
-    /// Places of the network, in the network's order; 2 means layer2 [default: the network's own,
-    /// block4,block10 or 2,3]
+    /// Places of the network, in the network's order; 2 means layer2 [default: the network's own]
     #[arg(long, value_delimiter = ',', value_name = "PLACE,…", value_parser = place)]
     layers: Option<Vec<String>>,
     /// Share of the patch vectors to keep; 1 keeps all [default: 0.1]

@@ -255,6 +255,7 @@ impl Grid {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models;
 
     #[test]
     fn layers_are_numbers_where_they_have_one() {
@@ -263,5 +264,27 @@ mod tests {
         let text = serde_json::to_string(&config).unwrap();
         assert!(text.contains(r#""layers":[2,"layer03","block7"]"#), "{text}");
         assert_eq!(serde_json::from_str::<Config>(&text).unwrap().layers, layers);
+    }
+
+    #[test]
+    fn what_patch_vectors_are_made_of_is_the_networks_own() {
+        for network in models::all() {
+            let own = Config { size: 64, ..Config::of(network) };
+            let names: Vec<&str> = own.layers.iter().map(String::as_str).collect();
+            assert_eq!((&names[..], own.pooled_to()), (network.features.layers, [network.features.dim; 2]));
+            let Grid { grid, dim } = own.geometry(network, &Weights::default()).unwrap();
+            assert!(
+                grid == [8, 8] && network.features.dim.is_none_or(|d| d == dim),
+                "{}: {grid:?}, {dim}",
+                network.name
+            );
+        }
+        let (whole, thin) = (Config::default(), Config::of(models::find("resnet50_thin").unwrap()));
+        assert_eq!(thin, Config { crop: false, size: 256, ..Config::new(Preset::Official) });
+        let [whole, thin] = [whole, thin].map(|config| serde_json::to_string(&config).unwrap());
+        assert!(whole.contains(r#""pretrain_dim":null,"target_dim":null"#), "{whole}");
+        assert!(thin.contains(r#""pretrain_dim":1024,"target_dim":1024"#), "{thin}");
+        assert_eq!(serde_json::from_str::<Config>(&whole).unwrap(), Config::default());
+        assert_eq!(Config::new(Preset::Anomalib).pooled_to(), [None; 2]);
     }
 }

@@ -58,8 +58,8 @@ fn lines(m: &ModelFile) -> Vec<(&'static str, String)> {
 fn patch_vectors(m: &ModelFile) -> String {
     let ([each, together], patch) = (m.config.pooled_to(), m.config.patch);
     let each = match each {
-        Some(dim) => format!("the {patch}x{patch} places around one, each layer pooled to {dim} values"),
-        None => format!("the mean of every channel over the {patch}x{patch} places around one"),
+        Some(dim) => format!("the {patch}x{patch} places around each, every layer pooled to {dim} values"),
+        None => format!("the mean of every channel over the {patch}x{patch} places around each"),
     };
     let together = together.map_or(String::new(), |dim| format!(", all layers together to {dim}"));
     format!("{each}{together}; {} values", m.geometry.dim)
