@@ -264,10 +264,15 @@ fn a_fitted_model_says_what_it_is() {
         &["5 tensors", "a PatchCore model", "anomalib", "resnet18, layer2, layer3; its weights are in the file"],
     );
     says(&said, &["5 rows of 6, ratio 0.1, seed 0", "4 pictures; 1 kept aside", "limit        2.25", "whole, 256x256"]);
-    says(&said, &["patch vectors", "the mean of every channel over the 3x3 places around each; 6 values"]);
+    says(&said, &["vectors      the mean of every channel over the 3x3 places around each; 6 values"]);
     let pooled = ModelFile { config: Config::new(Preset::Official), ..model(true) };
-    let said = text(&b.write("pooled.lupe", &pooled.to_bytes().unwrap()));
-    says(&said, &["3x3 places around each, every layer pooled to 1024 values, all layers together to 1024; 6 values"]);
+    let pooled = text(&b.write("pooled.lupe", &pooled.to_bytes().unwrap()));
+    says(
+        &pooled,
+        &[
+            "vectors      the 3x3 places around each, every layer pooled to 1024 values, all layers together to 1024; 6 values",
+        ],
+    );
     let predict = format!("lupe predict {} NEW_PICTURES -o results", path.display());
     says(&said, &[&predict, "lupe eval "]);
     let m = &seen["model"];
@@ -283,7 +288,7 @@ fn a_fitted_model_says_what_it_is() {
     let import =
         ModelFile { sources, pictures, scores, peaks, held_out, origin: Some("elsewhere".into()), ..model(true) };
     let path = b.write("import.lupe", &import.to_bytes().unwrap());
-    says(&text(&path), &["imported from", "elsewhere", "5 rows of 6", "none: its source has none"]);
+    says(&text(&path), &["imported     from elsewhere", "5 rows of 6", "none: its source has none"]);
     assert_eq!((&json(&path)["model"]["origin"], &json(&path)["model"]["bank_rows"]), (&json!("elsewhere"), &json!(5)));
     // One byte of the bank: the table is there all the same.
     let mut damaged = bytes;

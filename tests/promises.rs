@@ -125,7 +125,7 @@ fn fault_08_no_command_replaces_one_of_its_inputs() {
     refused(lupe().args(both).current_dir(b.dir.path()), 2, &["p.html: is named for two outputs"]);
     // The advice: another output. That a file was written there before, among the inputs, does not make it one.
     b.write("data/new.lupe", b"an earlier model");
-    refused(fit(&b.path("data"), &b.path("data/new.lupe")).args(["--backbone", "resnet19"]), 2, &["resnet19"]);
+    refused(fit(&b.path("data"), &b.path("data/new.lupe")).args(["--weights", "missing.pth"]), 4, &["missing.pth"]);
     done(lupe().args(["weights", "convert"]).arg(&net).arg(b.path("half.safetensors")).args(["--dtype", "f16"]));
 }
 
@@ -154,8 +154,8 @@ fn fault_09_outputs_are_tried_before_anything_else() {
     }
     let before = contents(b.dir.path());
     for words in [
-        "fit patchcore data --backbone resnet19 -o f.lupe",
-        "fit patchcore data --backbone resnet19 -o file/m.lupe",
+        "fit patchcore data --weights missing.pth -o f.lupe",
+        "fit patchcore data --weights missing.pth -o file/m.lupe",
         "weights convert missing.pth f.safetensors",
         "weights convert missing.pth file/x.safetensors",
         "embed text.png -o f.npy",
@@ -191,7 +191,7 @@ fn fault_09_missing_folders_are_made_and_not_left_empty() {
         command
     };
     for (words, code) in [
-        ("fit patchcore data --backbone resnet19 -o new/deep/m.lupe", 2),
+        ("fit patchcore data --weights missing.pth -o new/deep/m.lupe", 4),
         ("weights convert missing.pth new/deep/x.safetensors", 4),
         ("embed missing.png -o new/deep/e.npy", 3),
         ("import missing.ckpt -o new/deep/m.lupe", 4),

@@ -39,10 +39,10 @@ fn lines(m: &ModelFile) -> Vec<(&'static str, String)> {
         ("preset", whose.into()),
         ("backbone", format!("{}, {}; {inside}", m.backbone.name, c.layers.join(", "))),
         ("pictures", format!("{look}; {h}x{w} places")),
-        ("patch vectors", patch_vectors(m)),
+        ("vectors", patch_vectors(m)),
         bank(m),
         match &m.origin {
-            Some(origin) => ("imported from", origin.clone()),
+            Some(origin) => ("imported", format!("from {origin}")),
             None => {
                 let [on, left, held] = [m.pictures.len(), m.left_out.len(), m.held_out.len()];
                 let left = if left > 0 { format!("; {left} left out (copies, outliers)") } else { String::new() };
