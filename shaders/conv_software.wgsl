@@ -4,10 +4,10 @@
 // w, packed (pack_software.wgsl): texel e = ((block * KH*KW*cin4 + tap * cin4 + plane) * 4 + i) * TM/4 + r holds output channels
 // 4r..4r+3 of the block for input channel 4*plane+i; rows of 1024 texels.
 #import four_products
-#import activation
 #import bias
 #import divide
-#import residual_image
+#import source_image
+#import target_image
 
 const LANES: u32 = 8u;
 const TM: u32 = 32u;
@@ -21,23 +21,13 @@ const ACROSS: bool = false; // workgroups next to each other share pixels, not w
 const TEXELS: u32 = TM / LANES;
 
 struct Params {
-    cin4: u32, stride_h: u32, stride_w: u32, pad_top: u32, pad_left: u32, ho: u32, wo: u32, co: u32, pixels: u32,
+    h: u32, w: u32, cin4: u32, stride_h: u32, stride_w: u32, pad_top: u32, pad_left: u32, ho: u32, wo: u32, co: u32, pixels: u32,
     in0_plane_w: u32, in0_plane_h: u32, in0_pad: u32,
     in3_plane_w: u32, in3_plane_h: u32, in3_pad: u32,
     out_plane_w: u32, out_plane_h: u32, out_pad: u32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var y: texture_storage_2d<rgba32float, write>;
-@group(0) @binding(2) var x: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var w: texture_storage_2d<rgba32float, read>;
-
-// Four channels of an output pixel (x, y, picture): the rest of the epilogue, and the store.
-fn put(at: vec3u, plane: u32, sum: vec4f) {
-    let used = vec4u(plane * 4u) + vec4u(0u, 1u, 2u, 3u) < vec4u(p.co);
-    if !used.x { return; }
-    let s = sum + residual_at(at.xy + vec2u(at.z * p.in3_plane_w, plane * p.in3_plane_h) + p.in3_pad);
-    textureStore(y, at.xy + vec2u(at.z * p.out_plane_w, plane * p.out_plane_h) + p.out_pad, select(vec4f(0.0), activated4(s), used));
-}
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -45,13 +35,13 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane:
     let first = wg.x * LANES * TN + lane;
     var n: array<u32, TN>;     // picture
     var o: array<vec2u, TN>;   // output pixel
-    var src: array<vec2u, TN>; // its top left input texel in plane 0
+    var src: array<vec2u, TN>; // where its window begins
     for (var j = 0u; j < TN; j++) { // unroll
         let q = min(first + j * LANES, p.pixels - 1u); // lanes past the end repeat the last pixel: shuffles need them all
         let pixel = divided(q, p.ho * p.wo);
         n[j] = pixel.y;
         o[j] = divided(pixel.x, p.wo);
-        src[j] = vec2u(n[j] * p.in0_plane_w, 0u) + o[j] * vec2u(p.stride_w, p.stride_h) + p.in0_pad - vec2u(p.pad_left, p.pad_top);
+        src[j] = window_of(vec3u(o[j], n[j]));
     }
 
     var acc: array<array<vec4f, TN>, TM / 4u>;
@@ -59,13 +49,13 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane:
     // One loop, however deep the window: such drivers blend every sum once a turn of every loop (7x7 from 3 channels: 15.2 ms
     // in three loops, 8.4 in one), hence also TU.
     var tap = vec2u(0u);
-    var row = 0u; // of the plane that holds the next four channels
-    let next = select(vec2u(0u, p.in0_plane_h), vec2u(1u, 0u), ROW);
+    var plane = 0u; // that holds the next four channels
+    let next = select(vec2u(0u, 1u), vec2u(1u, 0u), ROW);
     for (var step = 0u; step < KH * KW * p.cin4 / TU; step++) {
         var v: array<array<vec4f, TN>, TU>;
         var a: array<array<vec4f, TEXELS>, TU>;
         for (var u = 0u; u < TU; u++) { // unroll
-            for (var j = 0u; j < TN; j++) { v[u][j] = textureLoad(x, src[j] + tap + vec2u(0u, row) + u * next); } // unroll
+            for (var j = 0u; j < TN; j++) { v[u][j] = input_at(src[j], tap + vec2u(u * next.x, 0u), plane + u * next.y); } // unroll
             for (var i = 0u; i < TEXELS; i++) { let t = e + u * TM + i * LANES; a[u][i] = textureLoad(w, vec2u(t % 1024u, t / 1024u)); } // unroll
         }
         e += TU * TM;
@@ -76,12 +66,12 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane:
                 acc[r] = four_products(acc[r], v[u], k);
             }
         }
-        row += TU * p.in0_plane_h;
+        plane += TU;
         if ROW {
-            row = 0u;
+            plane = 0u;
             tap.y += 1u;
-        } else if row == p.cin4 * p.in0_plane_h {
-            row = 0u;
+        } else if plane == p.cin4 {
+            plane = 0u;
             tap.x += 1u;
             if tap.x == KW { tap = vec2u(0u, tap.y + 1u); }
         }
@@ -94,7 +84,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane:
         var b: vec4f;
         for (var c = 0u; c < 4u; c++) { b[c] = subgroupShuffle(shared_bias[(4u * r + c) / LANES], (4u * r + c) % LANES); } // unroll
         for (var j = 0u; j < TN; j++) { // unroll
-            if first + j * LANES < p.pixels { put(vec3u(o[j], n[j]), plane, acc[r][j] + b); }
+            if first + j * LANES < p.pixels { put(vec3u(o[j], n[j]), first + j * LANES, plane, acc[r][j] + b); }
         }
     }
 }

@@ -7,6 +7,7 @@ use super::form::{Caps, Form, Geometry};
 use super::fuse::fuse;
 use super::graph::{Graph, Node, Op, Source, Var, live};
 use super::shader::{Kernel, Parts};
+use super::twins;
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
 use std::rc::Rc;
@@ -117,7 +118,7 @@ pub fn candidates(op: &dyn Op, x: &[Shape], y: Shape, caps: &Caps) -> Result<Vec
 }
 
 /// The candidates whose images have room for a ring that wide.
-fn candidates_with(op: &dyn Op, x: &[Shape], y: Shape, (caps, ring): (&Caps, u32)) -> Result<Vec<Kernel>> {
+pub(super) fn candidates_with(op: &dyn Op, x: &[Shape], y: Shape, (caps, ring): (&Caps, u32)) -> Result<Vec<Kernel>> {
     let mut kernels = op.kernels(x, y, caps);
     let offered = kernels.len();
     kernels.retain(|k| {
@@ -157,16 +158,26 @@ pub type Pick<'p> = &'p dyn Fn(&dyn Op, &[Shape], Shape, &[Kernel]) -> usize;
 /// # Errors
 /// [`Error::Weights`] where two different weights have one label; [`Error::Shader`] for an op that nothing here can run.
 pub fn lower(nodes: Vec<Node>, outputs: &[usize], caps: &Caps, pick: Pick<'_>) -> Result<Lowered> {
+    lower_as(nodes, outputs, (caps, false), pick)
+}
+
+/// As [`lower`], with the very candidates that are picked, whatever forms their neighbours have.
+pub fn lower_exactly(nodes: Vec<Node>, outputs: &[usize], caps: &Caps, pick: Pick<'_>) -> Result<Lowered> {
+    lower_as(nodes, outputs, (caps, true), pick)
+}
+
+fn lower_as(nodes: Vec<Node>, outputs: &[usize], (caps, exact): (&Caps, bool), pick: Pick<'_>) -> Result<Lowered> {
     let nodes = fuse(nodes, outputs);
     let live = live(&nodes, outputs);
     check_labels(nodes.iter().zip(&live).filter(|n| *n.1).map(|n| n.0))?;
+    let mut kernels = twins::choose(&nodes, (&live, outputs), (caps, RING), pick, exact)?;
     let mut lowering = Lowering { caps, pick, out: Lowered::default() };
     let mut value_of = vec![usize::MAX; nodes.len()];
     for (i, node) in nodes.iter().enumerate() {
         // An input is given at every run, whether anything reads it or not.
         if live[i] || matches!(node.source, Source::Input) {
             let inputs = node.inputs.iter().map(|&k| value_of[k]).collect();
-            value_of[i] = lowering.node(node, inputs)?;
+            value_of[i] = lowering.node(node, inputs, kernels[i].take())?;
         }
     }
     let mut out = lowering.out;
@@ -193,7 +204,7 @@ impl Lowering<'_> {
         self.out.values.len() - 1
     }
 
-    fn node(&mut self, node: &Node, inputs: Vec<usize>) -> Result<usize> {
+    fn node(&mut self, node: &Node, inputs: Vec<usize>, kernel: Option<Kernel>) -> Result<usize> {
         let given = |origin, constant| Value {
             shape: node.shape,
             form: Form::Buffer,
@@ -202,7 +213,10 @@ impl Lowering<'_> {
             label: node.label.clone(),
         };
         match &node.source {
-            Source::Op(op) => self.op(op.clone(), inputs, node.shape, &node.label, Role::Node),
+            Source::Op(op) => match kernel {
+                Some(kernel) => self.run(op.clone(), kernel, inputs, node.shape, (&node.label, Role::Node)),
+                None => self.op(op.clone(), inputs, node.shape, &node.label, Role::Node),
+            },
             Source::Weight(t) => {
                 let constant = Some(Arc::new(Constant::weight(t)));
                 Ok(self.value(given(Origin::Weight(t.clone()), constant)))
@@ -246,14 +260,27 @@ impl Lowering<'_> {
         self.value(Value { shape, form: Form::Buffer, origin, constant, label: label.into() })
     }
 
-    /// Appends a step for `op` and, before it, the packing that its kernel asks for. One value packed the same way twice is
-    /// packed once.
-    fn op(&mut self, op: Rc<dyn Op>, mut inputs: Vec<usize>, shape: Shape, label: &str, role: Role) -> Result<usize> {
+    /// Appends a step for `op` with the candidate that is picked.
+    fn op(&mut self, op: Rc<dyn Op>, inputs: Vec<usize>, shape: Shape, label: &str, role: Role) -> Result<usize> {
         let x: Vec<Shape> = inputs.iter().map(|&v| self.out.values[v].shape).collect();
         // What a helper makes is as wide as all that read it ask for: nobody comes later.
         let ring = if role == Role::Helper { 0 } else { RING };
         let mut kernels = candidates_with(&*op, &x, shape, (self.caps, ring))?;
         let kernel = kernels.swap_remove((self.pick)(&*op, &x, shape, &kernels).min(kernels.len() - 1));
+        self.run(op, kernel, inputs, shape, (label, role))
+    }
+
+    /// Appends a step for `op` and, before it, the packing that its kernel asks for. One value packed the same way twice is
+    /// packed once.
+    fn run(
+        &mut self,
+        op: Rc<dyn Op>,
+        kernel: Kernel,
+        mut inputs: Vec<usize>,
+        shape: Shape,
+        (label, role): (&str, Role),
+    ) -> Result<usize> {
+        let x: Vec<Shape> = inputs.iter().map(|&v| self.out.values[v].shape).collect();
         for (i, pack) in &kernel.packs {
             let from = inputs[*i];
             let packed = pack

@@ -16,6 +16,7 @@ pub mod requested;
 pub mod scope;
 pub mod shader;
 pub mod slots;
+mod twins;
 pub mod verify;
 
 pub use choices::Choices;

@@ -3,8 +3,9 @@
 use super::form::{Form, Geometry, places};
 use super::gpu::{Gpu, Resource};
 use super::graph::{Op, Source};
-use super::lower::{Lowered, Origin, candidates, lower};
+use super::lower::{Lowered, Origin, candidates, lower_exactly};
 use super::plan::dispatch;
+use super::shader::Kernel;
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
 use std::rc::Rc;
@@ -26,7 +27,12 @@ pub struct Probed {
 /// How many candidates `op` has here for inputs of these shapes, with their names.
 pub fn labels(gpu: &Gpu, op: &dyn Op, x: &[Shape]) -> Result<Vec<String>> {
     let y = op.infer(x).map_err(Error::Shape)?;
-    Ok(candidates(op, x, y, &gpu.caps)?.iter().map(|k| k.label()).collect())
+    Ok(candidates(op, x, y, &gpu.caps)?.iter().map(named).collect())
+}
+
+/// Label and forms: twins share a label.
+fn named(kernel: &Kernel) -> String {
+    kernel.forms.iter().fold(kernel.label(), |name, form| format!("{name} {}", form.1))
 }
 
 /// Runs candidate `number` of `op`. Inputs are bound with NaN words behind them, every value written with guard words behind it;
@@ -66,7 +72,7 @@ fn alone(gpu: &Gpu, op: &Rc<dyn Op>, number: usize, inputs: &[&Tensor]) -> Resul
     let pick = |asked: &dyn Op, _: &[Shape], _: Shape, _: &[super::Kernel]| {
         if format!("{asked:?}") == name { number } else { 0 }
     };
-    lower(nodes, &[shapes.len()], &gpu.caps, &pick)
+    lower_exactly(nodes, &[shapes.len()], &gpu.caps, &pick)
 }
 
 /// Fills a buffer with the tensor, or with guard words where there is none, and guard words behind.

@@ -93,6 +93,9 @@ pub struct Kernel {
     pub set: Vec<(&'static str, String)>,
     /// Snippet put in the place of another: (as the file says, instead).
     pub imports: Vec<(&'static str, &'static str)>,
+    /// Snippets put in the place of others because of the forms of inputs and output: kernels that differ in nothing else are twins, of
+    /// which a node gets the one that suits its neighbours.
+    pub forms: Vec<(&'static str, &'static str)>,
     /// Binding number and form of each input, in order.
     pub reads: Vec<(u32, Form)>,
     /// Form of the output, at binding 1.
@@ -122,6 +125,7 @@ impl Kernel {
             shader,
             set: vec![],
             imports: vec![],
+            forms: vec![],
             reads: (0..inputs as u32).map(|i| (i + 2, Form::Buffer)).collect(),
             writes: Form::Buffer,
             packs: vec![],
@@ -144,6 +148,12 @@ impl Kernel {
     /// Puts snippet `instead` where the file imports `import`.
     pub fn import(mut self, import: &'static str, instead: &'static str) -> Kernel {
         self.imports.push((import, instead));
+        self
+    }
+
+    /// Puts snippet `instead` where the file imports `import`, because of a form.
+    pub fn form(mut self, import: &'static str, instead: &'static str) -> Kernel {
+        self.forms.push((import, instead));
         self
     }
 
@@ -226,10 +236,21 @@ impl Kernel {
 
     /// The composed WGSL.
     pub fn source(&self) -> Result<String> {
-        self.shader.compose(&self.set, &self.imports)
+        self.shader.compose(&self.set, &self.swaps())
     }
 
-    /// Readable name: shader and the constants that make it this candidate.
+    /// All snippets that are swapped.
+    pub fn swaps(&self) -> Vec<(&'static str, &'static str)> {
+        [&self.imports[..], &self.forms].concat()
+    }
+
+    /// Whether it differs from `other` in forms alone.
+    pub fn twin(&self, other: &Kernel) -> bool {
+        let what = |k: &Kernel| (k.shader.name, k.groups, k.set.clone());
+        self.forms.len() + other.forms.len() > 0 && what(self) == what(other)
+    }
+
+    /// Readable name: shader and the constants that make it this candidate; twins share it.
     pub fn label(&self) -> String {
         let mut label = self.shader.name.to_string();
         for (name, value) in &self.set {

@@ -51,6 +51,10 @@ pub async fn time(gpu: &Gpu, kind: &Kind, repeats: usize) -> Result<Vec<Way>> {
     let y = graph.node(kind.computes.clone(), &vars);
     let (mut plans, mut ways) = (vec![], vec![]);
     for kernel in candidates(&*kind.computes, &kind.shapes(), kind.shape, &gpu.caps)? {
+        // Twins differ in forms alone, and a plan takes the one that suits it.
+        if ways.iter().any(|way: &Way| way.kernel == kernel.label()) {
+            continue;
+        }
         let (plan, at, way) = planned(gpu, (&graph, y), &store, kind, &kernel).await?;
         plans.push((plan, at));
         ways.push(way);

@@ -194,6 +194,38 @@ impl Op for PackMatrix {
     }
 }
 
+/// `[c, 1, kh, kw]`, a window for each channel, as `[1, ⌈c/4⌉, kh*kw, 4]`: four channels of a tap side by side, zeros beyond `c`.
+#[derive(Clone, Copy, Debug)]
+pub struct PackDepthwise;
+
+impl Op for PackDepthwise {
+    fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
+        match x {
+            [w] if w.rank() == 4 && w.dim(1) == 1 => {
+                Ok(Shape::from([1, w.dim(0).div_ceil(4), w.dim(2) * w.dim(3), 4]))
+            }
+            _ => Err("expected one weight [c, 1, kh, kw]".into()),
+        }
+    }
+
+    fn kernels(&self, x: &[Shape], y: Shape, _: &Caps) -> Vec<Kernel> {
+        let kernel = Kernel::new(shader!("pack_depthwise"), 1, 64)
+            .param("c", x[0].dim(0))
+            .param("taps", y.dim(2))
+            .param("elements", y.len())
+            .flat_groups(y.len().div_ceil(64));
+        vec![kernel]
+    }
+
+    fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
+        let (c, taps) = (x[0].shape.dim(0), y.dim(2));
+        Tensor::from_fn(y, |i| {
+            let (channel, tap) = (i / 4 / taps * 4 + i % 4, i / 4 % taps);
+            if channel < c { x[0].data[channel * taps + tap] } else { 0.0 }
+        })
+    }
+}
+
 /// Cases of the packing nodes.
 pub fn cases() -> Vec<Case> {
     vec![
@@ -203,6 +235,7 @@ pub fn cases() -> Vec<Case> {
         Case::new(PackGemm { step: 4 }, &[&[12, 3, 7, 7]]),
         Case::new(PackGemm { step: 16 }, &[&[8, 18, 3, 1]]),
         Case::new(PadChannels, &[&[2, 5, 7, 3]]),
+        Case::new(PackDepthwise, &[&[37, 1, 3, 5]]),
         Case::new(PackMatrix { transposed: false }, &[&[3, 5, 7]]),
         Case::new(PackMatrix { transposed: true }, &[&[2, 6, 9]]),
         Case::new(PackMatrix { transposed: true }, &[&[130, 3]]),

@@ -42,7 +42,7 @@ impl Draft {
             key: Key {
                 source: kernel.shader.source,
                 set: kernel.set.clone(),
-                imports: kernel.imports.clone(),
+                imports: kernel.swaps(),
                 checks: [checked, checked || !kernel.unchecked],
             },
             shader: kernel.shader,

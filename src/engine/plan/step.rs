@@ -56,7 +56,10 @@ fn fact(lowered: &Lowered, step: &Step, name: &str, side: u32) -> Option<Word> {
         }
     };
     let value = &lowered.values[value];
-    let Form::Image { pad } = value.form else { return None };
+    // A kernel may have a twin that reads or writes an image there.
+    let Form::Image { pad } = value.form else {
+        return ["plane_w", "plane_h", "pad"].contains(&fact).then_some(Word::U32(0));
+    };
     Geometry::new(value.shape, pad, side).fact(fact).map(Word::U32)
 }
 

@@ -7,6 +7,11 @@ use crate::ops::{Case, Fill, Pad};
 /// Cases of the sweep.
 pub fn cases() -> Vec<Case> {
     let plain = |stride: usize, pad: usize| Window { stride: [stride; 2], pad: Pad::from(pad), groups: 1 };
+    let alone = |groups: usize, stride: usize, pad: usize| Window { groups, ..plain(stride, pad) };
+    let same = |groups: usize, stride: usize, [before, after]: [usize; 2]| {
+        let pad = Pad { top: before, left: before, bottom: after, right: after };
+        Window { groups, stride: [stride; 2], pad }
+    };
     let lopsided = Pad { top: 0, left: 2, bottom: 3, right: 1 };
     vec![
         case(plain(1, 0), [false; 3], &[1, 1, 1, 1], &[1, 1, 1, 1]),
@@ -27,6 +32,16 @@ pub fn cases() -> Vec<Case> {
         case(plain(1, 1), [true, true, true], &[3, 7, 7, 48], &[72, 48, 3, 3]).fill(Fill::Outliers),
         case(plain(2, 1), [true, false, true], &[2, 14, 13, 100], &[68, 100, 3, 3]),
         case(plain(1, 0), [false, true, true], &[2, 5, 6, 256], &[36, 256, 1, 1]).fill(Fill::NonFinite),
+        // Every channel by itself: windows of 3 and 5, strides 1 and 2, pads as TensorFlow's SAME gives them, and lopsided ones.
+        case(alone(1, 1, 1), [true, false, true], &[2, 9, 11, 1], &[1, 1, 3, 3]).fill(Fill::Outliers),
+        case(alone(36, 1, 1), [true, true, true], &[2, 9, 13, 36], &[36, 1, 3, 3]).fill(Fill::Outliers),
+        case(alone(97, 2, 0), [true, false, false], &[1, 13, 10, 97], &[97, 1, 3, 3]),
+        case(alone(20, 1, 2), [false, true, true], &[3, 7, 5, 20], &[20, 1, 5, 5]).fill(Fill::NonFinite).planted_in(0),
+        case(alone(33, 2, 2), [true, false, true], &[2, 17, 15, 33], &[33, 1, 5, 5]).fill(Fill::Outliers),
+        case(same(24, 2, [1, 2]), [true, true, false], &[1, 16, 18, 24], &[24, 1, 5, 5]),
+        case(same(10, 2, [0, 1]), [true, false, true], &[2, 8, 14, 10], &[10, 1, 3, 3]),
+        case(Window { stride: [2, 1], pad: lopsided, groups: 6 }, [true; 3], &[2, 8, 12, 6], &[6, 1, 5, 2]),
+        case(alone(8, 1, 1), [true; 3], &[1, 12, 12, 8], &[8, 1, 3, 3]).fill(Fill::NonFinite).spreads(BORDER),
         // Several rows and columns of the largest tiles, all ragged: a whole sum and one in parts.
         case(plain(1, 0), [true, true, true], &[2, 12, 13, 20], &[140, 20, 1, 1]),
         case(plain(1, 1), [true, false, true], &[1, 13, 12, 8], &[140, 8, 3, 3]).fill(Fill::Outliers),

@@ -1,6 +1,7 @@
-//! Convolution over NHWC pictures; any kernel, stride, asymmetric padding and groups; bias, residual and ReLU in the epilogue.
+//! Convolution over NHWC pictures; any kernel, stride, asymmetric padding and groups; bias, residual and activation in the epilogue.
 
 mod cases;
+mod depthwise;
 mod gemm;
 mod parts;
 mod software;
@@ -135,9 +136,10 @@ impl Op for Conv2d {
     fn kernels(&self, x: &[Shape], y: Shape, caps: &Caps) -> Vec<Kernel> {
         let s = Sizes::new(x, y);
         let (software, gpu) = (software::kernels(self, &s, caps), gemm::kernels(self, &s, caps));
+        let alone = depthwise::kernels(self, &s, caps);
         let mut all = match caps.family {
-            Family::Software => [software, gpu].concat(),
-            Family::Gpu => [gpu, software].concat(),
+            Family::Software => [alone, software, gpu].concat(),
+            Family::Gpu => [alone, gpu, software].concat(),
         };
         all.push(self.direct(&s));
         all

@@ -1,6 +1,7 @@
 //! Convolution for drivers that run on the processor: images, shuffles, 32 output channels x 1 to 4 pixels per lane.
 
-use crate::ops::{pack::PackSoftware, software_tiles};
+use crate::ops::pack::PackSoftware;
+use crate::ops::{Pad, software_tiles};
 use super::{Conv2d, Sizes};
 use crate::engine::{Caps, Form, Kernel};
 use crate::shader;
@@ -17,7 +18,7 @@ pub fn kernels(conv: &Conv2d, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     // A lone plane goes by rows of taps.
     let turn = |[tn, tu]: [usize; 2]| [tm, tn, if cin4 == 1 { s.kw } else { tu }];
     let shapes = software_tiles(s.ho * s.wo, lanes, cin4).into_iter().map(turn);
-    shapes.map(|shape| kernel(conv, s, lanes, shape, pack)).collect()
+    shapes.flat_map(|shape| twins(conv, s, kernel(conv, s, lanes, shape, pack))).collect()
 }
 
 fn kernel(conv: &Conv2d, s: &Sizes, lanes: u32, [tm, tn, tu]: [usize; 3], pack: PackSoftware) -> Kernel {
@@ -40,8 +41,9 @@ fn kernel(conv: &Conv2d, s: &Sizes, lanes: u32, [tm, tn, tu]: [usize; 3], pack: 
         .set("KW", format!("{}u", s.kw))
         .read(0, 2, Form::Image { pad: ring })
         .read(1, 3, Form::Image { pad: 0 })
-        .write(Form::Image { pad: 0 })
         .pack(1, pack)
+        .param("h", s.h)
+        .param("w", s.w)
         .param("cin4", s.ci.div_ceil(4))
         .param("pixels", pixels)
         .groups(x, y, 1)
@@ -51,6 +53,27 @@ fn kernel(conv: &Conv2d, s: &Sizes, lanes: u32, [tm, tn, tu]: [usize; 3], pack: 
     if s.ci < 4 {
         kernel = kernel.set("DEPTH", format!("{}u", s.ci));
     }
-    let form = Form::Image { pad: 0 };
-    conv.epilogue.on(conv.window_params(kernel, s), form, ["residual_image", "residual_image_none"])
+    conv.window_params(kernel, s)
+}
+
+/// The kernel with input and output as images, and as buffers where it can: what it reads of one tap needs no ring. The residual lies as
+/// the output does.
+fn twins(conv: &Conv2d, s: &Sizes, kernel: Kernel) -> Vec<Kernel> {
+    let fours = |channels: usize| channels.is_multiple_of(4);
+    let pointwise = s.kh * s.kw == 1 && conv.window.pad == Pad::from(0) && fours(s.ci);
+    let image = Form::Image { pad: 0 };
+    let into = |kernel: Kernel, form| {
+        conv.epilogue.on(kernel.write(form), form, ["residual_image", "residual_image_none"])
+    };
+    let mut all = vec![into(kernel.clone(), image)];
+    if fours(s.co) {
+        let other = into(kernel, Form::Buffer).form("target_image", "target_buffer");
+        let residual = conv.epilogue.add;
+        all.push(if residual { other.form("residual_image", "residual_buffer") } else { other });
+    }
+    if pointwise {
+        let from_buffer = |k: &Kernel| k.clone().read(0, 2, Form::Buffer).form("source_image", "source_buffer");
+        all.extend(all.iter().map(from_buffer).collect::<Vec<_>>());
+    }
+    all
 }

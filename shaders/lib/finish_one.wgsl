@@ -1,0 +1,8 @@
+// The epilogue of a sum of channel c whose output is element `at`.
+#import activation
+#import bias
+#import residual
+
+fn finished(at: u32, c: u32, sum: f32) -> f32 {
+    return activated(sum + bias_at(c) + residual_at(at));
+}
