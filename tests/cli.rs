@@ -17,6 +17,7 @@ fn help_has_examples_and_the_exit_codes() {
     for topic in [
         vec!["--help"],
         vec!["help", "embed"],
+        vec!["help", "classify"],
         vec!["devices", "--help"],
         vec!["weights", "inspect", "--help"],
         vec!["import", "--help"],

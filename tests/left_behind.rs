@@ -166,6 +166,8 @@ fn fault_18_names_of_files_cannot_steer_a_terminal() {
         (vec!["embed", NAME, "-o", NAME], 2),
         (vec!["embed", "data/train/good/000.png", "--weights", NAME], 4),
         (vec!["embed", &folder], 3),
+        (vec!["classify", "data/train/good/000.png", "--labels", &folder], 3),
+        (vec!["classify", "data/train/good/000.png", "--weights", NAME], 4),
         (vec!["weights", "inspect", NAME], 4),
         (vec!["weights", "convert", NAME, "x.safetensors"], 4),
         (vec!["weights", "verify", NAME], 0),

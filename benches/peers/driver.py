@@ -173,6 +173,10 @@ def difference(task, ours, base, facts, order):
     if task == "coreset":  # the share of picks that are others, as far as both go
         n = min(ours.size, base.size)
         return float((ours[:n] != base[:n]).mean())
+    if task.startswith("patchcore"):  # score, distances of the places and map, each by its own largest
+        ends = [1, 1 + 1024]
+        parts = zip(np.split(ours.astype("f8"), ends), np.split(base, ends))
+        return max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in parts)
     if task.startswith("knn"):
         ours, base = ours.reshape(-1, 2)[:, 0], base.reshape(-1, 2)[:, 0]
     elif order == "nhwc":

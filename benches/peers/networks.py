@@ -10,6 +10,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 
+# Repeats, kernel, stride of the first, expansion and channels of EfficientNet-Lite0's stages.
+LITE0 = [(1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192)]
+LITE0 += [(1, 3, 1, 6, 320)]
+
+
 @dataclass
 class Layer:
     """One layer; `y` is the name of its value, and of its weights where it has some."""
@@ -20,7 +25,9 @@ class Layer:
     k: int = 0
     stride: int = 1
     pad: int = 0
-    relu: bool = False
+    more: int = 0  # padding below and on the right beyond `pad`
+    groups: int = 1
+    act: str = ""  # relu, relu6
 
 
 class Chain:
@@ -35,29 +42,34 @@ class Chain:
         self.last = y
         return y
 
-    def conv(self, y, k, stride=1, pad=None, relu=False, x=None):
-        return self.put("conv", y, x and [x], k=k, stride=stride, pad=k // 2 if pad is None else pad, relu=relu)
+    def conv(self, y, k, stride=1, pad=None, act="", x=None):
+        return self.put("conv", y, x and [x], k=k, stride=stride, pad=k // 2 if pad is None else pad, act=act)
+
+    def same(self, y, k=1, stride=1, groups=1, act=""):
+        """A convolution with TensorFlow's SAME padding, of a map whose edges the stride divides."""
+        pad, more = divmod(k - stride, 2)
+        return self.put("conv", y, k=k, stride=stride, pad=pad, more=more, groups=groups, act=act)
 
 
 def resnet(depths, bottleneck, stages=4):
     """ResNet with the stride in the 3x3 convolution, up to so many of its stages."""
     c = Chain()
-    c.conv("conv1", 7, 2, relu=True)
+    c.conv("conv1", 7, 2, act="relu")
     c.put("max", "pool", k=3, stride=2, pad=1)
     for stage in range(1, stages + 1):
         for block in range(depths[stage - 1]):
             before, at = c.last, f"layer{stage}.{block}"
             stride = 2 if block == 0 and stage > 1 else 1
             if bottleneck:
-                c.conv(f"{at}.conv1", 1, relu=True)
-                c.conv(f"{at}.conv2", 3, stride, relu=True)
+                c.conv(f"{at}.conv1", 1, act="relu")
+                c.conv(f"{at}.conv2", 3, stride, act="relu")
                 end = c.conv(f"{at}.conv3", 1)
             else:
-                c.conv(f"{at}.conv1", 3, stride, relu=True)
+                c.conv(f"{at}.conv1", 3, stride, act="relu")
                 end = c.conv(f"{at}.conv2", 3)
             if stride == 2 or (bottleneck and block == 0):
                 before = c.conv(f"{at}.downsample.0", 1, stride, x=before)
-            c.put("add", f"{at}.out", [end, before], relu=True)
+            c.put("add", f"{at}.out", [end, before], act="relu")
     return c
 
 
@@ -67,6 +79,25 @@ def whole(depths, bottleneck):
     return c.layers, [c.put("dense", "fc")]
 
 
+def efficientnet_lite0():
+    c = Chain()
+    c.same("_conv_stem", 3, 2, act="relu6")
+    wide, block = 32, 0
+    for repeats, k, first, expansion, out in LITE0:
+        for stride in [first] + [1] * (repeats - 1):
+            before, at, inner = c.last, f"_blocks.{block}", wide * expansion
+            if expansion > 1:
+                c.same(f"{at}._expand_conv", act="relu6")
+            c.same(f"{at}._depthwise_conv", k, stride, inner, act="relu6")
+            end = c.same(f"{at}._project_conv")
+            if stride == 1 and wide == out:
+                c.put("add", f"{at}.out", [end, before])
+            wide, block = out, block + 1
+    c.same("_conv_head", act="relu6")
+    c.put("global", "pool")
+    return c.layers, [c.put("dense", "_fc")]
+
+
 def layers_2_and_3():
     c = resnet([3, 4, 6], True, stages=3)
     return c.layers, ["layer2.3.out", "layer3.5.out"]
@@ -74,17 +105,17 @@ def layers_2_and_3():
 
 def pdn_s():
     c = Chain()
-    c.conv("conv1", 4, pad=0, relu=True)
+    c.conv("conv1", 4, pad=0, act="relu")
     c.put("mean", "pool1", k=2, stride=2)
-    c.conv("conv2", 4, pad=0, relu=True)
+    c.conv("conv2", 4, pad=0, act="relu")
     c.put("mean", "pool2", k=2, stride=2)
-    c.conv("conv3", 3, pad=0, relu=True)
+    c.conv("conv3", 3, pad=0, act="relu")
     return c.layers, [c.conv("conv4", 4, pad=0)]
 
 
 def one_layer():
     c = Chain()
-    return c.layers, [c.conv("conv", 3, relu=True)]
+    return c.layers, [c.conv("conv", 3, act="relu")]
 
 
 NETWORKS = {
@@ -93,6 +124,8 @@ NETWORKS = {
     "resnet50_b4": lambda: whole([3, 4, 6, 3], True),
     "wide_resnet50_2": lambda: whole([3, 4, 6, 3], True),
     "wide_resnet50_2_layer3": layers_2_and_3,
+    "efficientnet_lite0_b1": efficientnet_lite0,
+    "efficientnet_lite0_b8": efficientnet_lite0,
     "pdn_s": pdn_s,
     "conv64": one_layer,
     "conv128": one_layer,
@@ -121,12 +154,13 @@ def nchw(shape):
 
 
 def onnx_node(layer):
-    """The ONNX nodes of one layer, its ReLU included."""
-    out = f"{layer.y}.linear" if layer.relu else layer.y
-    window = {"kernel_shape": [layer.k] * 2, "strides": [layer.stride] * 2, "pads": [layer.pad] * 4}
+    """The ONNX nodes of one layer, its activation included."""
+    out = f"{layer.y}.linear" if layer.act else layer.y
+    pads = [layer.pad] * 2 + [layer.pad + layer.more] * 2
+    window = {"kernel_shape": [layer.k] * 2, "strides": [layer.stride] * 2, "pads": pads}
     weights = [f"{layer.y}.weight", f"{layer.y}.bias"]
     if layer.kind == "conv":
-        nodes = [helper.make_node("Conv", layer.x + weights, [out], dilations=[1, 1], group=1, **window)]
+        nodes = [helper.make_node("Conv", layer.x + weights, [out], dilations=[1, 1], group=layer.groups, **window)]
     elif layer.kind == "max":
         nodes = [helper.make_node("MaxPool", layer.x, [out], **window)]
     elif layer.kind == "mean":
@@ -138,12 +172,16 @@ def onnx_node(layer):
         nodes = [helper.make_node("Add", layer.x, [out])]
     else:
         nodes = [helper.make_node("Gemm", layer.x + weights, [out])]
-    return nodes + ([helper.make_node("Relu", [out], [layer.y])] if layer.relu else [])
+    if layer.act:
+        kind, bounds = {"relu": ("Relu", []), "relu6": ("Clip", ["zero", "six"])}[layer.act]
+        nodes.append(helper.make_node(kind, [out, *bounds], [layer.y]))
+    return nodes
 
 
 def write_onnx(path, layers, outputs, weights, facts):
     """Opset 13, shapes inferred, the last layer's weight transposed: what the pickiest of the peers wants."""
-    stored = []
+    bounds = {"zero": 0, "six": 6} if any(layer.act == "relu6" for layer in layers) else {}
+    stored = [numpy_helper.from_array(np.array(v, "<f4"), name) for name, v in bounds.items()]
     for layer in layers:
         if layer.kind in ("conv", "dense"):
             weight = weights[f"{layer.y}.weight"]
@@ -168,7 +206,10 @@ def ncnn_line(layer, weights):
         if layer.kind == "dense":
             return "InnerProduct", f"0={weight.shape[0]} 1=1 2={weight.size}"
         given = f"0={weight.shape[0]} 1={layer.k} 3={layer.stride} 4={layer.pad} 5=1 6={weight.size}"
-        return "Convolution", given + (" 9=1" if layer.relu else "")
+        if layer.more:
+            given += f" 15={layer.pad + layer.more} 16={layer.pad + layer.more}"  # on the right and below
+        given += {"": "", "relu": " 9=1", "relu6": " 9=3 -23310=2,0.0,6.0"}[layer.act]
+        return ("ConvolutionDepthWise", f"{given} 7={layer.groups}") if layer.groups > 1 else ("Convolution", given)
     if layer.kind == "global":
         return "Pooling", "0=1 4=1"
     if layer.kind == "add":
@@ -205,11 +246,12 @@ def write_ncnn(path, layers, outputs, weights):
     made("x")
     for layer in layers:
         kind, given = ncnn_line(layer, weights)
-        apart = layer.relu and layer.kind != "conv"
+        apart = layer.act and layer.kind != "conv"
         out = f"{layer.y}.linear" if apart else layer.y
         line(kind, layer.y, [take(x) for x in layer.x], [out], given)
         if apart:
-            line("ReLU", f"{layer.y}.relu", [out], [layer.y], "")
+            kind, given = {"relu": ("ReLU", ""), "relu6": ("Clip", "0=0.0 1=6.0")}[layer.act]
+            line(kind, f"{layer.y}.{layer.act}", [out], [layer.y], given)
         made(layer.y)
     ends = [take(name) for name in outputs]
     Path(f"{path}.param").write_text(f"7767517\n{len(lines)} {blobs}\n" + "\n".join(lines) + "\n")

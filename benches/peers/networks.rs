@@ -11,12 +11,14 @@ pub struct Network {
     pub build: for<'g, 'w> fn(Var<'g>, &Scope<'g, 'w>) -> Vec<Var<'g>>,
 }
 
-pub const ALL: [Network; 10] = [
+pub const ALL: [Network; 12] = [
     Network { name: "resnet18_b1", input: [1, 224, 224, 3], build: |x, p| whole("resnet18", x, p) },
     Network { name: "resnet18_b8", input: [8, 224, 224, 3], build: |x, p| whole("resnet18", x, p) },
     Network { name: "resnet50_b4", input: [4, 224, 224, 3], build: |x, p| whole("resnet50", x, p) },
     Network { name: "wide_resnet50_2", input: [1, 224, 224, 3], build: |x, p| whole("wide_resnet50_2", x, p) },
     Network { name: "wide_resnet50_2_layer3", input: [1, 224, 224, 3], build: layers_2_and_3 },
+    Network { name: "efficientnet_lite0_b1", input: [1, 224, 224, 3], build: |x, p| whole("efficientnet_lite0", x, p) },
+    Network { name: "efficientnet_lite0_b8", input: [8, 224, 224, 3], build: |x, p| whole("efficientnet_lite0", x, p) },
     Network { name: "pdn_s", input: [1, 256, 256, 3], build: pdn_s },
     Network { name: "conv64", input: [1, 56, 56, 64], build: one_layer },
     Network { name: "conv128", input: [1, 28, 28, 128], build: one_layer },

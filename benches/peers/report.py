@@ -113,6 +113,11 @@ def bars(tasks):
             if task == "resnet18_b1":
                 bar(task, name, "start with a warm cache, ms", 600, results[name].get("start_ms"))
                 bar(task, name, "memory while it runs, MB", 300, results[name].get("memory_mb"))
+        results = tasks.get("efficientnet_lite0_b1", {}).get("results", {})
+        if name == "lupe256" and name in results:
+            bar("efficientnet_lite0_b1", name, "times ort", 6, ratio(results, name, "ort"))
+            faster = ratio(results, "ncnn_vulkan", name)
+            bar("efficientnet_lite0_b1", name, "times as fast as ncnn_vulkan", 8, faster, below=False)
         for task in [t for t in tasks if t.startswith("knn") and name in tasks[t]["results"]]:
             bar(task, name, "times faiss", 4, ratio(tasks[task]["results"], name, "faiss"))
         if name in tasks.get("coreset", {}).get("results", {}):

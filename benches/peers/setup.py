@@ -12,7 +12,8 @@ STATE = ROOT / "target" / "peers"
 VENV, MODELS = STATE / "venv", STATE / "models"
 PYTHON = VENV / "bin" / "python"
 CARGO = os.environ.get("CARGO", "cargo")
-APART = {"burn": ("",), "meganeura": ("resnet",)}  # built where `--with` asks for them; how the names of their tasks begin
+# Built where `--with` asks for them; how the names of their tasks begin.
+APART = {"burn": ("resnet", "wide", "pdn", "conv"), "meganeura": ("resnet",)}
 NEEDED = ("numpy", "onnx", "onnxruntime")  # without these there is nothing to compare
 
 

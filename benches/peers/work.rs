@@ -6,14 +6,22 @@ use crate::serve::{Result, serve, timed};
 use lupe::engine::{Choice, Gpu, Graph, Options, Plan, Scope, Store, Var};
 use lupe::measure::ceilings;
 use lupe::measure::profile::{self, Profiled};
+use lupe::methods::patchcore::score::{Bank, PatchScores};
 use lupe::methods::patchcore::select::{Selector, parts, rows_at_once};
-use lupe::methods::patchcore::{Config, Preset};
+use lupe::methods::patchcore::{Config, Grid, Preset};
 use lupe::ops::knn::Metric;
 use lupe::tensor::Tensor;
 use lupe::weights::Weights;
 use pollster::block_on;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
+
+/// How the names of the tasks of PatchCore's scoring begin; values of a place follow.
+const PATCHCORE: &str = "patchcore_";
+
+/// Grid of places that is scored: a map of stride 8 of a picture of 256x256.
+const PLACES: [usize; 2] = [32, 32];
 
 /// Rows that a timed selection picks: two rounds of the device when each is as long as it may be.
 const PICKS: usize = 384;
@@ -25,6 +33,10 @@ const RUNS: usize = 9;
 pub fn work(folder: &Path, name: &str, out: &Path) -> Result<()> {
     if name == CORESET {
         return selection(&open()?, folder, out);
+    }
+    if name.starts_with(PATCHCORE) {
+        let (gpu, (bank, x)) = (open()?, scored(folder, name)?);
+        return scoring(&scores(&gpu, &bank, &x)?, &bank, &x, out);
     }
     with_plan(folder, name, |_, plan, x| serve_plan(plan, &x, out))
 }
@@ -58,6 +70,10 @@ fn with_plan(folder: &Path, name: &str, then: impl FnOnce(&Gpu, &Plan, Tensor) -
         let plan = plan(&gpu, weights?, network)?;
         return then(&gpu, &plan, read(folder, name, &network.input)?);
     }
+    if name.starts_with(PATCHCORE) {
+        let (gpu, (bank, x)) = (open()?, scored(folder, name)?);
+        return then(&gpu, &scores(&gpu, &bank, &x)?, x);
+    }
     let Some((thousands, k)) = name.strip_prefix("knn_").and_then(|n| n.split_once("k_top")) else {
         return Err(format!("there is no task {name}").into());
     };
@@ -83,6 +99,32 @@ fn neighbours<'g>(gpu: &'g Gpu, folder: &Path, rows: usize, k: usize) -> Result<
     let banks: Vec<Var> = cut.into_iter().enumerate().map(|(i, p)| graph.weight(&format!("rows.{i}"), p)).collect();
     let found = graph.input("queries", shape_of(QUERIES)).knn(&banks, k, Metric::SquaredL2, None);
     Ok(block_on(Plan::new(gpu, &graph, &[found], &Store::new(), Options::default()))?)
+}
+
+/// A bank of 10,000 rows that scores as after a fit without options, and the patch vectors of a picture; the exported values in rows
+/// of that length.
+fn scored(folder: &Path, name: &str) -> Result<(Bank, Tensor)> {
+    let dim = name.trim_start_matches(PATCHCORE).parse()?;
+    let rows = read(folder, BANK, &[10_000, dim])?;
+    let bank = Bank::new(&Config::default(), Grid { grid: PLACES, dim }, Arc::new(rows));
+    Ok((bank, read(folder, QUERIES, &[PLACES.iter().product(), dim])?))
+}
+
+/// From a picture's patch vectors to what [`Bank::scored`] reads.
+fn scores<'g>(gpu: &'g Gpu, bank: &Bank, x: &Tensor) -> Result<Plan<'g>> {
+    let graph = Graph::new();
+    let queries = graph.input("queries", x.shape);
+    let outputs = bank.outputs(&bank.parts(&gpu.caps), queries, 1, None);
+    Ok(block_on(Plan::new(gpu, &graph, &outputs, &Store::new(), Options::default()))?)
+}
+
+/// The picture's score, the distances of its places and its map; a time is that of all of it.
+fn scoring(plan: &Plan, bank: &Bank, x: &Tensor, out: &Path) -> Result<()> {
+    let run = || -> Result<PatchScores> { Ok(bank.scored(&block_on(plan.run(&[x]))?, 0, 1)?) };
+    let first = run()?;
+    let distances = first.nearest.data.chunks(2).map(|pair| pair[0]);
+    let all: Vec<f32> = [first.score as f32].into_iter().chain(distances).chain(first.map.data).collect();
+    serve(out, &all, || timed(run))
 }
 
 fn serve_plan(plan: &Plan, x: &Tensor, out: &Path) -> Result<()> {

@@ -111,11 +111,41 @@ def faiss(folder, task):
     import faiss
 
     faiss.omp_set_num_threads(THREADS)
-    queries, bank, k = knn_task(folder, task)
+    scoring = task.startswith("patchcore")
+    queries, bank, k = scoring_task(folder, task) if scoring else knn_task(folder, task)
     index = faiss.IndexFlatL2(queries.shape[1])
     index.add(bank)
     print("faiss:", faiss.get_compile_options().strip(), file=sys.stderr)
+    if scoring:
+        score = scores_of_places(len(queries))
+        return lambda: score(index.search(queries, k)[0][:, 0])
     return lambda: pairs(*index.search(queries, k))
+
+
+def scoring_task(folder, task):
+    """Patch vectors of a picture of 32x32 places, bank and k of `patchcore_VALUES`: values of the knn_ tasks in such rows."""
+    import numpy as np
+
+    width = int(task.removeprefix("patchcore_"))
+    rows = lambda name, n: np.fromfile(folder / f"{name}.f32", "<f4", n * width).reshape(n, width)
+    return rows("knn_queries", 1024), rows("knn_bank", 10_000), 1
+
+
+def scores_of_places(places, size=256, sigma=4):
+    """From the distances of places to the picture's score, them, and the anomaly map, as PatchCore's authors have it: the
+    largest; bilinear between the centres of places (a product with weights from both sides), then scipy's Gaussian filter."""
+    import numpy as np
+    from scipy.ndimage import gaussian_filter
+
+    side = int(places**0.5)
+    at = np.clip((np.arange(size) + 0.5) * side / size - 0.5, 0, side - 1)
+    between = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(side))).astype("<f4")
+
+    def score(distances):
+        map = between @ distances.reshape(side, side) @ between.T
+        return [distances.max(keepdims=True), distances, gaussian_filter(map, sigma)]
+
+    return score
 
 
 def numpy_knn(folder, task):

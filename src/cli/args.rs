@@ -1,9 +1,9 @@
 //! What the command line accepts: its commands; the arguments of each are in its own file.
 
 use super::{
-    bench, demo, devices, embed, eval, fit, global::Global, help, import, limit, plan, predict, profile, renamed,
+    bench, classify, demo, devices, embed, eval, fit, global::Global, help, import, limit, plan, predict, profile,
 };
-use super::{shaders, tune, verify, weights};
+use super::{renamed, shaders, tune, verify, weights};
 use crate::error::plain;
 use clap::{ArgMatches, Parser, Subcommand};
 
@@ -46,6 +46,11 @@ pub enum Command {
         after_help = "Examples:\n  lupe embed part.png\n  lupe embed *.jpg --tap block4 --tap block10 -o features.safetensors\n  lupe embed part.png --model resnet18 --weights resnet18.safetensors --tap pool -o feature.npy"
     )]
     Embed(embed::Args),
+    /// Says what pictures show: the likeliest classes by a network with a classifier, ImageNet's by the built-in one
+    #[command(
+        after_help = "Examples:\n  lupe classify photo.jpg\n  lupe classify *.jpg --top 1 --json\n  lupe classify part.png --model resnet18 --weights parts.pth --labels parts.txt\n\nPictures are prepared as the network expects them: most look at the centre only. Names are taken from --labels; without it, 1000 classes are taken for ImageNet's, and others are numbered."
+    )]
+    Classify(classify::Args),
     /// Finds painted defects on photographs that ship with Lupe: fit, eval, heat maps
     #[command(after_help = "Examples:\n  lupe demo\n  lupe demo -o /tmp/demo --device 0")]
     Demo(demo::Args),
@@ -119,9 +124,8 @@ impl Command {
             Command::Import(_) | Command::Limit(_) | Command::Weights(_) | Command::Shaders(_) => false,
             Command::Help(_) | Command::Patchcore(_) => false,
             Command::Fit(_) | Command::Predict(_) | Command::Eval(_) | Command::Embed(_) | Command::Demo(_) => true,
-            Command::Devices(_) | Command::Plan(_) | Command::Verify(_) | Command::Profile(_) | Command::Tune(_) => {
-                true
-            }
+            Command::Classify(_) | Command::Devices(_) | Command::Plan(_) | Command::Verify(_) => true,
+            Command::Profile(_) | Command::Tune(_) => true,
         }
     }
 }

@@ -2,17 +2,14 @@
 
 use super::output::{new_table, print};
 use super::session::Session;
-use super::subject::{WeightsArgs, say_notes};
-use crate::data::dataset::{Census, Counted};
-use crate::data::{Limits, Picture, Prepared};
+use super::subject::PicturesArgs;
 use crate::error::{Error, Result, shown};
 use crate::files::write;
-use crate::methods::embed::{Embedder, offered};
-use crate::models::{self, Network};
+use crate::methods::embed::offered;
 use crate::outputs::Inputs;
 use crate::tensor::{Shape, Tensor};
 use crate::watch::Watch;
-use crate::weights::{Weights, safetensors};
+use crate::weights::safetensors;
 use npyz::WriterBuilder;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -20,23 +17,11 @@ use std::path::{Path, PathBuf};
 /// What `lupe embed` accepts.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Pictures: PNG, JPEG, BMP, TIFF or WebP
-    #[arg(required = true, value_name = "PICTURE")]
-    pictures: Vec<PathBuf>,
-    /// Network
-    #[arg(long, default_value = "efficientnet_lite0", value_name = "NAME")]
-    model: String,
-    /// Its weights, safetensors or .pth; only efficientnet_lite0 has built-in ones
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
     #[command(flatten)]
-    choice: WeightsArgs,
+    named: PicturesArgs,
     /// A place of the network, such as block4, pool or logits; may be given several times
     #[arg(long, default_value = "pool", value_name = "PLACE")]
     tap: Vec<String>,
-    /// Maximum number of pictures per run; does not affect results
-    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    batch: u16,
     /// Output: .safetensors, .npy (one tap) or .json; without it a summary is printed
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -45,83 +30,26 @@ pub struct Args {
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let format = args.output.as_deref().map(|path| FeatureFormat::of(path, &args.tap)).transpose()?;
-    let file = args.choice.of(args.weights.as_deref());
+    let named = &args.named;
     if let Some(path) = &args.output {
-        session.outputs.file(path, &Inputs::of(args.pictures.iter().chain(&args.weights)))?;
+        session.outputs.file(path, &Inputs::of(named.pictures.iter().chain(&named.weights)))?;
     }
-    let (network, weights) = models::open(&args.model, file.as_ref())?;
-    say_notes(session, weights.notes());
+    let (network, weights) = named.open(session)?;
     offered(network, &weights, &args.tap)?;
-    for path in &args.pictures {
-        let meta = std::fs::metadata(path);
-        let fail = |what: String| Error::Input(format!("{}: {what}", shown(path)));
-        if meta.map_err(|e| fail(format!("cannot be read: {e}")))?.is_dir() {
-            return Err(fail("is a folder; name the pictures in it".into()));
-        }
-    }
-    let features = features(session, args, network, &weights)?;
+    let mut features = vec![vec![]; args.tap.len()];
+    named.each(session, (network, &weights), &args.tap, &mut |values| {
+        features.iter_mut().zip(values).for_each(|(tap, value)| tap.push(value));
+        Ok(())
+    })?;
     let taps: Vec<(String, Tensor)> =
-        args.tap.iter().zip(features).map(|(tap, t)| (tap.clone(), channels_first(t))).collect();
+        args.tap.iter().zip(&features).map(|(tap, all)| (tap.clone(), channels_first(stacked(all)))).collect();
     match (format, &args.output) {
         (Some(format), Some(path)) => write(path, &format.bytes(args, &taps)?)?,
         _ if session.json => print(&as_json(args, &taps).to_string())?,
         _ => print(&summary(args, &taps))?,
     }
-    session.say(&counted(args).to_string());
+    session.say(&named.counted().to_string());
     Ok(())
-}
-
-/// Pictures are named one by one: all of them are looked at, or the command has ended with an error.
-fn counted(args: &Args) -> Counted {
-    let found = args.pictures.len();
-    Census::of(found).ended(found, 0, 0)
-}
-
-/// For each tap the features of all pictures, `[n, h, w, c]` or `[n, c]`.
-fn features(session: &Session, args: &Args, network: &Network, weights: &Weights) -> Result<Vec<Tensor>> {
-    let load = |path: &Path| network.preprocess.prepare(&Picture::open(path, Limits::default())?);
-    let mut inputs = args.pictures.iter();
-    let first: Option<Prepared> = inputs.next().map(|p| load(p)).transpose()?;
-    let Some(first) = first else { return Ok(vec![]) };
-    let (gpu, n) = (session.gpu()?, args.pictures.len());
-    let mut options = session.run_options(&gpu, args.batch);
-    options.batch = options.batch.min(n);
-    let planned = Embedder::new(&gpu, (network, weights), &args.tap, first.size(), &options);
-    let mut embedder = pollster::block_on(planned)?;
-    let (dispatches, batch) = (embedder.dispatches(), embedder.batch());
-    log::info!("{}; {dispatches} dispatches, {batch} pictures a run", gpu.info.describe());
-    let (mut all, mut waiting) = (vec![], vec![first]);
-    loop {
-        while waiting.len() < batch {
-            let Some(path) = inputs.next() else { break };
-            waiting.push(load(path)?);
-        }
-        if waiting.is_empty() {
-            break;
-        }
-        all.extend(pollster::block_on(embedder.run(&waiting))?);
-        session.progress("embedding", all.len(), n);
-        waiting.clear();
-    }
-    finite(args, &all)?;
-    let mut taps = vec![vec![]; args.tap.len()];
-    for picture in all {
-        taps.iter_mut().zip(picture).for_each(|(tap, t)| tap.push(t));
-    }
-    Ok(taps.iter().map(|tap| stacked(tap)).collect())
-}
-
-/// A feature that is not a number is an error, never a result.
-fn finite(args: &Args, features: &[Vec<Tensor>]) -> Result<()> {
-    let broken = |f: &Vec<Tensor>| f.iter().any(|t| t.data.iter().any(|v| !v.is_finite()));
-    match args.pictures.iter().zip(features).find(|(_, f)| broken(f)) {
-        Some((path, _)) => Err(Error::Numeric(format!(
-            "{}: its features are not finite; do the weights belong to {}?",
-            shown(path),
-            args.model
-        ))),
-        None => Ok(()),
-    }
 }
 
 /// Tensors `[1, …]` as one `[n, …]`.
@@ -187,18 +115,18 @@ fn npy(taps: &[(String, Tensor)]) -> std::io::Result<Vec<u8>> {
 }
 
 fn as_json(args: &Args, taps: &[(String, Tensor)]) -> Value {
-    let pictures: Vec<String> = args.pictures.iter().map(|p| p.display().to_string()).collect();
+    let pictures: Vec<String> = args.named.pictures.iter().map(|p| p.display().to_string()).collect();
     let tap = |(name, t): &(String, Tensor)| (name.clone(), json!({"shape": t.shape.dims(), "data": t.data}));
-    let counts = counted(args).json();
-    json!({"model": args.model, "pictures": pictures, "counts": counts, "taps": taps.iter().map(tap).collect::<serde_json::Map<_, _>>()})
+    let counts = args.named.counted().json();
+    json!({"model": args.named.model, "pictures": pictures, "counts": counts, "taps": taps.iter().map(tap).collect::<serde_json::Map<_, _>>()})
 }
 
 fn summary(args: &Args, taps: &[(String, Tensor)]) -> String {
     let mut table = new_table(["picture", "tap", "shape", "mean", "max", "length"]);
     for (name, t) in taps {
-        let each = t.data.len() / args.pictures.len().max(1);
+        let each = t.data.len() / args.named.pictures.len().max(1);
         let shape = t.shape.dims().iter().skip(1).map(usize::to_string).collect::<Vec<_>>().join("x");
-        for (path, row) in args.pictures.iter().zip(t.data.chunks(each.max(1))) {
+        for (path, row) in args.named.pictures.iter().zip(t.data.chunks(each.max(1))) {
             let sum: f64 = row.iter().map(|&v| f64::from(v)).sum();
             let square: f64 = row.iter().map(|&v| f64::from(v).powi(2)).sum();
             let max = row.iter().fold(f32::MIN, |m, &v| m.max(v));

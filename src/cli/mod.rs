@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod child;
+mod classify;
 mod demo;
 mod devices;
 mod embed;
@@ -115,6 +116,7 @@ fn command(session: &Session, command: &Command) -> Result<()> {
         Command::Import(args) => import::run(session, args),
         Command::Limit(args) => limit::run(session, args),
         Command::Embed(args) => embed::run(session, args),
+        Command::Classify(args) => classify::run(session, args),
         Command::Demo(args) => demo::run(session, args, &|words| typed(session, words)),
         Command::Weights(args) => weights::run(session, args),
         Command::Devices(args) => devices::run(session, args),

@@ -1,12 +1,16 @@
-//! How the subject of plan, profile, verify, tune and bench is named: a network, or a fitted model.
+//! How the subject of plan, profile, verify, tune and bench is named: a network, or a fitted model; and a network with pictures for it.
 
 use super::session::Session;
+use crate::data::dataset::{Census, Counted};
 use crate::data::{Limits, Picture};
 use crate::error::{Error, Result};
 use crate::methods::Fitted;
+use crate::methods::embed::{Embedder, named};
 use crate::methods::subject::{Subject, is_model};
+use crate::models::{self, Network};
+use crate::tensor::Tensor;
 use crate::watch::Watch;
-use crate::weights::WeightsFile;
+use crate::weights::{Weights, WeightsFile};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -35,8 +39,8 @@ impl WeightsArgs {
 }
 
 /// Says what the user should know of weights that were read.
-pub fn say_notes(session: &Session, notes: &[String]) {
-    notes.iter().for_each(|note| session.say(&format!("note: {note}")));
+pub fn say_notes<'n>(session: &Session, notes: impl IntoIterator<Item = &'n String>) {
+    notes.into_iter().for_each(|note| session.say(&format!("note: {note}")));
 }
 
 /// Opens a fitted model, and says what is to be known of weights that were read for it.
@@ -93,4 +97,66 @@ impl SubjectArgs {
 /// As [`Picture::open`].
 pub fn picture(path: Option<&Path>) -> Result<Option<Picture>> {
     path.map(|path| Picture::open(path, Limits::default())).transpose()
+}
+
+/// A network, and pictures for it that are named one by one.
+#[derive(Clone, Debug, Args)]
+pub struct PicturesArgs {
+    /// Pictures: PNG, JPEG, BMP, TIFF or WebP
+    #[arg(required = true, value_name = "PICTURE")]
+    pub pictures: Vec<PathBuf>,
+    /// Network
+    #[arg(long, default_value = models::EMBEDDED.name, value_name = "NAME")]
+    pub model: String,
+    /// Its weights, safetensors or .pth; only the default network has built-in ones
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    #[command(flatten)]
+    choice: WeightsArgs,
+    /// Maximum number of pictures per run; does not affect results
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    batch: u16,
+}
+
+impl PicturesArgs {
+    /// Opens the network, and says what is to be known of its weights.
+    ///
+    /// # Errors
+    /// As [`models::open`].
+    pub fn open(&self, session: &Session) -> Result<(&'static Network, Weights)> {
+        let opened = models::open(&self.model, self.choice.of(self.weights.as_deref()).as_ref())?;
+        say_notes(session, opened.1.notes());
+        Ok(opened)
+    }
+
+    /// Hands `take` the values of `places` for each picture in turn, one tensor `[1, …]` for each place.
+    ///
+    /// # Errors
+    /// As [`Embedder::new`] and [`Embedder::each`].
+    pub fn each(
+        &self,
+        session: &Session,
+        (network, weights): (&Network, &Weights),
+        places: &[String],
+        take: &mut dyn FnMut(Vec<Tensor>) -> Result<()>,
+    ) -> Result<()> {
+        let samples = named(&self.pictures)?;
+        session.watch_for_interrupts()?;
+        // Where there is no device, a picture that cannot be read is told first: it is the user's to mend.
+        let unreadable = |none| picture(self.pictures.first().map(PathBuf::as_path)).err().unwrap_or(none);
+        let gpu = session.gpu().map_err(unreadable)?;
+        let mut options = session.run_options(&gpu, self.batch);
+        options.batch = options.batch.min(samples.len());
+        let planned = Embedder::new(&gpu, (network, weights), places, network.input_size(), &options);
+        let mut embedder = pollster::block_on(planned)?;
+        let (dispatches, batch) = (embedder.dispatches(), embedder.batch());
+        log::info!("{}; {dispatches} dispatches, {batch} pictures a run", gpu.info.describe());
+        pollster::block_on(embedder.each(&samples, session, take))
+    }
+
+    /// Pictures are named one by one: all of them are looked at, or the command has ended with an error.
+    pub fn counted(&self) -> Counted {
+        let found = self.pictures.len();
+        Census::of(found).ended(found, 0, 0)
+    }
 }

@@ -9,6 +9,7 @@
 
 mod background;
 pub mod batched;
+pub mod classify;
 pub mod drawing;
 pub mod embed;
 pub mod evaluation;

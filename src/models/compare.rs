@@ -129,6 +129,7 @@ impl Outline {
             }
         }
         strangers.extend(self.names().filter(|n| !n.starts_with(prefix)).map(str::to_string));
+        let classifies = used.iter().any(|name| network.is_head(name));
         let norms = taken.iter().filter(|name| name.ends_with(".running_var")).count();
         let head = network.head.iter().find_map(|h| self.tensors.get(&format!("{prefix}{h}weight")));
         Comparison {
@@ -141,6 +142,7 @@ impl Outline {
             strangers,
             norms,
             classes: head.and_then(|h| h.shape.first().copied()),
+            classifies,
         }
     }
 
@@ -175,6 +177,8 @@ pub struct Comparison {
     pub norms: usize,
     /// Classes of its head, if it is there.
     pub classes: Option<usize>,
+    /// Whether it classifies: its last layer has the shapes that the network asks for.
+    pub classifies: bool,
 }
 
 impl Comparison {

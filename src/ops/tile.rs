@@ -95,6 +95,17 @@ pub(crate) fn tiles(caps: &Caps) -> Vec<Tile> {
     tiles
 }
 
+/// Most columns that get a tile as wide as they are.
+pub(crate) const NARROW: usize = 40;
+
+/// Tiles just as wide as few columns, which are in fours.
+pub(crate) fn narrow(columns: usize, caps: &Caps) -> Vec<Tile> {
+    let written = if caps.vendor == INTEL { 1 } else { 4 };
+    let tile = |rows| Tile { across: columns / 4, down: 16, rows, columns: 4, step: STEP, written, ahead: false };
+    let rows: &[usize] = if caps.vendor == ARM { &[4] } else { &[8, 4] };
+    if columns <= NARROW { rows.iter().map(|&rows| tile(rows)).collect() } else { vec![] }
+}
+
 /// The tiles for a product of `outputs` rows and columns, of which `groups` tells the workgroups by tile, best guess first: the largest
 /// that still gives [`ENOUGH`], else the one that gives most, the smallest of several. Tiles that compute an eighth more beyond the edges
 /// than the most fitting one come later.

@@ -3,6 +3,7 @@
 
 use lupe::engine::lower::lower;
 use lupe::engine::{Caps, Graph, Kernel, Var};
+use lupe::ops::conv::Window;
 use lupe::ops::knn::Metric;
 use lupe::tensor::{Shape, Tensor};
 use std::sync::Arc;
@@ -48,6 +49,12 @@ const LISTS: &[(&str, bool, Build)] = &[
     }),
     ("conv first", true, |g| conv(g, input(g, [1, 224, 224, 3]), [64, 3, 7, 7], 2).relu()),
     ("knn", true, |g| input(g, [784, 384]).knn(&[weight(g, "bank", [16384, 384])], 9, Metric::L2, None)),
+    ("conv narrow", true, |g| conv(g, input(g, [1, 56, 56, 144]), [24, 144, 1, 1], 1)),
+    ("conv widening", true, |g| conv(g, input(g, [1, 56, 56, 24]), [144, 24, 1, 1], 1).relu6()),
+    ("depthwise", true, |g| depthwise(g, [112, 96, 3, 1])),
+    ("depthwise by 2", true, |g| depthwise(g, [112, 96, 3, 2])),
+    ("depthwise 5x5", true, |g| depthwise(g, [56, 144, 5, 1])),
+    ("depthwise 5x5 by 2", true, |g| depthwise(g, [56, 144, 5, 2])),
     ("matmul plain", false, |g| input(g, [1024, 1024]).matmul(weight(g, "w", [1024, 1024]))),
     ("matmul residual", false, |g| {
         let x = input(g, [1024, 1024]);
@@ -71,6 +78,12 @@ fn weight<'g, const N: usize>(g: &'g Graph, name: &str, shape: [usize; N]) -> Va
 
 fn conv<'g>(g: &'g Graph, x: Var<'g>, [co, ci, kh, kw]: [usize; 4], stride: usize) -> Var<'g> {
     x.conv2d(weight(g, "w", [co, ci, kh, kw]), stride, kh / 2) + weight(g, "b", [co])
+}
+
+fn depthwise(g: &Graph, [size, c, k, stride]: [usize; 4]) -> Var<'_> {
+    let window = Window { stride: [stride; 2], pad: (k / 2).into(), groups: c };
+    let y = input(g, [1, size, size, c]).conv2d_window(weight(g, "w", [c, 1, k, k]), window);
+    (y + weight(g, "b", [c])).relu6()
 }
 
 /// The ops whose candidates are looked at, as `{:?}` begins, and what tables call them.
@@ -134,6 +147,11 @@ fn name(list: &str, op: &str, kernel: &Kernel) -> String {
             let flags = ["AHEAD", "SPLIT", "WALK"].into_iter().filter(|flag| constant(flag).as_deref() == Some("true"));
             let tile = format!("{extra} {tm}x{tn} k{tk} {}", kernel.needs.invocations);
             flags.fold(tile, |name, flag| format!("{name} {}", flag.to_lowercase()))
+        }
+        _ if op == "conv" && kernel.shader.name == "depthwise" => {
+            let size = |name| constant(name).unwrap_or_default();
+            let channels = if constant("T").is_some() { 4 } else { 1 };
+            format!("depthwise {} wide by {}, {} of {channels}", size("KW"), size("SW"), size("C"))
         }
         _ => {
             let swapped = kernel.imports.iter().map(|i| i.1).filter(|i| !i.ends_with("_none"));

@@ -39,9 +39,9 @@ pub struct Args {
     #[arg(long, value_enum)]
     preset: Option<Whose>,
     /// Network
-    #[arg(long, default_value = "efficientnet_lite0", value_name = "NAME")]
+    #[arg(long, default_value = models::EMBEDDED.name, value_name = "NAME")]
     backbone: String,
-    /// Its weights, safetensors or .pth; only efficientnet_lite0 has built-in ones
+    /// Its weights, safetensors or .pth; only the default network has built-in ones
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
     #[command(flatten)]

@@ -63,13 +63,16 @@ fn summary(fits: &[&str], nearest: Option<&Comparison>) -> String {
     }
 }
 
-fn commands(fit: &Fit, file: &Path) -> [String; 2] {
+fn commands(fit: &Fit, file: &Path) -> Vec<String> {
     let tree = trees(fit).next().filter(|_| fit.choose).map(|t| format!(" --tree {}", quoted(Path::new(t))));
     let (name, file, tree) = (fit.network.name, quoted(file), tree.unwrap_or_default());
-    [
+    let classifies = fit.trees.first().is_some_and(|t| t.classifies);
+    let classify = classifies.then(|| format!("lupe classify PICTURE --model {name} --weights {file}{tree}"));
+    let others = [
         format!("lupe embed PICTURE --model {name} --weights {file}{tree}"),
         format!("lupe fit patchcore GOOD_PICTURES -o part.lupe --backbone {name} --weights {file}{tree}"),
-    ]
+    ];
+    others.into_iter().chain(classify).collect()
 }
 
 /// What a tree holds as the network that it is, or is nearest to.

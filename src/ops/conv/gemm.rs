@@ -6,7 +6,7 @@ use crate::engine::{Caps, Kernel};
 use crate::ops::epilogue::Epilogue;
 use crate::ops::pack::{PackGemm, PadChannels};
 use crate::ops::parts;
-use crate::ops::tile::{STEP, Sum, Tile, Way, tiles};
+use crate::ops::tile::{NARROW, STEP, Sum, Tile, Way, narrow, tiles};
 use crate::shader;
 
 /// Candidates by tile and by who sums which part. All of a GPU add up in one order: taps, then channels, in parts of so many steps.
@@ -24,6 +24,13 @@ pub fn kernels(conv: &Conv2d, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
         tiles.retain(|t| t.invocations() == 64);
         tiles.iter_mut().for_each(|t| t.step = 4);
         sum = Sum::whole(s.kh * s.kw);
+    } else if s.kh * s.kw == 1 && s.ci.max(s.co) > NARROW && s.ci.min(s.co) <= NARROW {
+        // Products between few and many channels, as around depthwise convolutions: no column and no step beyond the last channel.
+        tiles.extend(narrow(s.co, caps));
+        if s.ci <= NARROW && !s.ci.is_multiple_of(STEP) && s.ci.is_multiple_of(STEP / 2) {
+            tiles.iter_mut().for_each(|t| t.step = STEP / 2);
+            sum = Sum::whole(s.ci.div_ceil(STEP / 2));
+        }
     }
     let outputs = [s.n * s.ho * s.wo, s.co];
     let made = |sum: Sum| {
