@@ -12,7 +12,7 @@ fn main() -> lupe::Result<()> {
     let [good, picture] = paths.as_slice() else { return Err(lupe::Error::Usage("GOOD_PICTURES PICTURE".into())) };
     pollster::block_on(async {
         let gpu = Gpu::new(&Choice::Auto, None).await?;
-        let (network, weights) = models::open("resnet50_thin", None)?;
+        let (network, weights) = models::open("efficientnet_lite0", None)?;
         let good = Good { set: &Dataset::open(good)?.to_fit(false)?, network, weights: &weights };
         let config = Config::default();
         fit(&gpu, good, &config, &FitOptions::default(), &Unwatched).await?.0.save("part.lupe")?;

@@ -30,12 +30,15 @@ fn a_sweep_in_every_format() {
         return;
     }
     let b = Bench::new();
-    let models = "resnet50_thin,resnet18";
+    let models = "efficientnet_lite0,resnet18";
     let printed = done(sweep().args(["--model", models, "--batch", "1,2", "--cold", "1", "-o"]).arg(b.path("s.jsonl")));
     let rows = rows(&b.path("s.jsonl"));
     let cells: Vec<Value> = rows.iter().map(|r| json!([r["model"], r["input"]])).collect();
     let want = |model: &str, n: usize| json!([model, [n, 32, 32, 3]]);
-    assert_eq!(cells, [want("resnet50_thin", 1), want("resnet50_thin", 2), want("resnet18", 1), want("resnet18", 2)]);
+    assert_eq!(
+        cells,
+        [want("efficientnet_lite0", 1), want("efficientnet_lite0", 2), want("resnet18", 1), want("resnet18", 2)]
+    );
     for r in &rows {
         let times = |name: &str| r[name].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect::<Vec<f64>>();
         assert_eq!((times("runs_ms").len(), times("cold_ms").len()), (3, 1));
@@ -231,7 +234,7 @@ fn what_is_wrong_is_said_before_anything_runs() {
     if no_gpu() {
         return;
     }
-    refused(sweep().args(["--model", "resnet50_thin,resnet19"]), 2, &["unknown network `resnet19`"]);
+    refused(sweep().args(["--model", "efficientnet_lite0,resnet19"]), 2, &["unknown network `resnet19`"]);
     refused(lupe().args(["bench", "--model", "missing.lupe"]), 4, &["missing.lupe"]);
     refused(sweep().args(["--device", "auto,nonesuch"]), 5, &["there is no adapter", "nonesuch"]);
     let file = b.write("file", b"");

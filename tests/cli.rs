@@ -5,6 +5,7 @@ mod common;
 use common::parts::huge_png;
 use common::program::{Bench, done, lupe, no_gpu, refused, text};
 use common::skip::{skip, this_test};
+use common::thin;
 use lupe::tensor::Tensor;
 use lupe::weights::{Weights, safetensors};
 use std::fs;
@@ -39,7 +40,7 @@ fn wrong_usage_is_code_2() {
     refused(lupe().arg("embed"), 2, &["PICTURE"]);
     refused(lupe().args(["help", "nothing"]), 2, &["nothing"]);
     refused(lupe().arg("embed").arg(&picture).args(["--batch", "0"]), 2, &["--batch"]);
-    refused(lupe().arg("embed").arg(&picture).args(["--tap", "layer9"]), 2, &["layer9", "layer1"]);
+    refused(lupe().arg("embed").arg(&picture).args(["--tap", "block99"]), 2, &["block99", "block10"]);
     refused(
         lupe().arg("embed").arg(&picture).args(["--model", "resnet18"]),
         2,
@@ -72,7 +73,7 @@ fn broken_pictures_are_code_3() {
 fn broken_weights_are_code_4_with_all_problems() {
     let b = Bench::new();
     let picture = b.picture("a.png");
-    let whole = Weights::embedded().unwrap();
+    let whole = thin::weights();
     let mut tensors: Vec<(String, &Tensor)> = whole.tensors().iter().map(|(k, t)| (k.clone(), &**t)).collect();
     let small = Tensor::zeros([3]);
     tensors.retain(|(k, _)| k != "layer1.0.conv1.weight");
@@ -88,20 +89,20 @@ fn broken_weights_are_code_4_with_all_problems() {
         c
     };
     let both = ["layer1.0.conv1.weight [32,64,1,1] is missing", "layer2.0.conv1.bias has shape [3]", "2 problems"];
-    refused(&mut embed(&b.write("part.safetensors", &bytes), "resnet50_thin"), 4, &both);
+    refused(&mut embed(&b.write("part.safetensors", &bytes), thin::NAME), 4, &both);
     refused(
-        &mut embed(&b.write("cut.safetensors", &bytes[..1000]), "resnet50_thin"),
+        &mut embed(&b.write("cut.safetensors", &bytes[..1000]), thin::NAME),
         4,
         &["not a valid safetensors", "cut.safetensors"],
     );
-    refused(&mut embed(&b.write("x.pth", b"PK\x03\x04rest"), "resnet50_thin"), 4, &["PyTorch", "central directory"]);
-    let thin = b.write("thin.safetensors", lupe::weights::EMBEDDED);
-    refused(&mut embed(&thin, "resnet18"), 4, &["as resnet18", "conv3.weight is not part of this network"]);
+    refused(&mut embed(&b.write("x.pth", b"PK\x03\x04rest"), thin::NAME), 4, &["PyTorch", "central directory"]);
+    let thin = Path::new(thin::FILE);
+    refused(&mut embed(thin, "resnet18"), 4, &["as resnet18", "conv3.weight is not part of this network"]);
     refused(lupe().args(["weights", "inspect"]).arg(b.write("t.safetensors", b"text")), 4, &["t.safetensors"]);
-    let seen = done(lupe().args(["weights", "inspect"]).arg(&thin));
+    let seen = done(lupe().args(["weights", "inspect"]).arg(thin));
     assert!(seen.contains("106 tensors") && seen.contains("fits resnet50_thin"), "{seen}");
     let json: serde_json::Value =
-        serde_json::from_str(&done(lupe().args(["weights", "inspect", "--json"]).arg(&thin))).unwrap();
+        serde_json::from_str(&done(lupe().args(["weights", "inspect", "--json"]).arg(thin))).unwrap();
     assert_eq!(json["tensors"].as_array().unwrap().len(), 106);
 }
 
@@ -182,18 +183,18 @@ fn features_in_every_format_agree_and_repeat_in_a_second_process() {
         done(&mut c);
         fs::read(b.path(out)).unwrap()
     };
-    let first = embed("3", "a.safetensors", &["pool", "layer3"]);
-    assert!(first == embed("1", "b.safetensors", &["pool", "layer3"]), "another process and batch give other bits");
+    let first = embed("3", "a.safetensors", &["pool", "block10"]);
+    assert!(first == embed("1", "b.safetensors", &["pool", "block10"]), "another process and batch give other bits");
     let named = Weights::from_bytes(&first, "features").unwrap();
-    assert_eq!(named.tensors()["pool"].shape.dims(), [3, 1024]);
-    assert_eq!(named.tensors()["layer3"].shape.dims(), [3, 512, 14, 14]);
+    assert_eq!(named.tensors()["pool"].shape.dims(), [3, 1280]);
+    assert_eq!(named.tensors()["block10"].shape.dims(), [3, 112, 14, 14]);
     let npy = embed("2", "a.npy", &["pool"]);
     let values: Vec<f32> = npyz::NpyFile::new(&npy[..]).unwrap().into_vec().unwrap();
     assert_eq!(values, named.tensors()["pool"].data);
     let json: serde_json::Value = serde_json::from_slice(&embed("2", "a.json", &["pool"])).unwrap();
-    assert_eq!(json["taps"]["pool"]["shape"], serde_json::json!([3, 1024]));
+    assert_eq!(json["taps"]["pool"]["shape"], serde_json::json!([3, 1280]));
     let table = done(lupe().arg("embed").arg(&pictures[0]));
-    assert!(table.contains("pool") && table.contains("1024"), "{table}");
+    assert!(table.contains("pool") && table.contains("1280"), "{table}");
 }
 
 #[test]
@@ -207,7 +208,7 @@ fn outputs_that_cannot_be_written_are_code_10_and_leave_nothing() {
     let picture = b.picture("a.png");
     let embed = |out: &Path| {
         let mut c = lupe();
-        c.arg("embed").arg(&picture).args(["--tap", "layer1", "-o"]).arg(out);
+        c.arg("embed").arg(&picture).args(["--tap", "block0", "-o"]).arg(out);
         c
     };
     let file = b.write("file", b"keep me");
@@ -217,7 +218,7 @@ fn outputs_that_cannot_be_written_are_code_10_and_leave_nothing() {
     let old = b.write("old.npy", b"the old contents");
     let before = b.files();
     let limited = format!(
-        "ulimit -f 64; exec {} embed {} --tap layer1 -o {}",
+        "ulimit -f 64; exec {} embed {} --tap block0 -o {}",
         env!("CARGO_BIN_EXE_lupe"),
         picture.display(),
         old.display()
@@ -235,7 +236,7 @@ fn outputs_that_cannot_be_written_are_code_10_and_leave_nothing() {
     assert_eq!((fs::read(&old).unwrap(), b.files()), (b"the old contents".to_vec(), before));
     let mount = b.path("mount");
     fs::create_dir(&mount).unwrap();
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&mount).status();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=512k", "tmpfs"]).arg(&mount).status();
     if mounted.is_ok_and(|s| s.success()) {
         refused(&mut embed(&mount.join("x.npy")), 10, &["x.npy"]);
         let left = fs::read_dir(&mount).unwrap().count();

@@ -101,7 +101,7 @@ fn aurocs(weights: &Weights) -> [f64; 2] {
 
 /// Weights of no training: convolutions in ±√(6/fan-in), biases in ±0.1.
 fn hashed() -> Weights {
-    let tensors = vectors::zeros(EMBEDDED).into_iter().filter(|(k, _)| !k.starts_with("fc."));
+    let tensors = vectors::zeros(EMBEDDED).into_iter().filter(|(k, _)| !k.starts_with("_fc."));
     Weights::from_tensors(tensors.map(|(key, t)| {
         let fan_in = t.shape.dims()[1..].iter().product::<usize>().max(1) as f64;
         let scale = if t.shape.rank() == 1 { 0.1 } else { (6.0 / fan_in).sqrt() };

@@ -17,7 +17,7 @@ fn options(batch: usize) -> RunOptions {
 }
 
 fn places() -> [String; 2] {
-    ["layer2", "pool"].map(String::from)
+    ["block4", "pool"].map(String::from)
 }
 
 fn embedder<'a>(
@@ -96,7 +96,8 @@ fn a_batch_that_does_not_fit_is_split_and_gives_the_same_bits() {
 
 #[test]
 fn an_unknown_place_lists_those_there_are() {
-    let (weights, places) = (Weights::embedded().unwrap(), [String::from("layer9")]);
+    let (weights, places) = (Weights::embedded().unwrap(), [String::from("block99")]);
     let text = embedder((&weights, &places), &options(1)).map(|_| ()).unwrap_err().to_string();
-    assert_eq!(text, "unknown place `layer9`; available: stem, maxpool, layer1, layer2, layer3, layer4, pool");
+    let blocks = (0..16).map(|i| format!("block{i}, ")).collect::<String>();
+    assert_eq!(text, format!("unknown place `block99`; available: {blocks}head, pool, logits"));
 }

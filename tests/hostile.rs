@@ -67,8 +67,8 @@ fn wrong_flags_are_code_2() {
     for (words, by) in [
         (&["--ratio", "0"][..], "ratio 0"),
         (&["--ratio", "1.5"], "ratio 1.5"),
-        (&["--layers", "3,2"], "layers layer3,layer2: expected in the network's order"),
-        (&["--layers", "5"], "unknown place `layer5`; available: stem"),
+        (&["--layers", "block10,block4"], "layers block10,block4: expected in the network's order"),
+        (&["--layers", "5"], "unknown place `layer5`; available: block0"),
         (&["--neighbors", "0"], "at least 1"),
         (&["--resize", "300", "--preset", "official", "--no-crop"], "--resize applies only with a crop"),
         (&["--resize", "300"], "--resize applies only with a crop"),
@@ -216,7 +216,7 @@ fn models_that_are_none_are_code_4() {
     refused(
         predict(&bare, &picture, &out).arg("--weights").arg(&other),
         4,
-        &["fitted with other weights of resnet50_thin"],
+        &["fitted with other weights of efficientnet_lite0"],
     );
     let bytes = fs::read(&bare).unwrap();
     let newer = String::from_utf8_lossy(&bytes).find("\\\"format_version\\\":1").unwrap() + 19;

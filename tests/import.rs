@@ -7,6 +7,7 @@ use common::foreign::{V, checkpoint, fixture, folder, index, layers, params, pic
 use common::hash;
 use common::parts::{data_set, spoiled, verb};
 use common::program::{Bench, done, no_gpu, refused, text};
+use common::thin::{self, BACKBONE};
 use common::vectors::close;
 use lupe::methods::patchcore::ModelFile;
 use lupe::models;
@@ -89,19 +90,19 @@ fn an_official_model_scores_as_the_fit_it_was_taken_from() {
     let (data, fitted, source, imported) = (b.path("data"), b.path("m.lupe"), b.path("saved"), b.path("i.lupe"));
     data_set(&data, 6, 72, 72);
     let words = ["fit", "patchcore", "--preset", "official", "--size", "64", "--resize", "72", "--neighbors", "2"];
-    done(verb(&words).arg(&data).arg("-o").arg(&fitted));
+    done(verb(&words).args(BACKBONE).arg(&data).arg("-o").arg(&fitted));
     let bank = read(&fitted).bank;
     let params = common::foreign::with(params(64), "anomaly_scorer_num_nn", V::Int(2));
     folder(&source, "", &pickled(&params), &index(&bank.data, 1024));
-    let words = ["--backbone", "resnet50_thin", "--resize", "72"];
-    let said = done(import(&source, &imported).args(words));
+    let words = [&BACKBONE[..], &["--resize", "72"]].concat();
+    let said = done(import(&source, &imported).args(&words));
     for want in ["official implementation's nnscorer", "shorter edge 72, centre crop 64", "limit     none"] {
         assert!(said.contains(want), "{want}: {said}");
     }
     agree(&b, &fitted, &imported, &data);
     // Twice the same bytes, no path of this machine in them, and without the backbone a third of them.
     let (again, bare) = (b.path("again.lupe"), b.path("bare.lupe"));
-    let facts = done(import(&source, &again).args(words).arg("--json"));
+    let facts = done(import(&source, &again).args(&words).arg("--json"));
     let facts: Value = serde_json::from_str(&facts).unwrap();
     assert_eq!(
         (&facts["bank"], &facts["limit"], &facts["config"]["neighbors"]),
@@ -110,9 +111,9 @@ fn an_official_model_scores_as_the_fit_it_was_taken_from() {
     let bytes = fs::read(&imported).unwrap();
     assert!(fs::read(&again).unwrap() == bytes);
     assert!(!String::from_utf8_lossy(&bytes).contains(b.dir.path().to_str().unwrap()), "an absolute path in the model");
-    done(import(&source, &bare).args(words).arg("--no-embed-backbone"));
+    done(import(&source, &bare).args(&words).arg("--no-embed-backbone"));
     assert!(fs::metadata(&bare).unwrap().len() * 3 < bytes.len() as u64);
-    run("predict", &bare, &data.join("test/good"), &b.path("out"), &[]);
+    run("predict", &bare, &data.join("test/good"), &b.path("out"), &["--weights", thin::FILE]);
     // No limit: nothing can be rejected, and that is said before the work.
     let mut strict = verb(&["predict", "--exit-code"]);
     refused(
@@ -140,17 +141,17 @@ fn an_anomalib_bank_scores_as_the_fit_it_was_taken_from() {
     let (data, fitted, imported) = (b.path("data"), b.path("m.lupe"), b.path("i.lupe"));
     data_set(&data, 6, 72, 72);
     let words = ["fit", "patchcore", "--preset", "anomalib", "--size", "64", "--layers", "1,3", "--reweight", "4"];
-    done(verb(&words).arg(&data).arg("-o").arg(&fitted));
+    done(verb(&words).args(BACKBONE).arg(&data).arg("-o").arg(&fitted));
     let bank = read(&fitted).bank;
     let stated = [("backbone", V::Text("wide_resnet50_2")), ("layers", layers(&[1, 3])), ("num_neighbors", V::Int(4))];
     let source = b.write("model.ckpt", &checkpoint(&bank.data, bank.shape.dim(1), &stated));
-    let said = done(import(&source, &imported).args(["--backbone", "resnet50_thin", "--no-crop", "--size", "64"]));
+    let said = done(import(&source, &imported).args(BACKBONE).args(["--no-crop", "--size", "64"]));
     assert!(said.contains("anomalib's model.ckpt") && said.contains("whole, resized to 64x64"), "{said}");
     agree(&b, &fitted, &imported, &data);
     // What the checkpoint does not state is asked for.
     let source = b.write("bare.ckpt", &checkpoint(&bank.data, bank.shape.dim(1), &[]));
-    let words = ["--backbone", "resnet50_thin", "--no-crop", "--size", "64", "--layers", "1,3", "--reweight", "4"];
-    done(import(&source, &b.path("j.lupe")).args(words));
+    let words = ["--no-crop", "--size", "64", "--layers", "1,3", "--reweight", "4"];
+    done(import(&source, &b.path("j.lupe")).args(BACKBONE).args(words));
     assert_eq!(read(&b.path("j.lupe")).config, read(&imported).config);
 }
 
@@ -162,9 +163,8 @@ fn files_that_faiss_and_pickle_wrote() {
     assert_eq!(written, index(&rows.data, 16), "the layout that is written here is FAISS's");
     assert_eq!(faiss::read(&written, "").unwrap(), rows);
     let model = b.path("m.lupe");
-    let words = ["--backbone", "resnet50_thin"];
     let facts: Value =
-        serde_json::from_str(&done(import(&fixture("official"), &model).args(words).arg("--json"))).unwrap();
+        serde_json::from_str(&done(import(&fixture("official"), &model).args(BACKBONE).arg("--json"))).unwrap();
     let imported = read(&model);
     assert_eq!(*imported.bank, rows);
     let mut want = json!(imported.config);
@@ -289,7 +289,7 @@ fn fault_04_what_a_checkpoint_does_not_state_is_asked_for() {
         let stated = [("layers", layers(&[2, 3])), ("num_neighbors", V::Int(9)), ("pre_processor", pre_processor)];
         let source = b.write("m.ckpt", &checkpoint(&rows, 768, &stated));
         let mut command = import(&source, &b.path("m.lupe"));
-        command.args(["--backbone", "resnet50_thin"]).args(more);
+        command.args(BACKBONE).args(more);
         command
     };
     let yes = || raw(b"\x88");

@@ -6,6 +6,7 @@ use common::foreign::{V, checkpoint, fixture, folder, index, layers, params, pic
 use common::hash;
 use common::parts::verb;
 use common::program::{Bench, done, refused, text};
+use common::thin::{BACKBONE as THIN, network};
 use common::torch::{Pickle, archive, record, zip};
 use lupe::methods::patchcore::import::{Given, anomalib, official};
 use lupe::models;
@@ -23,9 +24,7 @@ fn import(source: &Path, more: &[&str]) -> Command {
     command
 }
 
-const THIN: [&str; 2] = ["--backbone", "resnet50_thin"];
-
-/// Rows as the network makes them by the default choices.
+/// Rows as the network makes them by the published choices.
 fn rows(n: usize) -> Vec<f32> {
     hash::tensor("rows", [n, 1024], 1.0, 0.0).data
 }
@@ -341,7 +340,7 @@ fn archive_of(pickle: &[u8]) -> Vec<u8> {
 /// Flipped bytes end in a model or in a documented error, never in a panic.
 #[test]
 fn flipped_bytes() {
-    let thin = models::EMBEDDED;
+    let thin = network();
     let weights = Weights::from_tensors([("conv1.weight".to_string(), Tensor::zeros([1, 1, 1, 1]))]);
     let (index, params) = ["nnscorer_search_index.faiss", "patchcore_params.pkl"]
         .map(|f| fs::read(fixture("official").join(f)).unwrap())

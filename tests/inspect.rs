@@ -5,7 +5,9 @@ mod common;
 use common::parts::{data_set, fit, fitted, part, spoiled, verb};
 use common::program::{Bench, done, no_gpu, refused, text};
 use common::results::lasting;
-use common::skip::skip;
+use common::skip::{skip, this_test};
+use common::sweep::gpu;
+use common::thin::BACKBONE;
 use common::vectors::close;
 use lupe::methods::patchcore::ModelFile;
 use serde_json::Value;
@@ -177,14 +179,16 @@ fn score_and_map_are_what_features_and_bank_say() {
     }
     let b = Bench::new();
     let (data, _) = fitted(&b);
-    for preset in ["official", "anomalib"] {
-        let (official, model, out) = (preset == "official", b.path("p.lupe"), b.path(preset));
-        let geometry: &[&str] = if official { &["--size", "64", "--resize", "72"] } else { &["--size", "64"] };
-        let mut command = verb(&["fit", "patchcore", "--preset", preset, "--ratio", "0.5"]);
+    for preset in ["official", "anomalib", "default"] {
+        let (official, cropped, model) = (preset != "anomalib", preset == "official", b.path("p.lupe"));
+        let (geometry, out): (&[&str], _) =
+            (if cropped { &["--size", "64", "--resize", "72"] } else { &["--size", "64"] }, b.path(preset));
+        let mut command = verb(&["fit", "patchcore", "--ratio", "0.5"]);
+        command.args(if preset == "default" { vec![] } else { vec!["--preset", preset] });
         done(command.args(geometry).arg(&data).arg("-o").arg(&model));
         // Without crop a picture of the network's size is its own map, in the middle of a crop of 72 too.
         let picture = b.path("x.png");
-        let (w, h) = if official { (72, 72) } else { (64, 64) };
+        let (w, h) = if cropped { (72, 72) } else { (64, 64) };
         spoiled(300, w, h).0.save(&picture).unwrap();
         let words = ["--maps=npy", "--dump-features", "--no-heatmaps"];
         done(verb(&["predict"]).arg(&model).arg(&picture).arg("-o").arg(&out).args(words));
@@ -199,7 +203,7 @@ fn score_and_map_are_what_features_and_bank_say() {
         let edge = (w as usize - 64) / 2;
         let inside: Vec<f32> = (0..64 * 64).map(|i| map[(i / 64 + edge) * w as usize + i % 64 + edge]).collect();
         close(preset, &inside, &map_by_hand(&places, 8, 64, official), 1e-5);
-        assert!(!official || map[0] == f32::NEG_INFINITY, "outside the crop nothing was looked at");
+        assert!(!cropped || map[0] == f32::NEG_INFINITY, "outside the crop nothing was looked at");
     }
 }
 
@@ -290,12 +294,12 @@ fn one_good_picture_gives_scores_but_no_limit() {
         picture.put_pixel(0, n, image::Rgb([200; 3])); // copies would be left out
         picture.save(flat.join(format!("{n}.png"))).unwrap();
     }
-    let words = ["--size", "128", "--layers", "1", "--ratio", "0.9"];
+    let words = ["--size", "128", "--layers", "block2", "--ratio", "0.9"];
     let run = verb(&["fit", "patchcore"]).arg(&flat).arg("-o").arg(b.path("flat.lupe")).args(words).output().unwrap();
     assert!(run.status.success() && text(&run.stderr).contains("repetitions"), "{}", text(&run.stderr));
 }
 
-/// The ranges are those of independent computations with this backbone and ratio.
+/// The ranges are those of independent computations with `resnet50_thin` and this ratio.
 #[test]
 fn real_pictures_from_folder_to_metrics() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/hazelnut");
@@ -310,7 +314,7 @@ fn real_pictures_from_folder_to_metrics() {
     let anomalib = [[0.985, 0.9875], [0.62, 0.645], [0.930, 0.939]];
     for (preset, ranges, pixels) in [("official", official, 34_001), ("anomalib", anomalib, 39_427)] {
         let (model, out) = (b.path("h.lupe"), b.path(preset));
-        done(verb(&["fit", "patchcore", "--preset", preset]).arg(&data).arg("-o").arg(&model));
+        done(verb(&["fit", "patchcore", "--preset", preset]).args(BACKBONE).arg(&data).arg("-o").arg(&model));
         done(verb(&["eval", "--no-heatmaps"]).arg(&model).arg(&data).arg("-o").arg(&out));
         let metrics = json(&out.join("metrics.json"));
         assert_eq!(metrics["image"]["auroc"], 1.0);
@@ -323,5 +327,60 @@ fn real_pictures_from_folder_to_metrics() {
         assert_eq!(names.map(count), [28, 6, 17, pixels, 54, 28]);
         let verdicts = lines(&out.join("results.ndjson"));
         assert!(verdicts.len() == 23 && verdicts.iter().all(|l| (l["label"] == "good") != (l["above"] == true)));
+    }
+}
+
+/// Recorded with the last program that had these weights built in, which called itself 0.1.0 as its models do, at 128 bits and at 256: of the
+/// pictures below `fit patchcore data -o m.lupe` with these flags, then `predict m.lupe data/test -o out --maps=npy --no-heatmaps`.
+const RECORDED_ON: &str = "Mesa 22.3.6 (LLVM 15.0.6)";
+const RECORDED: [(&[&str], [&str; 3]); 3] = [
+    (
+        &["--preset", "official", "--size", "64", "--resize", "72"],
+        [
+            "859cc827f9f958e9f03ccf0528dd2a660dd3555d260c815100588daa50cee5eb",
+            "a6ff536c2fa53d0f5bde7bc696bdfd856208798b664de6b4edffb80ad12669bd",
+            "a2b44932aa1773272f0aaef33f6eed1a00f8866bba767b6b44e0e630baae259e",
+        ],
+    ),
+    (
+        &["--preset", "anomalib", "--size", "64"],
+        [
+            "1bdba146c95b826e5ef931613977c9eadd397b0fb19b42d52a42637823ed8865",
+            "6a63f8ab307415782dc8ad2368f80015c7d66170dad7a69e35d32295005e9000",
+            "649091223d55a5ab85a754f359344d02d0956f061d0e57e935a735d2ae3dec7d",
+        ],
+    ),
+    (
+        &["--size", "96", "--ratio", "0.3", "--seed", "3"],
+        [
+            "61a8a139a110a519287c0a2c09341b800f8ada58f145f3ab926aba9cbaf8a314",
+            "111c654cd726dd7776680d2e00d381f0fc4ce275744dd97e54222e0c84a65da2",
+            "19f96fcdab2dd69951c4af0777523608ca45af49b1588277308ea6590f9d4f02",
+        ],
+    ),
+];
+
+#[test]
+fn the_thin_resnet_gives_the_bytes_that_it_gave_when_it_was_built_in() {
+    if no_gpu() {
+        return;
+    }
+    let driver = &gpu().info.driver_info;
+    if driver != RECORDED_ON {
+        return skip(&this_test(), &format!("recorded on {RECORDED_ON}; here it is {driver}"));
+    }
+    let b = Bench::new();
+    let (data, model, out) = (b.path("data"), b.path("m.lupe"), b.path("out"));
+    data_set(&data, 6, 72, 72);
+    for (flags, want) in RECORDED {
+        done(verb(&["fit", "patchcore"]).arg(&data).arg("-o").arg(&model).args(flags).args(BACKBONE));
+        let words = ["--maps=npy", "--no-heatmaps"];
+        done(verb(&["predict"]).arg(&model).arg(data.join("test")).arg("-o").arg(&out).args(words));
+        let files = [model.clone(), out.join("results.ndjson"), out.join("maps/spot/001.npy")];
+        let bytes = files.map(|file| fs::read(file).unwrap());
+        let got = bytes.each_ref().map(|bytes| lupe::files::sha256(bytes));
+        assert_eq!(got, want, "{flags:?}: model, results, a map");
+        let again = ModelFile::from_bytes(&bytes[0], "").unwrap().to_bytes().unwrap();
+        assert!(again == bytes[0], "{flags:?}: written again, a model has other bytes");
     }
 }

@@ -4,11 +4,11 @@ mod common;
 
 use common::hash;
 use common::program::{Bench, done, lupe, refused};
+use common::thin;
 use common::torch::{Entry, Pickle, put, record, zip};
 use lupe::methods::Seen;
 use lupe::methods::patchcore::{Backbone, ModelFile};
 use lupe::methods::patchcore::{Config, Grid, Preset};
-use lupe::models;
 use lupe::tensor::Tensor;
 use lupe::weights::Weights;
 use lupe::weights::safetensors::{write, write_f16};
@@ -19,9 +19,9 @@ use std::sync::Arc;
 
 type Tensors = BTreeMap<String, Arc<Tensor>>;
 
-/// The shipped weights.
+/// The weights of `resnet50_thin`.
 fn thin() -> Tensors {
-    Weights::embedded().unwrap().tensors().clone()
+    thin::weights().tensors().clone()
 }
 
 fn file(tensors: &Tensors) -> Vec<u8> {
@@ -177,7 +177,7 @@ fn wrappers_are_named_and_taken_off() {
 #[test]
 fn batch_norms_and_the_last_layer_are_told() {
     let b = Bench::new();
-    let mut tensors = hash::full(models::EMBEDDED);
+    let mut tensors = hash::full(thin::network());
     // A convolution may have a bias of its own beside its batch norm: folding takes it in.
     put_zeros(&mut tensors, "conv1.bias", &[64]);
     let (said, json) = of(&b, &tensors);
@@ -202,7 +202,7 @@ fn what_keeps_weights_from_being_used_is_told_after_the_table() {
     assert!(seen["networks"] == json!([]) && seen["nearest"]["network"] == "resnet50_thin", "{seen}");
     assert!(!said.contains("lupe embed") && seen["unusable"].as_array().unwrap().len() == 1, "{said}");
     // No variance, in a batch norm whose convolution is there.
-    let mut tensors = hash::full(models::EMBEDDED);
+    let mut tensors = hash::full(thin::network());
     Arc::make_mut(tensors.get_mut("bn1.running_var").unwrap()).data[3] = -1.0;
     says(
         &of(&b, &tensors).0,
@@ -264,6 +264,15 @@ fn a_fitted_model_says_what_it_is() {
         &["5 tensors", "a PatchCore model", "anomalib", "resnet18, layer2, layer3; its weights are in the file"],
     );
     says(&said, &["5 rows of 6, ratio 0.1, seed 0", "4 pictures; 1 kept aside", "limit        2.25", "whole, 256x256"]);
+    says(&said, &["vectors      the mean of every channel over the 3x3 places around each; 6 values"]);
+    let pooled = ModelFile { config: Config::new(Preset::Official), ..model(true) };
+    let pooled = text(&b.write("pooled.lupe", &pooled.to_bytes().unwrap()));
+    says(
+        &pooled,
+        &[
+            "vectors      the 3x3 places around each, every layer pooled to 1024 values, all layers together to 1024; 6 values",
+        ],
+    );
     let predict = format!("lupe predict {} NEW_PICTURES -o results", path.display());
     says(&said, &[&predict, "lupe eval "]);
     let m = &seen["model"];
@@ -279,7 +288,7 @@ fn a_fitted_model_says_what_it_is() {
     let import =
         ModelFile { sources, pictures, scores, peaks, held_out, origin: Some("elsewhere".into()), ..model(true) };
     let path = b.write("import.lupe", &import.to_bytes().unwrap());
-    says(&text(&path), &["imported from", "elsewhere", "5 rows of 6", "none: its source has none"]);
+    says(&text(&path), &["imported     from elsewhere", "5 rows of 6", "none: its source has none"]);
     assert_eq!((&json(&path)["model"]["origin"], &json(&path)["model"]["bank_rows"]), (&json!("elsewhere"), &json!(5)));
     // One byte of the bank: the table is there all the same.
     let mut damaged = bytes;

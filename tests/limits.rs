@@ -331,7 +331,7 @@ fn depth(i: u64) -> f32 {
 }
 
 fn fit_here(folder: &Path, drop_outliers: bool) -> PatchCore {
-    let (network, weights) = models::open("resnet50_thin", None).unwrap();
+    let (network, weights) = models::open(models::EMBEDDED.name, None).unwrap();
     let good = Good { set: &Dataset::open(folder).unwrap(), network, weights: &weights };
     let config = Config { size: 64, ..Config::default() };
     let options = FitOptions { drop_outliers, ..FitOptions::default() };

@@ -5,6 +5,7 @@ mod common;
 use common::hash;
 use common::skip::{MINUTES, skip, this_test};
 use common::sweep::gpu;
+use common::thin;
 use common::vectors::{Vectors, close, nchw, nhwc};
 use lupe::engine::{Graph, Named, Options, Plan, Scope, Store, Var};
 use lupe::methods::patchcore::{Config, Preset};
@@ -122,8 +123,11 @@ fn statistics(t: &Tensor) -> [f32; 3] {
 
 /// Patch vectors of both presets, every ninth of 64 places, as the methods plan them.
 fn patch_vectors(vectors: &Vectors, network: &Network, weights: &Named, x: &Tensor) {
-    for (preset, tag) in [(Preset::Official, "official_1024"), (Preset::Anomalib, "anomalib")] {
-        let config = Config { size: 64, ..Config::new(preset) };
+    let official = Config { size: 64, ..Config::new(Preset::Official) };
+    let anomalib = Config { size: 64, ..Config::new(Preset::Anomalib) };
+    // Where nothing is pooled away, both make the same rows.
+    let whole = Config { pretrain_dim: None, target_dim: None, ..official.clone() };
+    for (config, tag) in [(official, "official_1024"), (anomalib, "anomalib"), (whole, "anomalib")] {
         let graph = Graph::new();
         let places = (network.build)(graph.input("x", x.shape), &Scope::new(&graph, weights));
         let rows = run(&graph, &[config.embed(&places).unwrap()], x).remove(0);
@@ -206,7 +210,7 @@ fn thin_on_photographs(weights: &Weights, tolerance: f64, head: bool) {
         let x = Tensor::from_fn(rgb.shape, |i| rgb.data[i - i % 3 + 2 - i % 3] - mean[i % 3]);
         let graph = Graph::new();
         let root = Scope::new(&graph, weights.tensors());
-        let places = (models::EMBEDDED.build)(graph.input("x", x.shape), &root);
+        let places = (thin::network().build)(graph.input("x", x.shape), &root);
         let mut outputs = vec![places.get("layer2").unwrap(), places.get("layer3").unwrap()];
         if head {
             outputs.push(places.get("logits").unwrap().softmax());
@@ -234,8 +238,8 @@ fn thin_on_photographs(weights: &Weights, tolerance: f64, head: bool) {
 }
 
 #[test]
-fn shipped_backbone_on_photographs() {
-    thin_on_photographs(&Weights::embedded().unwrap(), 5e-3, false);
+fn thin_resnet_in_half_precision_on_photographs() {
+    thin_on_photographs(&thin::weights(), 5e-3, false);
 }
 
 #[test]

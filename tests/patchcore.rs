@@ -6,6 +6,7 @@ use common::program::no_gpu;
 use common::rows::Rows;
 use common::skip::{MINUTES, skip, this_test};
 use common::sweep::gpu;
+use common::thin;
 use common::vectors::Vectors;
 use lupe::data::{Limits, Picture};
 use lupe::engine::Options;
@@ -13,9 +14,7 @@ use lupe::methods::metrics::{PixelMetrics, Pixels, ranking};
 use lupe::methods::patchcore::score::{Bank, PlaceScorer};
 use lupe::methods::patchcore::select::Selector;
 use lupe::methods::patchcore::{Config, Grid, Preset, projection};
-use lupe::models;
 use lupe::tensor::Tensor;
-use lupe::weights::Weights;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -75,7 +74,7 @@ fn hazelnut(preset: Preset) -> Option<Fitted> {
         skip(&this_test(), "../shared/data/hazelnut is not here");
         return None;
     }
-    let (config, model, weights) = (Config::new(preset), models::EMBEDDED, Weights::embedded().unwrap());
+    let (config, model, weights) = (Config::new(preset), thin::network(), thin::weights());
     let geometry = config.geometry(model, &weights).unwrap();
     let train = files(&root.join("train/good"));
     let test = [files(&root.join("test/good")), files(&root.join("test/colour"))].concat();
@@ -107,7 +106,7 @@ fn mask(path: &Path, config: &Config) -> Vec<bool> {
         path.parent().unwrap().parent().unwrap().parent().unwrap().join(format!("ground_truth/colour/{stem}.png"));
     let mask = Picture::open(&file, Limits::default()).unwrap();
     if config.preset == Preset::Official {
-        let sized = config.preprocess(models::EMBEDDED).sized(&mask).unwrap();
+        let sized = config.preprocess(thin::network()).sized(&mask).unwrap();
         return sized.rgb8().chunks(3).map(|p| p[0] == 255).collect();
     }
     let at = |i: usize, size: usize| i * size / config.size;

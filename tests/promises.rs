@@ -27,7 +27,7 @@ fn replacing(b: &Bench) -> Vec<Line> {
     let (data, plain) = (b.path("data"), b.path("plain"));
     data_set(&data, 3, 40, 40);
     let picture = data.join("train/good/000.png");
-    let (thin, model) = (b.write("thin.safetensors", lupe::weights::EMBEDDED), b.write("m.lupe", b"a model"));
+    let (net, model) = (b.write("net.safetensors", lupe::weights::EMBEDDED), b.write("m.lupe", b"a model"));
     for n in 0..2 {
         copied(&picture, plain.join(format!("good/{n}.png")));
     }
@@ -42,7 +42,7 @@ fn replacing(b: &Bench) -> Vec<Line> {
     let index = b.path("official/nnscorer_search_index.faiss");
     fs::create_dir(b.path("official")).unwrap();
     fs::write(&index, "an index").unwrap();
-    let (ckpt, sweep) = (b.write("m.ckpt", b"a checkpoint"), copied(&thin, b.path("thin.json")));
+    let (ckpt, sweep) = (b.write("m.ckpt", b"a checkpoint"), copied(&net, b.path("net.json")));
     let mut lines = vec![];
     let mut line = |command: &'static str, words: &str, input: &Path| {
         let named =
@@ -51,26 +51,26 @@ fn replacing(b: &Bench) -> Vec<Line> {
     };
     line("fit patchcore", "fit patchcore @data -o @data/train/good/000.png", &picture);
     line("fit patchcore", "fit patchcore @data -o @data/train/good/../good/000.png", &picture);
-    line("fit patchcore", "fit patchcore @data --weights @thin.safetensors -o @thin.safetensors", &thin);
+    line("fit patchcore", "fit patchcore @data --weights @net.safetensors -o @net.safetensors", &net);
     line("fit patchcore", "fit patchcore @plain/results.csv -o @plain/results.csv", &table);
-    line("weights convert", "weights convert @thin.safetensors @thin.safetensors --dtype f16", &thin);
+    line("weights convert", "weights convert @net.safetensors @net.safetensors --dtype f16", &net);
     if cfg!(unix) {
         line("predict", "predict @m.lupe @new/a.png -o @out", &new);
     }
     line("eval", "eval @m.lupe @plain -o @plain --masks", &mask);
     line("eval", "eval @m.lupe @plain/results.csv -o @plain --format csv", &table);
     line("embed", "embed @picture.npy -o @picture.npy", &npy);
-    line("embed", "embed @picture.npy --weights @thin.safetensors -o @thin.safetensors", &thin);
+    line("embed", "embed @picture.npy --weights @net.safetensors -o @net.safetensors", &net);
     line("import", "import @m.ckpt -o @m.ckpt", &ckpt);
     line("import", "import @official -o @official/nnscorer_search_index.faiss", &index);
-    line("import", "import @m.ckpt --weights @thin.safetensors -o @thin.safetensors", &thin);
-    line("limit", "limit @m.lupe --rule max --weights @thin.safetensors -o @thin.safetensors", &thin);
-    line("profile", "profile resnet50_thin @picture.npy --html @picture.npy", &npy);
-    line("profile", "profile resnet50_thin @picture.npy --trace @picture.npy", &npy);
+    line("import", "import @m.ckpt --weights @net.safetensors -o @net.safetensors", &net);
+    line("limit", "limit @m.lupe --rule max --weights @net.safetensors -o @net.safetensors", &net);
+    line("profile", "profile efficientnet_lite0 @picture.npy --html @picture.npy", &npy);
+    line("profile", "profile efficientnet_lite0 @picture.npy --trace @picture.npy", &npy);
     line("profile", "profile @m.lupe --html @m.lupe", &model);
     line("limit", "limit @m.lupe --rule max -o @m.lupe", &model);
-    line("limit", "limit @m.lupe --weights @thin.safetensors --rule max -o @thin.safetensors", &thin);
-    line("bench", "bench --weights @thin.json -o @thin.json", &sweep);
+    line("limit", "limit @m.lupe --weights @net.safetensors --rule max -o @net.safetensors", &net);
+    line("bench", "bench --weights @net.json -o @net.json", &sweep);
     lines
 }
 
@@ -120,13 +120,13 @@ fn fault_08_no_command_replaces_one_of_its_inputs() {
         std::os::unix::fs::symlink(&picture, &link).unwrap();
         refused(&mut fit(&b.path("data"), &link), 2, &["link.lupe: is an input of this command", "000.png"]);
     }
-    let thin = b.path("thin.safetensors");
-    let both = ["profile", "resnet50_thin", "--html", "p.html", "--trace", "./p.html"];
+    let net = b.path("net.safetensors");
+    let both = ["profile", "efficientnet_lite0", "--html", "p.html", "--trace", "./p.html"];
     refused(lupe().args(both).current_dir(b.dir.path()), 2, &["p.html: is named for two outputs"]);
     // The advice: another output. That a file was written there before, among the inputs, does not make it one.
     b.write("data/new.lupe", b"an earlier model");
-    refused(fit(&b.path("data"), &b.path("data/new.lupe")).args(["--backbone", "resnet19"]), 2, &["resnet19"]);
-    done(lupe().args(["weights", "convert"]).arg(&thin).arg(b.path("half.safetensors")).args(["--dtype", "f16"]));
+    refused(fit(&b.path("data"), &b.path("data/new.lupe")).args(["--weights", "missing.pth"]), 4, &["missing.pth"]);
+    done(lupe().args(["weights", "convert"]).arg(&net).arg(b.path("half.safetensors")).args(["--dtype", "f16"]));
 }
 
 #[test]
@@ -154,8 +154,8 @@ fn fault_09_outputs_are_tried_before_anything_else() {
     }
     let before = contents(b.dir.path());
     for words in [
-        "fit patchcore data --backbone resnet19 -o f.lupe",
-        "fit patchcore data --backbone resnet19 -o file/m.lupe",
+        "fit patchcore data --weights missing.pth -o f.lupe",
+        "fit patchcore data --weights missing.pth -o file/m.lupe",
         "weights convert missing.pth f.safetensors",
         "weights convert missing.pth file/x.safetensors",
         "embed text.png -o f.npy",
@@ -183,7 +183,7 @@ fn fault_09_missing_folders_are_made_and_not_left_empty() {
     let b = Bench::new();
     data_set(&b.path("data"), 2, 40, 40);
     b.write("text.png", b"no picture");
-    b.write("thin.safetensors", lupe::weights::EMBEDDED);
+    b.write("net.safetensors", lupe::weights::EMBEDDED);
     let before = b.files();
     let at = |words: &str| {
         let mut command = lupe();
@@ -191,7 +191,7 @@ fn fault_09_missing_folders_are_made_and_not_left_empty() {
         command
     };
     for (words, code) in [
-        ("fit patchcore data --backbone resnet19 -o new/deep/m.lupe", 2),
+        ("fit patchcore data --weights missing.pth -o new/deep/m.lupe", 4),
         ("weights convert missing.pth new/deep/x.safetensors", 4),
         ("embed missing.png -o new/deep/e.npy", 3),
         ("import missing.ckpt -o new/deep/m.lupe", 4),
@@ -203,7 +203,7 @@ fn fault_09_missing_folders_are_made_and_not_left_empty() {
         assert_eq!(output.status.code(), Some(code), "{words}: {}", text(&output.stderr));
         assert_eq!(b.files(), before, "{words} left something");
     }
-    done(&mut at("weights convert thin.safetensors made/by/convert.safetensors"));
+    done(&mut at("weights convert net.safetensors made/by/convert.safetensors"));
     done(&mut at("shaders --dump made/by/shaders"));
     assert!(b.path("made/by/convert.safetensors").is_file() && b.path("made/by/shaders/shaders.csv").is_file());
     if no_gpu() {
@@ -211,7 +211,7 @@ fn fault_09_missing_folders_are_made_and_not_left_empty() {
     }
     fs::rename(b.path("data/train/good/000.png"), b.path("a.png")).unwrap();
     done(&mut at("embed a.png -o made/for/embed.npy"));
-    done(&mut at("profile resnet50_thin --size 32 --repeats 1 -q --html made/for/p.html --trace made/for/t.json"));
+    done(&mut at("profile efficientnet_lite0 --size 32 --repeats 1 -q --html made/for/p.html --trace made/for/t.json"));
     assert_eq!(files(&b.path("made/for")), names(&["embed.npy", "p.html", "t.json"]));
 }
 
@@ -258,7 +258,7 @@ fn fault_12_advice_about_device_memory_helps() {
     assert!(!text(&embed("8M").output().unwrap().stderr).contains("--batch"), "a batch is halved by itself");
     let plan = |words: &str| {
         let mut command = lupe();
-        command.args(["plan", "resnet50_thin", "-q"]).args(words.split(' '));
+        command.args(["plan", "efficientnet_lite0", "-q"]).args(words.split(' '));
         command
     };
     let needs = advice(&mut plan("--size 64 --batch 8 --limit-memory 16M"), 6, "raise it to at least ");

@@ -3,10 +3,11 @@
 mod common;
 
 use common::program::{Bench, done, lupe, refused};
+use common::thin;
 use common::torch::{Entry, Pickle, archive, deflated, put, record, zip};
 use common::vectors::path;
+use lupe::weights::Weights;
 use lupe::weights::raw::{Raw, ReadOptions, read};
-use lupe::weights::{EMBEDDED, Weights};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -180,8 +181,9 @@ fn checkpoints_are_weights() {
     }
     let model = Weights::open(&b.write("p.pt", &bytes("zip_nested_pmf_style.pth"))).unwrap();
     assert_eq!(model.tensors().keys().collect::<Vec<_>>(), ["bias", "weight"]);
-    // The shipped network as a checkpoint in wrappers gives the same weights.
-    let thin = raws(EMBEDDED, &ReadOptions::default()).unwrap();
+    // A whole network as a checkpoint in wrappers gives the same weights.
+    let bytes = fs::read(thin::FILE).unwrap();
+    let thin = raws(&bytes, &ReadOptions::default()).unwrap();
     let (mut pickle, mut records) =
         (Pickle::new().op(b"}").text("epoch").op(b"K\x01s").text("state_dict").op(b"}"), vec![]);
     for (n, (name, raw)) in thin.iter().enumerate() {
@@ -191,7 +193,7 @@ fn checkpoints_are_weights() {
     }
     records.push(record("thin/data.pkl", &pickle.op(b"s").done()));
     let (file, out) = (b.write("thin.pth", &zip(&records)), b.path("thin.safetensors"));
-    assert_eq!(Weights::open(&file).unwrap().tensors(), Weights::embedded().unwrap().tensors());
+    assert_eq!(Weights::open(&file).unwrap().tensors(), thin::weights().tensors());
     done(convert(&file, &out).arg("--unwrap"));
     let written = fs::read(&out).unwrap();
     assert_eq!(raws(&written, &ReadOptions::default()).unwrap(), thin);

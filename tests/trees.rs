@@ -4,6 +4,7 @@ mod common;
 
 use common::foreign::fixture;
 use common::program::{Bench, done, lupe, no_gpu, refused, text};
+use common::thin::{BACKBONE, NAME, network as thin};
 use common::torch::{Entry, Pickle, put, record, zip};
 use common::vectors::zeros;
 use lupe::Error;
@@ -17,10 +18,6 @@ type Half = [u8; 2];
 
 const ZERO: Half = [0, 0];
 const ONE: Half = [0, 0x3c];
-
-fn thin() -> &'static Network {
-    models::EMBEDDED
-}
 
 /// A network's tensors with a prefix, all on one storage.
 fn entries(network: &Network, prefix: &str, key: &str) -> Vec<Entry> {
@@ -111,7 +108,7 @@ fn fault_11_strangers_are_told_and_left_out_or_refused() {
     // Every command says so, and has the flag.
     let embed = |more: &[&str]| {
         let mut c = lupe();
-        c.arg("embed").arg(b.path("none.png")).arg("--weights").arg(&file).args(more);
+        c.arg("embed").arg(b.path("none.png")).args(["--model", NAME, "--weights"]).arg(&file).args(more);
         c
     };
     let said = text(&embed(&[]).output().unwrap().stderr);
@@ -198,8 +195,9 @@ fn fault_11_of_two_trees_the_user_chooses() {
     assert!(seen.contains("fits resnet50_thin") && seen.contains("model, ema.module hold different weights"), "{seen}");
     assert!(!seen.contains("left out"), "{seen}");
     assert!(seen.contains(&format!("--weights {} --tree model", file.display())), "{seen}");
-    refused(lupe().args(["embed", "none.png", "--tree", "model", "--weights"]).arg(&file), 3, &["none.png"]);
-    refused(lupe().args(["embed", "none.png", "--weights"]).arg(&file), 4, &["choose with --tree"]);
+    let embed = ["embed", "none.png", "--model", NAME, "--weights"];
+    refused(lupe().args(embed).arg(&file).args(["--tree", "model"]), 3, &["none.png"]);
+    refused(lupe().args(embed).arg(&file), 4, &["choose with --tree"]);
     // The same twice is no choice.
     let found = read(&two(&b, &[ONE]), true, None).unwrap();
     assert!(
@@ -329,7 +327,7 @@ fn fault_18_a_model_is_known_by_its_content() {
     let b = Bench::new();
     let (loud, bare) = (b.path("MODEL.LUPE"), b.path("model"));
     for model in [&loud, &bare] {
-        done(lupe().arg("import").arg(fixture("official")).args(["--backbone", "resnet50_thin", "-o"]).arg(model));
+        done(lupe().arg("import").arg(fixture("official")).args(BACKBONE).arg("-o").arg(model));
         if !no_gpu() {
             let said = done(lupe().arg("plan").arg(model));
             assert!(said.contains("knn") || said.contains("scan"), "{said}");

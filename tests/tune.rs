@@ -3,6 +3,7 @@
 mod common;
 
 use common::program::{Bench, done, lupe, no_gpu, refused, text};
+use common::thin;
 use lupe::engine::{Choice, Gpu, probe};
 use lupe::ops;
 use lupe::tensor::Tensor;
@@ -28,7 +29,8 @@ fn table(b: &Bench) -> PathBuf {
 fn features(b: &Bench, name: &str, more: &[&str]) -> (Vec<u8>, String) {
     let out = b.path(name);
     let mut command = with_cache(b);
-    command.arg("embed").arg(b.path("part.png")).args(["--tap", "layer3", "-o"]).arg(&out).args(more);
+    command.arg("embed").arg(b.path("part.png")).args(["--model", thin::NAME, "--weights", thin::FILE]);
+    command.args(["--tap", "layer3", "-o"]).arg(&out).args(more);
     let ran = command.output().unwrap();
     assert!(ran.status.success(), "{}", text(&ran.stderr));
     let said = text(&ran.stderr);
@@ -50,7 +52,7 @@ fn a_table_changes_kernels_and_no_bit() {
     let b = Bench::new();
     b.picture("part.png");
     let plain = features(&b, "plain.npy", &[]);
-    let tune = ["tune", "resnet50_thin", "--repeats", "3", "--json", "-q"];
+    let tune = ["tune", thin::NAME, "--repeats", "3", "--json", "-q"];
     let seen: Value = serde_json::from_str(&done(with_cache(&b).args(tune))).unwrap();
     let nodes = seen["nodes"].as_array().unwrap();
     assert!(nodes.len() > 10, "{} kinds of nodes", nodes.len());
@@ -67,7 +69,7 @@ fn a_table_changes_kernels_and_no_bit() {
     let tuned = features(&b, "tuned.npy", &[]);
     assert!(tuned.0 == plain.0, "a tuned plan gives other bits");
     assert!(tuned.1.starts_with("counted   1 files found") && tuned.1.lines().count() == 1, "{}", tuned.1);
-    let plan = |more: &[&str]| done(with_cache(&b).args(["plan", "resnet50_thin", "-q"]).args(more));
+    let plan = |more: &[&str]| done(with_cache(&b).args(["plan", thin::NAME, "-q"]).args(more));
     let (taken, default) = (plan(&[]), plan(&["--deterministic"]));
     assert!(taken.matches("tn1u").count() > default.matches("tn1u").count(), "plans read the table: {taken}");
     // The same table says that it was chosen by --fast, is for another driver, is no table.

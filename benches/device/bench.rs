@@ -14,22 +14,22 @@ const FULL: [(&str, usize, usize, usize); 12] = [
     ("wide_resnet50_2", 1, 40, 1),
     ("resnet18", 32, 30, 0),
     ("wide_resnet50_2", 32, 15, 0),
-    ("resnet50_thin", 1, 60, 2),
-    ("resnet50_thin", 32, 20, 0),
+    ("efficientnet_lite0", 1, 60, 2),
+    ("efficientnet_lite0", 32, 20, 0),
     ("resnet18", 8, 40, 0),
     ("wide_resnet50_2", 8, 20, 0),
     ("resnet18", 128, 10, 0),
     ("wide_resnet50_2", 128, 6, 0),
-    ("resnet50_thin", 8, 30, 0),
-    ("resnet50_thin", 128, 10, 0),
+    ("efficientnet_lite0", 8, 30, 0),
+    ("efficientnet_lite0", 128, 10, 0),
 ];
 
 /// The same for a processor.
 const SMALL: [(&str, usize, usize, usize); 3] =
-    [("resnet18", 1, 7, 1), ("resnet50_thin", 1, 7, 1), ("wide_resnet50_2", 1, 3, 0)];
+    [("resnet18", 1, 7, 1), ("efficientnet_lite0", 1, 7, 1), ("wide_resnet50_2", 1, 3, 0)];
 
 /// The same for a try.
-const TINY: [(&str, usize, usize, usize); 1] = [("resnet50_thin", 1, 2, 0)];
+const TINY: [(&str, usize, usize, usize); 1] = [("efficientnet_lite0", 1, 2, 0)];
 
 /// Does the work; a batch that does not fit leaves the others as they are.
 pub fn run(context: &Context) -> Result<()> {

@@ -18,7 +18,7 @@ const EDGE: u32 = 512;
 
 /// What is run: network, pictures in a run.
 const RUNS: [(&str, &str); 4] =
-    [("resnet50_thin", "4"), ("resnet50_thin", "32"), ("wide_resnet50_2", "32"), ("wide_resnet50_2", "4")];
+    [("efficientnet_lite0", "4"), ("efficientnet_lite0", "32"), ("wide_resnet50_2", "32"), ("wide_resnet50_2", "4")];
 
 /// Does the work.
 pub fn run(context: &Context) -> Result<()> {

@@ -18,13 +18,13 @@ pub fn run(context: &Context) -> Result<()> {
         ("resnet18", "32"),
         (&fitted, "1"),
         ("wide_resnet50_2", "32"),
-        ("resnet50_thin", "1"),
-        ("resnet50_thin", "32"),
+        ("efficientnet_lite0", "1"),
+        ("efficientnet_lite0", "32"),
     ];
     let wanted = |(model, batch): &(&str, &str)| match context.amount {
         Amount::Full => true,
         Amount::Small => *batch == "1",
-        Amount::Tiny => *batch == "1" && *model == "resnet50_thin",
+        Amount::Tiny => *batch == "1" && *model == "efficientnet_lite0",
     };
     let (mut rows, mut failed) = (vec![], vec![]);
     for (model, batch) in all.iter().copied().filter(wanted) {

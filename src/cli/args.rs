@@ -43,7 +43,7 @@ pub enum Command {
     Limit(limit::Args),
     /// Computes features of pictures, from any place of a network
     #[command(
-        after_help = "Examples:\n  lupe embed part.png\n  lupe embed *.jpg --tap layer2 --tap layer3 -o features.safetensors\n  lupe embed part.png --model resnet18 --weights resnet18.safetensors --tap pool -o feature.npy"
+        after_help = "Examples:\n  lupe embed part.png\n  lupe embed *.jpg --tap block4 --tap block10 -o features.safetensors\n  lupe embed part.png --model resnet18 --weights resnet18.safetensors --tap pool -o feature.npy"
     )]
     Embed(embed::Args),
     /// Says what pictures show: the likeliest classes by a network with a classifier, ImageNet's by the built-in one
@@ -64,12 +64,12 @@ pub enum Command {
     Devices(devices::Args),
     /// Times every dispatch of a network or a fitted model, and compares it with the adapter's limits
     #[command(
-        after_help = "Examples:\n  lupe profile resnet18\n  lupe profile part.lupe part.png --html profile.html --trace trace.json\n  lupe profile resnet50_thin --by op --device 0"
+        after_help = "Examples:\n  lupe profile resnet18\n  lupe profile part.lupe part.png --html profile.html --trace trace.json\n  lupe profile efficientnet_lite0 --by op --device 0"
     )]
     Profile(profile::Args),
     /// Times whole networks and fitted models: sweeps over models, sizes, batches and devices, and comparisons of two sweeps
     #[command(
-        after_help = "Examples:\n  lupe bench --model resnet18,resnet50_thin --batch 1,8 --device 0,1\n  lupe bench --model part.lupe -o before.json\n  lupe bench compare before.json after.json --max-regress 5\n\nEvery measurement runs in its own processes; times run from input in host memory to results in host memory."
+        after_help = "Examples:\n  lupe bench --model resnet18,efficientnet_lite0 --batch 1,8 --device 0,1\n  lupe bench --model part.lupe -o before.json\n  lupe bench compare before.json after.json --max-regress 5\n\nEvery measurement runs in its own processes; times run from input in host memory to results in host memory."
     )]
     Bench(bench::args::Bench),
     /// Times the candidates of every node on this adapter and keeps the fastest for later runs
@@ -82,7 +82,7 @@ pub enum Command {
     Plan(plan::Args),
     /// Compares every dispatch with its reference on the CPU; ends with code 7 at the first difference
     #[command(
-        after_help = "Examples:\n  lupe verify resnet50_thin part.png\n  lupe verify part.lupe\n  lupe verify resnet18 --size 64 --device all\n  lupe verify resnet18 --candidate conv_direct"
+        after_help = "Examples:\n  lupe verify efficientnet_lite0 part.png\n  lupe verify part.lupe\n  lupe verify resnet18 --size 64 --device all\n  lupe verify resnet18 --candidate conv_direct"
     )]
     Verify(verify::Args),
     /// Writes every kernel as plain WGSL

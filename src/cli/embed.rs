@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 pub struct Args {
     #[command(flatten)]
     named: PicturesArgs,
-    /// A place of the network, such as layer2, pool or logits; may be given several times
+    /// A place of the network, such as block4, pool or logits; may be given several times
     #[arg(long, default_value = "pool", value_name = "PLACE")]
     tap: Vec<String>,
     /// Output: .safetensors, .npy (one tap) or .json; without it a summary is printed

@@ -41,7 +41,7 @@ pub struct Args {
     /// Number of nearest bank rows whose mean distance is the score of a place [default: as the official model says]
     #[arg(long, value_name = "K")]
     neighbors: Option<usize>,
-    /// Places of the network, if a checkpoint does not state them; 2 means layer2 [default: 2,3]
+    /// Places of the network, if a checkpoint does not state them; 2 means layer2 [default: 2,3, as anomalib]
     #[arg(long, value_delimiter = ',', value_name = "PLACE,…", value_parser = place)]
     layers: Option<Vec<String>>,
     /// Edge length of the network's input, if a checkpoint does not state it [default: 256, with --crop 7/8 of --resize]

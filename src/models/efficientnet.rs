@@ -3,7 +3,7 @@
 //! two; where size and channels stay, the input is added.
 
 use super::layers::{batch_norm, classifier};
-use super::{Build, Network, Places};
+use super::{Build, Features, Network, Places};
 use crate::data::{ChannelOrder, Preprocess};
 use crate::engine::{Scope, Var};
 use crate::ops::Pad;
@@ -24,6 +24,18 @@ const LAST: usize = 1280;
 
 /// The edge beyond the centre crop that publishers cut off.
 const MARGIN: usize = 32;
+
+/// The stages, counted from 0, whose last blocks patch vectors are made of.
+const TAKEN: &[usize] = &[2, 4];
+
+/// The blocks with which the stages end, by member.
+const LITE0_ENDS: Ends = ["block0", "block2", "block4", "block7", "block10", "block14", "block15"];
+const LITE1_ENDS: Ends = ["block0", "block3", "block6", "block10", "block14", "block19", "block20"];
+const LITE3_ENDS: Ends = ["block0", "block3", "block6", "block11", "block16", "block22", "block23"];
+const LITE4_ENDS: Ends = ["block0", "block4", "block8", "block14", "block20", "block28", "block29"];
+
+/// Names of blocks, one for each stage.
+type Ends = [&'static str; 7];
 
 /// Blocks of the same kind, one after the other.
 struct Stage {
@@ -73,14 +85,14 @@ pub const LITE4: Lite = Lite { width: 1.4, depth: 1.8 };
 
 /// The EfficientNets that can be named.
 pub const NETWORKS: [Network; 5] = [
-    named("efficientnet_lite0", 224, |x, p| LITE0.places(x, p)),
-    named("efficientnet_lite1", 240, |x, p| LITE1.places(x, p)),
-    named("efficientnet_lite2", 260, |x, p| LITE2.places(x, p)),
-    named("efficientnet_lite3", 280, |x, p| LITE3.places(x, p)),
-    named("efficientnet_lite4", 300, |x, p| LITE4.places(x, p)),
+    named("efficientnet_lite0", 224, &taken(LITE0_ENDS), |x, p| LITE0.places(x, p)),
+    named("efficientnet_lite1", 240, &taken(LITE1_ENDS), |x, p| LITE1.places(x, p)),
+    named("efficientnet_lite2", 260, &taken(LITE1_ENDS), |x, p| LITE2.places(x, p)),
+    named("efficientnet_lite3", 280, &taken(LITE3_ENDS), |x, p| LITE3.places(x, p)),
+    named("efficientnet_lite4", 300, &taken(LITE4_ENDS), |x, p| LITE4.places(x, p)),
 ];
 
-const fn named(name: &'static str, size: usize, build: Build) -> Network {
+const fn named(name: &'static str, size: usize, layers: &'static [&'static str], build: Build) -> Network {
     let preprocess = Preprocess {
         order: ChannelOrder::Rgb,
         divisor: 1.0,
@@ -88,7 +100,16 @@ const fn named(name: &'static str, size: usize, build: Build) -> Network {
         std: [128.0; 3],
         ..Preprocess::imagenet(size + MARGIN, size)
     };
-    Network { name, preprocess, head: HEAD, norms: NORMS, build }
+    Network { name, preprocess, head: HEAD, norms: NORMS, features: Features { layers, dim: None }, build }
+}
+
+const fn taken(ends: Ends) -> [&'static str; TAKEN.len()] {
+    let (mut layers, mut i) = ([""; TAKEN.len()], 0);
+    while i < layers.len() {
+        layers[i] = ends[TAKEN[i]];
+        i += 1;
+    }
+    layers
 }
 
 /// Path of the convolution before a batch norm: at the top there are two, in a block up to three.
@@ -179,4 +200,22 @@ fn same([h, w]: [usize; 2], k: usize, stride: usize) -> Pad {
     let needed = |size: usize| (size.div_ceil(stride).saturating_sub(1) * stride + k).saturating_sub(size);
     let (high, wide) = (needed(h), needed(w));
     Pad { top: high / 2, left: wide / 2, bottom: high - high / 2, right: wide - wide / 2 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_end_where_the_members_say() {
+        let members = [(LITE0, LITE0_ENDS), (LITE1, LITE1_ENDS), (LITE2, LITE1_ENDS), (LITE3, LITE3_ENDS)];
+        for (lite, ends) in members.into_iter().chain([(LITE4, LITE4_ENDS)]) {
+            let mut blocks = 0;
+            let counted = ends.iter().enumerate().map(|(i, _)| {
+                blocks += lite.repeats(i);
+                format!("block{}", blocks - 1)
+            });
+            assert!(counted.eq(ends.iter().map(|end| end.to_string())), "{lite:?}: {ends:?}");
+        }
+    }
 }

@@ -26,22 +26,33 @@ pub struct Network {
     pub head: &'static [&'static str],
     /// Its batch norms.
     pub norms: BatchNorms,
+    /// What PatchCore takes from it unless told otherwise.
+    pub features: Features,
     /// Its named places for pictures `[n, h, w, 3]`, preprocessed; weights come from the scope by the checkpoint's keys.
     pub build: Build,
+}
+
+/// What patch vectors are made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Features {
+    /// Names of places, in the order of the computation.
+    pub layers: &'static [&'static str],
+    /// Values to which each layer is pooled, and then all layers together; `None`: the mean of every channel, nothing is pooled away.
+    pub dim: Option<usize>,
 }
 
 /// From pictures and the scope of the weights to places.
 pub type Build = for<'g, 'w> fn(Var<'g>, &Scope<'g, 'w>) -> Places<'g>;
 
-/// The named places of a network, in the order of the computation: `layer2`, `pool`, `logits`.
+/// The named places of a network, in the order of the computation: `block4`, `pool`, `logits`.
 #[derive(Clone, Debug, Default)]
 pub struct Places<'g>(Vec<(String, Var<'g>)>);
 
 /// The families of networks: a new one is a file and a line here. The first network of all is the one whose weights are built in.
-const FAMILIES: &[&[Network]] = &[&resnet::NETWORKS, &efficientnet::NETWORKS];
+const FAMILIES: &[&[Network]] = &[&efficientnet::NETWORKS, &resnet::NETWORKS];
 
 /// The network whose weights are built in.
-pub const EMBEDDED: &Network = &resnet::NETWORKS[0];
+pub const EMBEDDED: &Network = &efficientnet::NETWORKS[0];
 
 /// Every network.
 pub fn all() -> impl Iterator<Item = &'static Network> {
@@ -51,6 +62,14 @@ pub fn all() -> impl Iterator<Item = &'static Network> {
 /// The network of that name.
 pub fn find(name: &str) -> Option<&'static Network> {
     all().find(|n| n.name == name)
+}
+
+/// The network of that name, for users.
+///
+/// # Errors
+/// [`Error::Usage`] that lists the available networks.
+pub fn named(name: &str) -> Result<&'static Network> {
+    find(name).ok_or_else(|| Error::Usage(format!("unknown network `{name}`; available: {}", names())))
 }
 
 /// Names of all networks, separated by commas.
@@ -64,8 +83,7 @@ pub fn names() -> String {
 /// # Errors
 /// [`Error::Usage`] for an unknown name or one without built-in weights, otherwise as [`read`].
 pub fn open(name: &str, file: Option<&WeightsFile>) -> Result<(&'static Network, Weights)> {
-    let network =
-        find(name).ok_or_else(|| Error::Usage(format!("unknown network `{name}`; available: {}", names())))?;
+    let network = named(name)?;
     let weights = match file {
         Some(file) => read(network, file)?,
         None if network.name == EMBEDDED.name => Weights::embedded()?,

@@ -5,7 +5,7 @@
 //! convolution has a bias instead.
 
 use super::layers::{batch_norm, classifier};
-use super::{Build, Network, Places};
+use super::{Build, Features, Network, Places};
 use crate::data::{ChannelOrder, Preprocess};
 use crate::engine::{Scope, Var};
 use crate::ops::Pad;
@@ -23,6 +23,9 @@ const THIN_INPUT: Preprocess =
 
 /// Prefix of the names of the classifier's weights.
 const HEAD: &[&str] = &["fc."];
+
+/// As PatchCore was published with these networks: the second and third stage, each pooled to 1024 values and then both together.
+const FEATURES: Features = Features { layers: &["layer2", "layer3"], dim: Some(1024) };
 
 const fn pad(right: usize, left: usize) -> Pad {
     Pad { top: left, left, bottom: right, right }
@@ -65,7 +68,7 @@ pub const NETWORKS: [Network; 6] = [
 ];
 
 const fn named(name: &'static str, build: Build) -> Network {
-    Network { name, preprocess: IMAGENET, head: HEAD, norms: NORMS, build }
+    Network { name, preprocess: IMAGENET, head: HEAD, norms: NORMS, features: FEATURES, build }
 }
 
 /// Path of the convolution that a batch norm follows: `bn1` follows `conv1`, `downsample.1` follows `downsample.0`.

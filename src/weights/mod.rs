@@ -22,10 +22,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The shipped backbone: `resnet50_thin` in half precision without its last layer. It is compiled into the binary, so that one
-/// file copied onto a machine is a complete installation: nothing to look up, nothing to lose.
+/// The built-in weights: `efficientnet_lite0` in half precision. They are compiled into the binary, so that one file copied onto a machine is a
+/// complete installation: nothing to look up, nothing to lose.
 pub const EMBEDDED: &[u8] =
-    include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/resnet50_thin.f16.safetensors"));
+    include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/efficientnet_lite0.f16.safetensors"));
 
 /// Named tensors, as f32: convolutions `[out, in, kh, kw]`, linear layers `[out, in]`.
 #[derive(Clone, Debug, Default)]
@@ -84,12 +84,12 @@ impl Weights {
         Weights { tensors, origin: "weights".into(), notes: vec![] }
     }
 
-    /// The shipped backbone.
+    /// The built-in weights, as published: batch norms are not folded.
     ///
     /// # Errors
     /// None, as long as the program is intact.
     pub fn embedded() -> Result<Weights> {
-        Weights::from_bytes(EMBEDDED, "the embedded resnet50_thin")
+        Weights::from_bytes(EMBEDDED, "the embedded efficientnet_lite0")
     }
 
     /// The tensors by name.

@@ -12,5 +12,6 @@ pub mod results;
 pub mod rows;
 pub mod skip;
 pub mod sweep;
+pub mod thin;
 pub mod torch;
 pub mod vectors;

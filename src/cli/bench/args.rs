@@ -2,6 +2,7 @@
 
 use crate::cli::subject::WeightsArgs;
 use crate::measure::measurement;
+use crate::models;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -27,7 +28,7 @@ pub enum BenchCommand {
 #[derive(Debug, Args)]
 pub struct Sweep {
     /// Networks or files of fitted models, separated by commas
-    #[arg(long, default_value = "resnet50_thin", value_delimiter = ',', value_name = "MODEL,...")]
+    #[arg(long, default_value = models::EMBEDDED.name, value_delimiter = ',', value_name = "MODEL,...")]
     pub model: Vec<String>,
     /// The network's weights, if there is one model; without them, built-in or random weights are used
     #[arg(long, value_name = "FILE")]

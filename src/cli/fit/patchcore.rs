@@ -34,13 +34,14 @@ pub struct Args {
     /// The model file to write
     #[arg(short, long, value_name = "FILE.lupe")]
     output: PathBuf,
-    /// Implementation to follow in everything [default: as official, but the whole picture at 256x256]
+    /// Implementation to follow in everything but the layers [default: as official, but the whole picture at 256x256, and patch vectors
+    /// as they suit the network]
     #[arg(long, value_enum)]
     preset: Option<Whose>,
     /// Network
-    #[arg(long, default_value = "resnet50_thin", value_name = "NAME")]
+    #[arg(long, default_value = models::EMBEDDED.name, value_name = "NAME")]
     backbone: String,
-    /// Its weights, safetensors or .pth; only resnet50_thin has built-in ones
+    /// Its weights, safetensors or .pth; only the default network has built-in ones
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
     #[command(flatten)]
@@ -48,7 +49,7 @@ pub struct Args {
     /// Store only the backbone's name and hash in the model, not its weights
     #[arg(long)]
     no_embed_backbone: bool,
-    /// Places of the network, in the network's order; 2 means layer2 [default: 2,3]
+    /// Places of the network, in the network's order; 2 means layer2 [default: the network's own]
     #[arg(long, value_delimiter = ',', value_name = "PLACE,…", value_parser = place)]
     layers: Option<Vec<String>>,
     /// Share of the patch vectors to keep; 1 keeps all [default: 0.1]
@@ -144,13 +145,15 @@ fn left_out(left: &LeftOut) -> (&'static str, &str) {
 }
 
 fn config(args: &Args) -> Result<Config> {
+    let own = Config::of(models::named(&args.backbone)?);
+    let layers = args.layers.clone().unwrap_or_else(|| own.layers.clone());
     let usual = match args.preset {
-        None => Config::default(),
+        None => own,
         Some(Whose::Official) => Config::new(Preset::Official),
         Some(Whose::Anomalib) => Config::new(Preset::Anomalib),
     };
     let config = Config {
-        layers: args.layers.clone().unwrap_or(usual.layers),
+        layers,
         ratio: args.ratio.unwrap_or(usual.ratio),
         seed: args.seed,
         neighbors: args.neighbors.unwrap_or(usual.neighbors),

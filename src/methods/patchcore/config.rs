@@ -3,7 +3,7 @@
 use crate::data::{Preprocess, Resampling, Scaling};
 use crate::engine::{Graph, Scope, Var};
 use crate::error::{Error, Result};
-use crate::models::{Network, Places};
+use crate::models::{EMBEDDED, Network, Places};
 use crate::ops::blur::Border;
 use crate::ops::knn::Metric;
 use crate::weights::Weights;
@@ -29,10 +29,10 @@ pub struct Config {
     pub layers: Vec<String>,
     /// Edge length of the neighbourhood of a place, odd.
     pub patch: usize,
-    /// Values of one stage's patch vector (`official`).
-    pub pretrain_dim: usize,
-    /// Values of a patch vector (`official`).
-    pub target_dim: usize,
+    /// Values to which the neighbourhood of a place in one layer is pooled (`official`); `None`: the mean of every channel.
+    pub pretrain_dim: Option<usize>,
+    /// Values to which all layers together are pooled (`official`); `None`: they stay as they are.
+    pub target_dim: Option<usize>,
     /// Shorter edge after resizing, before the crop.
     pub resize: usize,
     /// Edge length of the network's input.
@@ -50,22 +50,30 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// As [`Preset::Official`], at the same scale, but the whole picture: nothing is judged that was not looked at.
+    /// What the network with built-in weights takes.
     fn default() -> Config {
-        Config { crop: false, size: 256, ..Config::new(Preset::Official) }
+        Config::of(EMBEDDED)
     }
 }
 
 impl Config {
-    /// The preset's published values.
+    /// For this network as [`Preset::Official`], at the same scale, but the whole picture: nothing is judged that was not looked at. What
+    /// patch vectors are made of is the network's.
+    pub fn of(network: &Network) -> Config {
+        let (layers, dim) = (network.features.layers.iter().map(ToString::to_string).collect(), network.features.dim);
+        let official = Config::new(Preset::Official);
+        Config { layers, pretrain_dim: dim, target_dim: dim, crop: false, size: 256, ..official }
+    }
+
+    /// The preset's published values; the layers are those of ResNets.
     pub fn new(preset: Preset) -> Config {
         let official = preset == Preset::Official;
         Config {
             preset,
             layers: ["layer2", "layer3"].map(String::from).into(),
             patch: 3,
-            pretrain_dim: 1024,
-            target_dim: 1024,
+            pretrain_dim: Some(1024),
+            target_dim: Some(1024),
             resize: 256,
             size: if official { 224 } else { 256 },
             crop: official,
@@ -135,22 +143,27 @@ impl Config {
         ((n as f64 * self.ratio) as usize).clamp(1, n.max(1))
     }
 
+    /// Values to which each layer is pooled, and then all layers together; `anomalib` pools neither.
+    pub fn pooled_to(&self) -> [Option<usize>; 2] {
+        if self.preset == Preset::Official { [self.pretrain_dim, self.target_dim] } else { [None; 2] }
+    }
+
     /// Patch vectors `[n, h*w, d]` of a batch of pictures; `None` if a layer is not a place of the network.
     pub fn embed<'g>(&self, places: &Places<'g>) -> Option<Var<'g>> {
         let maps = self.layers.iter().map(|l| places.get(l)).collect::<Option<Vec<Var>>>()?;
         let first = maps.first()?;
         let [n, h, w] = [first.dim(0), first.dim(1), first.dim(2)];
-        let official = self.preset == Preset::Official;
+        let [each, together] = self.pooled_to();
         let pooled = maps.into_iter().map(|map| {
-            let pooled = match official {
-                true => map.patch_pool(self.patch, self.pretrain_dim),
-                false => map.avg_pool(self.patch, 1, self.patch / 2, true),
+            let pooled = match each {
+                Some(dim) => map.patch_pool(self.patch, dim),
+                None => map.avg_pool(self.patch, 1, self.patch / 2, true),
             };
             // Averages and resizing are linear, so the order of the two is free; the smaller map is resized.
             if [map.dim(1), map.dim(2)] == [h, w] { pooled } else { pooled.resize_bilinear(h, w) }
         });
         let all = pooled.reduce(|a, b| a.concat(b, 3))?;
-        let all = if official { all.channel_pool(self.target_dim) } else { all };
+        let all = together.map_or(all, |dim| all.channel_pool(dim));
         Some(all.reshape([n, h * w, all.shape().last()]))
     }
 
@@ -242,6 +255,7 @@ impl Grid {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models;
 
     #[test]
     fn layers_are_numbers_where_they_have_one() {
@@ -250,5 +264,27 @@ mod tests {
         let text = serde_json::to_string(&config).unwrap();
         assert!(text.contains(r#""layers":[2,"layer03","block7"]"#), "{text}");
         assert_eq!(serde_json::from_str::<Config>(&text).unwrap().layers, layers);
+    }
+
+    #[test]
+    fn what_patch_vectors_are_made_of_is_the_networks_own() {
+        for network in models::all() {
+            let own = Config { size: 64, ..Config::of(network) };
+            let names: Vec<&str> = own.layers.iter().map(String::as_str).collect();
+            assert_eq!((&names[..], own.pooled_to()), (network.features.layers, [network.features.dim; 2]));
+            let Grid { grid, dim } = own.geometry(network, &Weights::default()).unwrap();
+            assert!(
+                grid == [8, 8] && network.features.dim.is_none_or(|d| d == dim),
+                "{}: {grid:?}, {dim}",
+                network.name
+            );
+        }
+        let (whole, thin) = (Config::default(), Config::of(models::find("resnet50_thin").unwrap()));
+        assert_eq!(thin, Config { crop: false, size: 256, ..Config::new(Preset::Official) });
+        let [whole, thin] = [whole, thin].map(|config| serde_json::to_string(&config).unwrap());
+        assert!(whole.contains(r#""pretrain_dim":null,"target_dim":null"#), "{whole}");
+        assert!(thin.contains(r#""pretrain_dim":1024,"target_dim":1024"#), "{thin}");
+        assert_eq!(serde_json::from_str::<Config>(&whole).unwrap(), Config::default());
+        assert_eq!(Config::new(Preset::Anomalib).pooled_to(), [None; 2]);
     }
 }

@@ -39,9 +39,10 @@ fn lines(m: &ModelFile) -> Vec<(&'static str, String)> {
         ("preset", whose.into()),
         ("backbone", format!("{}, {}; {inside}", m.backbone.name, c.layers.join(", "))),
         ("pictures", format!("{look}; {h}x{w} places")),
+        ("vectors", patch_vectors(m)),
         bank(m),
         match &m.origin {
-            Some(origin) => ("imported from", origin.clone()),
+            Some(origin) => ("imported", format!("from {origin}")),
             None => {
                 let [on, left, held] = [m.pictures.len(), m.left_out.len(), m.held_out.len()];
                 let left = if left > 0 { format!("; {left} left out (copies, outliers)") } else { String::new() };
@@ -51,6 +52,17 @@ fn lines(m: &ModelFile) -> Vec<(&'static str, String)> {
         ("limit", limit.unwrap_or_else(|| no_limit.into())),
         ("pixel limit", m.map_limit().map_or("none".into(), |l| format!("{l}"))),
     ]
+}
+
+/// What a place becomes.
+fn patch_vectors(m: &ModelFile) -> String {
+    let ([each, together], patch) = (m.config.pooled_to(), m.config.patch);
+    let each = match each {
+        Some(dim) => format!("the {patch}x{patch} places around each, every layer pooled to {dim} values"),
+        None => format!("the mean of every channel over the {patch}x{patch} places around each"),
+    };
+    let together = together.map_or(String::new(), |dim| format!(", all layers together to {dim}"));
+    format!("{each}{together}; {} values", m.geometry.dim)
 }
 
 /// Ratio and seed do not apply to an import.

@@ -77,8 +77,8 @@ fn choices(p: &Params) -> Result<Config> {
     let config = Config {
         layers: p.get("layers_to_extract_from", what, layer_names)?,
         patch: p.number("patchsize")?,
-        pretrain_dim: p.number("pretrain_embed_dimension")?,
-        target_dim: p.number("target_embed_dimension")?,
+        pretrain_dim: Some(p.number("pretrain_embed_dimension")?),
+        target_dim: Some(p.number("target_embed_dimension")?),
         neighbors: p.number("anomaly_scorer_num_nn")?,
         size,
         resize: size,
