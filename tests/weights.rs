@@ -44,9 +44,9 @@ fn summed(name: &str) -> Vec<u8> {
 fn the_built_in_weights_are_what_they_say() {
     let (name, source) = ("efficientnet_lite0.f16.safetensors", "efficientnet-lite0-57934424.pth");
     made_anew(name, source, |source, made| {
-        done(lupe().args(["weights", "convert", "--dtype", "f16"]).arg(source).arg(made));
+        done(lupe().args(["weights", "convert", "--dtype", "f16", "--keep-below", "40000"]).arg(source).arg(made));
     });
-    assert!(summed(name) == EMBEDDED && EMBEDDED.len() <= 10_000_000);
+    assert!(summed(name) == EMBEDDED && EMBEDDED.len() <= 10_500_000);
     let (network, weights) = models::open(models::EMBEDDED.name, None).unwrap();
     assert_eq!(network.places(&weights).last().map(String::as_str), Some("logits"));
     assert!(weights.notes().is_empty(), "{:?}", weights.notes());

@@ -1,4 +1,4 @@
-// A residual of the output's shape at binding 5, in a buffer, in the place of one in an image.
+// A residual of the output's shape at binding 5, in a buffer: four channels at a time.
 
 @group(0) @binding(5) var<storage, read> z: array<vec4f>;
 

@@ -1,4 +1,4 @@
-// The output of a convolution as a buffer, channels in fours: four channels of pixel number q. The residual is a buffer as well.
+// The output of a convolution as a buffer, channels in fours: four channels of pixel number q.
 #import activation
 #import residual_image
 
@@ -7,5 +7,6 @@
 fn put(at: vec3u, q: u32, plane: u32, sum: vec4f) {
     if plane * 4u >= p.co { return; }
     let to = q * (p.co / 4u) + plane;
-    y[to] = activated4(sum + residual_at(vec2u(0u), to));
+    let residual = at.xy + vec2u(at.z * p.in3_plane_w, plane * p.in3_plane_h) + p.in3_pad;
+    y[to] = activated4(sum + residual_at(residual, to));
 }

@@ -1,4 +1,4 @@
-// The output of a convolution as an image: four channels of pixel number q, (x, y, picture). The residual is one as well.
+// The output of a convolution as an image: four channels of pixel number q, (x, y, picture).
 #import activation
 #import residual_image
 
@@ -7,7 +7,8 @@
 fn put(at: vec3u, q: u32, plane: u32, sum: vec4f) {
     let used = vec4u(plane * 4u) + vec4u(0u, 1u, 2u, 3u) < vec4u(p.co);
     if !used.x { return; }
-    let s = sum + residual_at(at.xy + vec2u(at.z * p.in3_plane_w, plane * p.in3_plane_h) + p.in3_pad, 0u);
+    let residual = at.xy + vec2u(at.z * p.in3_plane_w, plane * p.in3_plane_h) + p.in3_pad;
+    let s = sum + residual_at(residual, q * (p.co / 4u) + plane);
     let to = at.xy + vec2u(at.z * p.out_plane_w, plane * p.out_plane_h) + p.out_pad;
     textureStore(y, to, select(vec4f(0.0), activated4(s), used));
 }

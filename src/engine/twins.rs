@@ -35,9 +35,10 @@ pub fn choose(
                 let x: Vec<Shape> = node.inputs.iter().map(|&k| nodes[k].shape).collect();
                 let mut kernels = candidates_with(&**op, &x, node.shape, (caps, ring))?;
                 let at = pick(&**op, &x, node.shape, &kernels).min(kernels.len() - 1);
-                let picked = kernels[at].clone();
-                kernels.retain(|k| !exact && k.twin(&picked));
-                if kernels.is_empty() { vec![picked] } else { kernels }
+                kernels.swap(0, at);
+                let picked = kernels[0].clone();
+                let others = kernels.split_off(1).into_iter().filter(|k| !exact && k.twin(&picked));
+                kernels.into_iter().chain(others).collect()
             }
             _ => vec![],
         });
@@ -82,4 +83,46 @@ fn converted(kernel: &Kernel, (nodes, i): (&[Node], usize), images: &[bool], wan
         Form::Image { .. } => usize::from(wanted.buffer) * nodes[i].shape.len() + 1,
     };
     read + written
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::form::typical;
+    use crate::engine::lower::lower;
+    use crate::engine::{Form, Graph, Var};
+    use crate::tensor::Tensor;
+    use std::sync::Arc;
+
+    /// Forms that the nodes of a chain write on a driver on the processor, conversions aside.
+    fn written(build: fn(&Graph) -> Var<'_>) -> (Vec<bool>, usize) {
+        let caps = typical().into_iter().find(|c| c.0 == "software256").expect("a driver on the processor").1;
+        let graph = Graph::new();
+        let y = build(&graph).id();
+        let lowered = lower(graph.nodes().expect("no error"), &[y], &caps, &|_, _, _, _| 0).expect("kernels");
+        let running = lowered.steps.iter().filter(|s| lowered.values[s.output].constant.is_none());
+        let (convs, others): (Vec<_>, Vec<_>) = running.partition(|s| format!("{:?}", s.op).starts_with("Conv2d"));
+        (convs.iter().map(|s| s.kernel.writes != Form::Buffer).collect(), others.len())
+    }
+
+    fn conv<'g>(x: Var<'g>, name: &str, k: usize) -> Var<'g> {
+        let c = x.dim(3);
+        x.conv2d(x.graph().weight(name, Arc::new(Tensor::zeros([c, c, k, k]))), 1, k / 2)
+    }
+
+    #[test]
+    fn a_value_is_an_image_where_a_reader_needs_one() {
+        // 3x3 after 3x3 wants an image, 1x1 takes what there is, and an output is a buffer: one conversion, of the input.
+        fn chain(g: &Graph) -> Var<'_> {
+            let x = g.input("x", [1, 12, 12, 32]);
+            conv(conv(conv(conv(x, "a", 3), "b", 3), "c", 1), "d", 1)
+        }
+        assert_eq!(written(chain), (vec![true, false, false, false], 1));
+        // A residual that a 3x3 reads as well: one image for both, and the sum is one for the next.
+        fn block(g: &Graph) -> Var<'_> {
+            let x = conv(g.input("x", [1, 12, 12, 32]), "a", 3);
+            let y = conv(conv(x, "b", 3), "c", 3) + x;
+            conv(y, "d", 3)
+        }
+        assert_eq!(written(block), (vec![true, true, true, false], 1));
+    }
 }

@@ -25,17 +25,13 @@ const LAST: usize = 1280;
 /// The edge beyond the centre crop that publishers cut off.
 const MARGIN: usize = 32;
 
-/// The stages, counted from 0, whose last blocks patch vectors are made of.
-const TAKEN: &[usize] = &[2, 4];
-
-/// The blocks with which the stages end, by member.
-const LITE0_ENDS: Ends = ["block0", "block2", "block4", "block7", "block10", "block14", "block15"];
-const LITE1_ENDS: Ends = ["block0", "block3", "block6", "block10", "block14", "block19", "block20"];
-const LITE3_ENDS: Ends = ["block0", "block3", "block6", "block11", "block16", "block22", "block23"];
-const LITE4_ENDS: Ends = ["block0", "block4", "block8", "block14", "block20", "block28", "block29"];
-
-/// Names of blocks, one for each stage.
-type Ends = [&'static str; 7];
+/// What patch vectors are made of: the first and the last block at 1/8 of the picture's size, and the last one of 112 channels (Lite0) at
+/// 1/16. Of what shares one grid these do best (hazelnut, seeds 0 to 2, pixel AUROC and AP: .990 and .73; without block3
+/// .988 and .69; block10 alone .979 and .53; with block2, whose grid has four times the places: .991 and .75).
+const LITE0_LAYERS: &[&str] = &["block3", "block4", "block10"];
+const LITE1_LAYERS: &[&str] = &["block4", "block6", "block14"];
+const LITE3_LAYERS: &[&str] = &["block4", "block6", "block16"];
+const LITE4_LAYERS: &[&str] = &["block5", "block8", "block20"];
 
 /// Blocks of the same kind, one after the other.
 struct Stage {
@@ -85,11 +81,11 @@ pub const LITE4: Lite = Lite { width: 1.4, depth: 1.8 };
 
 /// The EfficientNets that can be named.
 pub const NETWORKS: [Network; 5] = [
-    named("efficientnet_lite0", 224, &taken(LITE0_ENDS), |x, p| LITE0.places(x, p)),
-    named("efficientnet_lite1", 240, &taken(LITE1_ENDS), |x, p| LITE1.places(x, p)),
-    named("efficientnet_lite2", 260, &taken(LITE1_ENDS), |x, p| LITE2.places(x, p)),
-    named("efficientnet_lite3", 280, &taken(LITE3_ENDS), |x, p| LITE3.places(x, p)),
-    named("efficientnet_lite4", 300, &taken(LITE4_ENDS), |x, p| LITE4.places(x, p)),
+    named("efficientnet_lite0", 224, LITE0_LAYERS, |x, p| LITE0.places(x, p)),
+    named("efficientnet_lite1", 240, LITE1_LAYERS, |x, p| LITE1.places(x, p)),
+    named("efficientnet_lite2", 260, LITE1_LAYERS, |x, p| LITE2.places(x, p)),
+    named("efficientnet_lite3", 280, LITE3_LAYERS, |x, p| LITE3.places(x, p)),
+    named("efficientnet_lite4", 300, LITE4_LAYERS, |x, p| LITE4.places(x, p)),
 ];
 
 const fn named(name: &'static str, size: usize, layers: &'static [&'static str], build: Build) -> Network {
@@ -101,15 +97,6 @@ const fn named(name: &'static str, size: usize, layers: &'static [&'static str],
         ..Preprocess::imagenet(size + MARGIN, size)
     };
     Network { name, preprocess, head: HEAD, norms: NORMS, features: Features { layers, dim: None }, build }
-}
-
-const fn taken(ends: Ends) -> [&'static str; TAKEN.len()] {
-    let (mut layers, mut i) = ([""; TAKEN.len()], 0);
-    while i < layers.len() {
-        layers[i] = ends[TAKEN[i]];
-        i += 1;
-    }
-    layers
 }
 
 /// Path of the convolution before a batch norm: at the top there are two, in a block up to three.
@@ -206,16 +193,13 @@ fn same([h, w]: [usize; 2], k: usize, stride: usize) -> Pad {
 mod tests {
     use super::*;
 
+    /// First and last block of the stage of 40 channels of Lite0, and the last one of that of 112.
     #[test]
-    fn stages_end_where_the_members_say() {
-        let members = [(LITE0, LITE0_ENDS), (LITE1, LITE1_ENDS), (LITE2, LITE1_ENDS), (LITE3, LITE3_ENDS)];
-        for (lite, ends) in members.into_iter().chain([(LITE4, LITE4_ENDS)]) {
-            let mut blocks = 0;
-            let counted = ends.iter().enumerate().map(|(i, _)| {
-                blocks += lite.repeats(i);
-                format!("block{}", blocks - 1)
-            });
-            assert!(counted.eq(ends.iter().map(|end| end.to_string())), "{lite:?}: {ends:?}");
+    fn layers_are_the_same_stages_of_all_members() {
+        for (lite, network) in [LITE0, LITE1, LITE2, LITE3, LITE4].into_iter().zip(NETWORKS) {
+            let before = |i: usize| (0..i).map(|i| lite.repeats(i)).sum::<usize>();
+            let blocks = [before(2), before(3) - 1, before(5) - 1].map(|i| format!("block{i}"));
+            assert_eq!(network.features.layers, blocks, "{}", network.name);
         }
     }
 }

@@ -64,24 +64,23 @@ fn kernel(conv: &Conv2d, s: &Sizes, lanes: u32, [tm, tn, tu]: [usize; 3], pack: 
     conv.window_params(kernel, s)
 }
 
-/// The kernel with input and output as images, and as buffers where it can: what it reads of one tap needs no ring. The residual lies as
-/// the output does.
+/// The kernel with input, residual and output as images, and each as a buffer where it can: what it reads of one tap needs no ring.
 fn twins(conv: &Conv2d, s: &Sizes, kernel: Kernel) -> Vec<Kernel> {
     let fours = |channels: usize| channels.is_multiple_of(4);
     let pointwise = s.kh * s.kw == 1 && conv.window.pad == Pad::from(0) && fours(s.ci);
     let image = Form::Image { pad: 0 };
-    let into = |kernel: Kernel, form| {
-        conv.epilogue.on(kernel.write(form), form, ["residual_image", "residual_image_none"])
-    };
-    let mut all = vec![into(kernel.clone(), image)];
+    let ended = |form| conv.epilogue.on(kernel.clone(), form, ["residual_image", "residual_image_none"]);
+    let mut all = vec![ended(image)];
+    if conv.epilogue.add && fours(s.co) {
+        all.push(ended(Form::Buffer).form("residual_image", "residual_buffer"));
+    }
+    let mut also = |other: &dyn Fn(&Kernel) -> Kernel| all.extend(all.iter().map(other).collect::<Vec<_>>());
     if fours(s.co) {
-        let other = into(kernel, Form::Buffer).form("target_image", "target_buffer");
-        let residual = conv.epilogue.add;
-        all.push(if residual { other.form("residual_image", "residual_buffer") } else { other });
+        also(&|k| k.clone().form("target_image", "target_buffer"));
     }
     if pointwise {
-        let from_buffer = |k: &Kernel| k.clone().read(0, 2, Form::Buffer).form("source_image", "source_buffer");
-        all.extend(all.iter().map(from_buffer).collect::<Vec<_>>());
+        also(&|k| k.clone().read(0, 2, Form::Buffer).form("source_image", "source_buffer"));
     }
-    all
+    let written = |k: Kernel| if k.forms.iter().any(|f| f.0 == "target_image") { k } else { k.write(image) };
+    all.into_iter().map(written).collect()
 }
