@@ -48,7 +48,7 @@ impl Part {
     pub fn has(self, label: &str, last: bool) -> bool {
         match self {
             Part::All | Part::Once => true,
-            Part::Software => label.contains("software"),
+            Part::Software => label.contains("software") || label.contains("depthwise_blocks"),
             Part::Portable => last,
         }
     }
