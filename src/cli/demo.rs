@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// What the pixel AUROC must reach: it is 0.968; at 224x224 four seeds gave 0.963 to 0.968, untrained weights 0.775.
+/// What the pixel AUROC must reach: four seeds gave 0.970 to 0.972, at 224x224 0.968 to 0.973; weights of no training 0.846.
 const FLOOR: f64 = 0.9;
 
 const INTRODUCTION: &str = "\
