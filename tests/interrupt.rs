@@ -126,7 +126,7 @@ fn a_busy_device_does_not_hold_the_answer_up() {
     let (data, model) = (b.path("data"), b.path("m.lupe"));
     data_set(&data, 16, 200, 200);
     let mut command = common::parts::verb(&["fit", "patchcore", "--size", "448", "--batch", "16"]);
-    let mut child = started(command.arg(&data).arg("-o").arg(&model));
+    let mut child = started(command.args(common::thin::BACKBONE).arg(&data).arg("-o").arg(&model));
     let work = b.path("m.lupe.features");
     assert!(until(&mut child, || size(&work) > 0));
     std::thread::sleep(Duration::from_secs(2));

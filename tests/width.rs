@@ -54,7 +54,7 @@ fn networks_and_scores_are_the_same_bits_at_every_width() {
         let at = |command: &mut Command| done(command.env(WIDTH, width));
         let (npy, maps) = (b.path("features.npy"), b.path("maps.npy"));
         at(lupe().arg("embed").arg(&picture).arg("-o").arg(&npy));
-        at(lupe().arg("embed").arg(&picture).args(["--tap", "layer1", "-o"]).arg(&maps));
+        at(lupe().arg("embed").arg(&picture).args(["--tap", "block2", "-o"]).arg(&maps));
         let mut results = vec![fs::read(&npy).unwrap(), fs::read(&maps).unwrap()];
         for (preset, words) in [("official", &SMALL[..]), ("anomalib", &["--preset", "anomalib", "--size", "64"])] {
             let (model, out) = (b.path("m.lupe"), b.path(&format!("{preset}-{width}")));
@@ -136,7 +136,7 @@ fn arguments_input_and_exit_codes_go_through() {
     let summary = done(lupe().arg("embed").arg(&picture));
     let output = free(&cache).arg("embed").arg(&picture).arg("-v").output().unwrap();
     let said = text(&output.stderr);
-    assert!(said.contains("512 bits") && said.matches("57 dispatches").count() == 1, "{said}");
+    assert!(said.contains("512 bits") && said.matches("52 dispatches").count() == 1, "{said}");
     assert_eq!(text(&output.stdout), summary);
     let piped = done(free(&cache).args(["embed", "/dev/stdin"]).stdin(File::open(&picture).unwrap()));
     let numbers = |table: &str| table.lines().last().unwrap().split_whitespace().rev().take(3).collect::<String>();
