@@ -69,18 +69,17 @@ fn twins(conv: &Conv2d, s: &Sizes, kernel: Kernel) -> Vec<Kernel> {
     let fours = |channels: usize| channels.is_multiple_of(4);
     let pointwise = s.kh * s.kw == 1 && conv.window.pad == Pad::from(0) && fours(s.ci);
     let image = Form::Image { pad: 0 };
-    let ended = |form| conv.epilogue.on(kernel.clone(), form, ["residual_image", "residual_image_none"]);
+    let ended = |form| conv.epilogue.on(kernel.clone().write(image), form, ["residual_image", "residual_image_none"]);
     let mut all = vec![ended(image)];
     if conv.epilogue.add && fours(s.co) {
         all.push(ended(Form::Buffer).form("residual_image", "residual_buffer"));
     }
     let mut also = |other: &dyn Fn(&Kernel) -> Kernel| all.extend(all.iter().map(other).collect::<Vec<_>>());
     if fours(s.co) {
-        also(&|k| k.clone().form("target_image", "target_buffer"));
+        also(&|k| k.clone().write(Form::Buffer).form("target_image", "target_buffer"));
     }
     if pointwise {
         also(&|k| k.clone().read(0, 2, Form::Buffer).form("source_image", "source_buffer"));
     }
-    let written = |k: Kernel| if k.forms.iter().any(|f| f.0 == "target_image") { k } else { k.write(image) };
-    all.into_iter().map(written).collect()
+    all
 }
