@@ -10,6 +10,7 @@
 mod background;
 pub mod batched;
 pub mod classify;
+pub mod dino;
 pub mod drawing;
 pub mod embed;
 pub mod evaluation;

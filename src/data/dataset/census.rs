@@ -47,12 +47,14 @@ pub mod reason {
     pub const SAME: &str = "same as another";
     /// A training picture whose score stands apart.
     pub const OUTLIER: &str = "outlier";
+    /// A good picture that is not among the few to fit on.
+    pub const SHOTS: &str = "beyond --shots";
     /// A picture in no folder of the layout.
     pub const ELSEWHERE: &str = "outside the layout's folders";
 }
 
 /// Reasons that name no file: there are many of these, and they are expected.
-const USUAL: [&str; 8] = [
+const USUAL: [&str; 9] = [
     reason::TWICE,
     reason::RESULTS,
     reason::OTHER,
@@ -61,6 +63,7 @@ const USUAL: [&str; 8] = [
     reason::SEEN,
     reason::TEST,
     reason::TRAIN,
+    reason::SHOTS,
 ];
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
