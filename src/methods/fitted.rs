@@ -2,7 +2,7 @@
 
 use super::batched::{Feed, Form, Head, head};
 use super::limit::{LimitRule, Trained};
-use super::patchcore;
+use super::{dino, patchcore};
 use crate::data::{Picture, Prepared, Preprocess, Resampling};
 use crate::engine::{Caps, Graph, Var};
 use crate::error::{Error, Result};
@@ -283,7 +283,7 @@ pub struct Methods(Vec<Method>);
 impl Default for Methods {
     /// Lupe's own: a new one is a line here.
     fn default() -> Methods {
-        Methods(vec![patchcore::METHOD])
+        Methods(vec![patchcore::METHOD, dino::ANOMALY_DINO, dino::SUBSPACE_AD])
     }
 }
 

@@ -94,6 +94,17 @@ pub struct Subspace {
     pub eigenvalues: Vec<f64>,
 }
 
+impl Subspace {
+    /// The squared length of each token `[.., d]` without the mean and what lies in the subspace.
+    pub fn outside(&self, tokens: &Tensor) -> Vec<f32> {
+        let (mut x, mean) = (columns(tokens), DVector::from_column_slice(&self.mean));
+        x.column_iter_mut().for_each(|mut column| column -= &mean);
+        let components = columns(&self.components);
+        let inside = &components * components.tr_mul(&x);
+        (x - inside).column_iter().map(|left| left.norm_squared() as f32).collect()
+    }
+}
+
 /// Steps of Lanczos's iteration before it begins again from what it found.
 const STEPS: usize = 32;
 
