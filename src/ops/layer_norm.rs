@@ -1,6 +1,6 @@
 //! Layer norm over the last axis (Ba et al. 2016).
 
-use crate::engine::{Caps, Kernel, Op, Var};
+use crate::engine::{Caps, Family, Form, Kernel, Op, Var};
 use crate::ops::{Case, Fill, row_kernels};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
@@ -30,7 +30,10 @@ impl Op for LayerNorm {
 
     fn kernels(&self, x: &[Shape], _: Shape, caps: &Caps) -> Vec<Kernel> {
         let rows = row_kernels((shader!("layer_norm"), 3), x[0], 3, caps);
-        rows.into_iter().map(|k| k.param("eps", self.eps)).collect()
+        let (mut all, rows): (Vec<Kernel>, _) = (self.software(x[0], caps).into_iter().collect(), rows.into_iter());
+        let at = if caps.family == Family::Software { all.len() } else { 0 };
+        all.splice(at..at, rows.map(|k| k.param("eps", self.eps)));
+        all
     }
 
     fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
@@ -49,6 +52,18 @@ impl Op for LayerNorm {
 
     fn flops(&self, x: &[Shape], _: Shape) -> u64 {
         8 * x[0].len() as u64
+    }
+}
+
+impl LayerNorm {
+    /// From image to image, a row a lane, for drivers that run on the processor.
+    fn software(&self, x: Shape, caps: &Caps) -> Option<Kernel> {
+        let lanes = caps.subgroup.filter(|lanes| [4, 8, 16].contains(lanes) && x.last().is_multiple_of(4))?;
+        let ((rows, c), image) = (x.rows(), Form::Image { pad: 0 });
+        let kernel = Kernel::new(shader!("layer_norm_software"), 3, lanes).set("LANES", format!("{lanes}u"));
+        let kernel = kernel.read(0, 2, image).write(image).param("c4", c / 4).param("rows", rows).param("eps", self.eps);
+        let kernel = kernel.groups(rows.div_ceil(lanes as usize), 1, 1).iterations(3 * c / 4);
+        Some(kernel.ordered("a row a lane").subgroup(lanes))
     }
 }
 

@@ -70,6 +70,11 @@ impl<'g> Var<'g> {
         self.apply(Unary::Affine { scale, shift }, &[self])
     }
 
+    /// Row `i` of this matrix times element `i` of the vector `by`.
+    pub fn scaled_rows(self, by: Var<'g>) -> Var<'g> {
+        self * by.reshape([by.dim(0), 1])
+    }
+
     /// The larger of two values; NaN when either is. `other`: the same shape, a vector along the last axis, one element for each row, or one
     /// element.
     pub fn maximum(self, other: Var<'g>) -> Var<'g> {

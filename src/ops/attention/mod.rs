@@ -64,8 +64,10 @@ impl Op for Attention {
 
     fn kernels(&self, x: &[Shape], _: Shape, caps: &Caps) -> Vec<Kernel> {
         let Ok(s) = self.sizes(x) else { return vec![] };
+        let (software, tiles) = (kernels::software(&s, caps), kernels::tiles(&s, caps));
         match caps.family {
-            Family::Software | Family::Gpu => kernels::tiles(&s, caps),
+            Family::Software => [software, tiles].concat(),
+            Family::Gpu => [tiles, software].concat(),
         }
     }
 
