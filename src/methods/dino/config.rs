@@ -100,28 +100,16 @@ impl Config {
         Config { preset, positions, size: 252, turns: Turns::None, ..Config::anomaly_dino(network) }
     }
 
-    /// SubspaceAD as it was published, but for the size: middle blocks before the last norm, 30 turned views, 99 % of the variance.
-    /// Positions as Hugging Face resamples them.
+    /// SubspaceAD as it was published, but for the size: 30 turned views, 99 % of the variance, `layers` or else the published ones, which
+    /// are middle blocks before the last norm. Positions as Hugging Face resamples them.
     ///
     /// # Errors
     /// [`Error::Usage`] for a network for which no blocks are published.
-    pub fn subspace_ad(network: &Network, weights: &Weights) -> Result<Config> {
-        let blocks = network.places(weights).iter().filter(|place| place.starts_with("block")).count();
-        let (first, last) = match blocks {
-            12 => (7, 8),
-            24 => (13, 17),
-            40 => (22, 28),
-            n => {
-                let name = network.name;
-                return Err(Error::Usage(format!(
-                    "--layers is required: SubspaceAD was published for networks of 12, 24 and 40 blocks, and {name} has {n}"
-                )));
-            }
-        };
+    pub fn subspace_ad(network: &Network, weights: &Weights, layers: Option<Vec<String>>) -> Result<Config> {
         let antialiased = network.positions == Positions::SizeAntialiased;
         Ok(Config {
             preset: Preset::Authors,
-            layers: (first..=last).map(|i| format!("block{i}")).collect(),
+            layers: layers.map_or_else(|| middle(network, weights), Ok)?,
             positions: if antialiased { Positions::SizeAntialiased } else { Positions::Size },
             size: 448,
             turns: Turns::Drawn(30),
@@ -299,6 +287,23 @@ impl Config {
         };
         Ok(Finding { score, map: Some(map.unwrap_or(grid)), ..Finding::default() })
     }
+}
+
+/// The blocks that SubspaceAD was published with.
+fn middle(network: &Network, weights: &Weights) -> Result<Vec<String>> {
+    let blocks = network.places(weights).iter().filter(|place| place.starts_with("block")).count();
+    let (first, last) = match blocks {
+        12 => (7, 8),
+        24 => (13, 17),
+        40 => (22, 28),
+        n => {
+            let name = network.name;
+            return Err(Error::Usage(format!(
+                "--layers is required: SubspaceAD was published for networks of 12, 24 and 40 blocks, and {name} has {n}"
+            )));
+        }
+    };
+    Ok((first..=last).map(|i| format!("block{i}")).collect())
 }
 
 /// Ways to resample positions by their names.
