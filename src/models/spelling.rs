@@ -142,7 +142,8 @@ impl Form {
                 first.bytes.iter().copied().chain(others).collect::<Vec<u8>>().into()
             }
             (Form::Transposed, Some(only)) => {
-                let (rows, columns) = (only.shape.first().copied().unwrap_or(0), only.shape.last().copied().unwrap_or(0));
+                let (rows, columns) =
+                    (only.shape.first().copied().unwrap_or(0), only.shape.last().copied().unwrap_or(0));
                 let width = of(&only.bytes, rows * columns).max(1);
                 let element = |(c, r): (usize, usize)| only.bytes.get((r * columns + c) * width..).unwrap_or_default();
                 let order = (0..columns).flat_map(|c| (0..rows).map(move |r| (c, r)));
@@ -169,14 +170,20 @@ mod tests {
         assert_eq!(to("a.#.#.*", "a.#.*", "a.3.12.w").unwrap(), "a.12.w");
         assert_eq!(to("proj", "head.weight", "visual.proj").unwrap(), "visual.head.weight");
         assert_eq!(to("proj", "head.weight", "proj").unwrap(), "head.weight");
-        for (from, path) in [("proj", "visual.proj.bias"), ("proj", "out_proj"), ("a.#", "a.b"), ("a.#", "a."), ("a.*", "a")] {
+        for (from, path) in
+            [("proj", "visual.proj.bias"), ("proj", "out_proj"), ("a.#", "a.b"), ("a.#", "a."), ("a.*", "a")]
+        {
             assert_eq!(to(from, "x", path), None, "{from} {path}");
         }
     }
 
     #[test]
     fn forms_by_hand() {
-        let raw = |shape: &[usize], bytes: &[u8]| Raw { dtype: Dtype::U8, shape: shape.to_vec(), bytes: bytes.to_vec().into() };
+        let raw = |shape: &[usize], bytes: &[u8]| Raw {
+            dtype: Dtype::U8,
+            shape: shape.to_vec(),
+            bytes: bytes.to_vec().into(),
+        };
         let made = |form: Form, parts: &[Raw<'static>]| form.made(parts.to_vec());
         let x = raw(&[2, 3], &[1, 2, 3, 4, 5, 6]);
         assert_eq!(made(Form::Transposed, &[x.clone()]).unwrap(), raw(&[3, 2], &[1, 4, 2, 5, 3, 6]));

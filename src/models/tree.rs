@@ -163,7 +163,8 @@ fn raws<'b>(bytes: &'b [u8], origin: &str, tree: &Comparison) -> Result<BTreeMap
         let mut parts: Vec<Raw> = paths(name).iter().filter_map(|path| found.remove(path)).collect();
         let raw = match tree.made.get(name) {
             Some(made) => {
-                let fail = |why| Error::Weights(vec![plain(&format!("{origin}: {name} {why} ({})", made.of.join(", ")))]);
+                let fail =
+                    |why| Error::Weights(vec![plain(&format!("{origin}: {name} {why} ({})", made.of.join(", ")))]);
                 Some(made.form.made(parts).map_err(fail)?)
             }
             None => parts.pop(),

@@ -276,7 +276,8 @@ mod tests {
             assert_eq!((&names[..], own.pooled_to()), (network.features.layers, [network.features.dim; 2]));
             let Grid { grid, dim } = own.geometry(network, &Weights::default()).unwrap();
             assert!(
-                grid == if network.multiple == 1 { [8, 8] } else { [4, 4] } && network.features.dim.is_none_or(|d| d == dim),
+                grid == if network.multiple == 1 { [8, 8] } else { [4, 4] }
+                    && network.features.dim.is_none_or(|d| d == dim),
                 "{}: {grid:?}, {dim}",
                 network.name
             );
