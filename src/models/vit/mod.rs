@@ -7,7 +7,7 @@ mod names;
 mod published;
 
 pub use names::NAMES;
-pub use published::NETWORKS;
+pub use published::*;
 
 use super::layers::classifier;
 use super::{Places, Positions};
@@ -163,7 +163,7 @@ impl Vit {
             return linear(x, layer, d);
         }
         let gamma = scale.param("gamma", [d]);
-        let weight = layer.param("weight", [d, x.dim(1)]).scaled_rows(gamma);
+        let weight = (layer.param("weight", [d, x.dim(1)]).transpose() * gamma).transpose();
         x.matmul_t(weight) + layer.param("bias", [d]) * gamma
     }
 
