@@ -4,19 +4,19 @@
 mod common;
 
 use common::dino::{
-    chw, crop, fitted, focus, found, hazelnut, hold, map_summary, one, sample64, shared, summary, tokens, with,
+    chw, compared, crop, fitted, focus, found, hazelnut, hold, map_summary, one, sample64, shared, summary, tokens,
 };
-use common::skip::{MINUTES, skip, this_test};
+use common::skip::{skip, this_test};
 use common::vectors::Vectors;
 use lupe::data::{Picture, rotate_bilinear, rotate_nearest};
 use lupe::methods::Fitted;
 use lupe::methods::dino::foreground::{Growth, THRESHOLD, beyond, grown};
-use lupe::methods::dino::spectrum::first_scores;
-use lupe::methods::dino::{Config, Detector, Dino, Learned, Turns};
+use lupe::methods::dino::spectrum::{Moments, first_scores};
+use lupe::methods::dino::{Config, Detector, Learned, Turns};
 use lupe::models::{self, Network};
 use lupe::tensor::Tensor;
 use lupe::weights::Weights;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 type Net<'w> = (&'static Network, &'w Weights);
 
@@ -35,16 +35,6 @@ fn vectors() -> Vectors {
     Vectors::open("dino_ad.safetensors")
 }
 
-fn picture(width: usize, height: usize, prepared: lupe::data::Prepared) -> Tensor {
-    match prepared {
-        lupe::data::Prepared::Bytes { rgb, size } => {
-            assert_eq!(size, [height, width]);
-            Tensor::new([rgb.len()], rgb.iter().map(|&b| f32::from(b)).collect())
-        }
-        lupe::data::Prepared::Numbers(_) => panic!("8 bits were expected"),
-    }
-}
-
 /// Bytes and numbers of a network's input; the sum of bytes is that before anything is cut.
 fn input(v: &Vectors, name: &str, config: &Config, p: &Picture, tolerance: f64) {
     let preprocess = config.adapted(models::find("vit_s14_focus").unwrap()).preprocess;
@@ -53,8 +43,6 @@ fn input(v: &Vectors, name: &str, config: &Config, p: &Picture, tolerance: f64) 
         let uncut = lupe::data::Preprocess { cut: None, ..preprocess }.sized(p).unwrap();
         let sum: u64 = uncut.rgb8().iter().map(|&b| u64::from(b)).sum();
         assert_eq!(v.get(&format!("{name}.input.u8_sum")).data[0], sum as f32, "{name}");
-        let prepared = picture(uncut.width / 14 * 14, uncut.height / 14 * 14, preprocess.prepare(p).unwrap());
-        assert!(!prepared.data.is_empty());
     }
 }
 
@@ -147,79 +135,69 @@ fn seen(v: &Vectors, name: &str, t: &Tensor, allowed: &Allowed) {
     one(v, &format!("{name}.mask_margin__f64"), margin, allowed.scores);
 }
 
-/// Distances, scores and maps of a picture by a model, without a mask and with both.
-fn judged(v: &Vectors, [case, name, views]: [&str; 3], (dino, net): (&Dino, Net), p: &Picture, allowed: &Allowed) {
-    let Detector::Neighbors { neighbors, .. } = dino.file.config.detector else { panic!("it has no neighbours") };
+/// Distances, scores and maps of the test crop, without a mask and with both.
+fn judged(v: &Vectors, views: &str, learned: &Learned, test: &Tensor) {
+    let distances = compared(learned, std::slice::from_ref(test)).remove(0);
+    hold(v, &format!("crops.test.distance.{views}"), &distances.data, TIGHT.distance);
+    let network = models::find("vit_s14_focus").unwrap();
     for (mask, growth) in [("nomask", None), ("mask", Some(Growth::Column)), ("mask_grid", Some(Growth::Grid))] {
-        let detector = Detector::Neighbors { neighbors, mask: growth, mask_references: false };
-        let masked = with(dino, net, Config { detector, ..dino.file.config.clone() });
-        let found = found(&masked, std::slice::from_ref(p)).remove(0);
-        assert!(found.whole);
-        one(v, &format!("{case}.{name}.score.{views}.{mask}__f64"), found.score, allowed.score);
+        let detector = Detector::Neighbors { neighbors: 1, mask: growth, mask_references: false };
+        let config = Config { detector, ..plain(network) };
+        let found = config.finding(distances.clone(), Some(test)).unwrap();
+        one(v, &format!("crops.test.score.{views}.{mask}__f64"), found.score, TIGHT.score);
         if mask != "mask_grid" {
-            map_summary(v, &format!("{case}.{name}.map.{views}.{mask}"), &found.map.unwrap(), allowed.score);
+            let map = config.raise().map(&found.map.unwrap(), [224, 224]);
+            map_summary(v, &format!("crops.test.map.{views}.{mask}"), &map, TIGHT.score);
         }
     }
+}
+
+/// Tokens of the crops, and of the first one turned by 45 degrees, as AnomalyDINO has them: made once.
+fn crops(net: Net) -> &'static [Tensor; 3] {
+    static TOKENS: OnceLock<[Tensor; 3]> = OnceLock::new();
+    let make = || tokens(net, &plain(net.0), &[crop(0), crop(1), rotate_bilinear(&crop(0), 45.0)]).try_into().unwrap();
+    TOKENS.get_or_init(make)
 }
 
 #[test]
 fn anomalydino_on_crops() {
     let Some((network, weights)) = focus() else { return };
     let (v, net) = (vectors(), (network, &weights));
-    let (reference, test) = (crop(0), crop(1));
-    let config = Config::anomaly_dino(network);
-    let rotated = rotate_bilinear(&reference, 45.0);
-    let all = tokens(net, &config, &[reference.clone(), test.clone(), rotated]);
-    seen(&v, "crops.ref", &all[0], &TIGHT);
-    seen(&v, "crops.test", &all[1], &TIGHT);
-    summary(&v, "crops.ref.rot45.tokens", &flat(&all[2]), 1, TIGHT.tokens);
-    let turned = fitted(net, &config, &[&reference]);
-    assert!(turned.limit().is_none() && turned.file.scores.is_empty(), "one picture gives no limit");
-    let Learned::Bank { rows, counts } = &turned.file.learned else { panic!("no bank") };
-    // Without views, the bank is what their own tokens are of it: the first 1024 rows.
-    let own = Arc::new(Tensor::new([1024, 384], rows.data[..1024 * 384].to_vec()));
+    let [reference, test, turned] = crops(net);
+    seen(&v, "crops.ref", reference, &TIGHT);
+    seen(&v, "crops.test", test, &TIGHT);
+    summary(&v, "crops.ref.rot45.tokens", &flat(turned), 1, TIGHT.tokens);
+    let dino = fitted(net, &Config::anomaly_dino(network), &[&crop(0)]);
+    assert!(dino.limit().is_none() && dino.file.scores.is_empty(), "one picture gives no limit");
+    let Learned::Bank { rows, counts } = &dino.file.learned else { panic!("no bank") };
     assert_eq!((counts.as_slice(), v.get("crops.bank_rows").data[1]), (&[8192][..], 8192.0));
-    judged(&v, ["crops", "test", "rot"], (&turned, net), &test, &TIGHT);
-    let mut upright = turned.file.clone();
-    upright.learned = Learned::Bank { rows: own, counts: vec![1024] };
-    upright.backbone.weights = Some(weights.clone());
-    let upright = Dino::new(upright, "a model", None).unwrap();
-    judged(&v, ["crops", "test", "norot"], (&upright, net), &test, &TIGHT);
-    for (dino, name) in [(&turned, "rot"), (&upright, "norot")] {
-        let mut whole = dino.file.config.clone();
-        whole.detector = Detector::Neighbors { neighbors: 1, mask: None, mask_references: false };
-        let distances = grid_of(&with(dino, net, whole), &test);
-        hold(&v, &format!("crops.test.distance.{name}"), &distances.data, TIGHT.distance);
-    }
-    // The reference itself is not anomalous at all.
-    let same = found(&upright, &[reference]).remove(0);
-    assert!(same.score < 1e-6, "{}", same.score);
-}
-
-/// Distances of patches, before they become a map.
-fn grid_of(dino: &Dino, p: &Picture) -> Tensor {
-    use lupe::methods::batched::RunOptions;
-    use lupe::methods::batched::{Batched, head};
-    let (gpu, preprocess) = (common::sweep::gpu(), dino.preprocess());
-    let head = head(move |graph, pictures| dino.answer(graph, pictures, &gpu.caps).outputs);
-    let prepared = preprocess.prepare(p).unwrap();
-    let options = RunOptions { batch: 1, ..RunOptions::default() };
-    let mut batched = pollster::block_on(Batched::new(gpu, &preprocess, prepared.size(), &options, head)).unwrap();
-    let under = pollster::block_on(batched.submit(&[&prepared])).unwrap();
-    let outputs = batched.collect(under).unwrap();
-    dino.findings(&outputs, 1).remove(0).unwrap().map.unwrap()
+    judged(&v, "rot", &dino.file.learned, test);
+    // The picture itself comes first among its views.
+    let own = Arc::new(Tensor::new([1024, 384], rows.data[..1024 * 384].to_vec()));
+    let upright = Learned::Bank { rows: own, counts: vec![1024] };
+    judged(&v, "norot", &upright, test);
+    let itself = compared(&upright, std::slice::from_ref(reference)).remove(0);
+    assert!(itself.data.iter().all(|d| d.abs() < 1e-6), "a copy is not anomalous at all");
+    // The way of a picture through the model.
+    let found = found(&dino, &[crop(1)]).remove(0);
+    assert!(found.whole, "the map has the picture's own size");
+    one(&v, "crops.test.score.rot.nomask__f64", found.score, TIGHT.score);
+    map_summary(&v, "crops.test.map.rot.nomask", &found.map.unwrap(), TIGHT.score);
 }
 
 #[test]
 fn masked_references_on_crops() {
     let Some((network, weights)) = focus() else { return };
-    let (v, net, test) = (vectors(), (network, &weights), crop(1));
+    let (v, net) = (vectors(), (network, &weights));
+    let test = &crops(net)[1];
     for (name, growth, rows) in [("mask_both", Growth::Column, 2), ("mask_grid_both", Growth::Grid, 3)] {
         let detector = Detector::Neighbors { neighbors: 1, mask: Some(growth), mask_references: true };
-        let dino = fitted(net, &Config { detector, ..plain(network) }, &[&crop(0)]);
-        let Learned::Bank { rows: bank, .. } = &dino.file.learned else { panic!("no bank") };
+        let config = Config { detector, ..plain(network) };
+        let learned = fitted(net, &config, &[&crop(0)]).file.learned;
+        let Learned::Bank { rows: bank, .. } = &learned else { panic!("no bank") };
         assert_eq!(bank.shape.dim(0) as f32, v.get("crops.bank_rows").data[rows], "{name}");
-        let found = found(&dino, std::slice::from_ref(&test)).remove(0);
+        let distances = compared(&learned, std::slice::from_ref(test)).remove(0);
+        let found = config.finding(distances, Some(test)).unwrap();
         one(&v, &format!("crops.test.score.norot.{name}__f64"), found.score, TIGHT.score);
     }
 }
@@ -250,15 +228,21 @@ fn subspacead_on_crops() {
     let own = tokens(net, &subspace(network, Turns::None), &[crop(0), test.clone()]);
     summary(&v, "subspace_crops.ref.tokens", &flat(&own[0]), 1, 2e-5);
     summary(&v, "subspace_crops.test.tokens", &flat(&own[1]), 1, 2e-5);
-    for (case, turns, rows) in [("noaug", Turns::None, 1024.0), ("aug4", Turns::Drawn(4), 5120.0)] {
+    let turned = fitted(net, &subspace(network, Turns::Drawn(4)), &[&crop(0)]);
+    let mut moments = Moments::about(&own[0]);
+    moments.add(&own[0]);
+    let plain = Learned::Subspace(moments.subspace(0.99).unwrap());
+    for (case, learned) in [("noaug", &plain), ("aug4", &turned.file.learned)] {
         let name = |what: &str| format!("subspace_crops.{case}.{what}");
-        let dino = fitted(net, &subspace(network, turns), &[&crop(0)]);
-        let Learned::Subspace(s) = &dino.file.learned else { panic!("no subspace") };
-        assert_eq!((v.get(&name("rows")).data[0], v.get(&name("k")).data[0]), (rows, s.components.shape.dim(0) as f32));
+        let Learned::Subspace(s) = learned else { panic!("no subspace") };
+        assert_eq!(v.get(&name("k")).data[0], s.components.shape.dim(0) as f32, "{case}");
         hold(&v, &name("mean"), &s.mean.iter().map(|&m| m as f32).collect::<Vec<_>>(), 1e-5);
         relative(&v, &name("eigenvalues__f64"), &s.eigenvalues.iter().map(|&m| m as f32).collect::<Vec<_>>(), 1e-4);
         relative(&v, &name("test.residual"), &s.outside(&own[1]), 1e-4);
-        let found = found(&dino, std::slice::from_ref(&test)).remove(0);
+        let found = match case {
+            "noaug" => turned.file.config.finding(compared(learned, &own[1..]).remove(0), None).unwrap(),
+            _ => found(&turned, std::slice::from_ref(&test)).remove(0),
+        };
         let want = f64::from(v.get(&name("test.score__f64")).data[0]);
         one(&v, &name("test.score__f64"), found.score, 1e-4 * want);
         let most = f64::from(v.get(&name("test.map.mean_max__f64")).data[1]);

@@ -7,9 +7,9 @@ use super::sweep::gpu;
 use super::vectors::Vectors;
 use lupe::data::dataset::Dataset;
 use lupe::data::{Limits, Picture};
-use lupe::engine::Scope;
+use lupe::engine::{Graph, Options, Plan, Scope, Store};
 use lupe::methods::batched::{Batched, head, part};
-use lupe::methods::dino::{Config, Dino, FitOptions, Good, fit};
+use lupe::methods::dino::{Comparison, Config, Dino, FitOptions, Good, Learned, fit};
 use lupe::methods::{Finding, Fitted, RunOptions, Scorer};
 use lupe::models::{self, Network};
 use lupe::tensor::Tensor;
@@ -97,6 +97,20 @@ pub fn tokens((network, weights): (&Network, &Weights), config: &Config, picture
         all.push(own.reshape([h, w, d]));
     }
     all
+}
+
+/// Distances of tokens `[h, w, d]` to what was learned.
+pub fn compared(learned: &Learned, all: &[Tensor]) -> Vec<Tensor> {
+    let [h, w, d] = [0, 1, 2].map(|axis| all[0].shape.dim(axis));
+    let (comparison, graph) = (Comparison::new(learned.clone()), Graph::new());
+    let found = comparison.compared(graph.input("tokens", [h * w, d]), 1, &gpu().caps, None);
+    let plan = pollster::block_on(Plan::new(gpu(), &graph, &[found], &Store::new(), Options::default())).unwrap();
+    let one = |t: &Tensor| {
+        let rows = pollster::block_on(plan.run(&[&t.clone().reshape([h * w, d])])).unwrap().remove(0);
+        let values = rows.data.len() / (h * w);
+        Tensor::new([h, w], rows.data.into_iter().step_by(values).collect())
+    };
+    all.iter().map(one).collect()
 }
 
 /// The largest difference.

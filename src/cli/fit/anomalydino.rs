@@ -36,7 +36,7 @@ enum MaskArg {
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    all: dino::Args,
+    all: dino::FewArgs,
     /// Implementation to follow
     #[arg(long, value_enum, default_value = "authors")]
     preset: Whose,

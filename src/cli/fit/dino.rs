@@ -19,7 +19,7 @@ use std::path::PathBuf;
 
 /// What both accept.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct FewArgs {
     /// Good pictures: a folder of them, MVTec AD layout, good/ and defect folders, or a .csv
     #[arg(value_name = "DIR")]
     data: PathBuf,
@@ -53,7 +53,7 @@ pub struct Args {
     work: WorkArgs,
 }
 
-impl Args {
+impl FewArgs {
     /// The network and its weights.
     ///
     /// # Errors

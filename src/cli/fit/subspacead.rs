@@ -11,7 +11,7 @@ use crate::weights::Weights;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    all: dino::Args,
+    all: dino::FewArgs,
     /// Places of the network whose mean is a token [default: block7,block8 of 12 blocks, block13 to block17 of 24]
     #[arg(long, value_delimiter = ',', value_name = "PLACE,…")]
     layers: Option<Vec<String>>,
