@@ -207,7 +207,13 @@ fn anomalibs_preset_on_crops() {
     let Some((network, weights)) = focus() else { return };
     let (v, net, test) = (vectors(), (network, &weights), crop(1));
     let config = Config::anomalib(network);
-    summary(&v, "anomalib_crops.test.tokens", &flat(&tokens(net, &config, std::slice::from_ref(&test))[0]), 1, TIGHT.tokens);
+    summary(
+        &v,
+        "anomalib_crops.test.tokens",
+        &flat(&tokens(net, &config, std::slice::from_ref(&test))[0]),
+        1,
+        TIGHT.tokens,
+    );
     let dino = fitted(net, &config, &[&crop(0)]);
     let found = found(&dino, &[test]).remove(0);
     one(&v, "anomalib_crops.test.score__f64", found.score, TIGHT.score);

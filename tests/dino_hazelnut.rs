@@ -62,7 +62,11 @@ fn tests() -> Vec<Test> {
 
 fn references() -> Vec<Picture> {
     let names = files(&shared("data/hazelnut/train/good"));
-    names.iter().take(4).map(|p| hazelnut(&format!("train/good/{}", p.file_name().unwrap().to_str().unwrap()))).collect()
+    names
+        .iter()
+        .take(4)
+        .map(|p| hazelnut(&format!("train/good/{}", p.file_name().unwrap().to_str().unwrap())))
+        .collect()
 }
 
 /// Image and pixel AUROC, and the scores.
@@ -79,7 +83,9 @@ fn measured(tests: &[Test], found: Vec<(f64, Tensor)>) -> ([f64; 2], Vec<f32>) {
         let mask = test.mask.as_ref().map(|bits| match whole {
             true => bits.clone(),
             false => (0..h * w)
-                .map(|i| bits[at(i / w, h, test.picture.height) * test.picture.width + at(i % w, w, test.picture.width)])
+                .map(|i| {
+                    bits[at(i / w, h, test.picture.height) * test.picture.width + at(i % w, w, test.picture.width)]
+                })
                 .collect(),
         });
         pixels.add(&map.data, mask.as_deref(), w).unwrap();
@@ -96,7 +102,10 @@ fn held(name: &str, (got, scores): ([f64; 2], Vec<f32>), want: [f32; 2], want_sc
     for (got, want) in got.into_iter().zip(want) {
         assert!((got - f64::from(want)).abs() <= 0.003, "{name}: AUROC {got}, not {want}");
     }
-    assert!(apart <= 1e-3 * f64::from(want_scores.iter().copied().fold(1.0, f32::max)), "{name}: scores off by {apart}");
+    assert!(
+        apart <= 1e-3 * f64::from(want_scores.iter().copied().fold(1.0, f32::max)),
+        "{name}: scores off by {apart}"
+    );
 }
 
 /// The first references of a bank, with all their views or without any.

@@ -225,7 +225,9 @@ impl Preprocess {
         let left @ [w, h] = self.left(from);
         match self.crop {
             Some(_) => centre_crop(rgb, from, left),
-            None => rgb.chunks_exact(from[0].max(1) * 3).take(h).flat_map(|row| row.iter().take(3 * w).copied()).collect(),
+            None => {
+                rgb.chunks_exact(from[0].max(1) * 3).take(h).flat_map(|row| row.iter().take(3 * w).copied()).collect()
+            }
         }
     }
 
@@ -251,7 +253,8 @@ impl Preprocess {
         }
         match self.cut {
             Some(Cut { patch, most }) if (w / patch.max(1)).saturating_mul(h / patch.max(1)) > most => {
-                let advice = format!("{patch}x{patch} patches of which at most {most} are supported; cut it into pieces first");
+                let advice =
+                    format!("{patch}x{patch} patches of which at most {most} are supported; cut it into pieces first");
                 Err(Error::Input(format!("{}, {advice}", what())))
             }
             _ => Ok([w, h]),

@@ -55,7 +55,7 @@ impl Draw {
 pub(super) struct Drawing {
     out: PathBuf,
     draw: Draw,
-    preprocess: Preprocess,
+    view: Preprocess,
     scale: [f32; 2],
     limit: Option<f32>,
     /// What was written, below `out`.
@@ -96,7 +96,7 @@ impl Drawing {
         Drawing {
             out: out.into(),
             draw,
-            preprocess: fitted.preprocess(),
+            view: fitted.map_view(),
             scale: fitted.scale(),
             limit,
             written: Mutex::default(),
@@ -106,7 +106,7 @@ impl Drawing {
     /// Draws one picture; `name` is the name of its files, without extension.
     pub fn draw(&self, name: &str, looked: &Looked, scored: &Scored) -> Result<()> {
         if let Some(map) = &scored.finding.map {
-            let area = scored.finding.area(&self.preprocess, looked.picture.width, looked.picture.height);
+            let area = scored.finding.area(&self.view, looked.picture.width, looked.picture.height);
             self.map(name, looked, (map, area))?;
         }
         match &scored.features {

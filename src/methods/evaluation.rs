@@ -63,15 +63,15 @@ impl<'m> Evaluation<'m> {
             self.by_defect.entry(sample.label.clone()).or_default().push(found.score);
         }
         let Some(map) = found.map.as_ref().filter(|_| self.pixels.is_ok()) else { return Ok(()) };
-        let (preprocess, [rows, columns]) = (self.fitted.preprocess(), sides(map));
+        let (over, [rows, columns]) = (self.fitted.map_view(), sides(map));
         let view = |m: &Mask| match found.whole {
             true => Ok(m.bits.clone()),
-            false => m.sized(&preprocess, self.fitted.nearest_masks()),
+            false => m.sized(&over, self.fitted.nearest_masks()),
         };
         let view = looked.mask.as_ref().map(view).transpose()?;
         self.pixel.add(&map.data, view.as_deref(), columns)?;
         let (w, h) = (looked.picture.width, looked.picture.height);
-        let area = found.area(&preprocess, w, h);
+        let area = found.area(&over, w, h);
         let full = full_map(&map.data, columns, rows, area, w, h);
         if let Some(m) = &looked.mask {
             let unseen = m.bits.iter().zip(&full).filter(|(b, v)| **b && **v == f32::NEG_INFINITY).count();

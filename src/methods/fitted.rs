@@ -27,14 +27,14 @@ pub struct Finding {
     pub probabilities: Vec<(String, f64)>,
     /// Anomaly map `[h, w]`, where the method localises.
     pub map: Option<Tensor>,
-    /// Whether the map has the picture's own size; else it lies over what the network saw of the picture.
+    /// Whether the map has the picture's own size; else it lies over the model's [`Fitted::map_view`] of the picture.
     pub whole: bool,
 }
 
 impl Finding {
-    /// Where the map is in a picture of `width x height`: x, y, width, height in the picture's pixels.
-    pub fn area(&self, preprocess: &Preprocess, width: usize, height: usize) -> [f64; 4] {
-        if self.whole { [0.0, 0.0, width as f64, height as f64] } else { preprocess.area(width, height) }
+    /// Where the map is in a picture of `width x height`, by its model's [`Fitted::map_view`]: x, y, width, height in the picture's pixels.
+    pub fn area(&self, view: &Preprocess, width: usize, height: usize) -> [f64; 4] {
+        if self.whole { [0.0, 0.0, width as f64, height as f64] } else { view.area(width, height) }
     }
 }
 
@@ -160,12 +160,17 @@ pub trait Fitted: Debug + Send + Sync {
     /// Whether findings have a map.
     fn localises(&self) -> bool;
 
+    /// What anomaly maps lie over: what pictures go through, unless maps are stretched over what is cut off.
+    fn map_view(&self) -> Preprocess {
+        self.preprocess()
+    }
+
     /// The anomaly map at a picture's own size, rows and columns, where the method defines it there: from the map of a finding.
     fn whole_map(&self, _map: &Tensor, _size: [usize; 2]) -> Option<Tensor> {
         None
     }
 
-    /// Whether masks are brought to what the network sees pixel by pixel, as anomalib does; else they are resized as pictures are.
+    /// Whether masks are brought to what maps lie over pixel by pixel, as anomalib does; else they are resized as pictures are.
     fn nearest_masks(&self) -> bool {
         self.preprocess().resampling == Resampling::Float
     }

@@ -84,7 +84,9 @@ impl Args {
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     if args.mask_references && args.mask == MaskArg::Off {
-        return Err(crate::error::Error::Usage("--mask-references applies only with --mask grid or --mask column".into()));
+        return Err(crate::error::Error::Usage(
+            "--mask-references applies only with --mask grid or --mask column".into(),
+        ));
     }
     args.all.run(session, |network, _| Ok(args.config(network)))
 }

@@ -96,7 +96,8 @@ impl FewArgs {
         session.say(&format!("device    {}", gpu.info.describe()));
         if self.shots.is_some() {
             let (first, last) = (set.train.first(), set.train.last());
-            let name = |s: Option<&crate::data::dataset::Sample>| s.map_or(String::new(), |s| crate::error::plain(&s.name));
+            let name =
+                |s: Option<&crate::data::dataset::Sample>| s.map_or(String::new(), |s| crate::error::plain(&s.name));
             let n = set.train.len();
             session.say(&format!("taken     {n} of {given} good pictures, from {} to {}", name(first), name(last)));
         }

@@ -173,7 +173,14 @@ impl Config {
             (_, Detector::Neighbors { .. }) => (Scaling::ShortEdge(self.size), Resampling::Pillow),
         };
         let cut = Some(Cut { patch: network.multiple, most: MOST_PATCHES });
-        Preprocess { scaling: Some(scaling), filter: Filter::Bicubic, resampling, crop: None, cut, ..network.preprocess }
+        Preprocess {
+            scaling: Some(scaling),
+            filter: Filter::Bicubic,
+            resampling,
+            crop: None,
+            cut,
+            ..network.preprocess
+        }
     }
 
     /// Tokens `[n, h, w, d]` of pictures; `None` if a layer is not a place of the network.
@@ -238,7 +245,9 @@ impl Config {
     pub fn raise(&self) -> Raise {
         match (self.preset, self.detector) {
             (Preset::Anomalib, _) => Raise { between: Between::Nearest, radius: 16, border: Border::Reflect },
-            (_, Detector::Neighbors { .. }) => Raise { between: Between::Linear, radius: 16, border: Border::Symmetric },
+            (_, Detector::Neighbors { .. }) => {
+                Raise { between: Between::Linear, radius: 16, border: Border::Symmetric }
+            }
             // The authors ask for 3x3 taps, which is nearly no blur.
             (_, Detector::Subspace { .. }) => Raise { between: Between::Linear, radius: 1, border: Border::Reflect },
         }
@@ -278,7 +287,8 @@ impl Config {
         }
         let seen = self.mask().zip(tokens).map(|(growth, tokens)| foreground(tokens, growth));
         let counts = seen.into_iter().flatten().chain(std::iter::repeat(true));
-        let data = distances.data.iter().zip(counts).map(|(&v, counts)| if counts { v.max(0.0) } else { 0.0 }).collect();
+        let data =
+            distances.data.iter().zip(counts).map(|(&v, counts)| if counts { v.max(0.0) } else { 0.0 }).collect();
         let grid = Tensor::new(distances.shape, data);
         let map = if self.whole_maps() { None } else { Some(self.raise().map(&grid, [self.size; 2])) };
         let score = match (&map, self.detector) {

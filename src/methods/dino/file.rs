@@ -136,8 +136,8 @@ impl ModelFile {
     pub fn from_bytes(bytes: &[u8], origin: &str) -> Result<ModelFile> {
         let fail = |what: String| Error::Weights(vec![format!("{origin}: {what}")]);
         let (facts, mut tensors) = container::read(bytes, origin)?;
-        let facts: Facts = serde_json::from_value(Value::Object(facts))
-            .map_err(|e| fail(format!("its facts cannot be read: {e}")))?;
+        let facts: Facts =
+            serde_json::from_value(Value::Object(facts)).map_err(|e| fail(format!("its facts cannot be read: {e}")))?;
         if facts.method != facts.config.detector.method() {
             return Err(fail(format!("is of {}, but its choices are not", facts.method)));
         }
@@ -176,7 +176,11 @@ impl ModelFile {
             }
             Learned::Subspace(s) => {
                 let (k, d) = (s.components.shape.dim(0), s.mean.len());
-                if d == 0 || !(1..=d).contains(&k) || s.components.shape != Shape::from([k, d]) || s.eigenvalues.len() != d {
+                if d == 0
+                    || !(1..=d).contains(&k)
+                    || s.components.shape != Shape::from([k, d])
+                    || s.eigenvalues.len() != d
+                {
                     return Err(format!("its components have shape {}, its mean {d} values", s.components.shape));
                 }
             }

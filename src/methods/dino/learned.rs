@@ -43,7 +43,11 @@ impl Learned {
                 s.components.data.iter().all(|v| v.is_finite()) && s.mean.iter().all(|v| v.is_finite())
             }
         };
-        if finite { Ok(()) } else { Err(Error::Numeric("the model contains a number that is not finite; fit again".into())) }
+        if finite {
+            Ok(())
+        } else {
+            Err(Error::Numeric("the model contains a number that is not finite; fit again".into()))
+        }
     }
 
     /// A distance that good and defective parts are both below and above of: half the median distance between tokens of the bank, and

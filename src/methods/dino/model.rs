@@ -145,6 +145,10 @@ impl Fitted for Dino {
         true
     }
 
+    fn map_view(&self) -> Preprocess {
+        Preprocess { cut: None, ..self.network.preprocess }
+    }
+
     fn whole_map(&self, map: &Tensor, size: [usize; 2]) -> Option<Tensor> {
         self.config().whole_maps().then(|| self.config().raise().map(map, size))
     }

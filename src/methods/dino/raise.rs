@@ -49,7 +49,8 @@ impl Raise {
     pub fn map(&self, grid: &Tensor, [rows, columns]: [usize; 2]) -> Tensor {
         let (cells, wide) = (grid.shape.dim(0), grid.shape.last());
         let along = self.taps(wide, columns);
-        let lines: Vec<Vec<f64>> = grid.data.chunks(wide.max(1)).map(|line| along.iter().map(|t| t.of_line(line)).collect()).collect();
+        let lines: Vec<Vec<f64>> =
+            grid.data.chunks(wide.max(1)).map(|line| along.iter().map(|t| t.of_line(line)).collect()).collect();
         let mut data = Vec::with_capacity(rows * columns);
         for taps in self.taps(cells, rows) {
             let mut sums = vec![0.0f64; columns];
@@ -123,7 +124,8 @@ impl Taps {
 
 /// Normalised taps of a Gaussian, `2 radius + 1` of them.
 fn gaussian(radius: usize) -> Vec<f64> {
-    let raw: Vec<f64> = (0..=2 * radius).map(|i| (-(i as f64 - radius as f64).powi(2) / (2.0 * SIGMA * SIGMA)).exp()).collect();
+    let raw: Vec<f64> =
+        (0..=2 * radius).map(|i| (-(i as f64 - radius as f64).powi(2) / (2.0 * SIGMA * SIGMA)).exp()).collect();
     let total: f64 = raw.iter().sum();
     raw.into_iter().map(|v| v / total).collect()
 }
@@ -150,7 +152,10 @@ mod tests {
     fn linear_and_nearest_by_hand() {
         let grid = Tensor::new([1, 2], vec![0.0, 4.0]);
         assert_eq!(PLAIN.map(&grid, [1, 4]).data, [0.0, 1.0, 3.0, 4.0]);
-        assert_eq!(Raise { between: Between::Nearest, ..PLAIN }.map(&grid, [2, 4]).data, [0., 0., 4., 4., 0., 0., 4., 4.]);
+        assert_eq!(
+            Raise { between: Between::Nearest, ..PLAIN }.map(&grid, [2, 4]).data,
+            [0., 0., 4., 4., 0., 0., 4., 4.]
+        );
         let square = Tensor::new([2, 2], vec![1.0, 2.0, 3.0, 4.0]);
         assert_eq!(PLAIN.map(&square, [2, 2]), square, "its own size");
         assert_eq!(PLAIN.map(&square, [1, 1]).data, [2.5], "a picture smaller than the grid");
@@ -176,7 +181,8 @@ mod tests {
                 assert!(off.abs() < 1e-6, "{border:?} {y} {x}: {off}");
             }
         }
-        let flat = Raise { between: Between::Linear, radius: 16, border: Border::Reflect }.map(&Tensor::new([1, 1], vec![3.0]), [2, 1]);
+        let flat = Raise { between: Between::Linear, radius: 16, border: Border::Reflect }
+            .map(&Tensor::new([1, 1], vec![3.0]), [2, 1]);
         assert!(flat.data.iter().all(|v| (v - 3.0).abs() < 1e-6), "{flat:?}");
     }
 

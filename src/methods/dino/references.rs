@@ -132,7 +132,8 @@ impl Eye<'_, '_> {
     /// A picture's own tokens, and what those of its views teach; sums of tokens are `about` the same as those of other pictures.
     async fn look(&mut self, picture: &Picture, i: usize, about: Option<&Moments>) -> Result<(Tensor, Tokens)> {
         let (config, preprocess) = (self.config, self.network.preprocess);
-        let views = config.views(picture, i).map(|view| preprocess.prepare(&view)).collect::<Result<Vec<Prepared>>>()?;
+        let views =
+            config.views(picture, i).map(|view| preprocess.prepare(&view)).collect::<Result<Vec<Prepared>>>()?;
         let (mut upright, mut rows) = (None, vec![]);
         let mut moments = about.map(Moments::empty);
         for tokens in self.tokens(&views).await? {

@@ -150,7 +150,15 @@ fn lanczos(x: &DMatrix<f64>, start: DVector<f64>) -> (DVector<f64>, bool) {
         }
     }
     let m = diagonal.len();
-    let entry = |i: usize, j: usize| if i == j { diagonal.get(i) } else if i.abs_diff(j) == 1 { beside.get(i.min(j)) } else { None };
+    let entry = |i: usize, j: usize| {
+        if i == j {
+            diagonal.get(i)
+        } else if i.abs_diff(j) == 1 {
+            beside.get(i.min(j))
+        } else {
+            None
+        }
+    };
     let eigen = SymmetricEigen::new(DMatrix::from_fn(m, m, |i, j| entry(i, j).copied().unwrap_or_default()));
     let (best, largest) = eigen.eigenvalues.argmax();
     let weights = eigen.eigenvectors.column(best);
