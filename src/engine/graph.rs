@@ -287,7 +287,7 @@ impl Graph {
         Var { graph: self, id }
     }
 
-    /// Path of the first weight among the inputs without its last name, else the op's name.
+    /// Path of the first weight among the inputs without its last name, else the op's name; what is made of weights alone counts as one.
     fn label(&self, op: &dyn Op, inputs: &[Var]) -> String {
         let nodes = self.nodes.borrow();
         let viewed = |v: &Var| {
@@ -297,10 +297,12 @@ impl Graph {
             }
             node
         };
-        let weight = inputs.iter().map(viewed).find(|n| matches!(n.source, Source::Weight(_)));
-        match weight.and_then(|n| n.label.rsplit_once('.')) {
-            Some((path, _)) => path.to_string(),
-            None => op_name(op),
-        }
+        let weighs = |n: &Node| matches!(n.source, Source::Weight(_));
+        let weight = inputs.iter().map(viewed).find(|n| weighs(n));
+        // A weight that is made of weights, as a scaled one is, has their path already.
+        let made = |n: &&Node| !n.inputs.is_empty() && n.inputs.iter().all(|&of| weighs(&nodes[of]));
+        let path = weight.and_then(|n| n.label.rsplit_once('.')).map(|(path, _)| path.to_string());
+        let made = || inputs.iter().map(viewed).find(made).map(|n| n.label.clone()).filter(|label| label.contains('.'));
+        path.or_else(made).unwrap_or_else(|| op_name(op))
     }
 }
