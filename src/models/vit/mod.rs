@@ -112,11 +112,11 @@ impl Vit {
             x = self.block(x, &p.at("blocks").at(&i.to_string()));
             places.push(format!("block{i}"), tokens.map(x));
         }
-        let patches = tokens.rows(x, [tokens.first, tokens.all()]);
         let [h, w] = tokens.grid;
-        let norm = p.at("norm");
-        places.push("tokens", self.norm(patches, &norm).reshape([tokens.pictures, h, w, self.width]));
-        let cls = self.norm(tokens.rows(x, [0, 1]), &norm);
+        let norm = self.normed(&p.at("norm"));
+        let patches = norm(tokens.rows(x, [tokens.first, tokens.all()]));
+        places.push("tokens", patches.reshape([tokens.pictures, h, w, self.width]));
+        let cls = norm(tokens.rows(x, [0, 1]));
         places.push("cls", cls);
         if let Some((name, value)) = self.head(cls, &p.at("head")) {
             places.push(name, value);
@@ -167,8 +167,14 @@ impl Vit {
     }
 
     fn norm<'g>(&self, x: Var<'g>, p: &Scope<'g, '_>) -> Var<'g> {
-        let d = [self.width];
-        x.layer_norm(p.param("weight", d), p.param("bias", d), self.eps)
+        self.normed(p)(x)
+    }
+
+    /// The layer norm at `p`: its weights are asked for once.
+    fn normed<'g>(&self, p: &Scope<'g, '_>) -> impl Fn(Var<'g>) -> Var<'g> + use<'g> {
+        let (d, eps) = ([self.width], self.eps);
+        let (weight, bias) = (p.param("weight", d), p.param("bias", d));
+        move |x| x.layer_norm(weight, bias, eps)
     }
 
     fn head<'g>(&self, cls: Var<'g>, p: &Scope<'g, '_>) -> Option<(&'static str, Var<'g>)> {
