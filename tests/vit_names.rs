@@ -3,6 +3,7 @@
 mod common;
 
 use common::program::{Bench, done, lupe, refused};
+use common::spelled::{Tensors, as_openai, hf_clip, hf_dinov2, hf_vit, renamed, timm, torchscript};
 use common::vit::{asked, hashed, openai, weights};
 use lupe::engine::Named;
 use lupe::models::vit::{Head, Mlp, NETWORKS, Vit};
@@ -10,7 +11,6 @@ use lupe::models::{self, Network};
 use lupe::tensor::Tensor;
 use lupe::weights::{WeightsFile, safetensors};
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,8 +42,6 @@ static TINY_GATED: Network =
     Network { name: "tiny_gated", builder: |x, p, how| GATED.places(x, p, how), ..NETWORKS[0] };
 static TINY_CLIP: Network = Network { name: "tiny_clip", builder: |x, p, how| CLIP.places(x, p, how), ..NETWORKS[0] };
 
-type Tensors = BTreeMap<String, Tensor>;
-
 fn own(vit: &Vit) -> Tensors {
     let mut all: Tensors = weights(vit, |name| name.into()).into_iter().map(|(k, t)| (k, (*t).clone())).collect();
     if let Head::Projection(to) = vit.head {
@@ -60,147 +58,6 @@ fn written(b: &Bench, name: &str, tensors: &Tensors) -> PathBuf {
 fn read(network: &'static Network, path: &Path) -> lupe::Result<(Named, Vec<String>)> {
     let weights = models::read(network, &WeightsFile::from(path))?;
     Ok((weights.tensors().clone(), weights.notes().to_vec()))
-}
-
-/// Every name renamed.
-fn renamed(tensors: &Tensors, name: impl Fn(&str) -> String) -> Tensors {
-    tensors.iter().map(|(k, t)| (name(k), t.clone())).collect()
-}
-
-/// A file in which queries, keys and values are apart: `path` gives the path of a block's attention, `parts` their names.
-fn apart(tensors: Tensors, parts: [&str; 3], pattern: &str) -> Tensors {
-    let split = |(name, t): (String, Tensor)| match name.split_once(pattern) {
-        Some((before, end)) => {
-            let rows = t.data.len() / 3;
-            let shape: Vec<usize> = [&[t.shape.dim(0) / 3], &t.shape.dims()[1..]].concat();
-            let part = |(i, part): (usize, &str)| {
-                let data = t.data[i * rows..(i + 1) * rows].to_vec();
-                (format!("{before}{part}{end}"), Tensor::new(lupe::tensor::Shape::new(&shape), data))
-            };
-            parts.into_iter().enumerate().map(part).collect()
-        }
-        None => vec![(name, t)],
-    };
-    tensors.into_iter().flat_map(split).collect()
-}
-
-fn replaced(name: &str, pairs: &[(&str, &str)]) -> String {
-    pairs.iter().fold(name.to_string(), |name, (from, to)| name.replace(from, to))
-}
-
-fn without_first_axes(mut tensors: Tensors, names: [&str; 2]) -> Tensors {
-    for name in names {
-        let t = tensors.remove(name).unwrap();
-        let (rows, d) = t.shape.rows();
-        let t = if rows == 1 { t.reshape([d]) } else { t.reshape([rows, d]) };
-        tensors.insert(name.into(), t);
-    }
-    tensors
-}
-
-const HF_VIT: [(&str, &str); 8] = [
-    ("cls_token", "embeddings.cls_token"),
-    ("pos_embed", "embeddings.position_embeddings"),
-    ("register_tokens", "embeddings.register_tokens"),
-    ("patch_embed.proj", "embeddings.patch_embeddings.projection"),
-    ("blocks.", "encoder.layer."),
-    ("attn.proj", "attention.output.dense"),
-    ("ls1.gamma", "layer_scale1.lambda1"),
-    ("ls2.gamma", "layer_scale2.lambda1"),
-];
-
-/// ViT and DINO: `layernorm_before`, `intermediate`.
-fn hf_vit(tensors: &Tensors) -> Tensors {
-    const MORE: [(&str, &str); 4] = [
-        ("norm1", "layernorm_before"),
-        ("norm2", "layernorm_after"),
-        ("mlp.fc1", "intermediate.dense"),
-        ("mlp.fc2", "output.dense"),
-    ];
-    let name = |name: &str| match name.strip_prefix("norm.") {
-        Some(last) => format!("vit.layernorm.{last}"),
-        None => format!("vit.{}", replaced(&replaced(name, &HF_VIT), &MORE)),
-    };
-    let names = ["attention.attention.query", "attention.attention.key", "attention.attention.value"];
-    let mut all = apart(renamed(tensors, name), names, "attn.qkv");
-    all.insert("vit.pooler.dense.weight".into(), hashed("pooler", [12, 12]));
-    all
-}
-
-/// DINOv2, in files or as version 5's modules are called.
-fn hf_dinov2(tensors: &Tensors, five: bool) -> Tensors {
-    let name = |name: &str| match name.strip_prefix("norm.") {
-        Some(last) => format!("layernorm.{last}"),
-        None if five => {
-            replaced(&replaced(name, &HF_VIT), &[("attention.output.dense", "attention.o_proj"), ("w3", "down_proj")])
-        }
-        None => replaced(&replaced(name, &HF_VIT), &[("w12", "weights_in"), ("w3", "weights_out")]),
-    };
-    let old = ["attention.attention.query", "attention.attention.key", "attention.attention.value"];
-    let new = ["attention.q_proj", "attention.k_proj", "attention.v_proj"];
-    let mut all = apart(renamed(tensors, name), if five { new } else { old }, "attn.qkv");
-    if five {
-        let halves = |(name, t): (String, Tensor)| match name.split_once("w12") {
-            Some((before, end)) => {
-                let half = t.data.len() / 2;
-                let shape: Vec<usize> = [&[t.shape.dim(0) / 2], &t.shape.dims()[1..]].concat();
-                let part =
-                    |i: usize| Tensor::new(lupe::tensor::Shape::new(&shape), t.data[i * half..(i + 1) * half].to_vec());
-                vec![(format!("{before}gate_proj{end}"), part(0)), (format!("{before}up_proj{end}"), part(1))]
-            }
-            None => vec![(name, t)],
-        };
-        all = all.into_iter().flat_map(halves).collect();
-    }
-    all.insert("embeddings.mask_token".into(), hashed("mask", [1, 12]));
-    all
-}
-
-fn hf_clip(tensors: &Tensors) -> Tensors {
-    const PAIRS: [(&str, &str); 8] = [
-        ("cls_token", "embeddings.class_embedding"),
-        ("pos_embed", "embeddings.position_embedding.weight"),
-        ("patch_embed.proj", "embeddings.patch_embedding"),
-        ("norm_pre", "pre_layrnorm"),
-        ("blocks.", "encoder.layers."),
-        ("attn.proj", "self_attn.out_proj"),
-        ("norm1", "layer_norm1"),
-        ("norm2", "layer_norm2"),
-    ];
-    let name = |name: &str| match name {
-        "head.weight" => "visual_projection.weight".into(),
-        _ => match name.strip_prefix("norm.") {
-            Some(last) => format!("vision_model.post_layernorm.{last}"),
-            None => format!("vision_model.{}", replaced(name, &PAIRS)),
-        },
-    };
-    let tensors = without_first_axes(tensors.clone(), ["cls_token", "pos_embed"]);
-    let mut all =
-        apart(renamed(&tensors, name), ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"], "attn.qkv");
-    all.insert("text_model.encoder.layers.0.self_attn.q_proj.weight".into(), hashed("text", [16, 16]));
-    all.insert("logit_scale".into(), hashed("scale", [1]));
-    all
-}
-
-/// As OpenAI has it, with a piece of the texts' tower.
-fn as_openai(tensors: &Tensors) -> Tensors {
-    let tensors = without_first_axes(tensors.clone(), ["cls_token", "pos_embed"]);
-    let mut all = renamed(&tensors, openai);
-    let proj = all.remove("visual.proj").unwrap();
-    all.insert("visual.proj".into(), proj.permute(&[1, 0]));
-    all.insert("transformer.resblocks.0.ln_1.weight".into(), hashed("t", [16]));
-    all.insert("positional_embedding".into(), hashed("p", [77, 16]));
-    all
-}
-
-/// DINOv2 with registers as timm has it: the class token's position is in the class token.
-fn timm(tensors: &Tensors) -> Tensors {
-    let mut all = renamed(tensors, |name| name.replace("register_tokens", "reg_token"));
-    let (pos, cls) = (all.remove("pos_embed").unwrap(), all.remove("cls_token").unwrap());
-    let d = pos.shape.last();
-    all.insert("cls_token".into(), Tensor::from_fn(cls.shape, |i| cls.data[i] + pos.data[i]));
-    all.insert("pos_embed".into(), Tensor::new([1, pos.data.len() / d - 1, d], pos.data[d..].to_vec()));
-    all
 }
 
 #[test]
@@ -244,6 +101,21 @@ fn every_spelling_gives_the_same_bits() {
         (cls.iter().zip(&pos).map(|(c, p)| c + p).collect::<Vec<f32>>(), pos[12..].to_vec(), named("register_tokens"))
     };
     assert!(sum(&|n| got[n].data.clone()) == sum(&|n| registered[n].data.clone()));
+}
+
+/// OpenAI's own files: a module of TorchScript in half precision, the texts' tower beside the pictures'.
+#[test]
+fn openai_s_archive() {
+    let b = Bench::new();
+    let clip = own(&CLIP);
+    let path = b.write("ViT-B-16.pt", &torchscript(&as_openai(&clip)));
+    let (got, notes) = read(&TINY_CLIP, &path).unwrap();
+    assert_eq!(got.keys().collect::<Vec<_>>(), clip.keys().collect::<Vec<_>>());
+    for (name, t) in &clip {
+        let rounded: Vec<f32> = t.data.iter().map(|v| half::f16::from_f32(*v).to_f32()).collect();
+        assert!(got[name].shape == t.shape && got[name].data == rounded, "{name}");
+    }
+    assert!(notes.iter().any(|n| n.contains("are under visual")), "{notes:?}");
 }
 
 #[test]
@@ -343,6 +215,35 @@ fn inspect_says_which_networks_fit() {
     let wants = ["fits clip_vitb16, vit_base_patch16_clip_224", "visual. is removed; those of OpenAI become Lupe's"];
     wants.iter().for_each(|want| assert!(seen.contains(want), "{want}: {seen}"));
     assert!(!seen.contains("classes") && !seen.contains("lupe classify"), "{seen}");
+}
+
+#[test]
+fn commands_tell_what_a_network_does_not_have() {
+    let b = Bench::new();
+    let small = hollow(&b, "small.safetensors", &shapes(&models::vit::DINO_S16));
+    let picture = b.picture("a.png");
+    let with = |words: &[&str]| {
+        let mut command = lupe();
+        command.args(words).arg("--weights").arg(&small);
+        command
+    };
+    let size = "225: must be a multiple of 16, the edge of the patches of dino_vits16, such as 224 or 240";
+    refused(&mut with(&["plan", "dino_vits16", "--size", "225"]), 2, &[&format!("--size {size}")]);
+    let data = b.dir.path().to_str().unwrap();
+    let fit = ["fit", "patchcore", data, "-o", "p.lupe", "--backbone", "dino_vits16"];
+    refused(&mut with(&[&fit[..], &["--size", "225"]].concat()), 2, &[&format!("size {size}")]);
+    refused(&mut with(&[&fit[..], &["--layers", "cls"]].concat()), 2, &["cls is not a feature map"]);
+    let picture = picture.to_str().unwrap();
+    refused(
+        &mut with(&["classify", picture, "--model", "dino_vits16"]),
+        2,
+        &["dino_vits16 gives features and has no classes", "lupe embed"],
+    );
+    refused(
+        &mut with(&["embed", picture, "--model", "dino_vits16", "--tap", "pool"]),
+        2,
+        &["unknown place `pool`; available: block0, block1"],
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub mod program;
 pub mod results;
 pub mod rows;
 pub mod skip;
+pub mod spelled;
 pub mod sweep;
 pub mod thin;
 pub mod torch;
