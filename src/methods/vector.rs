@@ -39,16 +39,8 @@ pub fn usual_place(network: &Network, weights: &Weights) -> Result<String> {
 
 /// How pictures are prepared for vectors of a network: the whole picture at `size` pixels a side, or, with `crop`, as the network's own
 /// preprocessing has it, at that size.
-///
-/// # Errors
-/// [`Error::Usage`] for a size that is not between 32 and 4096.
-pub fn preprocess(network: &Network, size: Option<usize>, crop: bool) -> Result<Preprocess> {
-    let own = network.preprocess;
-    let [usual, _] = network.input_size();
-    let size = size.unwrap_or(usual);
-    if !(32..=4096).contains(&size) {
-        return Err(Error::Usage(format!("size {size}: must be between 32 and 4096")));
-    }
+pub fn preprocess(network: &Network, size: usize, crop: bool) -> Preprocess {
+    let (own, [usual, _]) = (network.preprocess, network.input_size());
     let scaling = match own.scaling {
         _ if !crop => Some(Scaling::Square(size)),
         // The crop's share of the shorter edge stays the network's.
@@ -56,7 +48,7 @@ pub fn preprocess(network: &Network, size: Option<usize>, crop: bool) -> Result<
         Some(Scaling::Square(edge)) => Some(Scaling::Square(edge * size / usual.max(1))),
         None => None,
     };
-    Ok(Preprocess { scaling, crop: Some([size; 2]), ..own })
+    Preprocess { scaling, crop: Some([size; 2]), ..own }
 }
 
 /// Where vectors come from.
