@@ -133,7 +133,7 @@ impl Fitted for PatchCore {
     }
 
     fn answer<'g>(&self, graph: &'g Graph, pictures: Var<'g>, caps: &Caps) -> Answer<'g> {
-        let places = (self.network.build)(pictures, &Scope::new(graph, self.weights.tensors()));
+        let places = self.network.build(pictures, &Scope::new(graph, self.weights.tensors()));
         // The layers are places of the network: that was checked when it was opened.
         let Some(features) = self.file.config.embed(&places) else { return Answer::default() };
         let [n, count, d] = [features.dim(0), features.dim(1), features.dim(2)];
