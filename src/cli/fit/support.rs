@@ -27,7 +27,7 @@ pub struct SupportArgs {
     /// Add the pictures to those of an earlier fit, whose choices hold: as if all had been given at once
     #[arg(long, value_name = "MODEL.lupe")]
     add: Option<PathBuf>,
-    /// Network [default: efficientnet_lite0]
+    /// Network [default: efficientnet_lite0, whose weights are built in; for pmf dino_vits16]
     #[arg(long, value_name = "NAME")]
     backbone: Option<String>,
     /// Its weights, safetensors or .pth; only the default network has built-in ones

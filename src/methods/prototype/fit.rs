@@ -54,9 +54,9 @@ impl Start {
     /// # Errors
     /// [`Error::Usage`] for choices that cannot be; otherwise as [`models::open`].
     pub fn new(asked: &Asked, weights: Option<&WeightsFile>, embed: bool) -> Result<Start> {
-        let name = asked.backbone.as_deref().unwrap_or(models::EMBEDDED.name);
+        let name = asked.backbone.as_deref().unwrap_or(asked.preset.usual_backbone());
         let (network, weights) = models::open(name, weights)?;
-        let config = asked.config(network, &weights)?;
+        let config = asked.config(network)?;
         let dim = source(&config, network, &weights).dim()?;
         let backbone = Backbone::new(network, &weights, embed);
         let (classes, pictures, left_out) = Default::default();
