@@ -1,10 +1,12 @@
 //! Every choice of a fit, and what was asked for of them.
 
+use super::Scalars;
 use super::head::{Distance, Head};
 use crate::data::{Filter, Preprocess};
 use crate::error::{Error, Result, plain};
 use crate::methods::vector;
 use crate::models::{EMBEDDED, Network};
+use crate::weights::WeightsFile;
 use serde::{Deserialize, Serialize};
 
 /// Whose prototypes they are: what is not asked for is as published there.
@@ -114,6 +116,18 @@ impl Asked {
         };
         config.check()?;
         Ok(config)
+    }
+
+    /// The same and, for P>M>F, the scale and bias that a file of weights brings.
+    ///
+    /// # Errors
+    /// As [`Scalars::read`].
+    pub fn with_scalars(&self, weights: Option<&WeightsFile>) -> Result<Asked> {
+        let file = weights.filter(|_| self.preset == Preset::Pmf);
+        Ok(match file.map(Scalars::read).transpose()?.flatten() {
+            Some(Scalars { scale, bias }) => Asked { scale: Some(scale), bias: Some(bias), ..self.clone() },
+            None => self.clone(),
+        })
     }
 
     /// Whether everything that was asked for is what an earlier fit, of the file `origin`, chose.
