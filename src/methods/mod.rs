@@ -19,9 +19,11 @@ mod looking;
 pub mod metrics;
 pub mod patchcore;
 pub mod predict;
+pub mod prototype;
 pub mod results;
 pub mod scorer;
 pub mod subject;
+pub mod vector;
 
 pub use batched::RunOptions;
 pub use fitted::{Answer, Description, Finding, Fitted, Known, LeftOut, Method, Methods, Seen, Stage, Why, open};
