@@ -6,6 +6,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::SystemTime;
 
 /// Locked for reading by whoever writes a file, for writing by whoever ends the process: files are whole then.
 static WRITING: RwLock<()> = RwLock::new(());
@@ -66,6 +67,60 @@ pub fn write_by(path: &Path, content: &Content) -> Result<()> {
 
 fn cannot(path: &Path, why: &dyn std::fmt::Display) -> Error {
     Error::Output(format!("{} cannot be written: {why}", shown(path)))
+}
+
+/// Writes a file of a cache, whole or not at all, and makes the folders above it. It is not forced to the disk: whoever reads it notices
+/// what a power cut left of it.
+///
+/// # Errors
+/// The system's.
+pub fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let _writing = writing();
+    let folder = folder_of(path);
+    fs::create_dir_all(folder)?;
+    let mut temporary = builder().tempfile_in(folder)?;
+    temporary.write_all(bytes)?;
+    temporary.persist(path).map(drop).map_err(|e| e.error)
+}
+
+/// Marks a file of a cache as used just now.
+///
+/// # Errors
+/// The system's.
+pub fn touch(path: &Path) -> io::Result<()> {
+    OpenOptions::new().append(true).open(path)?.set_modified(SystemTime::now())
+}
+
+/// Removes the files of a folder's folders that were used longest ago until all that is left has at most so many bytes, and returns how
+/// many were removed. What other processes remove meanwhile is no matter.
+///
+/// # Errors
+/// The system's, if the folder or a file cannot be looked at or removed.
+pub fn prune(folder: &Path, most: u64) -> io::Result<usize> {
+    let gone = |e: &io::Error| e.kind() == io::ErrorKind::NotFound;
+    let mut files = vec![];
+    for inner in fs::read_dir(folder)? {
+        for file in fs::read_dir(inner?.path())? {
+            let path = file?.path();
+            match fs::metadata(&path) {
+                Err(e) if gone(&e) => {}
+                found => {
+                    let found = found?;
+                    files.push((found.modified()?, path, found.len()));
+                }
+            }
+        }
+    }
+    files.sort();
+    let (mut left, mut removed) = (files.iter().map(|f| f.2).sum::<u64>(), 0);
+    for (_, path, bytes) in files {
+        if left <= most {
+            break;
+        }
+        fs::remove_file(&path).or_else(|e| if gone(&e) { Ok(()) } else { Err(e) })?;
+        (left, removed) = (left - bytes, removed + 1);
+    }
+    Ok(removed)
 }
 
 /// Makes a folder and checks that files can be written there.

@@ -226,6 +226,14 @@ fn redirects_are_followed_but_not_for_ever() {
     });
     done(&mut pulling(&b, UNSTATED.0, &server.at("a/old")));
     assert_eq!(fs::read(place(&b, UNSTATED)).unwrap(), bytes);
+    // What is resumed is resumed where the redirects lead.
+    let file = place(&b, UNSTATED);
+    fs::rename(&file, Part::path_of(&file)).unwrap();
+    let origin = serde_json::json!({"address": server.at("a/old"), "validator": "\"1\""});
+    fs::write(format!("{}.json", Part::path_of(&file).display()), origin.to_string()).unwrap();
+    done(&mut pulling(&b, UNSTATED.0, &server.at("a/old")));
+    let last = server.asked().pop().unwrap();
+    assert!(last.starts_with("GET /new ") && last.contains("range: bytes=2000-\r"), "{last}");
     let before = server.asked().len();
     refused(&mut pulling(&b, "resnet18.tv_v1", &server.at("round")), 3, &["redirects more than 5 times"]);
     assert_eq!(server.asked().len() - before, 6);

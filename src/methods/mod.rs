@@ -12,6 +12,7 @@ pub mod batched;
 pub mod classify;
 pub mod drawing;
 pub mod embed;
+pub mod episodes;
 pub mod evaluation;
 pub mod fitted;
 pub mod limit;

@@ -138,9 +138,10 @@ pub fn advice(path: &Path) -> Option<String> {
     Some(format!("get it with `lupe weights pull {}`", entry.name))
 }
 
-/// An address without the name and password that it may hold.
+/// An address without the name and password that it may hold, and without its query, which may hold a token.
 pub fn public(address: &str) -> String {
-    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    let bare = address.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = bare.split_once("://").unwrap_or(("", bare));
     let (host, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     plain(&if scheme.is_empty() { format!("{host}{path}") } else { format!("{scheme}://{host}{path}") })
@@ -220,7 +221,7 @@ mod tests {
         assert_eq!(advice(Path::new("weights/dino_vits16.facebook/mine.pth")), None);
         let said = named("dino_vits16").unwrap_err().to_string();
         assert!(said.ends_with("dino_vits16.facebook, dino_vits16.pmf_full, dino_vits16.pmf_imagenet"), "{said}");
-        assert_eq!(public("https://me:secret@host:8080/a@b"), "https://host:8080/a@b");
+        assert_eq!(public("https://me:secret@host:8080/a@b?key=secret"), "https://host:8080/a@b");
         assert_eq!(public("me:secret@host"), "host");
         assert!(named("x\u{1b}").unwrap_err().to_string().contains("resnet18.tv_v1"));
     }
