@@ -9,7 +9,7 @@ use std::time::Instant;
 /// Weights of the right shapes, small and various: times do not depend on values, as long as none is denormal.
 fn weights(network: &Network) -> Named {
     let (graph, none) = (Graph::new(), Named::new());
-    (network.build)(graph.input("x", [1, 64, 64, 3]), &Scope::new(&graph, &none));
+    network.build(graph.input("x", [1, 64, 64, 3]), &Scope::new(&graph, &none));
     let filled = |t: &Tensor| {
         let scale = (t.shape.dim(0) as f32 / t.shape.len() as f32).sqrt();
         Tensor::from_fn(t.shape, |i| ((i * 7919 % 1024) as f32 / 512.0 - 1.0) * scale)
@@ -32,7 +32,7 @@ fn main() {
     println!("{} ({} {})", gpu.info.title(), gpu.info.driver, gpu.info.driver_info);
 
     let (graph, named) = (Graph::new(), weights(network));
-    let places = (network.build)(graph.input("x", [batch, size, size, 3]), &Scope::new(&graph, &named));
+    let places = network.build(graph.input("x", [batch, size, size, 3]), &Scope::new(&graph, &named));
     let logits = places.get("logits").expect("its head");
     let start = Instant::now();
     let store = Store::new();

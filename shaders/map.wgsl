@@ -7,20 +7,18 @@ alias T = f32; // or vec4f, then U = vec4u and sizes count fours
 alias U = u32;
 const WG: u32 = 256u;
 
-const RELU: u32 = 0u;
-const NEG: u32 = 1u;
-const ABS: u32 = 2u;
-const EXP: u32 = 3u;
-const SQRT: u32 = 4u;
-const SQUARE: u32 = 5u;
-const AFFINE: u32 = 6u;
-const ADD: u32 = 7u;
-const SUB: u32 = 8u;
-const MUL: u32 = 9u;
-const DIV: u32 = 10u;
-const MAXIMUM: u32 = 11u;
-const RELU6: u32 = 12u;
-const OP: u32 = RELU;
+const NEG: u32 = 0u;
+const ABS: u32 = 1u;
+const EXP: u32 = 2u;
+const SQRT: u32 = 3u;
+const SQUARE: u32 = 4u;
+const AFFINE: u32 = 5u;
+const ADD: u32 = 6u;
+const SUB: u32 = 7u;
+const MUL: u32 = 8u;
+const DIV: u32 = 9u;
+const MAXIMUM: u32 = 10u;
+const OP: u32 = NEG;
 
 struct Params { len: u32, cols: u32, scale: f32, shift: f32 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -28,8 +26,6 @@ struct Params { len: u32, cols: u32, scale: f32, shift: f32 }
 @group(0) @binding(2) var<storage, read> x: array<T>;
 
 fn result(v: T, b: T) -> T {
-    if OP == RELU { return maximum(v, T(0.0)); }
-    if OP == RELU6 { return keep_nan(v, min(max(v, T(0.0)), T(6.0))); }
     if OP == NEG { return -v; }
     if OP == ABS { return abs(v); }
     if OP == EXP { return keep_nan(v, exp(v)); }

@@ -33,7 +33,7 @@ fn picture(k: usize, h: usize, w: usize) -> Tensor {
 /// The places of these names.
 fn places(network: &Network, weights: &Named, x: &Tensor, names: &[&str]) -> Vec<Tensor> {
     let graph = Graph::new();
-    let found = (network.build)(graph.input("x", x.shape), &Scope::new(&graph, weights));
+    let found = network.build(graph.input("x", x.shape), &Scope::new(&graph, weights));
     graph.requested().check("weights", weights, &[]).unwrap();
     let outputs: Vec<Var> = names.iter().map(|name| found.get(name).unwrap()).collect();
     let plan = pollster::block_on(Plan::new(gpu(), &graph, &outputs, &Store::new(), Options::default())).unwrap();

@@ -97,7 +97,7 @@ fn full_networks_with_hash_weights() {
     let x = nhwc(&hash::tensor("input:img", [1, 3, 64, 64], 2.0, 0.0));
     for name in ["resnet18", "resnet34", "resnet50", "wide_resnet50_2"] {
         let network = models::find(name).unwrap();
-        let got = everything(network.build, &folded(&hash::full(network)), &x);
+        let got = everything(|x, p| network.build(x, p), &folded(&hash::full(network)), &x);
         for (i, stage) in ["stem_pool", "layer1", "layer2", "layer3", "layer4"].iter().enumerate() {
             let value = nchw(&got[i + 1]);
             let stats = vectors.get(&format!("{name}.{stage}.stats"));
@@ -129,7 +129,7 @@ fn patch_vectors(vectors: &Vectors, network: &Network, weights: &Named, x: &Tens
     let whole = Config { pretrain_dim: None, target_dim: None, ..official.clone() };
     for (config, tag) in [(official, "official_1024"), (anomalib, "anomalib"), (whole, "anomalib")] {
         let graph = Graph::new();
-        let places = (network.build)(graph.input("x", x.shape), &Scope::new(&graph, weights));
+        let places = network.build(graph.input("x", x.shape), &Scope::new(&graph, weights));
         let rows = run(&graph, &[config.embed(&places).unwrap()], x).remove(0);
         let ninth: Vec<f32> = rows.data.chunks(rows.shape.last()).step_by(9).flatten().copied().collect();
         let name = format!("{}_embed_{tag}_rows", network.name);
@@ -145,7 +145,7 @@ fn patchcore_backbones_with_hash_weights() {
         let network = models::find(name).unwrap();
         let weights = folded(&hash::backbone(name, network));
         patch_vectors(&vectors, network, &weights, &x);
-        let got = everything(network.build, &weights, &x);
+        let got = everything(|x, p| network.build(x, p), &weights, &x);
         for (tap, value) in [("stem_chanmean", &got[1]), ("layer1_chanmean", &got[2])] {
             let (pixels, c) = value.shape.rows();
             let mean: Vec<f32> = value
@@ -169,7 +169,7 @@ fn agrees_with_references(name: &str, [n, h, w]: [usize; 3]) {
     let x = nhwc(&hash::tensor("input:img", [n, 3, h, w], 2.0, 0.0));
     let graph = Graph::new();
     let root = Scope::new(&graph, &named);
-    let places = (network.build)(graph.input("x", x.shape), &root);
+    let places = network.build(graph.input("x", x.shape), &root);
     let outputs = ["layer1", "layer3", "pool", "logits"].map(|name| places.get(name).unwrap());
     let want = graph.eval(&outputs, &[&x]).unwrap();
     let got = run(&graph, &outputs, &x);
@@ -210,7 +210,7 @@ fn thin_on_photographs(weights: &Weights, tolerance: f64, head: bool) {
         let x = Tensor::from_fn(rgb.shape, |i| rgb.data[i - i % 3 + 2 - i % 3] - mean[i % 3]);
         let graph = Graph::new();
         let root = Scope::new(&graph, weights.tensors());
-        let places = (thin::network().build)(graph.input("x", x.shape), &root);
+        let places = thin::network().build(graph.input("x", x.shape), &root);
         let mut outputs = vec![places.get("layer2").unwrap(), places.get("layer3").unwrap()];
         if head {
             outputs.push(places.get("logits").unwrap().softmax());

@@ -12,7 +12,17 @@ use lupe::tensor::Tensor;
 
 /// `op` of the tensors `inputs` is the tensor `want`.
 fn agree(inputs: &[&str], want: &str, op: impl for<'g> Fn(&[Var<'g>]) -> Var<'g>) {
-    let vectors = Vectors::open("ops.safetensors");
+    agree_in("ops.safetensors", (inputs, want), within, op);
+}
+
+/// The same of tensors in another file, as `within` has it.
+fn agree_in(
+    file: &str,
+    (inputs, want): (&[&str], &str),
+    within: fn(&Tensor, &Tensor, &str),
+    op: impl for<'g> Fn(&[Var<'g>]) -> Var<'g>,
+) {
+    let vectors = Vectors::open(file);
     let get = |name: &str| {
         let tensor = vectors.get(name);
         if tensor.shape.rank() == 4 { nhwc(&tensor) } else { tensor }
@@ -38,6 +48,14 @@ fn within(got: &Tensor, want: &Tensor, what: &str) {
     }
 }
 
+/// To 2e-5 of the largest: for scores of hundreds, whose rounding is no longer small beside the shares that follow from them.
+fn near(got: &Tensor, want: &Tensor, what: &str) {
+    let most = want.data.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    for (i, (g, w)) in got.data.iter().zip(&want.data).enumerate() {
+        assert!((g - w).abs() <= 2e-5 * most, "{what}: element {i} is {g}, PyTorch has {w}, at most {most}");
+    }
+}
+
 #[test]
 fn max_pool() {
     agree(&["conv7.y"], "maxpool.y_of_conv7", |x| x[0].max_pool(3, 2, 1));
@@ -60,6 +78,38 @@ fn relu() {
 }
 
 #[test]
+fn gelu() {
+    agree(&["act.x"], "act.gelu_erf", |x| x[0].gelu());
+    agree(&["act.x"], "act.quick_gelu", |x| x[0].quick_gelu());
+}
+
+/// GELU to 1e-7, and the rounding of its own value, by every candidate: from where it is nothing to where it is its input.
+#[test]
+fn gelu_by_the_error_function() {
+    let x = Tensor::from_fn([120_004], |i| (i as f32 - 60_002.0) / 8000.0);
+    let cases = lupe::ops::activate::cases();
+    let op = &cases.iter().find(|c| format!("{:?}", c.op) == "Gelu").expect("GELU has cases").op;
+    if without_device("GELU on a device") {
+        return;
+    }
+    for (i, label) in labels(gpu(), &**op, &[x.shape]).unwrap().iter().enumerate() {
+        let got = probe(gpu(), op, i, &[&x], false).unwrap().output;
+        for (g, x) in got.data.iter().map(|&g| f64::from(g)).zip(x.data.iter().map(|&x| f64::from(x))) {
+            let want = x * libm::erfc(-x / 2f64.sqrt()) / 2.0;
+            let rounding = want.abs() * f64::from(f32::EPSILON) / 2.0;
+            assert!((g - want).abs() <= 1e-7 + rounding, "{label}: GELU of {x} is {g}, not {want}");
+        }
+    }
+}
+
+#[test]
+fn layer_norm() {
+    for (eps, text) in [(1e-5, "1e-05"), (1e-6, "1e-06")] {
+        agree(&["ln.x", "ln.weight", "ln.bias"], &format!("ln.eps{text}.y"), |x| x[0].layer_norm(x[1], x[2], eps));
+    }
+}
+
+#[test]
 fn batch_norm() {
     let names = ["conv7.y", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var"];
     agree(&names, "bn.y_of_conv7", |x| x[0].batch_norm(x[1], x[2], x[3], x[4], 1e-5));
@@ -67,10 +117,19 @@ fn batch_norm() {
 
 #[test]
 fn rows_of_length_one() {
-    agree(&["l2.x"], "l2.y", |x| {
-        let least = x[0].graph().weight("least", Tensor::new([1], vec![1e-12]).into());
-        (x[0].transpose() / x[0].norm().maximum(least)).transpose()
-    });
+    agree(&["l2.x"], "l2.y", |x| x[0].normalised());
+}
+
+/// Projections, attention and projection; scores that are huge as well.
+#[test]
+fn attention() {
+    for (case, within) in [("normal", within as fn(&Tensor, &Tensor, &str)), ("large_logits", near)] {
+        let names = ["x", "wqkv", "bqkv", "wo", "bo"].map(|name| format!("{case}.{name}"));
+        let (inputs, want) = (names.each_ref().map(String::as_str), format!("{case}.y"));
+        agree_in("attention.safetensors", (&inputs, &want), within, |x| {
+            (x[0].matmul_t(x[1]) + x[2]).attention(4).matmul_t(x[3]) + x[4]
+        });
+    }
 }
 
 /// Rows that random cases hardly hit, through every candidate: -inf alone gives NaN, beside numbers 0; +inf and NaN take the row.

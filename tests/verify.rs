@@ -96,7 +96,7 @@ fn a_whole_network_in_workgroup_memory() {
     let (graph, weights) = (Graph::new(), stand_in::weights(network));
     let picture = Tensor::from_fn([1, 64, 64, 3], |i| (i * 7919 % 255) as f32 / 127.5 - 1.0);
     let root = Scope::new(&graph, weights.tensors());
-    let logits = (network.build)(graph.input("picture", picture.shape), &root).get("logits").unwrap();
+    let logits = network.build(graph.input("picture", picture.shape), &root).get("logits").unwrap();
     let want = graph.eval(&[logits], &[&picture]).unwrap().remove(0);
     for (choices, kernels) in [(Choices::First, ["split", "_gemm"]), (Choices::Named("wx16u".into()), ["wx16u"; 2])] {
         let options = Options { choices, ..Options::default() };

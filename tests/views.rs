@@ -141,7 +141,7 @@ fn networks_and_scoring_pay_nothing_for_shapes() {
     for (name, caps) in typical() {
         for network in models::all() {
             let (graph, none) = (Graph::new(), Named::new());
-            let places = (network.build)(graph.input("x", [2, 64, 64, 3]), &Scope::new(&graph, &none));
+            let places = network.build(graph.input("x", [2, 64, 64, 3]), &Scope::new(&graph, &none));
             let map = places.get(network.features.layers[0]).expect("a place").avg_pool(3, 1, 1, true);
             let [n, h, w, c] = map.shape().nhwc();
             let rows = map.reshape([n * h * w, c]);

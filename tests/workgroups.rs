@@ -31,7 +31,7 @@ fn gpus() -> Vec<(&'static str, Caps)> {
 fn lowered(network: &str, batch: usize, caps: &Caps) -> Lowered {
     let (graph, none) = (Graph::new(), Named::new());
     let network = models::find(network).expect("a network");
-    let places = (network.build)(graph.input("picture", [batch, 224, 224, 3]), &Scope::new(&graph, &none));
+    let places = network.build(graph.input("picture", [batch, 224, 224, 3]), &Scope::new(&graph, &none));
     let logits = places.get("logits").expect("its head");
     lower_by(&graph, &[logits], caps, &Choices::First).expect("it lowers")
 }

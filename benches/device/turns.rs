@@ -181,7 +181,7 @@ fn network<'g>(context: &Context, gpu: &'g Gpu, name: &str, batch: usize) -> Res
     let path = context.drawn(name)?;
     let (weights, picture) = (Weights::open(&path)?, noise("picture", 224 * 224, 3));
     let graph = Graph::new();
-    let places = (network.build)(graph.input("picture", [batch, 224, 224, 3]), &Scope::new(&graph, weights.tensors()));
+    let places = network.build(graph.input("picture", [batch, 224, 224, 3]), &Scope::new(&graph, weights.tensors()));
     let plan = planned(gpu, &graph, &[places.find("logits")?])?;
     let question = json!({
         "task": "network", "batch": batch, "size": 224, "weights": path, "files": [file(context, "picture", &picture)?],

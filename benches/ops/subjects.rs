@@ -112,7 +112,7 @@ fn build_network<'g>(
     root: &Scope<'g, '_>,
     (network, size, wide): (&Network, [usize; 4], bool),
 ) -> Vec<Var<'g>> {
-    let places = (network.build)(graph.input("picture", size), root);
+    let places = network.build(graph.input("picture", size), root);
     let logits = places.get("logits").expect("its head");
     if !wide {
         return vec![logits];

@@ -27,7 +27,7 @@ pub const ALL: [Network; 12] = [
 ];
 
 fn features<'g>(name: &str, x: Var<'g>, p: &Scope<'g, '_>) -> Places<'g> {
-    (find(name).expect("a network's name").build)(x, p)
+    find(name).expect("a network's name").build(x, p)
 }
 
 /// Picture to logits.

@@ -58,7 +58,8 @@ pub enum Command {
     )]
     Episodes(Box<episodes::Args>),
     /// Finds painted defects on photographs that ship with Lupe: fit, eval, heat maps
-    #[command(after_help = "Examples:\n  lupe demo\n  lupe demo -o /tmp/demo --device 0")]
+    #[command(args_conflicts_with_subcommands = true)]
+    #[command(after_help = "Examples:\n  lupe demo\n  lupe demo -o /tmp/demo --device 0\n  lupe demo few-shot")]
     Demo(demo::Args),
     /// Inspects weights files and fitted models, and converts weights
     #[command(

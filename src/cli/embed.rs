@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 pub struct Args {
     #[command(flatten)]
     named: PicturesArgs,
-    /// A place of the network, such as block4, pool or logits; may be given several times
-    #[arg(long, default_value = "pool", value_name = "PLACE")]
+    /// A place of the network, such as block4, pool or logits; may be given several times [default: the network's vector, pool or cls]
+    #[arg(long, value_name = "PLACE")]
     tap: Vec<String>,
     /// Output: .safetensors, .npy (one tap) or .json; without it a summary is printed
     #[arg(short, long, value_name = "FILE")]
@@ -35,14 +35,15 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         session.outputs.file(path, &Inputs::of(named.pictures.iter().chain(&named.weights)))?;
     }
     let (network, weights) = named.open(session)?;
-    offered(network, &weights, &args.tap)?;
-    let mut features = vec![vec![]; args.tap.len()];
-    named.each(session, (network, &weights), &args.tap, &mut |values| {
+    let names = if args.tap.is_empty() { vec![network.vector.to_string()] } else { args.tap.clone() };
+    offered(network, &weights, &names)?;
+    let mut features = vec![vec![]; names.len()];
+    named.each(session, (network, &weights), &names, &mut |values| {
         features.iter_mut().zip(values).for_each(|(tap, value)| tap.push(value));
         Ok(())
     })?;
     let taps: Vec<(String, Tensor)> =
-        args.tap.iter().zip(&features).map(|(tap, all)| (tap.clone(), channels_first(stacked(all)))).collect();
+        names.iter().zip(&features).map(|(tap, all)| (tap.clone(), channels_first(stacked(all)))).collect();
     match (format, &args.output) {
         (Some(format), Some(path)) => write(path, &format.bytes(args, &taps)?)?,
         _ if session.json => print(&as_json(args, &taps).to_string())?,

@@ -55,6 +55,10 @@ pub enum Activation {
     Relu,
     /// min(max(0, v), 6).
     Relu6,
+    /// v times the share of a normal distribution below v (Hendrycks and Gimpel 2016), by the error function; 0 for -inf.
+    Gelu,
+    /// v / (1 + exp(-1.702 v)), as OpenAI's CLIP has it; 0 for -inf.
+    QuickGelu,
 }
 
 impl Activation {
@@ -64,8 +68,16 @@ impl Activation {
             _ if v.is_nan() => v,
             Activation::Relu => v.max(0.0),
             Activation::Relu6 => v.clamp(0.0, 6.0),
+            _ if v == f64::NEG_INFINITY => 0.0,
+            Activation::Gelu => v * normal_below(v),
+            Activation::QuickGelu => v / (1.0 + (-1.702 * v).exp()),
         }
     }
+}
+
+/// The share of a normal distribution below `v`.
+fn normal_below(v: f64) -> f64 {
+    libm::erfc(-v * std::f64::consts::FRAC_1_SQRT_2) / 2.0
 }
 
 /// Where a node's value comes from.

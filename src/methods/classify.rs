@@ -171,7 +171,7 @@ impl Classes {
 /// How many classes `network` has with these weights: as many as it gives logits.
 fn count(network: &Network, weights: &Weights) -> Option<usize> {
     let (graph, [h, w]) = (Graph::new(), network.input_size());
-    let places = (network.build)(graph.input("picture", [1, h, w, 3]), &Scope::new(&graph, weights.tensors()));
+    let places = network.build(graph.input("picture", [1, h, w, 3]), &Scope::new(&graph, weights.tensors()));
     places.get(PLACE).map(|logits| logits.dim(1)).filter(|classes| *classes > 0)
 }
 

@@ -35,7 +35,7 @@ impl<'b, 'g> Embedder<'b, 'g> {
         check(network, weights)?;
         offered(network, weights, places)?;
         let head = head(move |graph, pictures| {
-            let all = (network.build)(pictures, &Scope::new(graph, weights.tensors()));
+            let all = network.build(pictures, &Scope::new(graph, weights.tensors()));
             places.iter().filter_map(|name| all.get(name)).collect()
         });
         let batched = Batched::new(gpu, &network.preprocess, size, options, head).await?;

@@ -7,8 +7,10 @@
 #![doc = include_str!("../../examples/fit_and_predict.rs")]
 //! ```
 
+pub mod backbone;
 mod background;
 pub mod batched;
+mod classified;
 pub mod classify;
 pub mod drawing;
 pub mod embed;

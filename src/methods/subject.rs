@@ -51,6 +51,7 @@ impl Subject {
         let preprocess = match size {
             None => network.preprocess,
             Some(size) if (32..=4096).contains(&size) => {
+                network.takes("--size", [size; 2])?;
                 // The crop's share of the shorter edge is ImageNet's, 224 of 256.
                 let scaling = Some(Scaling::ShortEdge(size * 8 / 7));
                 Preprocess { scaling, crop: Some([size; 2]), ..network.preprocess }
@@ -116,7 +117,7 @@ impl Subject {
 impl Weighted {
     fn stage(&self, batch: usize, picture: Option<Prepared>) -> Result<Stage<'_>> {
         let head = head(move |graph, pictures| {
-            let places = (self.network.build)(pictures, &Scope::new(graph, self.weights.tensors()));
+            let places = self.network.build(pictures, &Scope::new(graph, self.weights.tensors()));
             places.last().into_iter().collect()
         });
         stage("network", (&self.preprocess, self.input_size()), (batch, picture), head)

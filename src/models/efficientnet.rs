@@ -3,7 +3,7 @@
 //! two; where size and channels stay, the input is added.
 
 use super::layers::{batch_norm, classifier};
-use super::{Build, Features, Network, Places};
+use super::{Build, Features, Names, Network, Places, Positions};
 use crate::data::{ChannelOrder, Preprocess};
 use crate::engine::{Scope, Var};
 use crate::ops::Pad;
@@ -81,14 +81,14 @@ pub const LITE4: Lite = Lite { width: 1.4, depth: 1.8 };
 
 /// The EfficientNets that can be named.
 pub const NETWORKS: [Network; 5] = [
-    named("efficientnet_lite0", 224, LITE0_LAYERS, |x, p| LITE0.places(x, p)),
-    named("efficientnet_lite1", 240, LITE1_LAYERS, |x, p| LITE1.places(x, p)),
-    named("efficientnet_lite2", 260, LITE1_LAYERS, |x, p| LITE2.places(x, p)),
-    named("efficientnet_lite3", 280, LITE3_LAYERS, |x, p| LITE3.places(x, p)),
-    named("efficientnet_lite4", 300, LITE4_LAYERS, |x, p| LITE4.places(x, p)),
+    named("efficientnet_lite0", 224, LITE0_LAYERS, |x, p, _| LITE0.places(x, p)),
+    named("efficientnet_lite1", 240, LITE1_LAYERS, |x, p, _| LITE1.places(x, p)),
+    named("efficientnet_lite2", 260, LITE1_LAYERS, |x, p, _| LITE2.places(x, p)),
+    named("efficientnet_lite3", 280, LITE3_LAYERS, |x, p, _| LITE3.places(x, p)),
+    named("efficientnet_lite4", 300, LITE4_LAYERS, |x, p, _| LITE4.places(x, p)),
 ];
 
-const fn named(name: &'static str, size: usize, layers: &'static [&'static str], build: Build) -> Network {
+const fn named(name: &'static str, size: usize, layers: &'static [&'static str], builder: Build) -> Network {
     let preprocess = Preprocess {
         order: ChannelOrder::Rgb,
         divisor: 1.0,
@@ -96,7 +96,18 @@ const fn named(name: &'static str, size: usize, layers: &'static [&'static str],
         std: [128.0; 3],
         ..Preprocess::imagenet(size + MARGIN, size)
     };
-    Network { name, preprocess, head: HEAD, norms: NORMS, features: Features { layers, dim: None }, build }
+    Network {
+        name,
+        preprocess,
+        head: HEAD,
+        norms: NORMS,
+        features: Features { layers, dim: None },
+        vector: "pool",
+        multiple: 1,
+        positions: Positions::Offset,
+        names: Names::OWN,
+        builder,
+    }
 }
 
 /// Path of the convolution before a batch norm: at the top there are two, in a block up to three.

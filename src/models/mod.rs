@@ -3,11 +3,18 @@
 mod compare;
 pub mod efficientnet;
 mod layers;
+mod outline;
+pub mod positions;
 pub mod resnet;
+mod spelling;
 pub mod stand_in;
 mod tree;
+pub mod vit;
 
-pub use compare::{Comparison, Outline, check, nearest};
+pub use compare::{Comparison, check, nearest};
+pub use outline::Outline;
+pub use positions::Positions;
+pub use spelling::{Names, Spelling};
 pub use tree::{Fit, Recognised, left_out, read, recognise};
 
 use crate::data::Preprocess;
@@ -28,8 +35,16 @@ pub struct Network {
     pub norms: BatchNorms,
     /// What PatchCore takes from it unless told otherwise.
     pub features: Features,
-    /// Its named places for pictures `[n, h, w, 3]`, preprocessed; weights come from the scope by the checkpoint's keys.
-    pub build: Build,
+    /// The place that stands for a picture unless told otherwise: a vector `[n, c]`.
+    pub vector: &'static str,
+    /// Rows and columns of its input are multiples of this: the edge of its patches, 1 where any size will do.
+    pub multiple: usize,
+    /// How its position embeddings are brought to the grid of a picture; networks without any ignore it.
+    pub positions: Positions,
+    /// How its publishers spell the names of its weights.
+    pub names: Names,
+    /// What [`Network::build`] calls.
+    pub builder: Build,
 }
 
 /// What patch vectors are made of.
@@ -41,15 +56,15 @@ pub struct Features {
     pub dim: Option<usize>,
 }
 
-/// From pictures and the scope of the weights to places.
-pub type Build = for<'g, 'w> fn(Var<'g>, &Scope<'g, 'w>) -> Places<'g>;
+/// From pictures, the scope of the weights and how positions are resampled to places.
+pub type Build = for<'g, 'w> fn(Var<'g>, &Scope<'g, 'w>, Positions) -> Places<'g>;
 
 /// The named places of a network, in the order of the computation: `block4`, `pool`, `logits`.
 #[derive(Clone, Debug, Default)]
 pub struct Places<'g>(Vec<(String, Var<'g>)>);
 
 /// The families of networks: a new one is a file and a line here. The first network of all is the one whose weights are built in.
-const FAMILIES: &[&[Network]] = &[&efficientnet::NETWORKS, &resnet::NETWORKS];
+const FAMILIES: &[&[Network]] = &[&efficientnet::NETWORKS, &resnet::NETWORKS, &vit::NETWORKS];
 
 /// The network whose weights are built in.
 pub const EMBEDDED: &Network = &efficientnet::NETWORKS[0];
@@ -98,6 +113,26 @@ pub fn open(name: &str, file: Option<&WeightsFile>) -> Result<(&'static Network,
 }
 
 impl Network {
+    /// Its named places for pictures `[n, h, w, 3]`, preprocessed; weights come from the scope by the network's own names.
+    pub fn build<'g>(&self, pictures: Var<'g>, weights: &Scope<'g, '_>) -> Places<'g> {
+        (self.builder)(pictures, weights, self.positions)
+    }
+
+    /// Whether pictures of this many rows and columns are what it takes whole.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] that names the multiple and the nearest sizes; `what` is the flag or value that asks for them.
+    pub fn takes(&self, what: &str, size: [usize; 2]) -> Result<()> {
+        let m = self.multiple;
+        let Some(wrong) = size.into_iter().find(|edge| *edge == 0 || !edge.is_multiple_of(m)) else { return Ok(()) };
+        let (below, above) = ((wrong / m * m).max(m), (wrong / m + 1) * m);
+        let near = if below == above { below.to_string() } else { format!("{below} or {above}") };
+        Err(Error::Usage(format!(
+            "{what} {wrong}: must be a multiple of {m}, the edge of the patches of {}, such as {near}",
+            self.name
+        )))
+    }
+
     /// Rows and columns of its input, as its preprocessing gives them.
     pub fn input_size(&self) -> [usize; 2] {
         self.preprocess.crop.unwrap_or([224; 2])
@@ -107,7 +142,7 @@ impl Network {
     pub fn places(&self, weights: &Weights) -> Vec<String> {
         let graph = Graph::new();
         let [h, w] = self.input_size();
-        let places = (self.build)(graph.input("picture", [1, h, w, 3]), &Scope::new(&graph, weights.tensors()));
+        let places = self.build(graph.input("picture", [1, h, w, 3]), &Scope::new(&graph, weights.tensors()));
         places.names().map(str::to_string).collect()
     }
 }

@@ -5,7 +5,7 @@
 //! convolution has a bias instead.
 
 use super::layers::{batch_norm, classifier};
-use super::{Build, Features, Network, Places};
+use super::{Build, Features, Names, Network, Places, Positions};
 use crate::data::{ChannelOrder, Preprocess};
 use crate::engine::{Scope, Var};
 use crate::ops::Pad;
@@ -59,16 +59,27 @@ pub const WIDE_RESNET101_2: ResNet = torchvision(Block::Bottleneck, [3, 4, 23, 3
 
 /// The ResNets that can be named.
 pub const NETWORKS: [Network; 6] = [
-    Network { preprocess: THIN_INPUT, ..named("resnet50_thin", |x, p| THIN.places(x, p)) },
-    named("resnet18", |x, p| RESNET18.places(x, p)),
-    named("resnet34", |x, p| RESNET34.places(x, p)),
-    named("resnet50", |x, p| RESNET50.places(x, p)),
-    named("wide_resnet50_2", |x, p| WIDE_RESNET50_2.places(x, p)),
-    named("wide_resnet101_2", |x, p| WIDE_RESNET101_2.places(x, p)),
+    Network { preprocess: THIN_INPUT, ..named("resnet50_thin", |x, p, _| THIN.places(x, p)) },
+    named("resnet18", |x, p, _| RESNET18.places(x, p)),
+    named("resnet34", |x, p, _| RESNET34.places(x, p)),
+    named("resnet50", |x, p, _| RESNET50.places(x, p)),
+    named("wide_resnet50_2", |x, p, _| WIDE_RESNET50_2.places(x, p)),
+    named("wide_resnet101_2", |x, p, _| WIDE_RESNET101_2.places(x, p)),
 ];
 
-const fn named(name: &'static str, build: Build) -> Network {
-    Network { name, preprocess: IMAGENET, head: HEAD, norms: NORMS, features: FEATURES, build }
+const fn named(name: &'static str, builder: Build) -> Network {
+    Network {
+        name,
+        preprocess: IMAGENET,
+        head: HEAD,
+        norms: NORMS,
+        features: FEATURES,
+        vector: "pool",
+        multiple: 1,
+        positions: Positions::Offset,
+        names: Names::OWN,
+        builder,
+    }
 }
 
 /// Path of the convolution that a batch norm follows: `bn1` follows `conv1`, `downsample.1` follows `downsample.0`.

@@ -7,14 +7,19 @@ use crate::engine::{Graph, Named, Scope};
 use crate::random;
 use crate::tensor::Tensor;
 use crate::weights::Weights;
+use std::collections::BTreeSet;
 
 /// All weights of `network`, its head included, batch norms folded: uniform in ±sqrt(6 / fan in), so that no stage fades or
 /// overflows, biases in ±0.1; drawn by splitmix64 from name and place, the same everywhere.
 pub fn weights(network: &Network) -> Weights {
     let (graph, none) = (Graph::new(), Named::new());
     let [h, w] = network.input_size();
-    (network.build)(graph.input("picture", [1, h, w, 3]), &Scope::new(&graph, &none));
-    weights_of(graph.nodes().unwrap_or_default())
+    network.build(graph.input("picture", [1, h, w, 3]), &Scope::new(&graph, &none));
+    let asked: BTreeSet<String> = graph.requested().names().collect();
+    let mut nodes = graph.nodes().unwrap_or_default();
+    // Others are constants of the network's own, such as the matrices of its positions.
+    nodes.retain(|n| asked.contains(&n.label));
+    weights_of(nodes)
 }
 
 /// All weights among `nodes`, drawn as those of [`weights`].

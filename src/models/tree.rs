@@ -1,6 +1,7 @@
 //! A network's weights from a file: the tree in it under whose names and shapes the network fits, whatever wrapped it.
 
-use super::compare::{Comparison, Outline, nearest};
+use super::compare::{Comparison, nearest};
+use super::outline::Outline;
 use super::{Network, all};
 use crate::error::{Error, Result, plain};
 use crate::weights::names::{prefix, tree};
@@ -117,11 +118,13 @@ impl Search<'_> {
         });
         let place =
             if compared.prefix.is_empty() { String::new() } else { format!(", under {},", tree(&compared.prefix)) };
-        let start = format!("{}{place} as {}", self.origin, self.network.name);
+        let names = compared.publisher.map_or(String::new(), |whose| format!(", by the names of {whose},"));
+        let start = format!("{}{place}{names} as {}", self.origin, self.network.name);
         let mut problems: Vec<String> = compared.problems.iter().map(|p| format!("{start}: {p}")).collect();
         let fits = |other: &&'static Network| self.outline.trees(other).iter().any(Comparison::complete);
-        if let (Some(other), Some(last)) = (all().find(fits), problems.last_mut()) {
-            *last += &format!("; its names and shapes are those of {}", other.name);
+        let others: Vec<&str> = all().filter(fits).map(|n| n.name).collect();
+        if let (false, Some(last)) = (others.is_empty(), problems.last_mut()) {
+            *last += &format!("; its names and shapes are those of {}", others.join(", "));
         }
         Error::Weights(problems)
     }
@@ -131,6 +134,9 @@ impl Search<'_> {
         let mut notes = vec![];
         if !taken.prefix.is_empty() {
             notes.push(format!("{}: the weights of {name} are under {}", self.origin, tree(&taken.prefix)));
+        }
+        if let Some(whose) = taken.publisher {
+            notes.push(format!("{}: the names of {whose} are read as those of {name}", self.origin));
         }
         for (which, others) in [("the same", same), ("other", differ)] {
             let places = others.iter().map(|t| tree(&t.prefix)).collect::<Vec<_>>().join(", ");
@@ -147,10 +153,25 @@ impl Search<'_> {
 
 /// A tree's tensors by the network's names.
 fn raws<'b>(bytes: &'b [u8], origin: &str, tree: &Comparison) -> Result<BTreeMap<String, Raw<'b>>> {
-    let only: BTreeSet<String> = tree.taken.iter().map(|name| format!("{}{name}", tree.prefix)).collect();
+    let whole = |name: &String| format!("{}{name}", tree.prefix);
+    let paths = |name: &String| tree.made.get(name).map_or_else(|| vec![whole(name)], |made| made.of.clone());
+    let only: BTreeSet<String> = tree.taken.iter().flat_map(paths).collect();
     let options = ReadOptions { paths: true, only: Some(&only), lenient: true, ..ReadOptions::default() };
-    let short = |(name, raw): (String, _)| (name.strip_prefix(&tree.prefix).unwrap_or(&name).to_string(), raw);
-    Ok(raw::contents(bytes, origin, &options)?.tensors.into_iter().map(short).collect())
+    let mut found = raw::contents(bytes, origin, &options)?.tensors;
+    let mut named = BTreeMap::new();
+    for name in &tree.taken {
+        let mut parts: Vec<Raw> = paths(name).iter().filter_map(|path| found.remove(path)).collect();
+        let raw = match tree.made.get(name) {
+            Some(made) => {
+                let fail =
+                    |why| Error::Weights(vec![plain(&format!("{origin}: {name} {why} ({})", made.of.join(", ")))]);
+                Some(made.form.made(parts).map_err(fail)?)
+            }
+            None => parts.pop(),
+        };
+        named.extend(raw.map(|raw| (name.clone(), raw)));
+    }
+    Ok(named)
 }
 
 /// A network whose names and shapes are in a file.

@@ -63,9 +63,16 @@ impl Epilogue {
         } else {
             kernel = kernel.import(residual[0], residual[1]);
         }
-        match self.activation {
+        Epilogue::activated(self.activation, kernel)
+    }
+
+    /// A kernel whose shader imports `activation`, with this one.
+    pub(crate) fn activated(activation: Option<Activation>, kernel: Kernel) -> Kernel {
+        match activation {
             Some(Activation::Relu) => kernel.set("RELU", true),
             Some(Activation::Relu6) => kernel.set("RELU6", true),
+            Some(Activation::Gelu) => kernel.import("activation", "activation_gelu"),
+            Some(Activation::QuickGelu) => kernel.import("activation", "activation_quick_gelu"),
             None => kernel,
         }
     }

@@ -1,7 +1,7 @@
-//! Element by element: functions of one tensor, and of two, the second of the same shape, a vector along the last axis or
-//! one element.
+//! Element by element: functions of one tensor, and of two, the second of the same shape, a vector along the last axis, one element for
+//! each row, or one element.
 
-use crate::engine::{Activation, Caps, Finish, Kernel, Op, Var};
+use crate::engine::{Caps, Finish, Kernel, Op, Var};
 use crate::ops::{Case, Fill, fours, identity, widths};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
@@ -9,8 +9,6 @@ use std::ops::{Add, Div, Mul, Sub};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Unary {
-    Relu,
-    Relu6,
     Neg,
     Abs,
     Exp,
@@ -42,16 +40,6 @@ macro_rules! operators {
 operators!(Add add, Sub sub, Mul mul, Div div);
 
 impl<'g> Var<'g> {
-    /// max(0, v), NaN kept.
-    pub fn relu(self) -> Var<'g> {
-        self.apply(Unary::Relu, &[self])
-    }
-
-    /// min(max(0, v), 6), NaN kept (Howard et al. 2017, MobileNets).
-    pub fn relu6(self) -> Var<'g> {
-        self.apply(Unary::Relu6, &[self])
-    }
-
     /// -v.
     pub fn negated(self) -> Var<'g> {
         self.apply(Unary::Neg, &[self])
@@ -82,7 +70,13 @@ impl<'g> Var<'g> {
         self.apply(Unary::Affine { scale, shift }, &[self])
     }
 
-    /// The larger of two values; NaN when either is. `other`: the same shape, a vector along the last axis or one element.
+    /// Row `i` of this matrix times element `i` of the vector `by`.
+    pub fn scaled_rows(self, by: Var<'g>) -> Var<'g> {
+        self * by.reshape([by.dim(0), 1])
+    }
+
+    /// The larger of two values; NaN when either is. `other`: the same shape, a vector along the last axis, one element for each row, or one
+    /// element.
     pub fn maximum(self, other: Var<'g>) -> Var<'g> {
         self.apply(Binary::Maximum, &[self, other])
     }
@@ -100,8 +94,6 @@ fn kernel(op: &'static str, inputs: usize, len: usize, width: usize) -> Kernel {
 impl Unary {
     fn name(self) -> &'static str {
         match self {
-            Unary::Relu => "RELU",
-            Unary::Relu6 => "RELU6",
             Unary::Neg => "NEG",
             Unary::Abs => "ABS",
             Unary::Exp => "EXP",
@@ -113,8 +105,6 @@ impl Unary {
 
     fn value(self, v: f64) -> f64 {
         match self {
-            Unary::Relu => Activation::Relu.of(v),
-            Unary::Relu6 => Activation::Relu6.of(v),
             Unary::Neg => -v,
             Unary::Abs => v.abs(),
             Unary::Exp => v.exp(),
@@ -140,14 +130,6 @@ impl Op for Unary {
         Tensor::from_fn(y, |i| self.value(x[0].data[i].into()) as f32)
     }
 
-    fn as_epilogue(&self, _: &[Shape]) -> Vec<(Finish, usize)> {
-        match self {
-            Unary::Relu => vec![(Finish::Activation(Activation::Relu), 0)],
-            Unary::Relu6 => vec![(Finish::Activation(Activation::Relu6), 0)],
-            _ => vec![],
-        }
-    }
-
     fn flops(&self, x: &[Shape], _: Shape) -> u64 {
         x[0].len() as u64
     }
@@ -158,6 +140,7 @@ impl Op for Unary {
 enum Second {
     Same,
     Row,
+    Column,
     One,
 }
 
@@ -167,6 +150,7 @@ impl Second {
             [a, b] if a == b => Some(Second::Same),
             [a, b] if b.dims() == [a.last()] => Some(Second::Row),
             [_, b] if b.len() == 1 => Some(Second::One),
+            [a, b] if b.last() == 1 && a.rank() == b.rank() && a.rows().0 == b.len() => Some(Second::Column),
             _ => None,
         }
     }
@@ -175,6 +159,7 @@ impl Second {
         match self {
             Second::Same => "second_same",
             Second::Row => "second_row",
+            Second::Column => "second_column",
             Second::One => "second_one",
         }
     }
@@ -207,13 +192,13 @@ impl Op for Binary {
     fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
         match Second::of(x) {
             Some(_) if !x[0].is_empty() => Ok(x[0]),
-            _ => Err("the second operand must have the first one's shape, be a vector along its last axis or one element".into()),
+            _ => Err("the second operand must have the first one's shape, be a vector along its last axis, have one element for each row, or be one element".into()),
         }
     }
 
     fn kernels(&self, x: &[Shape], _: Shape, _: &Caps) -> Vec<Kernel> {
         let Some(second) = Second::of(x) else { return vec![] };
-        let fits = if second == Second::Row { x[0].last() } else { x[0].len() };
+        let fits = if matches!(second, Second::Row | Second::Column) { x[0].last() } else { x[0].len() };
         let kernel = |width| kernel(self.name(), 2, x[0].len(), width).param("cols", x[0].last().div_ceil(width));
         let kernel = |width| kernel(width).import("second_none", second.snippet());
         widths(fits).map(|width| kernel(width).param("scale", 1.0).param("shift", 0.0)).collect()
@@ -221,7 +206,9 @@ impl Op for Binary {
 
     fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
         let b = &x[1].data;
-        Tensor::from_fn(y, |i| self.value(x[0].data[i].into(), b[i % b.len()].into()) as f32)
+        let column = Second::of(&[x[0].shape, x[1].shape]) == Some(Second::Column);
+        let other = |i: usize| if column { b[i / y.last()] } else { b[i % b.len()] };
+        Tensor::from_fn(y, |i| self.value(x[0].data[i].into(), other(i).into()) as f32)
     }
 
     fn as_epilogue(&self, x: &[Shape]) -> Vec<(Finish, usize)> {
@@ -241,9 +228,6 @@ impl Op for Binary {
 pub fn cases() -> Vec<Case> {
     let affine = Unary::Affine { scale: -1.5, shift: 0.25 };
     vec![
-        Case::new(Unary::Relu, &[&[3, 7, 5, 12]]).fill(Fill::NonFinite),
-        Case::new(Unary::Relu6, &[&[3, 7, 5, 13]]).fill(Fill::NonFinite),
-        Case::new(Unary::Relu6, &[&[40, 12]]).fill(Fill::Outliers),
         Case::new(Unary::Neg, &[&[1025]]),
         Case::new(Unary::Abs, &[&[33, 31]]).fill(Fill::NonFinite),
         Case::new(Unary::Exp, &[&[5, 200]]).fill(Fill::NonFinite),
@@ -253,6 +237,8 @@ pub fn cases() -> Vec<Case> {
         Case::new(Binary::Add, &[&[2, 9, 9, 6], &[2, 9, 9, 6]]).fill(Fill::NonFinite),
         Case::new(Binary::Sub, &[&[65, 20], &[20]]).fill(Fill::Outliers),
         Case::new(Binary::Mul, &[&[7, 3, 11], &[11]]).fill(Fill::NonFinite),
+        Case::new(Binary::Mul, &[&[9, 5, 12], &[9, 5, 1]]).fill(Fill::Outliers),
+        Case::new(Binary::Mul, &[&[33, 7], &[33, 1]]).fill(Fill::NonFinite),
         Case::new(Binary::Div, &[&[16, 16], &[1]]),
         Case::new(Binary::Maximum, &[&[3, 5, 40], &[3, 5, 40]]).fill(Fill::NonFinite),
     ]
@@ -268,16 +254,15 @@ mod tests {
         let x = Tensor::new([4], vec![-2.0, 0.0, 4.0, f32::NAN]);
         let graph = Graph::new();
         let v = graph.input("x", [4]);
-        let all = [v.relu(), v.negated(), v.abs(), v.square(), v.affine(2.0, 1.0), v.affine(2.0, 1.0).relu6(), v.sqrt(), v.exp()];
+        let all = [v.negated(), v.abs(), v.square(), v.affine(2.0, 1.0), v.sqrt(), v.exp()];
         let y = graph.eval(&all, &[&x]).unwrap();
-        let want: [[f32; 3]; 6] =
-            [[0.0, 0.0, 4.0], [2.0, 0.0, -4.0], [2.0, 0.0, 4.0], [4.0, 0.0, 16.0], [-3.0, 1.0, 9.0], [0.0, 1.0, 6.0]];
+        let want: [[f32; 3]; 4] = [[2.0, 0.0, -4.0], [2.0, 0.0, 4.0], [4.0, 0.0, 16.0], [-3.0, 1.0, 9.0]];
         for (got, want) in y.iter().zip(want) {
             assert_eq!(got.data[..3], want);
         }
         assert!(y.iter().all(|t| t.data[3].is_nan()));
-        assert!(y[6].data[0].is_nan() && y[6].data[2] == 2.0);
-        assert_eq!(y[7].data[1], 1.0);
+        assert!(y[4].data[0].is_nan() && y[4].data[2] == 2.0);
+        assert_eq!(y[5].data[1], 1.0);
     }
 
     #[test]
@@ -287,15 +272,16 @@ mod tests {
         let given = [[1.0f32, 2.0, 3.0, 4.0].as_slice(), &[10.0, 20.0], &[2.0]].map(<[f32]>::to_vec);
         let [a, b, c] = given;
         let inputs = [Tensor::new([2, 2], a), Tensor::new([2], b), Tensor::new([1], c)];
-        let outputs = [x + x, x + row, x - one, x * row, x / one, x.maximum(one)];
+        let outputs = [x + x, x + row, x - one, x * row, x / one, x.maximum(one), x * row.reshape([2, 1])];
         let y = graph.eval(&outputs, &[&inputs[0], &inputs[1], &inputs[2]]).unwrap();
-        let want: [[f32; 4]; 6] = [
+        let want: [[f32; 4]; 7] = [
             [2.0, 4.0, 6.0, 8.0],
             [11.0, 22.0, 13.0, 24.0],
             [-1.0, 0.0, 1.0, 2.0],
             [10.0, 40.0, 30.0, 80.0],
             [0.5, 1.0, 1.5, 2.0],
             [2.0, 2.0, 3.0, 4.0],
+            [10.0, 20.0, 60.0, 80.0],
         ];
         for (got, want) in y.iter().zip(want) {
             assert_eq!(got.data, want);
@@ -304,18 +290,16 @@ mod tests {
 
     #[test]
     fn operands_that_do_not_fit_are_told() {
-        for wrong in [[vec![2, 3], vec![2]], [vec![2, 3], vec![3, 2]], [vec![1], vec![1, 1, 2]]] {
+        for wrong in [[vec![2, 3], vec![2]], [vec![2, 3], vec![3, 2]], [vec![2, 3], vec![3, 1]], [vec![1], vec![1, 1, 2]]] {
             let shapes = wrong.map(|s| Shape::new(&s));
             assert!(Binary::Add.infer(&shapes).unwrap_err().contains("second operand"));
         }
-        assert!(Unary::Relu.infer(&[]).is_err());
+        assert!(Unary::Neg.infer(&[]).is_err());
     }
 
     #[test]
     fn what_may_follow_a_convolution() {
         let (x, row, one) = (Shape::from([2, 3]), Shape::from([3]), Shape::from([1]));
-        assert_eq!(Unary::Relu.as_epilogue(&[x]), [(Finish::Activation(Activation::Relu), 0)]);
-        assert_eq!(Unary::Abs.as_epilogue(&[x]), []);
         assert_eq!(Binary::Add.as_epilogue(&[x, x]), [(Finish::Add, 0), (Finish::Add, 1)]);
         assert_eq!(Binary::Add.as_epilogue(&[x, row]), [(Finish::Bias, 0)]);
         assert_eq!(Binary::Add.as_epilogue(&[x, one]), []);

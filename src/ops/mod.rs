@@ -19,7 +19,7 @@ macro_rules! ops {
     };
 }
 
-ops! { argmax, blur, ceiling, conv, convert, coreset, knn, layout, map, matmul, norm, pack, parts, patch, pixels, pool, reduce, resize, softmax }
+ops! { activate, argmax, attention, blur, ceiling, conv, convert, coreset, knn, layer_norm, layout, map, matmul, norm, normalise, pack, parts, patch, pixels, pool, reduce, resize, softmax, tokens }
 
 /// Whether `a` (value, index) comes before `b` in the search for the largest: NaN is larger than all, ties go to the lower index.
 /// `shaders/lib/better.wgsl` on the device.
@@ -159,15 +159,20 @@ pub(crate) fn widths(size: usize) -> impl Iterator<Item = usize> {
     [4, 1].into_iter().filter(move |w| size.is_multiple_of(*w))
 }
 
-/// Candidates of a shader that works on the rows of `x`, `passes` times over each: lanes per row from one to 256. A lane
+/// Candidates of a shader with so many inputs that works on the rows of the first, `x`, `passes` times over each: lanes per row from one to 256. A lane
 /// that has a row to itself needs no barrier, which short rows and drivers on the CPU like best.
-pub(crate) fn row_kernels(shader: &'static Shader, x: Shape, passes: usize, caps: &Caps) -> Vec<Kernel> {
+pub(crate) fn row_kernels(
+    (shader, inputs): (&'static Shader, usize),
+    x: Shape,
+    passes: usize,
+    caps: &Caps,
+) -> Vec<Kernel> {
     let (rows, cols) = x.rows();
     let alone_first = caps.family == Family::Software || cols <= 16;
     let lanes: [usize; 4] = if alone_first { [1, 8, 64, 256] } else { [64, 8, 1, 256] };
     let kernel = |lanes: usize| {
         let wg = lanes.max(64);
-        let kernel = Kernel::new(shader, 1, wg as u32).set("WG", wg).set("LANES", lanes);
+        let kernel = Kernel::new(shader, inputs, wg as u32).set("WG", wg).set("LANES", lanes);
         let kernel = kernel.param("rows", rows).param("cols", cols).iterations(passes * cols.div_ceil(lanes));
         let kernel = kernel.flat_groups(rows.div_ceil(wg / lanes));
         if lanes == 1 { kernel.import("reduce", "reduce_alone") } else { kernel.shared(4 * wg as u32) }

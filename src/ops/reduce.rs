@@ -76,7 +76,7 @@ impl Op for Reduce {
     }
 
     fn kernels(&self, x: &[Shape], _: Shape, caps: &Caps) -> Vec<Kernel> {
-        row_kernels(shader!("reduce_rows"), x[0], 1, caps).into_iter().map(|k| k.set("KIND", self.name())).collect()
+        row_kernels((shader!("reduce_rows"), 1), x[0], 1, caps).into_iter().map(|k| k.set("KIND", self.name())).collect()
     }
 
     fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {

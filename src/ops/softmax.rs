@@ -21,7 +21,7 @@ impl Op for Softmax {
     }
 
     fn kernels(&self, x: &[Shape], _: Shape, caps: &Caps) -> Vec<Kernel> {
-        row_kernels(shader!("softmax"), x[0], 3, caps)
+        row_kernels((shader!("softmax"), 1), x[0], 3, caps)
     }
 
     fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {

@@ -16,6 +16,14 @@ pub struct BatchNorms {
 }
 
 impl BatchNorms {
+    /// Of a network without any.
+    pub const NONE: BatchNorms = BatchNorms { eps: 0.0, follows: |_| None };
+
+    /// Whether the network has none.
+    pub fn is_none(&self) -> bool {
+        self.eps == 0.0
+    }
+
     /// Names of the biases that convolutions have besides their batch norms: folding takes them in.
     pub fn absorbed(&self, named: &Named) -> Vec<String> {
         let convs = named.keys().filter_map(|k| (self.follows)(k.strip_suffix(".running_var")?));

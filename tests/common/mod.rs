@@ -16,3 +16,4 @@ pub mod sweep;
 pub mod thin;
 pub mod torch;
 pub mod vectors;
+pub mod vit;

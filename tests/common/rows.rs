@@ -21,7 +21,7 @@ impl<'a> Rows<'a> {
         projection: Option<Arc<Tensor>>,
     ) -> Rows<'a> {
         let head = head(move |graph, pictures| {
-            let places = (network.build)(pictures, &Scope::new(graph, weights.tensors()));
+            let places = network.build(pictures, &Scope::new(graph, weights.tensors()));
             let rows = config.embed(&places).unwrap();
             let Some(p) = &projection else { return vec![rows] };
             let [n, places, d] = [rows.dim(0), rows.dim(1), rows.dim(2)];

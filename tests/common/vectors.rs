@@ -80,7 +80,7 @@ pub fn nhwc(t: &Tensor) -> Tensor {
 pub fn zeros(network: &lupe::models::Network) -> Named {
     use lupe::engine::{Graph, Scope};
     let (graph, none) = (Graph::new(), Named::new());
-    (network.build)(graph.input("x", [1, 64, 64, 3]), &Scope::new(&graph, &none));
+    network.build(graph.input("x", [1, 64, 64, 3]), &Scope::new(&graph, &none));
     let weight = |n: lupe::engine::graph::Node| match n.source {
         lupe::engine::graph::Source::Weight(t) => Some((n.label, t)),
         _ => None,

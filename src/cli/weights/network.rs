@@ -35,7 +35,7 @@ pub fn look(file: &Path, bytes: &[u8]) -> Result<Inspection> {
     let json = json!({
         "kind": "weights", "networks": names, "nearest": nearest.map(as_json), "unusable": unusable,
         "taken_off": shown.map_or("", |c| &c.prefix), "trees": fits.iter().flat_map(trees).collect::<Vec<_>>(),
-        "batch_norms": {"separate": norms, "folded": !fits.is_empty() && norms == 0},
+        "batch_norms": {"separate": norms, "folded": !fits.is_empty() && norms == 0 && shown.is_some_and(|c| !c.network.norms.is_none())},
         "classes": shown.and_then(|c| c.classes), "catalog": pictures::catalog(&known),
         "left_out": shown.map_or(&[][..], |c| &c.strangers),
         "preprocessing": shown.map(|c| pictures::as_json(&known, c.network)), "commands": commands,
@@ -77,11 +77,12 @@ fn commands(fit: &Fit, file: &Path) -> Vec<String> {
 
 /// What a tree holds as the network that it is, or is nearest to.
 fn facts(c: &Comparison, fits: bool) -> Vec<(&'static str, String)> {
-    let names = match c.prefix.as_str() {
-        "" => "as in the file".into(),
-        prefix => format!("{} is removed", plain(prefix)),
-    };
+    let removed = (!c.prefix.is_empty()).then(|| format!("{} is removed", plain(&c.prefix)));
+    let spelled = c.publisher.map(|whose| format!("those of {whose} become Lupe's"));
+    let names: Vec<String> = removed.into_iter().chain(spelled).collect();
+    let names = if names.is_empty() { "as in the file".into() } else { names.join("; ") };
     let norms = match c.norms {
+        _ if c.network.norms.is_none() => "none; this network has layer norms".into(),
         0 if fits => "folded into the convolutions".into(),
         0 => "none".into(),
         n => format!("{n}, folded into the convolutions when they are loaded"),

@@ -17,6 +17,8 @@ const EXPECTED: &str = "expected a folder for each class with its pictures, or a
 pub struct Classes {
     /// The folder, or the table's.
     pub root: PathBuf,
+    /// [`Layout::Plain`] for folders, [`Layout::Csv`] for a table.
+    pub layout: Layout,
     /// The pictures with their class as label, in bytewise order of classes and then of names.
     pub samples: Vec<Sample>,
     /// What was found, and what of it is not among them.
@@ -82,7 +84,7 @@ impl Classes {
         if samples.is_empty() {
             return fail(root, &format!("its table has no row to fit on; {EXPECTED}{}", and_left_out(&census)));
         }
-        let classes = Classes { root: root.into(), samples, census, notes: found.notes };
+        let classes = Classes { root: root.into(), layout: found.layout, samples, census, notes: found.notes };
         if let Some([one, two]) = labels::differ_in_case(classes.counts().into_keys()) {
             let (one, two) = (plain(one), plain(two));
             return fail(root, &format!("has the classes {one} and {two}, which differ in case only; use one of them"));
@@ -100,9 +102,9 @@ impl Classes {
 
     /// The same pictures as a set to test on.
     pub fn to_test_on(self) -> Dataset {
-        let Classes { root, samples: mut test, census, notes } = self;
+        let Classes { root, layout, samples: mut test, census, notes } = self;
         sort(&mut test);
-        Dataset { root, layout: Layout::Plain, train: vec![], test, census, notes }
+        Dataset { root, layout, train: vec![], test, census, notes }
     }
 
     /// What became of everything, of which so many pictures were `unreadable` and others were looked at and `left_out`, by reason and

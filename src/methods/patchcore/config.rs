@@ -62,7 +62,8 @@ impl Config {
     pub fn of(network: &Network) -> Config {
         let (layers, dim) = (network.features.layers.iter().map(ToString::to_string).collect(), network.features.dim);
         let official = Config::new(Preset::Official);
-        Config { layers, pretrain_dim: dim, target_dim: dim, crop: false, size: 256, ..official }
+        let size = 256 / network.multiple * network.multiple;
+        Config { layers, pretrain_dim: dim, target_dim: dim, crop: false, size, ..official }
     }
 
     /// The preset's published values; the layers are those of ResNets.
@@ -180,12 +181,13 @@ impl Config {
     /// Rows and columns of the grid of places, and values of a patch vector.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a layer that the network does not offer, that is not a map, or that is out of the network's order;
+    /// [`Error::Usage`] for a size that the network does not take, a layer that it does not offer, that is not a map, or that is out of the network's order;
     /// [`Error::Shape`] if the pieces do not fit: a bug.
     pub fn geometry(&self, network: &Network, weights: &Weights) -> Result<Grid> {
+        network.takes("size", [self.size; 2])?;
         let graph = Graph::new();
         let root = Scope::new(&graph, weights.tensors());
-        let places = (network.build)(graph.input("picture", [1, self.size, self.size, 3]), &root);
+        let places = network.build(graph.input("picture", [1, self.size, self.size, 3]), &root);
         let maps = self.layers.iter().map(|l| places.find(l)).collect::<Result<Vec<Var>>>()?;
         let layers = self.layers.join(",");
         if let Some((name, _)) = self.layers.iter().zip(&maps).find(|(_, map)| map.shape().rank() != 4) {
@@ -269,12 +271,13 @@ mod tests {
     #[test]
     fn what_patch_vectors_are_made_of_is_the_networks_own() {
         for network in models::all() {
-            let own = Config { size: 64, ..Config::of(network) };
+            let own = Config { size: (64 / network.multiple).clamp(4, 64) * network.multiple, ..Config::of(network) };
             let names: Vec<&str> = own.layers.iter().map(String::as_str).collect();
             assert_eq!((&names[..], own.pooled_to()), (network.features.layers, [network.features.dim; 2]));
             let Grid { grid, dim } = own.geometry(network, &Weights::default()).unwrap();
             assert!(
-                grid == [8, 8] && network.features.dim.is_none_or(|d| d == dim),
+                grid == if network.multiple == 1 { [8, 8] } else { [4, 4] }
+                    && network.features.dim.is_none_or(|d| d == dim),
                 "{}: {grid:?}, {dim}",
                 network.name
             );

@@ -265,7 +265,7 @@ impl Work<'_> {
 
     /// Patch vectors `[n, places, d]` of pictures and, if there is a projection `[k, d]`, projected ones `[n, places, k]`.
     fn head<'g>(&self, graph: &'g Graph, pictures: Var<'g>, projection: Option<&Arc<Tensor>>) -> Vec<Var<'g>> {
-        let places = (self.good.network.build)(pictures, &Scope::new(graph, self.good.weights.tensors()));
+        let places = self.good.network.build(pictures, &Scope::new(graph, self.good.weights.tensors()));
         let Some(rows) = self.config.embed(&places) else { return vec![] };
         let Some(p) = projection else { return vec![rows] };
         let [n, places, d] = [rows.dim(0), rows.dim(1), rows.dim(2)];
