@@ -13,6 +13,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -278,7 +279,9 @@ fn what_cannot_be_measured_is_told() {
     refused(&mut with(&["--classes", "dark"]), 3, &["expected at least two classes, found dark alone"]);
     refused(&mut with(&["--classes", "dark,gray"]), 2, &["unknown class `gray`; available: dark, light"]);
     refused(&mut with(&["--ways", "3"]), 2, &["--ways 3: must be between 2 and 2"]);
-    refused(&mut with(&["--method", "pmf"]), 2, &["cls", "block"]);
+    refused(&mut with(&["--method", "pmf"]), 2, &["dino_vits16 has no built-in weights"]);
+    refused(&mut with(&["--shot-correction"]), 2, &["one picture in every class", "--shot-correction"]);
+    refused(&mut with(&["--place", "nowhere"]), 2, &["nowhere", "block10"]);
     refused(&mut with(&["--method", "caml"]), 2, &["prototype, pmf"]);
     refused(&mut with(&["--queries", "some"]), 2, &["expected a number, or all"]);
     refused(&mut with(&["--size", "16"]), 2, &["size 16: must be between 32 and 4096"]);
@@ -307,11 +310,15 @@ fn an_interrupt_ends_the_episodes_and_writes_nothing() {
     let mut many = lupe();
     many.env("XDG_CACHE_HOME", b.path("cache")).arg("episodes").arg(&data).arg("-o").arg(b.path("out"));
     many.args(["--size", "64", "--shots", "1", "--queries", "1", "--episodes", "1000000"]);
-    let child = many.stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let mut child = many.stderr(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("vectors   11 of 11") {
+        assert!(told.read_line(&mut said).unwrap() > 0, "it ended: {said}");
+    }
     assert!(Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap().success());
-    let end = child.wait_with_output().unwrap();
-    assert_eq!(end.status.code(), Some(130), "{}", text(&end.stderr));
-    assert!(text(&end.stderr).contains("no results were written; the vectors"), "{}", text(&end.stderr));
+    told.read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{said}");
+    assert!(said.contains("no results were written; the vectors"), "{said}");
     assert!(!b.path("out").exists());
 }

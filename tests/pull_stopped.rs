@@ -184,7 +184,9 @@ fn no_other_command_opens_a_connection() {
     let picture = b.picture("a.png");
     let picture = picture.to_str().unwrap();
     let embedded = ["embed", picture, "--json"];
-    for words in [&["weights", "list"][..], &["weights", "pull", "caml.clip", "--print"], &["shaders"], &embedded] {
+    for words in
+        [&["weights", "list"][..], &["weights", "pull", "caml.clip", "--print"], &["help", "exit-codes"], &embedded]
+    {
         if words[0] == "embed" && no_gpu() {
             continue;
         }

@@ -6,18 +6,17 @@ use super::output::{new_table, print};
 use super::session::Session;
 use super::subject::{WeightsArgs, say_notes};
 use super::working::WorkArgs;
-use crate::data::Filter;
 use crate::data::dataset::{Classes, Sample, reason};
 use crate::error::{Error, Result, plain};
 use crate::files::{write, write_by};
 use crate::methods::episodes::{Class, Episode, Found, Kept, Member, Rule, Summary, pool, run as episodes};
 use crate::methods::metrics::Spread;
 use crate::methods::prototype::head::{Distance, Head};
-use crate::methods::vector::{Source, preprocess, usual_place};
+use crate::methods::prototype::{Asked, Preset};
+use crate::methods::vector::Source;
 use crate::models;
 use crate::outputs::{Inputs, ending_in};
 use crate::watch::Watch;
-use crate::weights::Weights;
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 use std::io::Write;
@@ -50,15 +49,15 @@ pub struct Args {
     /// Seed of all draws
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Network
-    #[arg(long, default_value = models::EMBEDDED.name, value_name = "NAME")]
-    backbone: String,
+    /// Network [default: the built-in one; pmf: dino_vits16]
+    #[arg(long, value_name = "NAME")]
+    backbone: Option<String>,
     /// Its weights, a file or a name in `lupe weights list`; only the default network has built-in ones
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
     #[command(flatten)]
     choice: WeightsArgs,
-    /// Place of the network whose vector describes a picture [default: pool or cls; pmf: cls]
+    /// Place of the network whose vector describes a picture [default: the network's own]
     #[arg(long)]
     place: Option<String>,
     /// Edge length of the network's input [default: the network's own]
@@ -73,6 +72,9 @@ pub struct Args {
     /// Subtract the support's mean from all vectors, and divide them by their norms
     #[arg(long)]
     center: bool,
+    /// Correct squared distances for the number of pictures; needs two or more
+    #[arg(long)]
+    shot_correction: bool,
     /// Folder for episodes.jsonl, a line for each episode, and summary.json
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -91,7 +93,7 @@ pub struct Args {
 enum Learns {
     /// Prototypes: the mean vector of each class
     Prototype,
-    /// P>M>F without fine-tuning: prototypes on the class token, cosines times 10
+    /// P>M>F without fine-tuning: cosines times 10, or as a checkpoint says
     Pmf,
 }
 
@@ -119,15 +121,13 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let set = chosen(Classes::open(&args.data, args.work.all)?, &args.classes)?;
     set.notes.iter().for_each(|note| session.say(note));
     prepare(session, args, &set.samples)?;
-    let (network, weights) = models::open(&args.backbone, args.choice.of(args.weights.as_deref()).as_ref())?;
+    let (asked, file) = (args.asked(), args.choice.of(args.weights.as_deref()));
+    let name = asked.backbone.as_deref().unwrap_or(asked.preset.usual_backbone());
+    let (network, weights) = models::open(name, file.as_ref())?;
     say_notes(session, weights.notes());
-    let (mut head, rule, place) = (args.head(), args.rule(), args.place(network, &weights)?);
-    head.check()?;
-    let mut prepared = preprocess(network, args.size, args.crop)?;
-    if args.method == Learns::Pmf {
-        prepared.filter = Filter::Bilinear; // as its authors resize
-    }
-    let source = Source { network, weights: &weights, place: &place, preprocess: prepared };
+    let (config, rule) = (asked.with_scalars(file.as_ref())?.config(network)?, args.rule());
+    let mut head = config.head;
+    let source = Source { network, weights: &weights, place: &config.place, preprocess: config.preprocess(network) };
     let kept = args.kept();
     let found = vectors(session, args, &kept, source, &set.samples)?;
     let known = set.samples.iter().zip(found.vectors).filter_map(|(s, known)| {
@@ -152,20 +152,22 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
 }
 
 impl Args {
-    fn head(&self) -> Head {
-        let distance = match (self.distance, self.method) {
-            (Some(DistanceArg::Squared), _) | (None, Learns::Prototype) => Distance::Squared,
-            (Some(DistanceArg::Euclidean), _) => Distance::Euclidean,
-            (Some(DistanceArg::Cosine), _) | (None, Learns::Pmf) => Distance::Cosine,
-        };
-        Head { center: self.center, ..Head::new(distance) }
-    }
-
-    fn place(&self, network: &models::Network, weights: &Weights) -> Result<String> {
-        match (&self.place, self.method) {
-            (Some(place), _) => Ok(place.clone()),
-            (None, Learns::Prototype) => usual_place(network, weights),
-            (None, Learns::Pmf) => Ok("cls".into()),
+    fn asked(&self) -> Asked {
+        let distance = self.distance.map(|distance| match distance {
+            DistanceArg::Squared => Distance::Squared,
+            DistanceArg::Euclidean => Distance::Euclidean,
+            DistanceArg::Cosine => Distance::Cosine,
+        });
+        Asked {
+            preset: if self.method == Learns::Pmf { Preset::Pmf } else { Preset::Prototype },
+            backbone: self.backbone.clone(),
+            place: self.place.clone(),
+            size: self.size,
+            crop: self.crop,
+            distance,
+            center: self.center,
+            shot_correction: self.shot_correction,
+            ..Asked::default()
         }
     }
 
@@ -190,7 +192,7 @@ impl Args {
         json!({
             "method": if self.method == Learns::Pmf { "pmf" } else { "prototype" },
             "backbone": network.name, "place": place, "size": source.size(), "crop": self.crop,
-            "distance": head.distance.word(), "scale": head.scale, "center": head.center,
+            "distance": head.distance.word(), "scale": head.scale, "center": head.center, "shot_correction": head.shot_correction,
             "pool": rule.pool, "seed": rule.seed, "episodes": self.episodes, "ways": rule.ways.unwrap_or(classes.len()),
             "queries": rule.queries, "pictures": pictures,
         })
