@@ -5,7 +5,7 @@ use super::drawing::sides;
 use super::fitted::{Finding, Fitted};
 use super::looking::Looked;
 use super::metrics::{MetricValue, PixelMetrics, Pixels, Ranking, ranking};
-use crate::data::Resampling;
+use crate::data::Mask;
 use crate::data::dataset::{Sample, good};
 use crate::error::{Error, Result, plain};
 use crate::report::full_map;
@@ -81,12 +81,14 @@ impl<'m> Evaluation<'m> {
         }
         let Some(map) = found.map.as_ref().filter(|_| self.pixels.is_ok()) else { return Ok(()) };
         let (preprocess, [rows, columns]) = (self.fitted.preprocess(), sides(map));
-        // As the implementation whose arithmetic resizes the pictures does.
-        let nearest = preprocess.resampling == Resampling::Float;
-        let view = looked.mask.as_ref().map(|m| m.sized(&preprocess, nearest)).transpose()?;
+        let view = |m: &Mask| match found.whole {
+            true => Ok(m.bits.clone()),
+            false => m.sized(&preprocess, self.fitted.nearest_masks()),
+        };
+        let view = looked.mask.as_ref().map(view).transpose()?;
         self.pixel.add(&map.data, view.as_deref(), columns)?;
         let (w, h) = (looked.picture.width, looked.picture.height);
-        let area = preprocess.area(w, h);
+        let area = found.area(&preprocess, w, h);
         let full = full_map(&map.data, columns, rows, area, w, h);
         if let Some(m) = &looked.mask {
             let unseen = m.bits.iter().zip(&full).filter(|(b, v)| **b && **v == f32::NEG_INFINITY).count();

@@ -2,8 +2,8 @@
 
 use super::batched::{Feed, Form, Head, head};
 use super::limit::{LimitRule, Trained};
-use super::{patchcore, prototype};
-use crate::data::{Prepared, Preprocess};
+use super::{dino, patchcore, prototype};
+use crate::data::{Picture, Prepared, Preprocess, Resampling};
 use crate::engine::{Caps, Graph, Var};
 use crate::error::{Error, Result};
 use crate::random;
@@ -27,8 +27,17 @@ pub struct Finding {
     pub probabilities: Vec<(String, f64)>,
     /// By how much the largest logit is larger than the next, where the method classifies.
     pub margin: Option<f64>,
-    /// Anomaly map `[h, w]` over what the network saw of the picture, where the method localises.
+    /// Anomaly map `[h, w]`, where the method localises.
     pub map: Option<Tensor>,
+    /// Whether the map has the picture's own size; else it lies over what the network saw of the picture.
+    pub whole: bool,
+}
+
+impl Finding {
+    /// Where the map is in a picture of `width x height`: x, y, width, height in the picture's pixels.
+    pub fn area(&self, preprocess: &Preprocess, width: usize, height: usize) -> [f64; 4] {
+        if self.whole { [0.0, 0.0, width as f64, height as f64] } else { preprocess.area(width, height) }
+    }
 }
 
 /// What a fitted model computes of pictures.
@@ -158,6 +167,16 @@ pub trait Fitted: Debug + Send + Sync {
         &[]
     }
 
+    /// The anomaly map at a picture's own size, rows and columns, where the method defines it there: from the map of a finding.
+    fn whole_map(&self, _map: &Tensor, _size: [usize; 2]) -> Option<Tensor> {
+        None
+    }
+
+    /// Whether masks are brought to what the network sees pixel by pixel, as anomalib does; else they are resized as pictures are.
+    fn nearest_masks(&self) -> bool {
+        self.preprocess().resampling == Resampling::Float
+    }
+
     /// Which pictures it knows.
     fn known(&self) -> Known<'_>;
 
@@ -190,6 +209,15 @@ pub trait Fitted: Debug + Send + Sync {
 }
 
 impl dyn Fitted + '_ {
+    /// A finding with its map at the picture's own size, where the method defines it there.
+    pub(super) fn at_own_size(&self, finding: Finding, picture: &Picture) -> Finding {
+        let whole = finding.map.as_ref().and_then(|map| self.whole_map(map, [picture.height, picture.width]));
+        match whole {
+            Some(map) => Finding { map: Some(map), whole: true, ..finding },
+            None => finding,
+        }
+    }
+
     /// The way from pictures to the answer, for `batch` pictures: as given, `[1, …]` in the form in which they go to the device, or noise.
     ///
     /// # Errors
@@ -262,7 +290,7 @@ pub struct Methods(Vec<Method>);
 impl Default for Methods {
     /// Lupe's own: a new one is a line here.
     fn default() -> Methods {
-        Methods(vec![patchcore::METHOD, prototype::METHOD])
+        Methods(vec![patchcore::METHOD, prototype::METHOD, dino::ANOMALY_DINO, dino::SUBSPACE_AD])
     }
 }
 

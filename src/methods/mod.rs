@@ -12,6 +12,7 @@ mod background;
 pub mod batched;
 mod classified;
 pub mod classify;
+pub mod dino;
 pub mod drawing;
 pub mod embed;
 pub mod episodes;

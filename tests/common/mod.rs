@@ -3,6 +3,7 @@
 
 pub mod check;
 pub mod counts;
+pub mod dino;
 pub mod faults;
 pub mod foreign;
 pub mod hash;

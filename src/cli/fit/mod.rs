@@ -1,8 +1,11 @@
 //! `lupe fit METHOD`: pictures in, a model file out. A method brings its arguments and its fit; a new one is a file and a line here.
 
+mod anomalydino;
+mod dino;
 mod patchcore;
 mod pmf;
 mod prototype;
+mod subspacead;
 mod support;
 
 use super::session::Session;
@@ -34,6 +37,18 @@ enum FitMethod {
         after_help = "Example:\n  lupe fit pmf parts -o parts.lupe\n\nScale and bias are read from the file given by --weights where it holds them (scale_cls and bias beside backbone.*), else 10 and 0."
     )]
     Pmf(Box<pmf::Args>),
+    /// AnomalyDINO: finds defects after one or a few good pictures, by the distance of patches to those of good pictures
+    #[command(
+        name = "anomalydino",
+        after_help = "Examples:\n  lupe fit anomalydino good_parts -o part.lupe --weights dinov2_vits14_pretrain.pth\n  lupe fit anomalydino hazelnut -o hazelnut.lupe --weights dinov2_vits14_pretrain.pth --shots 4 --mask grid"
+    )]
+    AnomalyDino(Box<anomalydino::Args>),
+    /// SubspaceAD: finds defects after one or a few good pictures, by what is unlike the variation of good patches
+    #[command(
+        name = "subspacead",
+        after_help = "Examples:\n  lupe fit subspacead good_parts -o part.lupe --weights dinov2_vits14_pretrain.pth\n  lupe fit subspacead transistor -o transistor.lupe --weights dinov2_vits14_pretrain.pth --augment 0"
+    )]
+    SubspaceAd(Box<subspacead::Args>),
 }
 
 /// Runs the command.
@@ -42,5 +57,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         FitMethod::Patchcore(args) => patchcore::run(session, args),
         FitMethod::Prototype(args) => prototype::run(session, args),
         FitMethod::Pmf(args) => pmf::run(session, args),
+        FitMethod::AnomalyDino(args) => anomalydino::run(session, args),
+        FitMethod::SubspaceAd(args) => subspacead::run(session, args),
     }
 }
