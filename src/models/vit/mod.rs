@@ -66,11 +66,11 @@ pub enum Head {
 
 /// Rows of a picture's tokens, and where its patches are.
 #[derive(Clone, Copy)]
-struct Tokens {
-    pictures: usize,
+pub(super) struct Tokens {
+    pub pictures: usize,
     /// Class token and registers.
-    first: usize,
-    grid: [usize; 2],
+    pub first: usize,
+    pub grid: [usize; 2],
 }
 
 impl Tokens {
@@ -83,7 +83,7 @@ impl Tokens {
     }
 
     /// Rows `from` to `to` of each picture, of tokens `[n * t, d]`: `[n * (to - from), d]`. Of a single picture they are a view.
-    fn rows<'g>(&self, x: Var<'g>, [from, to]: [usize; 2]) -> Var<'g> {
+    pub fn rows<'g>(&self, x: Var<'g>, [from, to]: [usize; 2]) -> Var<'g> {
         let d = x.dim(1);
         match self.pictures {
             1 => x.slice(0, from, to),
@@ -142,7 +142,7 @@ impl Vit {
     }
 
     /// `x + attention(norm1(x))`, and then `x + mlp(norm2(x))`.
-    fn block<'g>(&self, x: Var<'g>, p: &Scope<'g, '_>, tokens: Tokens) -> Var<'g> {
+    pub(super) fn block<'g>(&self, x: Var<'g>, p: &Scope<'g, '_>, tokens: Tokens) -> Var<'g> {
         let (rows, d) = (x.dim(0), self.width);
         let qkv = linear(self.norm(x, &p.at("norm1")), &p.at("attn").at("qkv"), 3 * d);
         let mixed = qkv.reshape([tokens.pictures, tokens.all(), 3 * d]).attention(self.heads).reshape([rows, d]);
@@ -167,7 +167,7 @@ impl Vit {
         x.matmul_t(weight) + layer.param("bias", [d]) * gamma
     }
 
-    fn norm<'g>(&self, x: Var<'g>, p: &Scope<'g, '_>) -> Var<'g> {
+    pub(super) fn norm<'g>(&self, x: Var<'g>, p: &Scope<'g, '_>) -> Var<'g> {
         let d = [self.width];
         x.layer_norm(p.param("weight", d), p.param("bias", d), self.eps)
     }
