@@ -7,8 +7,10 @@
 #![doc = include_str!("../../examples/fit_and_predict.rs")]
 //! ```
 
+pub mod backbone;
 mod background;
 pub mod batched;
+mod classified;
 pub mod classify;
 pub mod drawing;
 pub mod embed;
@@ -19,9 +21,11 @@ mod looking;
 pub mod metrics;
 pub mod patchcore;
 pub mod predict;
+pub mod prototype;
 pub mod results;
 pub mod scorer;
 pub mod subject;
+pub mod vector;
 
 pub use batched::RunOptions;
 pub use fitted::{Answer, Description, Finding, Fitted, Known, LeftOut, Method, Methods, Seen, Stage, Why, open};

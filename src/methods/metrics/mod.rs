@@ -2,11 +2,13 @@
 //!
 //! Everywhere a higher score means more anomalous, and a prediction is `score >= threshold`.
 
+mod confusion;
 mod pixels;
 mod ranking;
 mod regions;
 mod score;
 
+pub use confusion::Confusion;
 pub use pixels::{Counts, PixelMetrics, Pixels};
 pub use ranking::{Ranking, Threshold, ranking, steps};
 pub use regions::{Components, area, components};
