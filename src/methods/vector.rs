@@ -75,7 +75,7 @@ impl<'a> Source<'a> {
     /// # Errors
     /// [`Error::Usage`] for a place that the network does not offer, with those that it does, and for one without a vector.
     pub fn vectors<'g>(&self, graph: &'g Graph, pictures: Var<'g>) -> Result<Var<'g>> {
-        let places = (self.network.build)(pictures, &Scope::new(graph, self.weights.tensors()));
+        let places = self.network.build(pictures, &Scope::new(graph, self.weights.tensors()));
         let (place, name) = (places.find(self.place)?, plain(self.place));
         of(place).ok_or_else(|| Error::Usage(format!("place {name}: is neither a map nor a vector of the picture")))
     }

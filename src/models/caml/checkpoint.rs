@@ -1,6 +1,7 @@
 //! CAML's checkpoint: the sizes that follow from its shapes, its weights by the names of a vision transformer, and what is wrong with it.
 
 use super::Caml;
+use crate::engine::{Graph, Scope};
 use crate::error::{Error, Result, plain, shown};
 use crate::tensor::Tensor;
 use crate::weights::Weights;
@@ -11,6 +12,8 @@ use std::path::Path;
 
 /// What all names of a checkpoint begin with, behind wrappers such as `module.`.
 const ROOT: &str = "transformer_encoder.";
+/// What all of its weights' names begin with here, so that they differ from an encoder's in the same graph.
+const HERE: &str = "caml";
 /// The name by which a checkpoint is recognised.
 const CODES: &str = "label_elmes";
 /// Blocks at most: 24 are released.
@@ -21,7 +24,7 @@ const MOST_BLOCKS: usize = 256;
 pub struct Checkpoint {
     /// Its sizes.
     pub caml: Caml,
-    /// Its weights: those of the blocks and the last norm as a vision transformer names them, the others by their own names.
+    /// Its weights: below `caml`, those of the blocks and the last norm as a vision transformer names them, the others by their own names.
     pub weights: Weights,
 }
 
@@ -69,6 +72,11 @@ impl Checkpoint {
         Ok(Checkpoint { caml, weights })
     }
 
+    /// Where its weights are in a graph.
+    pub fn scope<'g, 'w>(&'w self, graph: &'g Graph) -> Scope<'g, 'w> {
+        Scope::new(graph, self.weights.tensors()).at(HERE)
+    }
+
     /// The codes of the labels `[labels, c]` as supports have them: the stored ones times their trained scale.
     pub fn codes(&self) -> Tensor {
         let scale = self.tensor("elmes_scale").and_then(|t| t.data.first()).copied().unwrap_or(1.0);
@@ -77,7 +85,7 @@ impl Checkpoint {
     }
 
     fn tensor(&self, name: &str) -> Option<&Tensor> {
-        self.weights.tensors().get(name).map(|t| &**t)
+        self.weights.tensors().get(&format!("{HERE}.{name}")).map(|t| &**t)
     }
 }
 
@@ -131,7 +139,10 @@ fn sizes(within: &BTreeMap<&str, &[usize]>, heads: usize) -> std::result::Result
 /// Every weight of a transformer of these sizes.
 fn wanted(caml: &Caml) -> Vec<Wanted> {
     let (width, mlp) = (caml.width(), caml.mlp);
-    let one = |own: String, names: &[String], shape: &[usize]| Wanted { own, names: names.to_vec(), shape: shape.to_vec() };
+    let one = |own: String, names: &[String], shape: &[usize]| Wanted {
+        own: format!("{HERE}.{own}"),
+        names: names.to_vec(), shape: shape.to_vec(),
+    };
     let same = |name: &str, shape: &[usize]| one(name.into(), &[name.into()], shape);
     let outside = [
         same("unk_emb", &[1, 1, caml.code]),

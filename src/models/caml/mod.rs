@@ -18,6 +18,9 @@ use serde::{Deserialize, Serialize};
 /// Heads of all released checkpoints; the shapes of the weights do not tell.
 pub const HEADS: usize = 16;
 
+/// The largest size of any kind that is believed.
+const LARGEST: usize = 1 << 20;
+
 /// The sizes of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,15 +81,19 @@ impl Caml {
     /// # Errors
     /// [`Error::Weights`] for sizes that no transformer here can have.
     pub fn check(&self) -> Result<()> {
-        let (width, most) = (self.width(), crate::ops::attention::MOST);
         let fail = |what: String| Err(Error::Weights(vec![what]));
-        match self.heads {
+        let Caml { features, code, labels, depth, heads, mlp } = *self;
+        if [features, code, labels, depth, heads, mlp].iter().any(|n| *n > LARGEST) {
+            return fail(format!("expected sizes of at most {LARGEST}, found {self:?}"));
+        }
+        let (width, most) = (self.width(), crate::ops::attention::MOST);
+        match heads {
             0 => fail("a transformer with no heads".into()),
             n if !width.is_multiple_of(n) => fail(format!("its tokens of {width} values cannot be shared by {n} heads")),
             n if width / n > most => {
                 fail(format!("its heads would have {} values each; at most {most} are supported", width / n))
             }
-            _ if self.features == 0 || self.labels < 2 || self.depth == 0 => {
+            _ if features == 0 || labels < 2 || depth == 0 => {
                 fail(format!("expected features, two labels or more and blocks, found {self:?}"))
             }
             _ => Ok(()),
