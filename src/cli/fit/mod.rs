@@ -1,5 +1,6 @@
 //! `lupe fit METHOD`: pictures in, a model file out. A method brings its arguments and its fit; a new one is a file and a line here.
 
+mod caml;
 mod patchcore;
 mod pmf;
 mod prototype;
@@ -34,6 +35,11 @@ enum FitMethod {
         after_help = "Example:\n  lupe fit pmf parts -o parts.lupe\n\nScale and bias are read from the file given by --weights where it holds them (scale_cls and bias beside backbone.*), else 10 and 0."
     )]
     Pmf(Box<pmf::Args>),
+    /// CAML: a transformer reads a few pictures of each class together with each one that is asked about
+    #[command(
+        after_help = "Example:\n  lupe fit caml parts -o parts.lupe --weights clip_vitb16.safetensors --checkpoint CAML_CLIP/model.pth\n\nThe model file holds neither the encoder's weights nor the checkpoint: predict and eval take --weights and --checkpoint, too."
+    )]
+    Caml(Box<caml::Args>),
 }
 
 /// Runs the command.
@@ -42,5 +48,6 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         FitMethod::Patchcore(args) => patchcore::run(session, args),
         FitMethod::Prototype(args) => prototype::run(session, args),
         FitMethod::Pmf(args) => pmf::run(session, args),
+        FitMethod::Caml(args) => caml::run(session, args),
     }
 }
