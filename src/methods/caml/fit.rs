@@ -123,7 +123,9 @@ impl Start {
         let names: Vec<String> = support.counts().into_keys().map(String::from).collect();
         if let [name] = &names[..] {
             let (root, name) = (shown(&support.root), plain(name));
-            return Err(Error::Input(format!("{root}: has one class, {name}; expected two or more, each a folder of pictures")));
+            return Err(Error::Input(format!(
+                "{root}: has one class, {name}; expected two or more, each a folder of pictures"
+            )));
         }
         Ways::new(&names, self.checkpoint.caml.labels, &self.config).map(drop)
     }
@@ -208,7 +210,9 @@ pub async fn fit(
     let file = gathered.file(&missed, config, Backbone::new(encoder, &weights, false), origin)?;
     if let Some(first) = file.left_out.first() {
         let (n, name, why) = (file.left_out.len(), plain(&first.picture.name), plain(&first.why.to_string()));
-        watch.say(&format!("note: {n} of the pictures are copies of others and are left out; the first is {name}, {why}"));
+        watch.say(&format!(
+            "note: {n} of the pictures are copies of others and are left out; the first is {name}, {why}"
+        ));
     }
     let fitted = CamlModel::fitted(file, encoder, weights, Some(checkpoint))?;
     Ok((fitted, Report { missed, verdict, seconds }))

@@ -75,7 +75,8 @@ impl<'c, 'g> Learner<'c, 'g> {
         let (store, mut planned) = (Store::new(), BTreeMap::new());
         for shots in shots {
             // Every class has as many pictures; classes take part in an asking or do not.
-            let sizes = ways.askings().iter().map(|a| shots * (0..classes).filter(|c| ways.label(a, *c).is_some()).count());
+            let sizes =
+                ways.askings().iter().map(|a| shots * (0..classes).filter(|c| ways.label(a, *c).is_some()).count());
             for size in sizes.collect::<std::collections::BTreeSet<_>>() {
                 if !planned.contains_key(&size) {
                     let plan = Planned::new(gpu, checkpoint, [size, queries], (&store, options.clone())).await?;

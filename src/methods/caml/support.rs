@@ -52,9 +52,8 @@ impl Supports {
     /// The logits `[k q, labels]` of queries `[q, f]`, one value for each part.
     pub fn logits<'g>(&self, checkpoint: &Checkpoint, graph: &'g Graph, queries: Var<'g>) -> Vec<Var<'g>> {
         let scope = checkpoint.scope(graph);
-        let constant = |(number, tokens): (&usize, &Arc<Tensor>)| {
-            graph.weight(&format!("support.{number}"), tokens.clone())
-        };
+        let constant =
+            |(number, tokens): (&usize, &Arc<Tensor>)| graph.weight(&format!("support.{number}"), tokens.clone());
         let part = |part: &Part| {
             let supports: Vec<Var> = part.askings.iter().zip(&part.supports).map(constant).collect();
             checkpoint.caml.logits(queries, &supports, &scope)

@@ -108,7 +108,9 @@ impl Ways {
         match (self.many, &first[..]) {
             (None, only) => only.to_vec(),
             (Some(Many::Subsets), _) => (0..self.classes).map(|c| self.mean(answers, 0, c)).collect(),
-            (Some(Many::OneVsRest), _) => normalised(&answers.iter().filter_map(|a| a.first().copied()).collect::<Vec<_>>()),
+            (Some(Many::OneVsRest), _) => {
+                normalised(&answers.iter().filter_map(|a| a.first().copied()).collect::<Vec<_>>())
+            }
             (Some(Many::TwoStage), [good, bad]) => {
                 let of = |c| if Some(c) == self.good { *good } else { bad + self.mean(rest, 1, c) };
                 (0..self.classes).map(of).collect()

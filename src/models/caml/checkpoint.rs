@@ -64,7 +64,8 @@ impl Checkpoint {
         if !problems.is_empty() {
             return Err(Error::Weights(problems.into_iter().map(|p| format!("{origin}: {root}{p}")).collect()));
         }
-        let only: BTreeSet<String> = wanted.iter().filter_map(|w| Some(format!("{root}{}", w.found(&within)?))).collect();
+        let only: BTreeSet<String> =
+            wanted.iter().filter_map(|w| Some(format!("{root}{}", w.found(&within)?))).collect();
         let mut raws = contents(bytes, origin, &ReadOptions { only: Some(&only), ..whole })?.tensors;
         let mut take = |w: &Wanted| Some((w.own.clone(), raws.remove(&format!("{root}{}", w.found(&within)?))?));
         let own: BTreeMap<String, Raw> = wanted.iter().filter_map(&mut take).collect();
@@ -91,7 +92,8 @@ impl Checkpoint {
 
 /// What is said of tensors that are not read.
 fn ignored(others: usize) -> Vec<String> {
-    let note = format!("{others} tensors of the checkpoint are outside of {ROOT}* and are not used, as an encoder's are");
+    let note =
+        format!("{others} tensors of the checkpoint are outside of {ROOT}* and are not used, as an encoder's are");
     if others > 0 { vec![note] } else { vec![] }
 }
 
@@ -102,11 +104,9 @@ fn root(shapes: &BTreeMap<&str, &[usize]>) -> std::result::Result<String, String
     match roots.into_iter().filter(|root| root.is_empty() || root.ends_with('.')).collect::<Vec<_>>()[..] {
         [root] => Ok(root.into()),
         [] => Err(format!("not a checkpoint of CAML: it has no {end}; an encoder's weights are given by --weights")),
-        [one, other, ..] => Err(format!(
-            "has {CODES} both in {} and in {}; expected one checkpoint of CAML",
-            plain(one),
-            plain(other)
-        )),
+        [one, other, ..] => {
+            Err(format!("has {CODES} both in {} and in {}; expected one checkpoint of CAML", plain(one), plain(other)))
+        }
     }
 }
 
@@ -125,7 +125,8 @@ fn sizes(within: &BTreeMap<&str, &[usize]>, heads: usize) -> std::result::Result
     let [labels, code] = matrix(CODES)?;
     let [_, width] = matrix("output_proj.weight")?;
     let first = "encoder.layers.encoder_layer_0.mlp.";
-    let [mlp, _] = matrix(&format!("{first}0.weight")).or_else(|e| matrix(&format!("{first}linear_1.weight")).or(Err(e)))?;
+    let [mlp, _] =
+        matrix(&format!("{first}0.weight")).or_else(|e| matrix(&format!("{first}linear_1.weight")).or(Err(e)))?;
     let depth = within.keys().filter_map(|name| block(name)).max().unwrap_or(0).saturating_add(1);
     if depth > MOST_BLOCKS {
         return Err(format!("names block {}; at most {MOST_BLOCKS} blocks are supported", depth - 1));
@@ -141,7 +142,8 @@ fn wanted(caml: &Caml) -> Vec<Wanted> {
     let (width, mlp) = (caml.width(), caml.mlp);
     let one = |own: String, names: &[String], shape: &[usize]| Wanted {
         own: format!("{HERE}.{own}"),
-        names: names.to_vec(), shape: shape.to_vec(),
+        names: names.to_vec(),
+        shape: shape.to_vec(),
     };
     let same = |name: &str, shape: &[usize]| one(name.into(), &[name.into()], shape);
     let outside = [

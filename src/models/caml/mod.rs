@@ -89,7 +89,9 @@ impl Caml {
         let (width, most) = (self.width(), crate::ops::attention::MOST);
         match heads {
             0 => fail("a transformer with no heads".into()),
-            n if !width.is_multiple_of(n) => fail(format!("its tokens of {width} values cannot be shared by {n} heads")),
+            n if !width.is_multiple_of(n) => {
+                fail(format!("its tokens of {width} values cannot be shared by {n} heads"))
+            }
             n if width / n > most => {
                 fail(format!("its heads would have {} values each; at most {most} are supported", width / n))
             }
