@@ -46,6 +46,9 @@ pub struct Args {
     weights: Option<PathBuf>,
     #[command(flatten)]
     choice: WeightsArgs,
+    /// Place of the encoder that features are taken from [default: pool or cls]
+    #[arg(long, value_name = "PLACE")]
+    place: Option<String>,
     /// Edge length of the encoder's input [default: the encoder's own]
     #[arg(long)]
     size: Option<usize>,
@@ -74,6 +77,7 @@ impl Args {
         });
         Asked {
             encoder: self.encoder.clone(),
+            place: self.place.clone(),
             size: self.size,
             crop: self.crop,
             average: self.average,

@@ -139,7 +139,7 @@ impl Start {
         let pictures = if least == most { least.to_string() } else { format!("{least} to {most}") };
         (counts.len() != labels || !alike).then(|| {
             format!(
-                "CAML was trained on {labels} classes with 1 or 5 pictures of each; {} classes with {pictures} are outside of that, and \
+                "CAML was trained on {labels} classes with 1 or 5 pictures of each; {} classes with {pictures} each are outside of that, and \
                  nobody has published how well it does there",
                 counts.len()
             )
