@@ -11,7 +11,7 @@ use lupe::data::load::Loading;
 use lupe::methods::RunOptions;
 use lupe::methods::embed::Embedder;
 use lupe::methods::prototype::{ModelFile, Prototype};
-use lupe::methods::vector::{Source, Vectors, preprocess, usual_place};
+use lupe::methods::vector::{Source, Vectors, preprocess};
 use lupe::methods::{Fitted, Why};
 use lupe::models::{EMBEDDED, open};
 use lupe::tensor::Tensor;
@@ -105,7 +105,6 @@ fn every_place_has_a_vector() {
     let b = Bench::new();
     let data = folder(b.path("data"), &[("good", 1), ("spot", 1)]);
     let (network, weights) = open(EMBEDDED.name, None).unwrap();
-    assert_eq!(usual_place(network, &weights).unwrap(), "pool");
     let places = network.places(&weights);
     let options = RunOptions::default();
     let planned = Embedder::new(gpu(), (network, &weights), &places, [64; 2], &options);

@@ -152,14 +152,16 @@ fn crop(seen: Option<f64>, metrics: &Value) -> Option<String> {
 fn table(metrics: &Value) -> String {
     const COLUMNS: [&str; 6] = ["auroc", "ap", "f1_max", "f1_threshold", "aupro_30", "aupro_05"];
     let mut table = new_table(["", "AUROC", "AP", "F1-max", "at", "AUPRO 0.3", "AUPRO 0.05"]);
-    for part in ["image", "pixel", "pixel_full"] {
+    // A method that classifies has no maps.
+    let parts = if metrics.get("classes").is_some() { &["image"][..] } else { &["image", "pixel", "pixel_full"] };
+    for part in parts {
         let cell = |name: &&str| {
-            let value = metrics.get(part).and_then(|p| p.get(*name)).and_then(Value::as_f64);
+            let value = metrics.get(*part).and_then(|p| p.get(*name)).and_then(Value::as_f64);
             value.map_or("-".into(), |v| format!("{v:.4}"))
         };
         table.add_row(std::iter::once(part.to_string()).chain(COLUMNS.iter().map(cell)));
     }
-    let parts = ["image", "pixel", "pixel_full"].into_iter().filter_map(|part| Some((part, metrics.get(part)?)));
+    let parts = parts.iter().filter_map(|part| Some((part, metrics.get(*part)?)));
     parts.fold(table.to_string(), |text, (part, facts)| text + &undefined(part, facts))
 }
 

@@ -12,9 +12,6 @@ use crate::tensor::Tensor;
 use crate::watch::Watch;
 use crate::weights::Weights;
 
-/// Places whose vector is taken unless told otherwise, the first that a network offers: the mean of its last map, or its class token.
-const USUAL: [&str; 2] = ["pool", "cls"];
-
 /// The vector `[n, c]` of a place: a vector as it is, a map's mean over its places; `None` for anything else.
 pub fn of(place: Var<'_>) -> Option<Var<'_>> {
     match place.shape().rank() {
@@ -22,19 +19,6 @@ pub fn of(place: Var<'_>) -> Option<Var<'_>> {
         4 => Some(place.global_pool()),
         _ => None,
     }
-}
-
-/// The place that a network's vectors are taken from unless told otherwise.
-///
-/// # Errors
-/// [`Error::Usage`] for a network that has none of these, with the places that it offers.
-pub fn usual_place(network: &Network, weights: &Weights) -> Result<String> {
-    let offered = network.places(weights);
-    let usual = USUAL.into_iter().find(|name| offered.iter().any(|o| o == name));
-    usual.map(String::from).ok_or_else(|| {
-        let (usual, offered) = (USUAL.join(" nor "), offered.join(", "));
-        Error::Usage(format!("{} has neither {usual}; choose a place with --place: {offered}", network.name))
-    })
 }
 
 /// How pictures are prepared for vectors of a network: the whole picture at `size` pixels a side, or, with `crop`, as the network's own
@@ -58,7 +42,7 @@ pub struct Source<'a> {
     pub network: &'a Network,
     /// Its weights, batch norms folded.
     pub weights: &'a Weights,
-    /// The place.
+    /// The place: [`Network::vector`] unless told otherwise.
     pub place: &'a str,
     /// What pictures go through: [`preprocess`].
     pub preprocess: Preprocess,
@@ -83,9 +67,10 @@ impl<'a> Source<'a> {
     /// Values of a vector.
     ///
     /// # Errors
-    /// As [`Source::vectors`]; [`Error::Weights`] listing everything missing, misshapen or foreign; [`Error::Shape`] if the network
-    /// cannot take pictures of this size.
+    /// As [`Source::vectors`]; [`Error::Usage`] for a size that the network does not take; [`Error::Weights`] listing everything missing,
+    /// misshapen or foreign.
     pub fn dim(&self) -> Result<usize> {
+        self.network.takes("size", self.size())?;
         check(self.network, self.weights)?;
         let (graph, [h, w]) = (Graph::new(), self.size());
         let vectors = self.vectors(&graph, graph.input("picture", [1, h, w, 3]))?;
@@ -171,5 +156,35 @@ fn finite(vector: &[f32], Source { network, place, .. }: Source) -> Result<()> {
             plain(place),
             network.name
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Named;
+    use crate::models::all;
+
+    #[test]
+    fn every_place_of_every_network_has_a_vector() {
+        for network in all() {
+            let (graph, none, [h, w]) = (Graph::new(), Named::new(), network.input_size());
+            let places = network.build(graph.input("picture", [3, h, w, 3]), &Scope::new(&graph, &none));
+            for name in places.names() {
+                let place = places.get(name).expect("a place");
+                let vector = of(place).unwrap_or_else(|| panic!("{} {name}: {:?}", network.name, place.shape()));
+                assert_eq!(vector.shape().dims(), [3, place.shape().last()], "{} {name}", network.name);
+            }
+            assert_eq!(places.find(network.vector).expect("the usual place").shape().rank(), 2, "{}", network.name);
+        }
+    }
+
+    #[test]
+    fn the_whole_picture_or_the_networks_crop_at_another_size() {
+        let network = all().find(|n| n.name == "resnet18").expect("a network");
+        let whole = preprocess(network, 128, false);
+        assert_eq!((whole.scaling, whole.crop), (Some(Scaling::Square(128)), Some([128; 2])));
+        assert_eq!(preprocess(network, 224, true), network.preprocess);
+        assert_eq!(preprocess(network, 112, true).scaling, Some(Scaling::ShortEdge(128)));
     }
 }

@@ -10,7 +10,6 @@ use crate::memory::log_peak;
 use crate::methods::prototype::{Asked, FitOptions, Prototype, Report, Start, class_words, distance_words, fit};
 use crate::outputs::Inputs;
 use crate::watch::Watch;
-use crate::weights::WeightsFile;
 use crate::weights::safetensors::with_file;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -27,7 +26,7 @@ pub struct SupportArgs {
     /// Add the pictures to those of an earlier fit, whose choices hold: as if all had been given at once
     #[arg(long, value_name = "MODEL.lupe")]
     add: Option<PathBuf>,
-    /// Network [default: efficientnet_lite0]
+    /// Network [default: efficientnet_lite0, whose weights are built in; for pmf dino_vits16]
     #[arg(long, value_name = "NAME")]
     backbone: Option<String>,
     /// Its weights, safetensors or .pth; only the default network has built-in ones
@@ -52,18 +51,13 @@ pub struct SupportArgs {
 }
 
 impl SupportArgs {
-    /// The weights file that was named.
-    pub fn weights_file(&self) -> Option<WeightsFile> {
-        self.choice.of(self.weights.as_deref())
-    }
-
     /// Where the model is written.
     fn model(&self) -> &Path {
         self.output.as_deref().or(self.add.as_deref()).unwrap_or(Path::new(""))
     }
 
     fn start(&self, asked: &Asked) -> Result<Start> {
-        let (weights, embed) = (self.weights_file(), !self.no_embed_backbone);
+        let (weights, embed) = (self.choice.of(self.weights.as_deref()), !self.no_embed_backbone);
         match &self.add {
             None => Start::new(asked, weights.as_ref(), embed),
             Some(path) => with_file(path, |bytes| Start::after(asked, (bytes, &shown(path)), weights.as_ref(), embed)),

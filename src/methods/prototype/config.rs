@@ -1,11 +1,12 @@
 //! Every choice of a fit, and what was asked for of them.
 
+use super::Scalars;
 use super::head::{Distance, Head};
 use crate::data::{Filter, Preprocess};
 use crate::error::{Error, Result, plain};
 use crate::methods::vector;
-use crate::models::Network;
-use crate::weights::Weights;
+use crate::models::{EMBEDDED, Network};
+use crate::weights::WeightsFile;
 use serde::{Deserialize, Serialize};
 
 /// Whose prototypes they are: what is not asked for is as published there.
@@ -17,6 +18,16 @@ pub enum Preset {
     Prototype,
     /// Hu et al. 2022, arXiv 2204.07305 (P>M>F), before any fine-tuning: cosines, and pictures resized by the bilinear filter.
     Pmf,
+}
+
+impl Preset {
+    /// The network unless told otherwise: for prototypes the one that is built in, for P>M>F the one that it was published with.
+    pub fn usual_backbone(self) -> &'static str {
+        match self {
+            Preset::Prototype => EMBEDDED.name,
+            Preset::Pmf => "dino_vits16",
+        }
+    }
 }
 
 /// Every choice of a fit.
@@ -82,17 +93,17 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Every choice, for a network with these weights.
+    /// Every choice, for a network.
     ///
     /// # Errors
-    /// As [`Config::check`] and [`vector::usual_place`].
-    pub fn config(&self, network: &Network, weights: &Weights) -> Result<Config> {
+    /// As [`Config::check`].
+    pub fn config(&self, network: &Network) -> Result<Config> {
         let usual = if self.preset == Preset::Pmf { Distance::Cosine } else { Distance::Squared };
         let distance = self.distance.unwrap_or(usual);
         let [size, _] = network.input_size();
         let config = Config {
             preset: self.preset,
-            place: self.place.clone().map_or_else(|| vector::usual_place(network, weights), Ok)?,
+            place: self.place.clone().unwrap_or_else(|| network.vector.into()),
             size: self.size.unwrap_or(size),
             crop: self.crop,
             head: Head {
@@ -105,6 +116,18 @@ impl Asked {
         };
         config.check()?;
         Ok(config)
+    }
+
+    /// The same and, for P>M>F, the scale and bias that a file of weights brings.
+    ///
+    /// # Errors
+    /// As [`Scalars::read`].
+    pub fn with_scalars(&self, weights: Option<&WeightsFile>) -> Result<Asked> {
+        let file = weights.filter(|_| self.preset == Preset::Pmf);
+        Ok(match file.map(Scalars::read).transpose()?.flatten() {
+            Some(Scalars { scale, bias }) => Asked { scale: Some(scale), bias: Some(bias), ..self.clone() },
+            None => self.clone(),
+        })
     }
 
     /// Whether everything that was asked for is what an earlier fit, of the file `origin`, chose.

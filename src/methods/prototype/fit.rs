@@ -52,11 +52,11 @@ impl Start {
     /// With a network's weights, from a file or built in, and everything that was not asked for as it usually is.
     ///
     /// # Errors
-    /// [`Error::Usage`] for choices that cannot be; otherwise as [`models::open`].
+    /// [`Error::Usage`] for choices that cannot be; otherwise as [`models::open`] and [`Asked::with_scalars`].
     pub fn new(asked: &Asked, weights: Option<&WeightsFile>, embed: bool) -> Result<Start> {
-        let name = asked.backbone.as_deref().unwrap_or(models::EMBEDDED.name);
+        let name = asked.backbone.as_deref().unwrap_or(asked.preset.usual_backbone());
+        let config = asked.with_scalars(weights)?.config(models::named(name)?)?;
         let (network, weights) = models::open(name, weights)?;
-        let config = asked.config(network, &weights)?;
         let dim = source(&config, network, &weights).dim()?;
         let backbone = Backbone::new(network, &weights, embed);
         let (classes, pictures, left_out) = Default::default();
@@ -68,7 +68,8 @@ impl Start {
     /// With an earlier file, to which pictures are to be added; its weights come from it, or from `weights` if they are the same.
     ///
     /// # Errors
-    /// [`Error::Usage`] for choices that are not the file's; otherwise as [`ModelFile::from_bytes`] and [`Prototype::new`].
+    /// [`Error::Usage`] for choices that are not the file's; otherwise as [`ModelFile::from_bytes`], [`Prototype::new`] and
+    /// [`Asked::with_scalars`].
     pub fn after(
         asked: &Asked,
         (bytes, origin): (&[u8], &str),
@@ -76,7 +77,7 @@ impl Start {
         embed: bool,
     ) -> Result<Start> {
         let mut file = ModelFile::from_bytes(bytes, origin)?;
-        asked.agrees(&file.config, &file.backbone.name, origin)?;
+        asked.with_scalars(weights)?.agrees(&file.config, &file.backbone.name, origin)?;
         let earlier = Prototype::new(file.clone(), origin, weights)?;
         file.backbone.weights = file.backbone.weights.filter(|_| embed);
         Ok(Start { file, network: earlier.network, weights: earlier.weights })

@@ -8,7 +8,7 @@ mod checkpoint;
 
 pub use checkpoint::Checkpoint;
 
-use super::vit::{DINO_S16, Mlp, Tokens, Vit};
+use super::vit::{DINO_S16, Mlp, Vit};
 use crate::data::{Filter, Preprocess};
 use crate::engine::{Scope, Var};
 use crate::error::{Error, Result};
@@ -124,11 +124,10 @@ impl Caml {
         let sequences = supports.iter().map(|support| queries.tokens(*support, blank)).collect();
         let all = below_each_other(sequences).unwrap_or(queries);
         let [n, t] = [all.dim(0), all.dim(1)];
-        let tokens = Tokens { pictures: n, first: t, grid: [0, 0] };
-        let block = |x, i: usize| vit.block(x, &p.at("blocks").at(&i.to_string()), tokens);
-        let x = (0..self.depth).fold(all.reshape([n * t, width]), block);
+        let block = |x, i: usize| vit.block(x, &p.at("blocks").at(&i.to_string()));
+        let x = (0..self.depth).fold(all, block);
         // What the other tokens have become is not asked for: the query's is the last.
-        let said = vit.norm(tokens.rows(x, [t - 1, t]), &p.at("norm"));
+        let said = vit.norm(x.slice(1, t - 1, t).reshape([n, width]), &p.at("norm"));
         said.matmul_t(p.param("output_proj.weight", [self.labels, width]))
     }
 }
