@@ -3,7 +3,6 @@
 use super::global::bytes;
 use super::output::{new_table, print};
 use super::session::Session;
-use super::subject::open_model;
 use super::working::{Out, crop_words, files_of, left_over};
 use crate::data::dataset::{Classes, Dataset, Layout, Sample};
 use crate::error::{Error, Result, plain, shown};
@@ -43,7 +42,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let (set, out) = (labelled(session, args)?, &args.out);
     let all: Vec<Sample> = set.train.iter().chain(&set.test).cloned().collect();
     out.prepare(session, &all, &[files_of(&set, &args.data), vec![args.model.clone()]].concat(), true)?;
-    let (gpu, fitted) = session.gpu_beside(|| open_model(session, &args.model, out.weights().as_ref()))?;
+    let (gpu, fitted) = session.gpu_beside(|| out.open(session, &args.model))?;
     set.notes.iter().for_each(|note| session.say(note));
     if set.layout == Layout::Flat {
         session.say("note: all pictures directly in the folder count as good; none is labelled as defective");

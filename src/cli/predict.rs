@@ -2,7 +2,6 @@
 
 use super::output::print;
 use super::session::Session;
-use super::subject::open_model;
 use super::working::{Out, crop_words, left_over};
 use crate::data::dataset::{Pictures, pictures, reason};
 use crate::data::told_apart;
@@ -40,7 +39,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     notes.iter().for_each(|n| session.say(n));
     let read = samples.iter().map(|s| &s.path).chain(&args.pictures).chain([&args.model]);
     out.prepare(session, &samples, &read.cloned().collect::<Vec<_>>(), false)?;
-    let (gpu, fitted) = session.gpu_beside(|| open_model(session, &args.model, out.weights().as_ref()))?;
+    let (gpu, fitted) = session.gpu_beside(|| out.open(session, &args.model))?;
     if args.exit_code && fitted.limit().is_none() {
         let (model, rule) = (shown(&args.model), if fitted.localises() { "SCORE,PIXEL" } else { "SCORE" });
         return Err(Error::Usage(format!(

@@ -39,6 +39,14 @@ impl WeightsArgs {
     }
 }
 
+/// What a fitted model needs beside its network's weights and does not hold.
+#[derive(Clone, Debug, Default, Args)]
+pub struct CheckpointArgs {
+    /// The checkpoint that a model of CAML was fitted with
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
+}
+
 /// Says what the user should know of weights that were read.
 pub fn say_notes<'n>(session: &Session, notes: impl IntoIterator<Item = &'n String>) {
     notes.into_iter().for_each(|note| session.say(&format!("note: {note}")));
@@ -47,9 +55,15 @@ pub fn say_notes<'n>(session: &Session, notes: impl IntoIterator<Item = &'n Stri
 /// Opens a fitted model, and says what is to be known of weights that were read for it.
 ///
 /// # Errors
-/// As [`Methods::open`](crate::methods::Methods::open).
-pub fn open_model(session: &Session, model: &Path, weights: Option<&WeightsFile>) -> Result<Box<dyn Fitted>> {
-    let fitted = session.methods.open(model, weights)?;
+/// As [`Methods::open`](crate::methods::Methods::open) and [`Fitted::take_checkpoint`].
+pub fn open_model(
+    session: &Session,
+    model: &Path,
+    weights: Option<&WeightsFile>,
+    checkpoint: &CheckpointArgs,
+) -> Result<Box<dyn Fitted>> {
+    let mut fitted = session.methods.open(model, weights)?;
+    checkpoint.checkpoint.iter().try_for_each(|path| fitted.take_checkpoint(path))?;
     say_notes(session, fitted.notes());
     Ok(fitted)
 }
@@ -65,6 +79,8 @@ pub struct SubjectArgs {
     pub weights: Option<PathBuf>,
     #[command(flatten)]
     pub choice: WeightsArgs,
+    #[command(flatten)]
+    pub checkpoint: CheckpointArgs,
     /// Edge length of the network's input [default: the size that its preprocessing gives]
     #[arg(long)]
     pub size: Option<usize>,
@@ -81,13 +97,18 @@ impl SubjectArgs {
     pub fn open(&self, session: &Session) -> Result<Subject> {
         let weights = self.choice.of(self.weights.as_deref());
         if !is_model(&self.model) {
+            if self.checkpoint.checkpoint.is_some() {
+                return Err(Error::Usage("--checkpoint: a network has none; leave the flag out".into()));
+            }
             let subject = Subject::network(&self.model, weights.as_ref(), self.size)?;
             say_notes(session, subject.notes());
             return Ok(subject);
         }
         match self.size {
             Some(_) => Err(Error::Usage("--size: a fitted model has its own size; leave the flag out".into())),
-            None => open_model(session, Path::new(&self.model), weights.as_ref()).map(Subject::Fitted),
+            None => {
+                open_model(session, Path::new(&self.model), weights.as_ref(), &self.checkpoint).map(Subject::Fitted)
+            }
         }
     }
 }

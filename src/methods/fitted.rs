@@ -2,7 +2,7 @@
 
 use super::batched::{Feed, Form, Head, head};
 use super::limit::{LimitRule, Trained};
-use super::{dino, patchcore, prototype};
+use super::{caml, dino, patchcore, prototype};
 use crate::data::{Picture, Prepared, Preprocess, Resampling};
 use crate::engine::{Caps, Graph, Var};
 use crate::error::{Error, Result};
@@ -127,6 +127,14 @@ pub trait Fitted: Debug + Send + Sync {
 
     /// Rows and columns of the graph's input.
     fn input_size(&self) -> [usize; 2];
+
+    /// Takes the checkpoint that it needs beside its network, which its file does not hold.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the method has none; [`Error::Weights`] for another one than it was fitted with.
+    fn take_checkpoint(&mut self, _path: &Path) -> Result<()> {
+        Err(Error::Usage(format!("--checkpoint: a model of {} has none; leave the flag out", self.method())))
+    }
 
     /// The largest score that is not called defective, where one is known.
     fn limit(&self) -> Option<f64>;
@@ -290,7 +298,7 @@ pub struct Methods(Vec<Method>);
 impl Default for Methods {
     /// Lupe's own: a new one is a line here.
     fn default() -> Methods {
-        Methods(vec![patchcore::METHOD, prototype::METHOD, dino::ANOMALY_DINO, dino::SUBSPACE_AD])
+        Methods(vec![patchcore::METHOD, prototype::METHOD, caml::METHOD, dino::ANOMALY_DINO, dino::SUBSPACE_AD])
     }
 }
 

@@ -10,6 +10,7 @@
 pub mod backbone;
 mod background;
 pub mod batched;
+pub mod caml;
 mod classified;
 pub mod classify;
 pub mod dino;

@@ -1,6 +1,7 @@
 //! What several test files share.
 #![allow(dead_code)]
 
+pub mod caml;
 pub mod check;
 pub mod counts;
 pub mod dino;

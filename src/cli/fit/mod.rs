@@ -1,6 +1,7 @@
 //! `lupe fit METHOD`: pictures in, a model file out. A method brings its arguments and its fit; a new one is a file and a line here.
 
 mod anomalydino;
+mod caml;
 mod dino;
 mod patchcore;
 mod pmf;
@@ -49,6 +50,11 @@ enum FitMethod {
         after_help = "Examples:\n  lupe fit subspacead good_parts -o part.lupe --weights dinov2_vits14_pretrain.pth\n  lupe fit subspacead transistor -o transistor.lupe --weights dinov2_vits14_pretrain.pth --augment 0"
     )]
     SubspaceAd(Box<subspacead::Args>),
+    /// CAML: a transformer reads a few pictures of each class together with each one that is asked about
+    #[command(
+        after_help = "Example:\n  lupe fit caml parts -o parts.lupe --weights clip_vitb16.safetensors --checkpoint CAML_CLIP/model.pth\n\nThe model file holds neither the encoder's weights nor the checkpoint: predict and eval take --weights and --checkpoint, too."
+    )]
+    Caml(Box<caml::Args>),
 }
 
 /// Runs the command.
@@ -59,5 +65,6 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         FitMethod::Pmf(args) => pmf::run(session, args),
         FitMethod::AnomalyDino(args) => anomalydino::run(session, args),
         FitMethod::SubspaceAd(args) => subspacead::run(session, args),
+        FitMethod::Caml(args) => caml::run(session, args),
     }
 }

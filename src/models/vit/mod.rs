@@ -142,7 +142,7 @@ impl Vit {
     }
 
     /// `x + attention(norm1(x))`, and then `x + mlp(norm2(x))`.
-    fn block<'g>(&self, x: Var<'g>, p: &Scope<'g, '_>) -> Var<'g> {
+    pub(super) fn block<'g>(&self, x: Var<'g>, p: &Scope<'g, '_>) -> Var<'g> {
         let d = self.width;
         let qkv = linear(self.norm(x, &p.at("norm1")), &p.at("attn").at("qkv"), 3 * d);
         let x = self.scaled(qkv.attention(self.heads), &p.at("attn").at("proj"), &p.at("ls1")) + x;
@@ -166,7 +166,7 @@ impl Vit {
         x.matmul_t(weight) + layer.param("bias", [d]) * gamma
     }
 
-    fn norm<'g>(&self, x: Var<'g>, p: &Scope<'g, '_>) -> Var<'g> {
+    pub(super) fn norm<'g>(&self, x: Var<'g>, p: &Scope<'g, '_>) -> Var<'g> {
         self.normed(p)(x)
     }
 
