@@ -6,12 +6,13 @@ use super::subject::open_model;
 use super::working::{Out, crop_words, left_over};
 use crate::data::dataset::{Pictures, pictures, reason};
 use crate::data::told_apart;
-use crate::error::{Error, Result, shown};
+use crate::error::{Error, Result, plain, shown};
 use crate::memory::log_peak;
 use crate::methods::predict::{Work, predict};
-use crate::methods::results::{Results, ndjson};
+use crate::methods::results::{Line, Results, ndjson};
 use crate::methods::{Fitted, limit};
 use crate::watch::Watch;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What `lupe predict` accepts.
@@ -41,9 +42,9 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     out.prepare(session, &samples, &read.cloned().collect::<Vec<_>>(), false)?;
     let (gpu, fitted) = session.gpu_beside(|| open_model(session, &args.model, out.weights().as_ref()))?;
     if args.exit_code && fitted.limit().is_none() {
-        let model = shown(&args.model);
+        let (model, rule) = (shown(&args.model), if fitted.localises() { "SCORE,PIXEL" } else { "SCORE" });
         return Err(Error::Usage(format!(
-            "{model}: has no limit, so --exit-code cannot detect rejects; `lupe limit {model} --rule fixed=SCORE,PIXEL` sets one"
+            "{model}: has no limit, so --exit-code cannot detect rejects; `lupe limit {model} --rule fixed={rule}` sets one"
         )));
     }
     session.begin_scoring(&gpu, &*fitted, out.wanted().1)?;
@@ -64,7 +65,8 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     } else {
         let verdict = verdict(&*fitted, above, samples.len() - missed.failed.len());
         let crop = crop_words(seen).map_or(String::new(), |words| format!("\ncrop      {words}"));
-        print(&format!("{verdict}{crop}\nresults   {}", shown(&out.output)))?;
+        let labels = labels(&lines).map_or(String::new(), |words| format!("labels    {words}\n"));
+        print(&format!("{labels}{verdict}{crop}\nresults   {}", shown(&out.output)))?;
     }
     session.say(&census.ended(samples.len(), 0, missed.failed.len()).to_string());
     missed.ended(samples.len())?;
@@ -72,6 +74,14 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         return Err(Error::Rejects(format!("{above} pictures are above the limit")));
     }
     Ok(())
+}
+
+/// How many pictures are of each class, by a method that classifies.
+fn labels(lines: &[Line]) -> Option<String> {
+    let mut counts = BTreeMap::<&str, usize>::new();
+    lines.iter().filter_map(|l| l.predicted.as_deref()).for_each(|label| *counts.entry(label).or_default() += 1);
+    let words: Vec<String> = counts.into_iter().map(|(label, n)| format!("{} {n}", plain(label))).collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 /// What became of the pictures that were looked at.

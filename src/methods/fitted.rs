@@ -2,7 +2,7 @@
 
 use super::batched::{Feed, Form, Head, head};
 use super::limit::{LimitRule, Trained};
-use super::patchcore;
+use super::{patchcore, prototype};
 use crate::data::{Prepared, Preprocess};
 use crate::engine::{Caps, Graph, Var};
 use crate::error::{Error, Result};
@@ -25,6 +25,8 @@ pub struct Finding {
     pub label: Option<String>,
     /// Probabilities of the classes, where the method classifies.
     pub probabilities: Vec<(String, f64)>,
+    /// By how much the largest logit is larger than the next, where the method classifies.
+    pub margin: Option<f64>,
     /// Anomaly map `[h, w]` over what the network saw of the picture, where the method localises.
     pub map: Option<Tensor>,
 }
@@ -151,6 +153,11 @@ pub trait Fitted: Debug + Send + Sync {
     /// Whether findings have a map.
     fn localises(&self) -> bool;
 
+    /// The classes that it tells apart, where it classifies.
+    fn classes(&self) -> &[String] {
+        &[]
+    }
+
     /// Which pictures it knows.
     fn known(&self) -> Known<'_>;
 
@@ -255,7 +262,7 @@ pub struct Methods(Vec<Method>);
 impl Default for Methods {
     /// Lupe's own: a new one is a line here.
     fn default() -> Methods {
-        Methods(vec![patchcore::METHOD])
+        Methods(vec![patchcore::METHOD, prototype::METHOD])
     }
 }
 

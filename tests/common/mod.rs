@@ -10,6 +10,7 @@ pub mod parts;
 pub mod program;
 pub mod results;
 pub mod rows;
+pub mod server;
 pub mod skip;
 pub mod spelled;
 pub mod sweep;
