@@ -1,5 +1,6 @@
 //! How the subject of plan, profile, verify, tune and bench is named: a network, or a fitted model; and a network with pictures for it.
 
+use super::env;
 use super::session::Session;
 use crate::data::dataset::{Census, Counted};
 use crate::data::{Limits, Picture};
@@ -26,9 +27,9 @@ pub struct WeightsArgs {
 }
 
 impl WeightsArgs {
-    /// The file that was named, with these choices.
+    /// The file that was named, by its path or by its name in the catalog, with these choices.
     pub fn of(&self, weights: Option<&Path>) -> Option<WeightsFile> {
-        weights.map(|path| WeightsFile { path: path.into(), strict: self.strict, tree: self.tree.clone() })
+        weights.map(|path| WeightsFile { path: env::weights(path), strict: self.strict, tree: self.tree.clone() })
     }
 
     /// The same as words of a command line.

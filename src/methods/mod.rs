@@ -14,6 +14,7 @@ mod classified;
 pub mod classify;
 pub mod drawing;
 pub mod embed;
+pub mod episodes;
 pub mod evaluation;
 pub mod fitted;
 pub mod limit;

@@ -47,12 +47,15 @@ pub mod reason {
     pub const SAME: &str = "same as another";
     /// A training picture whose score stands apart.
     pub const OUTLIER: &str = "outlier";
+    /// A picture of a class that was not asked for.
+    pub const CLASS: &str = "of other classes";
     /// A picture in no folder of the layout.
     pub const ELSEWHERE: &str = "outside the layout's folders";
 }
 
 /// Reasons that name no file: there are many of these, and they are expected.
-const USUAL: [&str; 8] = [
+const USUAL: [&str; 9] = [
+    reason::CLASS,
     reason::TWICE,
     reason::RESULTS,
     reason::OTHER,

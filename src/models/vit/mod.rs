@@ -82,19 +82,19 @@ impl Tokens {
         self.first + self.patches()
     }
 
-    /// Rows `from` to `to` of each picture, of tokens `[n * t, d]`: `[n * (to - from), d]`. Of a single picture they are a view.
+    /// Rows `from` to `to` of each picture, of tokens `[n, t, d]`: `[n * (to - from), d]`. Of a single picture they are a view.
     fn rows<'g>(&self, x: Var<'g>, [from, to]: [usize; 2]) -> Var<'g> {
-        let d = x.dim(1);
+        let d = x.dim(2);
         match self.pictures {
-            1 => x.slice(0, from, to),
-            n => x.reshape([n, self.all(), d]).slice(1, from, to).reshape([n * (to - from), d]),
+            1 => x.reshape([self.all(), d]).slice(0, from, to),
+            n => x.slice(1, from, to).reshape([n * (to - from), d]),
         }
     }
 
     /// The patches as a map `[n, gh, gw, d]`.
     fn map<'g>(&self, x: Var<'g>) -> Var<'g> {
         let [h, w] = self.grid;
-        self.rows(x, [self.first, self.all()]).reshape([self.pictures, h, w, x.dim(1)])
+        self.rows(x, [self.first, self.all()]).reshape([self.pictures, h, w, x.dim(2)])
     }
 }
 
@@ -109,14 +109,14 @@ impl Vit {
             x = self.norm(x, &p.at("norm_pre"));
         }
         for i in 0..self.depth {
-            x = self.block(x, &p.at("blocks").at(&i.to_string()), tokens);
+            x = self.block(x, &p.at("blocks").at(&i.to_string()));
             places.push(format!("block{i}"), tokens.map(x));
         }
-        let patches = tokens.rows(x, [tokens.first, tokens.all()]);
         let [h, w] = tokens.grid;
-        let norm = p.at("norm");
-        places.push("tokens", self.norm(patches, &norm).reshape([tokens.pictures, h, w, self.width]));
-        let cls = self.norm(tokens.rows(x, [0, 1]), &norm);
+        let norm = self.normed(&p.at("norm"));
+        let patches = norm(tokens.rows(x, [tokens.first, tokens.all()]));
+        places.push("tokens", patches.reshape([tokens.pictures, h, w, self.width]));
+        let cls = norm(tokens.rows(x, [0, 1]));
         places.push("cls", cls);
         if let Some((name, value)) = self.head(cls, &p.at("head")) {
             places.push(name, value);
@@ -124,7 +124,7 @@ impl Vit {
         places
     }
 
-    /// All tokens of all pictures `[n * t, d]`: class token and registers first, then the patches row by row.
+    /// All tokens `[n, t, d]`: class token and registers first, then the patches row by row.
     fn embedded<'g>(&self, x: Var<'g>, p: &Scope<'g, '_>, positions: Positions) -> (Var<'g>, Tokens) {
         let (d, patch) = (self.width, p.at("patch_embed").at("proj"));
         let patches = x.conv2d(patch.param("weight", [d, 3, self.patch, self.patch]), self.patch, 0);
@@ -138,15 +138,14 @@ impl Vit {
         let tokens = Tokens { pictures: x.dim(0), first: 1 + self.registers, grid: [patches.dim(1), patches.dim(2)] };
         let places = stored.slice(0, 1, 1 + self.grid * self.grid);
         let all = patches.tokens(first, positions.resampled(places, self.grid, tokens.grid));
-        (all.reshape([tokens.pictures * tokens.all(), d]), tokens)
+        (all, tokens)
     }
 
     /// `x + attention(norm1(x))`, and then `x + mlp(norm2(x))`.
-    fn block<'g>(&self, x: Var<'g>, p: &Scope<'g, '_>, tokens: Tokens) -> Var<'g> {
-        let (rows, d) = (x.dim(0), self.width);
+    fn block<'g>(&self, x: Var<'g>, p: &Scope<'g, '_>) -> Var<'g> {
+        let d = self.width;
         let qkv = linear(self.norm(x, &p.at("norm1")), &p.at("attn").at("qkv"), 3 * d);
-        let mixed = qkv.reshape([tokens.pictures, tokens.all(), 3 * d]).attention(self.heads).reshape([rows, d]);
-        let x = self.scaled(mixed, &p.at("attn").at("proj"), &p.at("ls1")) + x;
+        let x = self.scaled(qkv.attention(self.heads), &p.at("attn").at("proj"), &p.at("ls1")) + x;
         let (y, mlp) = (self.norm(x, &p.at("norm2")), p.at("mlp"));
         let (y, last) = match self.mlp {
             Mlp::Gelu(inner) => (linear(y, &mlp.at("fc1"), inner).gelu(), "fc2"),
@@ -163,13 +162,19 @@ impl Vit {
             return linear(x, layer, d);
         }
         let gamma = scale.param("gamma", [d]);
-        let weight = (layer.param("weight", [d, x.dim(1)]).transpose() * gamma).transpose();
+        let weight = layer.param("weight", [d, x.dim(2)]).scaled_rows(gamma);
         x.matmul_t(weight) + layer.param("bias", [d]) * gamma
     }
 
     fn norm<'g>(&self, x: Var<'g>, p: &Scope<'g, '_>) -> Var<'g> {
-        let d = [self.width];
-        x.layer_norm(p.param("weight", d), p.param("bias", d), self.eps)
+        self.normed(p)(x)
+    }
+
+    /// The layer norm at `p`: its weights are asked for once.
+    fn normed<'g>(&self, p: &Scope<'g, '_>) -> impl Fn(Var<'g>) -> Var<'g> + use<'g> {
+        let (d, eps) = ([self.width], self.eps);
+        let (weight, bias) = (p.param("weight", d), p.param("bias", d));
+        move |x| x.layer_norm(weight, bias, eps)
     }
 
     fn head<'g>(&self, cls: Var<'g>, p: &Scope<'g, '_>) -> Option<(&'static str, Var<'g>)> {
@@ -187,11 +192,11 @@ impl Vit {
 
 /// `x transpose(weight) + bias`, to `out` values.
 fn linear<'g>(x: Var<'g>, p: &Scope<'g, '_>, out: usize) -> Var<'g> {
-    x.matmul_t(p.param("weight", [out, x.dim(1)])) + p.param("bias", [out])
+    x.matmul_t(p.param("weight", [out, x.shape().last()])) + p.param("bias", [out])
 }
 
 /// `a σ(a) b` of rows `[a | b]`; 1.702 a' σ(1.702 a') with a' = a / 1.702 is a σ(a).
 fn swiglu(rows: Var<'_>, inner: usize) -> Var<'_> {
-    let [a, b] = [[0, inner], [inner, 2 * inner]].map(|[from, to]| rows.slice(1, from, to));
+    let [a, b] = [[0, inner], [inner, 2 * inner]].map(|[from, to]| rows.slice(2, from, to));
     a.affine(1.0 / 1.702, 0.0).quick_gelu().affine(1.702, 0.0) * b
 }
