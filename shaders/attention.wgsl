@@ -21,7 +21,7 @@ const LB: u32 = (BLOCKS + WG - 1u) / WG;
 const LV: u32 = (KV * D4 + WG - 1u) / WG;
 const LOWEST: f32 = -3.4e38;
 
-struct Params { tokens: u32, heads: u32, size: u32, step: u32, scale: f32 }
+struct Params { tokens: u32, heads: u32, size: u32, scale: f32, quads: u32, keys: u32, step: u32 } // the last three are D4, KEYS and 16
 @group(0) @binding(0) var<uniform> p: Params;
 
 var<workgroup> tile: array<vec4f, max(K4 * 4u * ROW, KV * D4)>; // queries and keys [step, quad of tokens], or values [key, quad]
@@ -50,7 +50,8 @@ fn load_queries_and_keys(head: vec2u, query: u32, key: u32, quad: u32, lane: u32
     }
 }
 
-// Adds the products of the steps in workgroup memory. There are `p.step` of them, as in tile.wgsl.
+// Adds the products of the steps in workgroup memory. Trips of loops are params, as in tile.wgsl: compilers that know them write loops
+// out, and spill.
 fn add_products(s: ptr<function, array<vec4f, TM>>, l: vec2u) {
     var at = 0u;
     for (var k = p.step; k >= 4u; k -= 4u) {
@@ -72,21 +73,27 @@ fn load_values(head: vec2u, key: u32, lane: u32) {
     }
 }
 
+// Beyond the head's end, where it ends within a quad of invocations, something is read, and stored nowhere.
+fn value_at(at: u32) -> u32 {
+    if D4 % WX == 0u { return at; }
+    return min(at, KV * D4 - 1u);
+}
+
 fn add_values(o: ptr<function, array<array<vec4f, C4>, TM>>, l: vec2u, first: u32) {
     var at = first * Q4 + l.y;
     var from_tile = l.x;
-    for (var k = p.step; k >= 2u; k -= 2u) {
-        for (var j = 0u; j < 2u; j++) { // unroll
+    for (var k = p.step; k >= 4u; k -= 4u) {
+        for (var j = 0u; j < 4u; j++) { // unroll
             for (var m = 0u; m < M4; m++) { // unroll
                 let a = shares[at + j * Q4 + m * WY];
                 for (var n = 0u; n < C4; n++) { // unroll
-                    let b = tile[min(from_tile + j * D4 + n * WX, KV * D4 - 1u)]; // beyond the head's end something is read, and stored nowhere
+                    let b = tile[value_at(from_tile + j * D4 + n * WX)];
                     for (var c = 0u; c < 4u; c++) { (*o)[m * 4u + c][n] = fma(vec4f(a[c]), b, (*o)[m * 4u + c][n]); } // unroll
                 }
             }
         }
-        at += 2u * Q4;
-        from_tile += 2u * D4;
+        at += 4u * Q4;
+        from_tile += 4u * D4;
     }
 }
 
@@ -100,7 +107,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) l: vec3u
     for (var m = 0u; m < M4; m++) { best[m] = vec4f(LOWEST); } // unroll
     for (var key = 0u; key < p.tokens; key += KEYS) {
         var s: array<vec4f, TM>;
-        for (var quad = 0u; quad < D4; quad += K4) {
+        for (var quad = 0u; quad < p.quads; quad += K4) {
             load_queries_and_keys(head, query, key, quad, lane);
             workgroupBarrier();
             add_products(&s, l.xy);
@@ -133,7 +140,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) l: vec3u
                 shares[(l.x * 4u + i) * Q4 + m * WY + l.y] = vec4f(s[m * 4u][i], s[m * 4u + 1u][i], s[m * 4u + 2u][i], s[m * 4u + 3u][i]);
             }
         }
-        for (var first = 0u; first < KEYS; first += KV) {
+        for (var first = 0u; first < p.keys; first += KV) {
             load_values(head, key + first, lane);
             workgroupBarrier();
             add_values(&o, l.xy, first);

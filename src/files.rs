@@ -3,9 +3,10 @@
 use crate::error::{Error, Result, shown};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::SystemTime;
 
 /// Locked for reading by whoever writes a file, for writing by whoever ends the process: files are whole then.
 static WRITING: RwLock<()> = RwLock::new(());
@@ -22,6 +23,20 @@ fn writing() -> RwLockReadGuard<'static, ()> {
 /// Hexadecimal SHA-256.
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Hexadecimal SHA-256 of a file, which is read piece by piece.
+///
+/// # Errors
+/// The system's, if it cannot be opened or read.
+pub fn sha256_of(path: &Path) -> io::Result<String> {
+    let (mut source, mut sum, mut piece) = (File::open(path)?, Sha256::new(), vec![0; 1 << 20]);
+    loop {
+        let n = source.read(&mut piece)?;
+        let Some(part) = piece.get(..n).filter(|p| !p.is_empty()) else { break };
+        sum.update(part);
+    }
+    Ok(sum.finalize().iter().map(|b| format!("{b:02x}")).collect())
 }
 
 /// Writes a file whole or not at all; a target that exists and is no regular file (a device, a pipe) is written in place.
@@ -52,6 +67,60 @@ pub fn write_by(path: &Path, content: &Content) -> Result<()> {
 
 fn cannot(path: &Path, why: &dyn std::fmt::Display) -> Error {
     Error::Output(format!("{} cannot be written: {why}", shown(path)))
+}
+
+/// Writes a file of a cache, whole or not at all, and makes the folders above it. It is not forced to the disk: whoever reads it notices
+/// what a power cut left of it.
+///
+/// # Errors
+/// The system's.
+pub fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let _writing = writing();
+    let folder = folder_of(path);
+    fs::create_dir_all(folder)?;
+    let mut temporary = builder().tempfile_in(folder)?;
+    temporary.write_all(bytes)?;
+    temporary.persist(path).map(drop).map_err(|e| e.error)
+}
+
+/// Marks a file of a cache as used just now.
+///
+/// # Errors
+/// The system's.
+pub fn touch(path: &Path) -> io::Result<()> {
+    OpenOptions::new().append(true).open(path)?.set_modified(SystemTime::now())
+}
+
+/// Removes the files of a folder's folders that were used longest ago until all that is left has at most so many bytes, and returns how
+/// many were removed. What other processes remove meanwhile is no matter.
+///
+/// # Errors
+/// The system's, if the folder or a file cannot be looked at or removed.
+pub fn prune(folder: &Path, most: u64) -> io::Result<usize> {
+    let gone = |e: &io::Error| e.kind() == io::ErrorKind::NotFound;
+    let mut files = vec![];
+    for inner in fs::read_dir(folder)? {
+        for file in fs::read_dir(inner?.path())? {
+            let path = file?.path();
+            match fs::metadata(&path) {
+                Err(e) if gone(&e) => {}
+                found => {
+                    let found = found?;
+                    files.push((found.modified()?, path, found.len()));
+                }
+            }
+        }
+    }
+    files.sort();
+    let (mut left, mut removed) = (files.iter().map(|f| f.2).sum::<u64>(), 0);
+    for (_, path, bytes) in files {
+        if left <= most {
+            break;
+        }
+        fs::remove_file(&path).or_else(|e| if gone(&e) { Ok(()) } else { Err(e) })?;
+        (left, removed) = (left - bytes, removed + 1);
+    }
+    Ok(removed)
 }
 
 /// Makes a folder and checks that files can be written there.
@@ -139,11 +208,106 @@ fn replace(path: &Path, content: &Content) -> io::Result<()> {
     content(temporary.as_file_mut())?;
     temporary.as_file().sync_all()?;
     temporary.persist(path).map_err(|e| e.error)?;
+    sync_folder(folder);
+    Ok(())
+}
+
+/// A file that comes piece by piece and whose pieces outlive an interrupt: it lies beside its target, as `NAME.part`, until it is whole.
+/// While it is open, no other process opens it.
+#[derive(Debug)]
+pub struct Part {
+    file: File,
+    path: PathBuf,
+    target: PathBuf,
+    bytes: u64,
+}
+
+impl Part {
+    /// Where the pieces of `target` lie.
+    pub fn path_of(target: &Path) -> PathBuf {
+        let mut name = target.as_os_str().to_owned();
+        name.push(".part");
+        name.into()
+    }
+
+    /// Opens what there is of `target`, or begins; the folders above it are made.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if it cannot be written, or another process is at it.
+    pub fn open(target: &Path) -> Result<Part> {
+        let path = Part::path_of(target);
+        let _writing = writing();
+        fs::create_dir_all(folder_of(&path)).map_err(|e| cannot(&path, &e))?;
+        let opened = OpenOptions::new().create(true).append(true).open(&path);
+        let file = opened.map_err(|e| cannot(&path, &e))?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            let why = "another process is writing it; wait until that has finished";
+            return Err(cannot(&path, &why));
+        }
+        let bytes = file.metadata().map_err(|e| cannot(&path, &e))?.len();
+        Ok(Part { file, path, target: target.into(), bytes })
+    }
+
+    /// How many bytes there are.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Drops all there is.
+    ///
+    /// # Errors
+    /// [`Error::Output`] with the system's reason.
+    pub fn restart(&mut self) -> Result<()> {
+        self.bytes = 0;
+        self.file.set_len(0).map_err(|e| cannot(&self.path, &e))
+    }
+
+    /// Adds a piece.
+    ///
+    /// # Errors
+    /// [`Error::Output`] with the system's reason; what came before stays.
+    pub fn add(&mut self, piece: &[u8]) -> Result<()> {
+        let _writing = writing();
+        let kept = "what came is kept beside it; make room and run the same command again";
+        self.file.write_all(piece).map_err(|e| cannot(&self.target, &format!("{e}; {kept}")))?;
+        self.bytes += piece.len() as u64;
+        Ok(())
+    }
+
+    /// Hexadecimal SHA-256 of what is on disk.
+    ///
+    /// # Errors
+    /// [`Error::Output`] with the system's reason.
+    pub fn sha256(&self) -> Result<String> {
+        sha256_of(&self.path).map_err(|e| cannot(&self.path, &e))
+    }
+
+    /// Gives the whole file its name.
+    ///
+    /// # Errors
+    /// [`Error::Output`] with the system's reason.
+    pub fn finish(self) -> Result<()> {
+        let _writing = writing();
+        let named = self.file.sync_all().and_then(|()| fs::rename(&self.path, &self.target));
+        named.map_err(|e| cannot(&self.target, &e))?;
+        sync_folder(folder_of(&self.target));
+        Ok(())
+    }
+
+    /// Removes it.
+    ///
+    /// # Errors
+    /// [`Error::Output`] with the system's reason.
+    pub fn remove(self) -> Result<()> {
+        fs::remove_file(&self.path).map_err(|e| cannot(&self.path, &e))
+    }
+}
+
+/// The files in it are complete; a file system that cannot sync folders loses at most a name in a power cut.
+fn sync_folder(folder: &Path) {
     if let Ok(folder) = File::open(folder) {
-        // The file itself is complete; a file system that cannot sync folders loses at most its name in a power cut.
         let _ = folder.sync_all();
     }
-    Ok(())
 }
 
 fn builder() -> tempfile::Builder<'static, 'static> {

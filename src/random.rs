@@ -41,6 +41,40 @@ pub fn distinct(name: &str, count: usize, n: usize) -> Vec<usize> {
     found
 }
 
+/// A stream that is read on from where the last reader stopped.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    name: String,
+    next: u64,
+}
+
+impl Stream {
+    /// The stream of that name, from its beginning.
+    pub fn new(name: impl Into<String>) -> Stream {
+        Stream { name: name.into(), next: 0 }
+    }
+
+    /// A number below `n`, which is at least 1, all of them equally likely: draws beyond the last whole multiple of `n` are drawn again.
+    pub fn below(&mut self, n: usize) -> usize {
+        let n = (n as u64).max(1);
+        let rest = (u64::MAX % n + 1) % n;
+        loop {
+            let drawn = draw(&self.name, self.next);
+            self.next += 1;
+            if drawn <= u64::MAX - rest {
+                return (drawn % n) as usize;
+            }
+        }
+    }
+
+    /// The numbers below `n`, shuffled by Fisher and Yates.
+    pub fn shuffled(&mut self, n: usize) -> Vec<usize> {
+        let mut all: Vec<usize> = (0..n).collect();
+        (1..n).rev().for_each(|i| all.swap(i, self.below(i + 1)));
+        all
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,4 +85,22 @@ mod tests {
         assert_eq!(distinct("rows", 10, 3).len(), 3);
         assert_ne!(distinct("rows", 10, 1000), distinct("other rows", 10, 1000));
     }
+
+    /// By the definition, in Python: FNV-1a of the name, splitmix64, rejection, Fisher-Yates from the end.
+    #[test]
+    fn a_shuffle_is_the_same_everywhere_and_fair() {
+        let mut stream = Stream::new("0|hazelnut|2-way|all|0");
+        assert_eq!(stream.shuffled(8), SHUFFLED[0]);
+        assert_eq!(stream.shuffled(8), SHUFFLED[1]);
+        assert_eq!(Stream::new("x").shuffled(1), [0]);
+        let mut places = [[0; 4]; 4];
+        let mut stream = Stream::new("fair");
+        for _ in 0..4000 {
+            stream.shuffled(4).into_iter().enumerate().for_each(|(at, number)| places[at][number] += 1);
+        }
+        // 1000 each, with a deviation of 27.
+        assert!(places.iter().flatten().all(|n| (880..1120).contains(n)), "{places:?}");
+    }
+
+    const SHUFFLED: [[usize; 8]; 2] = [[4, 0, 1, 5, 7, 3, 2, 6], [1, 0, 6, 7, 5, 4, 3, 2]];
 }

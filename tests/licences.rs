@@ -16,6 +16,7 @@ const FREE: &[&str] = &[
     "0BSD",
     "BSL-1.0",
     "MIT-0",
+    "CDLA-Permissive-2.0",
     "Apache-2.0 WITH LLVM-exception",
 ];
 

@@ -53,6 +53,10 @@ fn replacing(b: &Bench) -> Vec<Line> {
     line("fit patchcore", "fit patchcore @data -o @data/train/good/../good/000.png", &picture);
     line("fit patchcore", "fit patchcore @data --weights @net.safetensors -o @net.safetensors", &net);
     line("fit patchcore", "fit patchcore @plain/results.csv -o @plain/results.csv", &table);
+    line("fit prototype", "fit prototype @data/test -o @data/test/good/000.png", &data.join("test/good/000.png"));
+    line("fit prototype", "fit prototype @plain/results.csv -o @plain/results.csv", &table);
+    line("fit prototype", "fit prototype @data/test --add @m.lupe -o @m.lupe", &model);
+    line("fit pmf", "fit pmf @data/test --weights @net.safetensors -o @net.safetensors", &net);
     line("weights convert", "weights convert @net.safetensors @net.safetensors --dtype f16", &net);
     if cfg!(unix) {
         line("predict", "predict @m.lupe @new/a.png -o @out", &new);
@@ -85,7 +89,7 @@ fn writers() -> Vec<String> {
     for command in named(&done(lupe().arg("--help")), "  ") {
         let help = done(lupe().args(["help", &command]));
         let below: Vec<String> = match command.as_str() {
-            "fit" => vec!["fit patchcore".into()],
+            "fit" => ["patchcore", "prototype", "pmf"].map(|c| format!("fit {c}")).into(),
             "weights" => ["inspect", "convert", "list", "verify"].map(|c| format!("weights {c}")).into(),
             _ => vec![command],
         };
@@ -155,6 +159,8 @@ fn fault_09_outputs_are_tried_before_anything_else() {
     let before = contents(b.dir.path());
     for words in [
         "fit patchcore data --weights missing.pth -o f.lupe",
+        "fit prototype data/test --weights missing.pth -o f.lupe",
+        "fit pmf data/test --weights missing.pth -o file/m.lupe",
         "fit patchcore data --weights missing.pth -o file/m.lupe",
         "weights convert missing.pth f.safetensors",
         "weights convert missing.pth file/x.safetensors",

@@ -1,7 +1,8 @@
 //! What the command line accepts: its commands; the arguments of each are in its own file.
 
 use super::{
-    bench, classify, demo, devices, embed, eval, fit, global::Global, help, import, limit, plan, predict, profile,
+    bench, classify, demo, devices, embed, episodes, eval, fit, global::Global, help, import, limit, plan, predict,
+    profile,
 };
 use super::{renamed, shaders, tune, verify, weights};
 use crate::error::plain;
@@ -51,8 +52,14 @@ pub enum Command {
         after_help = "Examples:\n  lupe classify photo.jpg\n  lupe classify *.jpg --top 1 --json\n  lupe classify part.png --model resnet18 --weights parts.pth --labels parts.txt\n\nPictures are prepared as the network expects them: most look at the centre only. Names are taken from --labels; without it, 1000 classes are taken for ImageNet's, and others are numbered."
     )]
     Classify(classify::Args),
+    /// Measures few-shot methods on a folder of classes: supports are drawn, learned, and asked about other pictures
+    #[command(
+        after_help = "Examples:\n  lupe episodes parts --shots 1,5 --queries 15\n  lupe episodes hazelnut/test --classes good,colour --queries all --episodes 100 -o results\n\nEvery draw shuffles the pictures of each class: the first are the supports, smaller ones within larger ones, and the next the queries, which are the same for every number of shots. Same seed, same name of the folder, same names of its pictures: same draws, on every machine. Vectors of pictures are kept in the cache folder, by the content of the files."
+    )]
+    Episodes(Box<episodes::Args>),
     /// Finds painted defects on photographs that ship with Lupe: fit, eval, heat maps
-    #[command(after_help = "Examples:\n  lupe demo\n  lupe demo -o /tmp/demo --device 0")]
+    #[command(args_conflicts_with_subcommands = true)]
+    #[command(after_help = "Examples:\n  lupe demo\n  lupe demo -o /tmp/demo --device 0\n  lupe demo few-shot")]
     Demo(demo::Args),
     /// Inspects weights files and fitted models, and converts weights
     #[command(
@@ -125,7 +132,7 @@ impl Command {
             Command::Help(_) | Command::Patchcore(_) => false,
             Command::Fit(_) | Command::Predict(_) | Command::Eval(_) | Command::Embed(_) | Command::Demo(_) => true,
             Command::Classify(_) | Command::Devices(_) | Command::Plan(_) | Command::Verify(_) => true,
-            Command::Profile(_) | Command::Tune(_) => true,
+            Command::Profile(_) | Command::Tune(_) | Command::Episodes(_) => true,
         }
     }
 }
@@ -168,7 +175,9 @@ mod tests {
     use super::*;
 
     /// A line for every list option of every command; an option that has none here fails the test.
-    const LISTS: [(&str, &str); 7] = [
+    const LISTS: [(&str, &str); 9] = [
+        ("episodes --shots", "episodes d --shots 1,05,5"),
+        ("episodes --classes", "episodes d --classes a,b,a"),
         ("embed --tap", "embed p.png --tap pool --tap layer2 --tap pool"),
         ("fit subspacead --layers", "fit subspacead d -o m.lupe --layers block7,block8,block7"),
         ("fit patchcore --layers", "fit patchcore d -o m.lupe --layers 2,layer2"),

@@ -5,6 +5,8 @@
 //! - `WGPU_BACKEND`: backends to look for adapters in, as in `vulkan,gl`.
 //! - `LUPE_NO_REEXEC`: as `--no-reexec`, whatever its value.
 //! - `LP_NATIVE_VECTOR_WIDTH`: the software driver's own; a value set by the user is kept.
+//! - `HTTPS_PROXY` or, for an address without TLS, `HTTP_PROXY`, else `ALL_PROXY`: the proxy of `lupe weights pull`; `NO_PROXY`: hosts
+//!   that it reaches without. In capitals or not.
 //! - `XDG_CACHE_HOME`, else `HOME`: where Lupe's cache folder is.
 //!
 //! Set, unless the user did:
@@ -15,9 +17,12 @@
 
 use crate::error::{Error, Result, plain};
 use crate::files::sha256;
+use crate::weights::catalog::named;
+#[cfg(feature = "pull")]
+use crate::weights::pull::Via;
 use std::env;
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const WIDTH: &str = "LP_NATIVE_VECTOR_WIDTH";
@@ -86,6 +91,25 @@ pub fn cache() -> Option<PathBuf> {
 pub fn cached(kind: &str, key: &str) -> Option<PathBuf> {
     let hash = sha256(key.as_bytes());
     Some(cache()?.join(format!("{kind}{}.json", hash.get(..16).unwrap_or(&hash))))
+}
+
+/// The file that `--weights` names: a path as it was given or, if there is none and it is a name of the catalog, where
+/// `lupe weights pull` puts the file, whether or not it is there.
+pub fn weights(given: &Path) -> PathBuf {
+    let fetched = || named(given.to_str()?).ok()?.place(&cache()?);
+    Some(given).filter(|path| path.exists()).map(Path::to_path_buf).or_else(fetched).unwrap_or_else(|| given.into())
+}
+
+/// The proxy for an address with TLS, or without.
+#[cfg(feature = "pull")]
+pub fn proxy(tls: bool) -> Option<Via> {
+    let value = |name: &'static str| {
+        let lower = || env::var(name.to_lowercase()).ok().filter(|v| !v.is_empty());
+        Some((name, env::var(name).ok().filter(|v| !v.is_empty()).or_else(lower)?))
+    };
+    let (variable, address) = value(if tls { "HTTPS_PROXY" } else { "HTTP_PROXY" }).or_else(|| value("ALL_PROXY"))?;
+    let except = value("NO_PROXY").map_or(vec![], |(_, hosts)| hosts.split(',').map(str::to_string).collect());
+    Some(Via { variable, address, except })
 }
 
 /// Whether the software driver's width has been chosen already.

@@ -3,10 +3,9 @@
 use super::global::bytes;
 use super::output::{new_table, print};
 use super::session::Session;
-use super::subject::open_model;
 use super::working::{Out, crop_words, files_of, left_over};
-use crate::data::dataset::{Dataset, Layout, Sample};
-use crate::error::{Error, Result, shown};
+use crate::data::dataset::{Classes, Dataset, GOOD, Layout, Sample};
+use crate::error::{Error, Result, plain, shown};
 use crate::memory::log_peak;
 use crate::methods::predict::{Choice, Work, evaluate, fitted_on, to_test};
 use crate::methods::results::Results;
@@ -40,10 +39,10 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
-    let (set, out) = (Dataset::open(&args.data)?, &args.out);
+    let (set, out) = (labelled(session, args)?, &args.out);
     let all: Vec<Sample> = set.train.iter().chain(&set.test).cloned().collect();
     out.prepare(session, &all, &[files_of(&set, &args.data), vec![args.model.clone()]].concat(), true)?;
-    let (gpu, fitted) = session.gpu_beside(|| open_model(session, &args.model, out.weights().as_ref()))?;
+    let (gpu, fitted) = session.gpu_beside(|| out.open(session, &args.model))?;
     set.notes.iter().for_each(|note| session.say(note));
     if set.layout == Layout::Flat {
         session.say("note: all pictures directly in the folder count as good; none is labelled as defective");
@@ -76,13 +75,49 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     match session.json {
         true => print(&metrics.to_string())?,
         false => {
-            let lines = [Some(table(&metrics)), at_limit(&*fitted, &metrics), crop(seen, &metrics)];
+            let lines = [Some(table(&metrics)), classes(&metrics), at_limit(&*fitted, &metrics), crop(seen, &metrics)];
             let lines: Vec<String> = lines.into_iter().flatten().collect();
             print(&format!("{}\nresults   {}", lines.join("\n"), shown(&out.output)))?;
         }
     }
     session.say(&labelled.counted(&missed).to_string());
     missed.ended(labelled.samples.len())
+}
+
+/// The pictures with their labels: a data set or, for a model that classifies, a folder of classes of which none is good.
+fn labelled(session: &Session, args: &Args) -> Result<Dataset> {
+    let classifies = || {
+        let fitted = session.methods.open(&args.model, args.out.weights().as_ref());
+        fitted.is_ok_and(|fitted| !fitted.classes().is_empty())
+    };
+    match Dataset::open(&args.data) {
+        Err(error @ Error::Input(_)) if args.data.exists() && classifies() => {
+            let classes = Classes::open(&args.data, args.out.work.all)?;
+            // With good pictures it is a data set, and something is wrong with it.
+            if classes.counts().contains_key(GOOD) { Err(error) } else { Ok(classes.to_test_on()) }
+        }
+        opened => opened,
+    }
+}
+
+/// Which class was said of pictures of which class, and how often that was right; by a method that classifies.
+fn classes(metrics: &Value) -> Option<String> {
+    let of = |name: &str| metrics.pointer(&format!("/classes/{name}"));
+    let rows = of("confusion")?.as_object()?;
+    let share = |v: Option<&Value>| v.and_then(Value::as_f64).map_or("-".into(), |v| format!("{v:.4}"));
+    let mut table =
+        new_table([String::new()].into_iter().chain(rows.keys().map(|name| plain(name))).chain(["recall".into()]));
+    for (name, row) in rows {
+        let counts = rows.keys().map(|said| row.get(said).map_or(String::new(), Value::to_string));
+        let recall = share(of("recall").and_then(|recalls| recalls.get(name)));
+        table.add_row([plain(name)].into_iter().chain(counts).chain([recall]));
+    }
+    let [accuracy, balanced, majority] = ["accuracy", "balanced_accuracy", "majority"].map(|name| share(of(name)));
+    let others: u64 = of("other_labels")?.as_object()?.values().filter_map(Value::as_u64).sum();
+    let others = if others > 0 { format!("; {others} pictures have other labels") } else { String::new() };
+    Some(format!(
+        "\n{table}\naccuracy  {accuracy}, balanced {balanced}; saying always the most frequent class gives {majority}{others}"
+    ))
 }
 
 /// What accepting and rejecting at the model's limit comes to.
@@ -119,14 +154,16 @@ fn crop(seen: Option<f64>, metrics: &Value) -> Option<String> {
 fn table(metrics: &Value) -> String {
     const COLUMNS: [&str; 6] = ["auroc", "ap", "f1_max", "f1_threshold", "aupro_30", "aupro_05"];
     let mut table = new_table(["", "AUROC", "AP", "F1-max", "at", "AUPRO 0.3", "AUPRO 0.05"]);
-    for part in ["image", "pixel", "pixel_full"] {
+    // A method that classifies has no maps.
+    let parts = if metrics.get("classes").is_some() { &["image"][..] } else { &["image", "pixel", "pixel_full"] };
+    for part in parts {
         let cell = |name: &&str| {
-            let value = metrics.get(part).and_then(|p| p.get(*name)).and_then(Value::as_f64);
+            let value = metrics.get(*part).and_then(|p| p.get(*name)).and_then(Value::as_f64);
             value.map_or("-".into(), |v| format!("{v:.4}"))
         };
         table.add_row(std::iter::once(part.to_string()).chain(COLUMNS.iter().map(cell)));
     }
-    let parts = ["image", "pixel", "pixel_full"].into_iter().filter_map(|part| Some((part, metrics.get(part)?)));
+    let parts = parts.iter().filter_map(|part| Some((part, metrics.get(*part)?)));
     parts.fold(table.to_string(), |text, (part, facts)| text + &undefined(part, facts))
 }
 

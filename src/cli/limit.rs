@@ -2,7 +2,7 @@
 
 use super::output::{new_table, print, quoted};
 use super::session::Session;
-use super::subject::{WeightsArgs, open_model};
+use super::subject::{CheckpointArgs, WeightsArgs, open_model};
 use crate::error::{Error, Result, shown};
 use crate::files::save;
 use crate::methods::limit::{apart_names, apart_words, drawn, number, scores, words};
@@ -40,7 +40,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         session.outputs.model(output, &Inputs::of([Some(&args.model), args.weights.as_ref()].into_iter().flatten()))?;
     }
     let weights = args.choice.of(args.weights.as_deref());
-    let open = |path: &Path| open_model(session, path, weights.as_ref());
+    let open = |path: &Path| open_model(session, path, weights.as_ref(), &CheckpointArgs::default());
     let fitted = open(&args.model)?;
     let Some(rule) = args.rule else { return print(&text(session, &*fitted)) };
     let output = args.output.as_deref().unwrap_or(&args.model);

@@ -8,6 +8,7 @@ mod demo;
 mod devices;
 mod embed;
 mod env;
+mod episodes;
 mod eval;
 mod fit;
 mod global;
@@ -117,6 +118,7 @@ fn command(session: &Session, command: &Command) -> Result<()> {
         Command::Limit(args) => limit::run(session, args),
         Command::Embed(args) => embed::run(session, args),
         Command::Classify(args) => classify::run(session, args),
+        Command::Episodes(args) => episodes::run(session, args),
         Command::Demo(args) => demo::run(session, args, &|words| typed(session, words)),
         Command::Weights(args) => weights::run(session, args),
         Command::Devices(args) => devices::run(session, args),

@@ -2,16 +2,16 @@
 
 use super::output::print;
 use super::session::Session;
-use super::subject::open_model;
 use super::working::{Out, crop_words, left_over};
 use crate::data::dataset::{Pictures, pictures, reason};
 use crate::data::told_apart;
-use crate::error::{Error, Result, shown};
+use crate::error::{Error, Result, plain, shown};
 use crate::memory::log_peak;
 use crate::methods::predict::{Work, predict};
-use crate::methods::results::{Results, ndjson};
+use crate::methods::results::{Line, Results, ndjson};
 use crate::methods::{Fitted, limit};
 use crate::watch::Watch;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What `lupe predict` accepts.
@@ -39,11 +39,11 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     notes.iter().for_each(|n| session.say(n));
     let read = samples.iter().map(|s| &s.path).chain(&args.pictures).chain([&args.model]);
     out.prepare(session, &samples, &read.cloned().collect::<Vec<_>>(), false)?;
-    let (gpu, fitted) = session.gpu_beside(|| open_model(session, &args.model, out.weights().as_ref()))?;
+    let (gpu, fitted) = session.gpu_beside(|| out.open(session, &args.model))?;
     if args.exit_code && fitted.limit().is_none() {
-        let model = shown(&args.model);
+        let (model, rule) = (shown(&args.model), if fitted.localises() { "SCORE,PIXEL" } else { "SCORE" });
         return Err(Error::Usage(format!(
-            "{model}: has no limit, so --exit-code cannot detect rejects; `lupe limit {model} --rule fixed=SCORE,PIXEL` sets one"
+            "{model}: has no limit, so --exit-code cannot detect rejects; `lupe limit {model} --rule fixed={rule}` sets one"
         )));
     }
     session.begin_scoring(&gpu, &*fitted, out.wanted().1)?;
@@ -62,7 +62,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     if session.json {
         print(ndjson(&lines)?.trim_end())?;
     } else {
-        let verdict = verdict(&*fitted, above, samples.len() - missed.failed.len());
+        let verdict = verdict(&*fitted, &lines, [above, samples.len() - missed.failed.len()]);
         let crop = crop_words(seen).map_or(String::new(), |words| format!("\ncrop      {words}"));
         print(&format!("{verdict}{crop}\nresults   {}", shown(&out.output)))?;
     }
@@ -74,10 +74,20 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// What became of the pictures that were looked at.
-fn verdict(fitted: &dyn Fitted, above: usize, looked: usize) -> String {
-    match limit::words(fitted) {
+/// How many pictures are of each class, by a method that classifies.
+fn labels(lines: &[Line]) -> Option<String> {
+    let mut counts = BTreeMap::<&str, usize>::new();
+    lines.iter().filter_map(|l| l.predicted.as_deref()).for_each(|label| *counts.entry(label).or_default() += 1);
+    let words: Vec<String> = counts.into_iter().map(|(label, n)| format!("{} {n}", plain(label))).collect();
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+/// What became of the pictures that were looked at, and how many are above the limit.
+fn verdict(fitted: &dyn Fitted, lines: &[Line], [above, looked]: [usize; 2]) -> String {
+    let labels = labels(lines).map_or(String::new(), |words| format!("labels    {words}\n"));
+    let accepted = match limit::words(fitted) {
         None => format!("scored    {looked} pictures; none is accepted or rejected, since the model has no limit"),
         Some(limit) => format!("accepted  {}\nrejected  {above}\nlimit     {limit}", looked - above),
-    }
+    };
+    labels + &accepted
 }

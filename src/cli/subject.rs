@@ -1,5 +1,6 @@
 //! How the subject of plan, profile, verify, tune and bench is named: a network, or a fitted model; and a network with pictures for it.
 
+use super::env;
 use super::session::Session;
 use crate::data::dataset::{Census, Counted};
 use crate::data::{Limits, Picture};
@@ -26,9 +27,9 @@ pub struct WeightsArgs {
 }
 
 impl WeightsArgs {
-    /// The file that was named, with these choices.
+    /// The file that was named, by its path or by its name in the catalog, with these choices.
     pub fn of(&self, weights: Option<&Path>) -> Option<WeightsFile> {
-        weights.map(|path| WeightsFile { path: path.into(), strict: self.strict, tree: self.tree.clone() })
+        weights.map(|path| WeightsFile { path: env::weights(path), strict: self.strict, tree: self.tree.clone() })
     }
 
     /// The same as words of a command line.
@@ -36,6 +37,14 @@ impl WeightsArgs {
         let tree = self.tree.iter().flat_map(|tree| ["--tree".to_string(), tree.clone()]);
         self.strict.then(|| "--strict".into()).into_iter().chain(tree).collect()
     }
+}
+
+/// What a fitted model needs beside its network's weights and does not hold.
+#[derive(Clone, Debug, Default, Args)]
+pub struct CheckpointArgs {
+    /// The checkpoint that a model of CAML was fitted with
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
 }
 
 /// Says what the user should know of weights that were read.
@@ -46,9 +55,15 @@ pub fn say_notes<'n>(session: &Session, notes: impl IntoIterator<Item = &'n Stri
 /// Opens a fitted model, and says what is to be known of weights that were read for it.
 ///
 /// # Errors
-/// As [`Methods::open`](crate::methods::Methods::open).
-pub fn open_model(session: &Session, model: &Path, weights: Option<&WeightsFile>) -> Result<Box<dyn Fitted>> {
-    let fitted = session.methods.open(model, weights)?;
+/// As [`Methods::open`](crate::methods::Methods::open) and [`Fitted::take_checkpoint`].
+pub fn open_model(
+    session: &Session,
+    model: &Path,
+    weights: Option<&WeightsFile>,
+    checkpoint: &CheckpointArgs,
+) -> Result<Box<dyn Fitted>> {
+    let mut fitted = session.methods.open(model, weights)?;
+    checkpoint.checkpoint.iter().try_for_each(|path| fitted.take_checkpoint(path))?;
     say_notes(session, fitted.notes());
     Ok(fitted)
 }
@@ -64,6 +79,8 @@ pub struct SubjectArgs {
     pub weights: Option<PathBuf>,
     #[command(flatten)]
     pub choice: WeightsArgs,
+    #[command(flatten)]
+    pub checkpoint: CheckpointArgs,
     /// Edge length of the network's input [default: the size that its preprocessing gives]
     #[arg(long)]
     pub size: Option<usize>,
@@ -80,13 +97,18 @@ impl SubjectArgs {
     pub fn open(&self, session: &Session) -> Result<Subject> {
         let weights = self.choice.of(self.weights.as_deref());
         if !is_model(&self.model) {
+            if self.checkpoint.checkpoint.is_some() {
+                return Err(Error::Usage("--checkpoint: a network has none; leave the flag out".into()));
+            }
             let subject = Subject::network(&self.model, weights.as_ref(), self.size)?;
             say_notes(session, subject.notes());
             return Ok(subject);
         }
         match self.size {
             Some(_) => Err(Error::Usage("--size: a fitted model has its own size; leave the flag out".into())),
-            None => open_model(session, Path::new(&self.model), weights.as_ref()).map(Subject::Fitted),
+            None => {
+                open_model(session, Path::new(&self.model), weights.as_ref(), &self.checkpoint).map(Subject::Fitted)
+            }
         }
     }
 }

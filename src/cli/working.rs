@@ -1,12 +1,13 @@
 //! Arguments shared by fit, predict and eval: how pictures are processed, and what is written about them.
 
 use super::session::Session;
-use super::subject::WeightsArgs;
+use super::subject::{CheckpointArgs, WeightsArgs, open_model};
 use crate::data::Limits;
 use crate::data::dataset::{Dataset, Layout, Sample};
 use crate::data::load::Loading;
 use crate::error::{Error, Result, plain, shown};
 use crate::manifest::Manifest;
+use crate::methods::Fitted;
 use crate::methods::drawing::{self, Draw};
 use crate::methods::patchcore::layer;
 use crate::methods::results;
@@ -86,6 +87,8 @@ pub struct Out {
     pub weights: Option<PathBuf>,
     #[command(flatten)]
     pub choice: WeightsArgs,
+    #[command(flatten)]
+    checkpoint: CheckpointArgs,
     /// Format of the results: results.ndjson or results.csv
     #[arg(long, value_enum, default_value = "ndjson")]
     format: ResultsFormatArg,
@@ -114,9 +117,17 @@ impl Out {
         self.choice.of(self.weights.as_deref())
     }
 
+    /// Opens a fitted model with them, and with its checkpoint.
+    ///
+    /// # Errors
+    /// As [`open_model`].
+    pub fn open(&self, session: &Session, model: &Path) -> Result<Box<dyn Fitted>> {
+        open_model(session, model, self.weights().as_ref(), &self.checkpoint)
+    }
+
     /// Tries the folder, and holds what a run over `samples` may write there against what it reads.
     pub fn prepare(&self, session: &Session, samples: &[Sample], read: &[PathBuf], metrics: bool) -> Result<()> {
-        let inputs = Inputs::of(read.iter().chain(&self.weights));
+        let inputs = Inputs::of(read.iter().chain(&self.weights).chain(&self.checkpoint.checkpoint));
         let planned = results::planned(samples, self.wanted(), metrics);
         planned.iter().try_for_each(|name| inputs.apart(&self.output.join(name)))?;
         let manifest = Manifest::open(&self.output);

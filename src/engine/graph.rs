@@ -287,20 +287,22 @@ impl Graph {
         Var { graph: self, id }
     }
 
-    /// Path of the first weight among the inputs without its last name, else the op's name.
+    /// Path of the first weight among the inputs without its last name, else the op's name; what is made of weights alone counts as one.
     fn label(&self, op: &dyn Op, inputs: &[Var]) -> String {
         let nodes = self.nodes.borrow();
-        let viewed = |v: &Var| {
-            let mut node = &nodes[v.id];
+        let viewed = |id: usize| {
+            let mut node = &nodes[id];
             while let (Source::View { .. }, Some(&of)) = (&node.source, node.inputs.first()) {
                 node = &nodes[of];
             }
             node
         };
-        let weight = inputs.iter().map(viewed).find(|n| matches!(n.source, Source::Weight(_)));
-        match weight.and_then(|n| n.label.rsplit_once('.')) {
-            Some((path, _)) => path.to_string(),
-            None => op_name(op),
-        }
+        let weighs = |n: &Node| matches!(n.source, Source::Weight(_));
+        let weight = inputs.iter().map(|v| viewed(v.id)).find(|n| weighs(n));
+        // A weight that is made of weights, as a scaled one is, has their path already.
+        let made = |n: &&Node| !n.inputs.is_empty() && n.inputs.iter().all(|&of| weighs(viewed(of)));
+        let made = || inputs.iter().map(|v| viewed(v.id)).find(made).map(|n| n.label.clone());
+        let path = weight.and_then(|n| n.label.rsplit_once('.')).map(|(path, _)| path.to_string());
+        path.or_else(|| made().filter(|label| label.contains('.'))).unwrap_or_else(|| op_name(op))
     }
 }

@@ -109,7 +109,7 @@ impl Classes {
     /// have no names; [`Classes::note`] says so, unless the weights are those that are `built_in`.
     ///
     /// # Errors
-    /// [`Error::Weights`] for weights without a classifier, [`Error::Input`] for another number of names than of classes.
+    /// [`Error::Usage`] for a network that has no classes, [`Error::Weights`] for weights without a classifier, [`Error::Input`] for another number of names than of classes.
     pub fn new(network: &Network, weights: &Weights, labels: Option<Labels>, built_in: bool) -> Result<Classes> {
         let count = count(network, weights).ok_or_else(|| headless(network, weights))?;
         let origin = plain(weights.origin());
@@ -176,13 +176,18 @@ fn count(network: &Network, weights: &Weights) -> Option<usize> {
 }
 
 fn headless(network: &Network, weights: &Weights) -> Error {
+    let (name, embedded) = (network.name, models::EMBEDDED.name);
+    // Without any weights a network offers all that it can have.
+    if count(network, &Weights::default()).is_none() {
+        return Error::Usage(format!(
+            "{name} gives features and has no classes; `lupe embed` gives the features, and `lupe classify` without --model takes {embedded}"
+        ));
+    }
     let head = network.head.first().copied().unwrap_or_default();
     Error::Weights(vec![format!(
-        "{}: holds no classifier of {} ({head}weight, {head}bias), so there are no classes; expected weights with one, such as the \
-         built-in ones of {}; `lupe embed` gives features, which need none",
+        "{}: holds no classifier of {name} ({head}weight, {head}bias), so there are no classes; expected weights with one, such as the \
+         built-in ones of {embedded}; `lupe embed` gives features, which need none",
         weights.origin(),
-        network.name,
-        models::EMBEDDED.name
     )])
 }
 

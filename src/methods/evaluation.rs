@@ -1,5 +1,6 @@
 //! What is counted during an evaluation, and the metrics that result.
 
+use super::classified::Classified;
 use super::drawing::sides;
 use super::fitted::{Finding, Fitted};
 use super::looking::Looked;
@@ -23,6 +24,7 @@ pub struct Evaluation<'m> {
     /// Label and name of every file, by its hash.
     labels: BTreeMap<String, [String; 2]>,
     by_defect: BTreeMap<String, Vec<f64>>,
+    classified: Option<Classified<'m>>,
     pixel: Pixels<f32>,
     /// At the pictures' own size, as long as there is memory for it.
     full: Option<Pixels<f32>>,
@@ -44,7 +46,21 @@ impl<'m> Evaluation<'m> {
         };
         let (scores, labels, by_defect) = (vec![], BTreeMap::new(), BTreeMap::new());
         let (pixel, full, marked, unseen, unseen_pictures) = (Pixels::new(), Some(Pixels::new()), 0, 0, 0);
-        Evaluation { fitted, pixels, scores, labels, by_defect, pixel, full, room, marked, unseen, unseen_pictures }
+        let classified = Classified::new(fitted);
+        Evaluation {
+            fitted,
+            pixels,
+            scores,
+            labels,
+            by_defect,
+            classified,
+            pixel,
+            full,
+            room,
+            marked,
+            unseen,
+            unseen_pictures,
+        }
     }
 
     /// Pictures that were counted.
@@ -58,6 +74,7 @@ impl<'m> Evaluation<'m> {
     /// [`Error::Numeric`] for a score that is not a number; [`Error::Input`] for a file that has another label under another name.
     pub fn add(&mut self, sample: &Sample, looked: &Looked, found: &Finding) -> Result<()> {
         self.label(sample, &looked.sha256)?;
+        self.classified.iter_mut().for_each(|c| c.add(sample, found));
         self.scores.push((found.score, !good(sample)));
         if !good(sample) {
             self.by_defect.entry(sample.label.clone()).or_default().push(found.score);
@@ -106,20 +123,31 @@ impl<'m> Evaluation<'m> {
         )))
     }
 
+    /// What the scores of all pictures are worth, and those of each kind of defect beside the good ones.
+    fn ranked(&self) -> Result<(Json, Map<String, Json>)> {
+        if self.classified.as_ref().is_some_and(|c| !c.knows_good()) {
+            // A score says how doubtful a label is.
+            return Ok((undefined(&IMAGE, "the model has no class called good"), Map::new()));
+        }
+        let goods = || self.scores.iter().filter(|s| !s.1).copied();
+        let mut by_defect = Map::new();
+        for (name, scores) in &self.by_defect {
+            let samples: Vec<(f64, bool)> = goods().chain(scores.iter().map(|&s| (s, true))).collect();
+            by_defect.insert(name.clone(), facts(&ranking(&samples)?, &[]));
+        }
+        Ok((facts(&ranking(&self.scores)?, &[]), by_defect))
+    }
+
     /// All metrics. `counts` are added to the counts; a metric that is undefined is null, with its reason.
     ///
     /// # Errors
     /// [`Error::Numeric`] for a score that is not a number.
     pub fn finish(self, counts: Map<String, Json>, model: Json, device: Json) -> Result<Json> {
-        let goods: Vec<f64> = self.scores.iter().filter(|s| !s.1).map(|s| s.0).collect();
-        let mut by_defect = Map::new();
-        for (name, scores) in &self.by_defect {
-            let samples = goods.iter().map(|&s| (s, false)).chain(scores.iter().map(|&s| (s, true)));
-            by_defect.insert(name.clone(), facts(&ranking(&samples.collect::<Vec<_>>())?, &[]));
-        }
+        let goods = self.scores.iter().filter(|s| !s.1).count();
+        let (image, by_defect) = self.ranked()?;
         let mut all = Map::from_iter([
-            ("test_good".to_string(), json!(goods.len())),
-            ("test_defective".into(), json!(self.scores.len() - goods.len())),
+            ("test_good".to_string(), json!(goods)),
+            ("test_defective".into(), json!(self.scores.len() - goods)),
             ("regions".into(), json!(self.pixel.counts().regions)),
             ("defect_pixels".into(), json!(self.pixel.counts().defect_pixels)),
             ("defect_pixels_full".into(), json!(self.marked)),
@@ -132,17 +160,21 @@ impl<'m> Evaluation<'m> {
             (Ok(()), None) => (pixel(&self.pixel.finish()?), nothing("it needs more memory than --limit-ram allows")),
             (Ok(()), Some(full)) => (pixel(&self.pixel.finish()?), pixel(&full.finish()?)),
         };
-        Ok(json!({
+        let mut metrics = json!({
             "schema": 1,
             "at_limit": at_limit(self.fitted, &self.scores),
-            "image": facts(&ranking(&self.scores)?, &[]),
+            "image": image,
             "pixel": view,
             "pixel_full": full,
             "by_defect": by_defect,
             "counts": all,
             "model": model,
             "device": device,
-        }))
+        });
+        if let (Some(classified), Some(sections)) = (&self.classified, metrics.as_object_mut()) {
+            sections.insert("classes".into(), classified.json());
+        }
+        Ok(metrics)
     }
 }
 
@@ -165,7 +197,12 @@ const PIXELS: [&str; 6] = ["auroc", "ap", "f1_max", "f1_threshold", "aupro_30", 
 
 /// Pixel metrics that are all undefined for the same reason.
 fn nothing(why: &str) -> Json {
-    let of = |value: Json| PIXELS.iter().map(|k| (k.to_string(), value.clone())).collect::<Map<_, _>>();
+    undefined(&PIXELS, why)
+}
+
+/// Metrics that are all undefined for the same reason.
+fn undefined(names: &[&str], why: &str) -> Json {
+    let of = |value: Json| names.iter().map(|k| (k.to_string(), value.clone())).collect::<Map<_, _>>();
     let mut map = of(Json::Null);
     map.insert("undefined".into(), of(json!(why)).into());
     map.into()

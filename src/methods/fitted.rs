@@ -2,7 +2,7 @@
 
 use super::batched::{Feed, Form, Head, head};
 use super::limit::{LimitRule, Trained};
-use super::{dino, patchcore};
+use super::{caml, dino, patchcore, prototype};
 use crate::data::{Picture, Prepared, Preprocess, Resampling};
 use crate::engine::{Caps, Graph, Var};
 use crate::error::{Error, Result};
@@ -25,6 +25,8 @@ pub struct Finding {
     pub label: Option<String>,
     /// Probabilities of the classes, where the method classifies.
     pub probabilities: Vec<(String, f64)>,
+    /// By how much the largest logit is larger than the next, where the method classifies.
+    pub margin: Option<f64>,
     /// Anomaly map `[h, w]`, where the method localises.
     pub map: Option<Tensor>,
     /// Whether the map has the picture's own size; else it lies over the model's [`Fitted::map_view`] of the picture.
@@ -126,6 +128,14 @@ pub trait Fitted: Debug + Send + Sync {
     /// Rows and columns of the graph's input.
     fn input_size(&self) -> [usize; 2];
 
+    /// Takes the checkpoint that it needs beside its network, which its file does not hold.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the method has none; [`Error::Weights`] for another one than it was fitted with.
+    fn take_checkpoint(&mut self, _path: &Path) -> Result<()> {
+        Err(Error::Usage(format!("--checkpoint: a model of {} has none; leave the flag out", self.method())))
+    }
+
     /// The largest score that is not called defective, where one is known.
     fn limit(&self) -> Option<f64>;
 
@@ -163,6 +173,11 @@ pub trait Fitted: Debug + Send + Sync {
     /// What anomaly maps lie over: what pictures go through, unless maps are stretched over what is cut off.
     fn map_view(&self) -> Preprocess {
         self.preprocess()
+    }
+
+    /// The classes that it tells apart, where it classifies.
+    fn classes(&self) -> &[String] {
+        &[]
     }
 
     /// The anomaly map at a picture's own size, rows and columns, where the method defines it there: from the map of a finding.
@@ -288,7 +303,7 @@ pub struct Methods(Vec<Method>);
 impl Default for Methods {
     /// Lupe's own: a new one is a line here.
     fn default() -> Methods {
-        Methods(vec![patchcore::METHOD, dino::ANOMALY_DINO, dino::SUBSPACE_AD])
+        Methods(vec![patchcore::METHOD, prototype::METHOD, caml::METHOD, dino::ANOMALY_DINO, dino::SUBSPACE_AD])
     }
 }
 

@@ -7,12 +7,16 @@
 #![doc = include_str!("../../examples/fit_and_predict.rs")]
 //! ```
 
+pub mod backbone;
 mod background;
 pub mod batched;
+pub mod caml;
+mod classified;
 pub mod classify;
 pub mod dino;
 pub mod drawing;
 pub mod embed;
+pub mod episodes;
 pub mod evaluation;
 pub mod fitted;
 pub mod limit;
@@ -20,9 +24,11 @@ mod looking;
 pub mod metrics;
 pub mod patchcore;
 pub mod predict;
+pub mod prototype;
 pub mod results;
 pub mod scorer;
 pub mod subject;
+pub mod vector;
 
 pub use batched::RunOptions;
 pub use fitted::{Answer, Description, Finding, Fitted, Known, LeftOut, Method, Methods, Seen, Stage, Why, open};

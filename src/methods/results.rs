@@ -68,6 +68,9 @@ pub struct Line {
     /// Probabilities of the classes, if the method classifies.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub probabilities: BTreeMap<String, f64>,
+    /// By how much the largest logit is larger than the next, if the method classifies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub margin: Option<f64>,
     /// Why it could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -185,6 +188,7 @@ impl<'m> Results<'m> {
             crop: None,
             predicted: None,
             probabilities: BTreeMap::new(),
+            margin: None,
             error: None,
         }
     }
@@ -207,6 +211,7 @@ impl<'m> Results<'m> {
             crop: Some(crop),
             predicted: found.label.clone(),
             probabilities: found.probabilities.iter().cloned().collect(),
+            margin: found.margin,
             ..self.empty(sample)
         }
     }
@@ -222,7 +227,7 @@ impl<'m> Results<'m> {
         let lines: Vec<Line> = self.lines.into_iter().map(|l| l.1).collect();
         let bytes = match self.format {
             ResultsFormat::Ndjson => ndjson(&lines)?.into_bytes(),
-            ResultsFormat::Csv => csv(&lines)?,
+            ResultsFormat::Csv => csv(&lines, self.fitted.classes())?,
         };
         let mut times = std::mem::take(&mut *lock(&self.timing));
         times.sort();
@@ -267,11 +272,33 @@ pub fn ndjson(lines: &[Line]) -> Result<String> {
     lines.iter().map(|l| Ok(serde_json::to_string(l).map_err(wrong)? + "\n")).collect()
 }
 
-fn csv(lines: &[Line]) -> Result<Vec<u8>> {
+/// Columns of every table of results; of a method that classifies `margin` and a column for each class follow.
+const COLUMNS: [&str; 16] = [
+    "path",
+    "label",
+    "score",
+    "limit",
+    "above",
+    "peak_x",
+    "peak_y",
+    "crop_x",
+    "crop_y",
+    "crop_w",
+    "crop_h",
+    "error",
+    "method",
+    "predicted",
+    "limit_rule",
+    "pixel_limit",
+];
+
+fn csv(lines: &[Line], classes: &[String]) -> Result<Vec<u8>> {
     let wrong = |e: &dyn std::fmt::Display| Error::Output(format!("the results cannot be written: {e}"));
     let mut table = csv::Writer::from_writer(vec![]);
-    let header = "path,label,score,limit,above,peak_x,peak_y,crop_x,crop_y,crop_w,crop_h,error,method,predicted,limit_rule,pixel_limit";
-    table.write_record(header.split(',')).map_err(|e| wrong(&e))?;
+    let margin = (!classes.is_empty()).then(|| "margin".to_string());
+    let probabilities = classes.iter().map(|name| format!("probability {name}"));
+    let header = COLUMNS.into_iter().map(String::from).chain(margin).chain(probabilities);
+    table.write_record(header).map_err(|e| wrong(&e))?;
     let number = |v: Option<f64>| v.map_or(String::new(), |v| v.to_string());
     for l in lines {
         let mut row = vec![l.path.clone(), l.label.clone().unwrap_or_default(), number(l.score), number(l.limit)];
@@ -281,6 +308,8 @@ fn csv(lines: &[Line]) -> Result<Vec<u8>> {
         row.extend(places.map(number));
         let text = |t: &Option<String>| t.clone().unwrap_or_default();
         row.extend([text(&l.error), l.method.into(), text(&l.predicted), text(&l.limit_rule), number(l.pixel_limit)]);
+        row.extend((!classes.is_empty()).then(|| number(l.margin)));
+        row.extend(classes.iter().map(|name| number(l.probabilities.get(name).copied())));
         table.write_record(row).map_err(|e| wrong(&e))?;
     }
     table.into_inner().map_err(|e| wrong(&e))

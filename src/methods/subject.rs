@@ -37,27 +37,32 @@ pub fn is_model(subject: &str) -> bool {
     models::find(subject).is_none() && (named() || path.exists())
 }
 
+/// Whether a network takes inputs of `size` pixels a side: known before weights are read or drawn.
+fn sized(network: &Network, size: usize) -> Result<()> {
+    match size {
+        32..=4096 => network.takes("--size", [size; 2]),
+        _ => Err(Error::Usage(format!("--size {size}: must be between 32 and 4096"))),
+    }
+}
+
 impl Subject {
     /// The network of that name for inputs of `size` pixels a side; without weights, and where none are built in, drawn ones stand in.
     ///
     /// # Errors
     /// As [`models::open`]; [`Error::Usage`] for a size that it cannot take.
     pub fn network(name: &str, weights: Option<&WeightsFile>, size: Option<usize>) -> Result<Subject> {
-        let found = models::find(name).filter(|n| weights.is_none() && n.name != models::EMBEDDED.name);
+        let known = models::find(name);
+        known.zip(size).map_or(Ok(()), |(network, size)| sized(network, size))?;
+        let found = known.filter(|n| weights.is_none() && n.name != models::EMBEDDED.name);
         let (network, weights, stands_in) = match found {
             Some(network) => (network, stand_in::weights(network), true),
             None => models::open(name, weights).map(|(network, weights)| (network, weights, false))?,
         };
-        let preprocess = match size {
-            None => network.preprocess,
-            Some(size) if (32..=4096).contains(&size) => {
-                network.takes("--size", [size; 2])?;
-                // The crop's share of the shorter edge is ImageNet's, 224 of 256.
-                let scaling = Some(Scaling::ShortEdge(size * 8 / 7));
-                Preprocess { scaling, crop: Some([size; 2]), ..network.preprocess }
-            }
-            Some(size) => return Err(Error::Usage(format!("--size {size}: must be between 32 and 4096"))),
-        };
+        // The crop's share of the shorter edge is ImageNet's, 224 of 256.
+        let edge = |size| (Some(Scaling::ShortEdge(size * 8 / 7)), Some([size; 2]));
+        let own = (network.preprocess.scaling, network.preprocess.crop);
+        let (scaling, crop) = size.map_or(own, edge);
+        let preprocess = Preprocess { scaling, crop, ..network.preprocess };
         Ok(Subject::Network(Box::new(Weighted { network, weights, stands_in, preprocess })))
     }
 

@@ -1,5 +1,6 @@
 //! The networks: values with a name, the preprocessing of pictures, and a function that builds a graph with named places.
 
+pub mod caml;
 mod compare;
 pub mod efficientnet;
 mod layers;

@@ -118,7 +118,8 @@ impl Search<'_> {
         });
         let place =
             if compared.prefix.is_empty() { String::new() } else { format!(", under {},", tree(&compared.prefix)) };
-        let names = compared.publisher.map_or(String::new(), |whose| format!(", by the names of {whose},"));
+        let comma = if place.is_empty() { "," } else { "" };
+        let names = compared.publisher.map_or(String::new(), |whose| format!("{comma} by the names of {whose},"));
         let start = format!("{}{place}{names} as {}", self.origin, self.network.name);
         let mut problems: Vec<String> = compared.problems.iter().map(|p| format!("{start}: {p}")).collect();
         let fits = |other: &&'static Network| self.outline.trees(other).iter().any(Comparison::complete);

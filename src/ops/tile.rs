@@ -66,7 +66,7 @@ pub(crate) const STEP: usize = 16;
 
 const AMD: u32 = 0x1002;
 const INTEL: u32 = 0x8086;
-const ARM: u32 = 0x13b5;
+pub(crate) const ARM: u32 = 0x13b5;
 const QUALCOMM: u32 = 0x5143;
 
 /// The tiles, largest first where a chip has room for it; where it is open whether to load ahead, the other choice of each follows.

@@ -10,6 +10,8 @@ mod header;
 mod kinds;
 pub mod names;
 pub mod pth;
+#[cfg(feature = "pull")]
+pub mod pull;
 pub mod raw;
 pub mod safetensors;
 

@@ -1,5 +1,6 @@
 //! Weights as f32: read with every name, shape and dtype checked, and written as safetensors.
 
+use super::catalog::advice;
 use super::raw::{self, Left, Raw, ReadOptions};
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
@@ -33,7 +34,8 @@ pub struct Entry {
 /// [`Error::Weights`] for a file that cannot be opened, or is not a regular file.
 pub fn with_file<T>(path: &Path, f: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
     let fail = |what: String| Error::Weights(vec![format!("{}: {what}", path.display())]);
-    let file = File::open(path).map_err(|e| fail(format!("cannot be opened: {e}")))?;
+    let advice = || advice(path).map_or(String::new(), |advice| format!("; {advice}"));
+    let file = File::open(path).map_err(|e| fail(format!("cannot be opened: {e}{}", advice())))?;
     let meta = file.metadata().map_err(|e| fail(format!("cannot be read: {e}")))?;
     if !meta.is_file() {
         return Err(fail("not a regular file; give the file itself".into()));

@@ -1,6 +1,7 @@
 //! What several test files share.
 #![allow(dead_code)]
 
+pub mod caml;
 pub mod check;
 pub mod counts;
 pub mod dino;
@@ -11,7 +12,9 @@ pub mod parts;
 pub mod program;
 pub mod results;
 pub mod rows;
+pub mod server;
 pub mod skip;
+pub mod spelled;
 pub mod sweep;
 pub mod thin;
 pub mod torch;

@@ -19,14 +19,33 @@ const FLOORS: &[(&str, &str, f64)] = &[
     ("conv", "Intel bmg", 0.65),
     ("conv", "Adreno 740", 0.65),
     ("conv", "NVIDIA Ampere", 0.65),
+    ("attention", "AMD navi21", 0.85),
+    ("attention", "AMD gfx1100", 0.85),
+    ("attention", "AMD vega10", 0.85),
+    ("attention", "Intel dg2", 0.80),
+    ("attention", "Intel bmg", 0.80),
+    ("attention", "Adreno 740", 0.80),
+    ("attention", "NVIDIA Ampere", 0.80),
+    ("attention 128", "AMD navi21", 0.85),
+    ("attention 128", "AMD gfx1100", 0.85),
+    ("attention 128", "AMD vega10", 0.85),
+    ("attention 128", "Intel dg2", 0.80),
+    ("attention 128", "Intel bmg", 0.80),
+    ("attention 128", "Adreno 740", 0.80),
+    ("attention 128", "NVIDIA Ampere", 0.80),
 ];
 
 /// First candidates that spill all the same: how the kernel's name begins, chip, the most spills. An entry that is no longer true
 /// fails, too.
 ///
-/// A scan keeps 12 or 16 candidates of every query, 24 or 32 registers beside a tile's sums, and Mali has 64 in all.
-const SPILLING: &[(&str, &str, u64)] =
-    &[("knn scan 4x4", "Mali G610", 47), ("knn many: knn_scan_gemm", "Mali G610", 73)];
+/// Mali has 64 registers in all. A scan keeps 12 or 16 candidates of every query, 24 or 32 registers beside a tile's sums; attention keeps 16
+/// or 32 sums of the output and 8 of its softmax beside 16 scores and what is loaded for them.
+const SPILLING: &[(&str, &str, u64)] = &[
+    ("knn scan 4x4", "Mali G610", 47),
+    ("knn many: knn_scan_gemm", "Mali G610", 73),
+    ("attention 16x4", "Mali G610", 143),
+    ("attention 16x8", "Mali G610", 191),
+];
 
 /// One chip's figures.
 pub struct Report {

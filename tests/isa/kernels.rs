@@ -55,6 +55,11 @@ const LISTS: &[(&str, bool, Build)] = &[
     ("depthwise by 2", true, |g| depthwise(g, [112, 96, 3, 2])),
     ("depthwise 5x5", true, |g| depthwise(g, [56, 144, 5, 1])),
     ("depthwise 5x5 by 2", true, |g| depthwise(g, [56, 144, 5, 2])),
+    ("matmul of tokens", true, |g| tokens(g, [1, 197, 384], 1152)),
+    ("matmul of tokens, gelu", true, |g| tokens(g, [8, 197, 384], 1536).gelu()),
+    ("attention", true, |g| input(g, [1, 1370, 2304]).attention(12)),
+    ("attention few", true, |g| input(g, [1, 197, 1152]).attention(6)),
+    ("attention 128", true, |g| input(g, [1, 257, 1536]).attention(4)),
     ("matmul plain", false, |g| input(g, [1024, 1024]).matmul(weight(g, "w", [1024, 1024]))),
     ("matmul residual", false, |g| {
         let x = input(g, [1024, 1024]);
@@ -80,6 +85,10 @@ fn conv<'g>(g: &'g Graph, x: Var<'g>, [co, ci, kh, kw]: [usize; 4], stride: usiz
     x.conv2d(weight(g, "w", [co, ci, kh, kw]), stride, kh / 2) + weight(g, "b", [co])
 }
 
+fn tokens<'g>(g: &'g Graph, shape: [usize; 3], out: usize) -> Var<'g> {
+    input(g, shape).matmul_t(weight(g, "w", [out, shape[2]])) + weight(g, "b", [out])
+}
+
 fn depthwise(g: &Graph, [size, c, k, stride]: [usize; 4]) -> Var<'_> {
     let window = Window { stride: [stride; 2], pad: (k / 2).into(), groups: c };
     let y = input(g, [1, size, size, c]).conv2d_window(weight(g, "w", [c, 1, k, k]), window);
@@ -89,6 +98,7 @@ fn depthwise(g: &Graph, [size, c, k, stride]: [usize; 4]) -> Var<'_> {
 /// The ops whose candidates are looked at, as `{:?}` begins, and what tables call them.
 const OPS: &[(&str, &str)] = &[
     ("Matmul", "matmul"),
+    ("Attention", "attention"),
     ("Conv2d", "conv"),
     ("Scan", "knn scan"),
     ("Merge", "knn merge"),
@@ -147,6 +157,10 @@ fn name(list: &str, op: &str, kernel: &Kernel) -> String {
             let flags = ["AHEAD", "SPLIT", "WALK"].into_iter().filter(|flag| constant(flag).as_deref() == Some("true"));
             let tile = format!("{extra} {tm}x{tn} k{tk} {}", kernel.needs.invocations);
             flags.fold(tile, |name, flag| format!("{name} {}", flag.to_lowercase()))
+        }
+        _ if op == "attention" => {
+            let size = |name| constant(name).unwrap_or_default();
+            format!("attention {}x{}, {} quads", size("WX"), size("WY"), size("D4"))
         }
         _ if op == "conv" && kernel.shader.name == "depthwise" => {
             let size = |name| constant(name).unwrap_or_default();

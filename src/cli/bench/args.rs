@@ -1,6 +1,6 @@
 //! What `lupe bench` accepts.
 
-use crate::cli::subject::WeightsArgs;
+use crate::cli::subject::{CheckpointArgs, WeightsArgs};
 use crate::measure::measurement;
 use crate::models;
 use clap::{Args, Subcommand, ValueEnum};
@@ -35,6 +35,8 @@ pub struct Sweep {
     pub weights: Option<PathBuf>,
     #[command(flatten)]
     pub choice: WeightsArgs,
+    #[command(flatten)]
+    pub checkpoint: CheckpointArgs,
     /// Edge lengths of the network's input [default: the size that its preprocessing gives]
     #[arg(long, value_delimiter = ',', value_name = "PIXELS,...")]
     pub size: Vec<usize>,

@@ -52,6 +52,7 @@ fn named(args: &Sweep, model: usize, size: usize, batch: usize) -> SubjectArgs {
         model: args.model.get(model).cloned().unwrap_or_default(),
         weights: args.weights.clone(),
         choice: args.choice.clone(),
+        checkpoint: args.checkpoint.clone(),
         size: args.size.get(size).copied(),
         batch: args.batch.get(batch).copied().unwrap_or(1),
     }
@@ -205,6 +206,7 @@ fn words(named: &SubjectArgs) -> Vec<String> {
     let mut words = vec!["--model".into(), named.model.clone(), "--batch".into(), named.batch.to_string()];
     words.extend(named.size.iter().flat_map(|s| ["--size".into(), s.to_string()]));
     words.extend(named.weights.iter().flat_map(|w| ["--weights".into(), w.display().to_string()]));
+    words.extend(named.checkpoint.checkpoint.iter().flat_map(|c| ["--checkpoint".into(), c.display().to_string()]));
     words.extend(named.choice.words());
     words
 }

@@ -1,9 +1,13 @@
 //! `lupe fit METHOD`: pictures in, a model file out. A method brings its arguments and its fit; a new one is a file and a line here.
 
 mod anomalydino;
+mod caml;
 mod dino;
 mod patchcore;
+mod pmf;
+mod prototype;
 mod subspacead;
+mod support;
 
 use super::session::Session;
 use crate::error::Result;
@@ -24,6 +28,16 @@ enum FitMethod {
         after_help = "Examples:\n  lupe fit patchcore hazelnut -o hazelnut.lupe\n  lupe fit patchcore good_parts -o part.lupe --preset anomalib --ratio 0.05\n\nTo resume an interrupted fit, run the same command again."
     )]
     Patchcore(Box<patchcore::Args>),
+    /// Prototypes: tells classes apart after seeing a few pictures of each
+    #[command(
+        after_help = "Examples:\n  lupe fit prototype parts -o parts.lupe\n  lupe fit prototype parts -o parts.lupe --distance cosine\n  lupe fit prototype more_parts --add parts.lupe"
+    )]
+    Prototype(Box<prototype::Args>),
+    /// P>M>F before its fine-tuning: prototypes by cosine, also with a released checkpoint
+    #[command(
+        after_help = "Example:\n  lupe fit pmf parts -o parts.lupe\n\nScale and bias are read from the file given by --weights where it holds them (scale_cls and bias beside backbone.*), else 10 and 0."
+    )]
+    Pmf(Box<pmf::Args>),
     /// AnomalyDINO: finds defects after one or a few good pictures, by the distance of patches to those of good pictures
     #[command(
         name = "anomalydino",
@@ -36,13 +50,21 @@ enum FitMethod {
         after_help = "Examples:\n  lupe fit subspacead good_parts -o part.lupe --weights dinov2_vits14_pretrain.pth\n  lupe fit subspacead transistor -o transistor.lupe --weights dinov2_vits14_pretrain.pth --augment 0"
     )]
     SubspaceAd(Box<subspacead::Args>),
+    /// CAML: a transformer reads a few pictures of each class together with each one that is asked about
+    #[command(
+        after_help = "Example:\n  lupe fit caml parts -o parts.lupe --weights clip_vitb16.safetensors --checkpoint CAML_CLIP/model.pth\n\nThe model file holds neither the encoder's weights nor the checkpoint: predict and eval take --weights and --checkpoint, too."
+    )]
+    Caml(Box<caml::Args>),
 }
 
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     match &args.method {
         FitMethod::Patchcore(args) => patchcore::run(session, args),
+        FitMethod::Prototype(args) => prototype::run(session, args),
+        FitMethod::Pmf(args) => pmf::run(session, args),
         FitMethod::AnomalyDino(args) => anomalydino::run(session, args),
         FitMethod::SubspaceAd(args) => subspacead::run(session, args),
+        FitMethod::Caml(args) => caml::run(session, args),
     }
 }

@@ -3,11 +3,9 @@
 use crate::cli::output::{new_table, print};
 use crate::cli::session::Session;
 use crate::error::{Error, Result, shown};
+use crate::files::sha256_of;
 use crate::weights::catalog::{Match, Published, published, verdict};
 use serde_json::json;
-use sha2::{Digest, Sha256};
-use std::fs::File;
-use std::io::{BufReader, Read};
 use std::path::Path;
 
 /// Runs `lupe weights list`.
@@ -18,12 +16,12 @@ pub fn list(session: &Session) -> Result<()> {
     }
     let mut table = new_table(["name", "SHA-256", "pictures", "publisher's address"]);
     for p in &all {
-        let hash = p.sha256.as_ref().map_or("-".into(), |s| format!("{s}…"));
+        let hash = p.sha256.as_ref().map_or("-".into(), |s| format!("{}…", s.get(..8).unwrap_or(s)));
         table.add_row([p.name.clone(), hash, pictures(p), p.address.clone()]);
     }
     let notes = all.iter().filter_map(|p| Some(format!("  {}: {}", p.name, p.note.as_ref()?)));
     print(&format!(
-        "{table}\n\n{}\n\nLupe downloads nothing. Licences: --json. To check a file that you have: lupe weights verify FILE",
+        "{table}\n\n{}\n\nTo get one: lupe weights pull NAME. Licences: --json. To check a file that you have: lupe weights verify FILE",
         notes.collect::<Vec<_>>().join("\n")
     ))
 }
@@ -38,7 +36,8 @@ fn pictures(p: &Published) -> String {
 /// Runs `lupe weights verify FILE`.
 pub fn verify(session: &Session, file: &Path) -> Result<()> {
     let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let sha256 = hash(file)?;
+    let unread = |e| Error::Weights(vec![format!("{}: cannot be read: {e}", shown(file))]);
+    let sha256 = sha256_of(file).map_err(unread)?;
     let found = verdict(&name, &sha256)?;
     let (word, known) = (found.word(), found.published());
     if session.json {
@@ -58,16 +57,4 @@ pub fn verify(session: &Session, file: &Path) -> Result<()> {
         )])),
         _ => Ok(()),
     }
-}
-
-fn hash(file: &Path) -> Result<String> {
-    let wrong = |e: std::io::Error| Error::Weights(vec![format!("{}: cannot be read: {e}", shown(file))]);
-    let mut source = BufReader::new(File::open(file).map_err(wrong)?);
-    let (mut sum, mut piece) = (Sha256::new(), vec![0; 1 << 20]);
-    loop {
-        let n = source.read(&mut piece).map_err(wrong)?;
-        let Some(part) = piece.get(..n).filter(|p| !p.is_empty()) else { break };
-        sum.update(part);
-    }
-    Ok(sum.finalize().iter().map(|b| format!("{b:02x}")).collect())
 }

@@ -5,7 +5,9 @@ mod inspect;
 mod model;
 mod network;
 mod pictures;
+mod pull;
 
+use super::env;
 use super::global::bytes;
 use super::output::print;
 use super::session::Session;
@@ -33,7 +35,7 @@ enum WeightsCommand {
     /// Says what a file contains: tensors, the network they belong to or come closest to, what they can be used for
     #[command(after_help = "Examples:\n  lupe weights inspect resnet18.pth\n  lupe weights inspect part.lupe --json")]
     Inspect {
-        /// A PyTorch or safetensors file, or a fitted model
+        /// A PyTorch or safetensors file, a name in `lupe weights list`, or a fitted model
         file: PathBuf,
     },
     /// Converts a PyTorch file to safetensors; nothing in it is executed
@@ -44,7 +46,12 @@ enum WeightsCommand {
     /// Lists published weights: their address, how pictures are prepared for them, how a file is recognised
     #[command(after_help = "Example:\n  lupe weights list --json")]
     List,
-    /// Compares a file's SHA-256 with what publishers state: prefix matched, mismatch (exit code 4) or unverified
+    /// Gets published weights from their publisher into the cache folder, where `--weights NAME` finds them
+    #[command(
+        after_help = "Examples:\n  lupe weights pull dinov2_vits14.facebook\n  lupe weights pull caml.clip --print\n\nA file appears whole and checked, or not at all: its SHA-256, or the start of it, is compared where a source states it. What came before an interrupt is kept, and the next pull goes on. HTTPS_PROXY and NO_PROXY are heeded. No other command opens a connection."
+    )]
+    Pull(pull::Pull),
+    /// Compares a file's SHA-256 with what publishers state: matched, prefix matched, mismatch (exit code 4) or unverified
     #[command(after_help = "Example:\n  lupe weights verify wide_resnet50_2-95faca4d.pth")]
     Verify {
         /// The file as it was downloaded
@@ -94,10 +101,11 @@ enum Kept {
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     match &args.command {
-        WeightsCommand::Inspect { file } => inspect::run(session, file),
+        WeightsCommand::Inspect { file } => inspect::run(session, &env::weights(file)),
         WeightsCommand::Convert(args) => convert(session, args),
         WeightsCommand::List => catalog::list(session),
-        WeightsCommand::Verify { file } => catalog::verify(session, file),
+        WeightsCommand::Pull(args) => pull::run(session, args),
+        WeightsCommand::Verify { file } => catalog::verify(session, &env::weights(file)),
     }
 }
 

@@ -47,6 +47,8 @@ pub mod reason {
     pub const SAME: &str = "same as another";
     /// A training picture whose score stands apart.
     pub const OUTLIER: &str = "outlier";
+    /// A picture of a class that was not asked for.
+    pub const CLASS: &str = "of other classes";
     /// A good picture that is not among the few to fit on.
     pub const SHOTS: &str = "beyond --shots";
     /// A picture in no folder of the layout.
@@ -54,7 +56,8 @@ pub mod reason {
 }
 
 /// Reasons that name no file: there are many of these, and they are expected.
-const USUAL: [&str; 9] = [
+const USUAL: [&str; 10] = [
+    reason::CLASS,
     reason::TWICE,
     reason::RESULTS,
     reason::OTHER,

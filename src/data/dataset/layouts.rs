@@ -184,6 +184,35 @@ pub(super) fn labels(listing: &mut Listing) -> Result<Option<Found>> {
     Ok(Some(Found { layout: Layout::Plain, train, test, notes }))
 }
 
+/// Classes: every folder with pictures is one, whatever it is called. Their masks are left out.
+///
+/// # Errors
+/// [`Error::Input`](crate::Error::Input) for a folder without pictures beside others, and as the other layouts.
+pub(super) fn classes(listing: &mut Listing) -> Result<Option<Found>> {
+    let folders = kinds_in(listing, "")?;
+    let empty = |f: &String| !is_truth(f) && listing.pictures_below(f) == 0;
+    if let Some(empty) = listing.inside("").into_iter().find(empty) {
+        return fail(&listing.at(&empty), "is a class without pictures; put pictures into it, or remove the folder");
+    }
+    if folders.is_empty() {
+        return Ok(None);
+    }
+    let mut notes = vec![];
+    several_good(&folders, &mut notes);
+    let mut kinds = folders.iter().map(|folder| labelled(listing, folder)).collect::<Result<Vec<_>>>()?;
+    masks::side_by_side(listing, &mut kinds)?;
+    listing.leave_out(reason::MASK, |name| name.split_once('/').is_some_and(|(folder, _)| is_truth(folder)));
+    listing.leave_out(reason::ELSEWHERE, |_| true);
+    Ok(Some(Found { layout: Layout::Plain, train: joined(kinds), test: vec![], notes }))
+}
+
+/// The split of a data set in splits that is most like a folder of classes; `None` where there are no splits.
+pub(super) fn most_like_classes(listing: &Listing) -> Option<String> {
+    let kinds = |split: &String| listing.inside(split).iter().filter(|f| listing.pictures_below(f) > 0).count();
+    let splits = [listing.named("", &TEST), listing.named("", &TRAIN)].concat();
+    splits.into_iter().filter(|split| kinds(split) > 0).max_by_key(kinds)
+}
+
 /// Masks for a folder of tests from the ground truth beside it.
 fn beside(listing: &mut Listing, kinds: &mut [Kind], set: &Path) -> Result<()> {
     let mut truths: Vec<_> = std::fs::read_dir(set).into_iter().flatten().flatten().map(|e| e.path()).collect();

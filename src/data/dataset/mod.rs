@@ -1,6 +1,7 @@
 //! Data sets on disk: labelled folders as their publishers lay them out, folders of pictures only, and tables.
 
 mod census;
+mod classes;
 mod labels;
 mod layouts;
 mod listing;
@@ -10,6 +11,7 @@ mod table;
 use crate::error::{Error, Result, plain, shown};
 use crate::files::folder_of;
 pub use census::{Census, Counted, reason};
+pub use classes::Classes;
 pub use labels::GOOD;
 use layouts::Found;
 pub(crate) use listing::named_like_a_picture;
@@ -117,25 +119,9 @@ impl Dataset {
 
     /// A table that is named.
     fn table(path: &Path) -> Result<Dataset> {
-        if !named_like_a_table(path) {
-            return fail(path, &format!("not a folder or a table; {EXPECTED}"));
-        }
-        let Some(table) = Table::of(path)? else {
-            let begins = fs::read(path).unwrap_or_default();
-            let utf16 = [[0xff, 0xfe], [0xfe, 0xff]].iter().any(|mark| begins.starts_with(mark));
-            return fail(path, if utf16 { "is a table in UTF-16; save it as UTF-8" } else { table::COLUMNS });
-        };
-        let found = table.read(None)?;
-        let mut census = Census::of(1);
-        census.leave_out(reason::TABLE, &name_of(path));
-        let samples = || found.train.iter().chain(&found.test);
-        for mask in samples().filter_map(|s| s.mask.as_ref()) {
-            census.leave_out(reason::MASK, &name_of(mask));
-            census.found += 1;
-        }
-        census.found += samples().count();
-        let root = folder_of(path);
-        Dataset::new(root, found, census)
+        let found = named_table(path, EXPECTED)?.read(None)?;
+        let census = census_of_table(path, found.train.iter().chain(&found.test));
+        Dataset::new(folder_of(path), found, census)
     }
 
     /// Checks names and labels of what was found.
@@ -283,23 +269,61 @@ fn besides(mut found: Found, listing: &Listing) -> Found {
     found
 }
 
+/// The table at a path.
+fn named_table(path: &Path, expected: &str) -> Result<Table> {
+    if !named_like_a_table(path) {
+        return fail(path, &format!("not a folder or a table; {expected}"));
+    }
+    match Table::of(path)? {
+        Some(table) => Ok(table),
+        None => {
+            let begins = fs::read(path).unwrap_or_default();
+            let utf16 = [[0xff, 0xfe], [0xfe, 0xff]].iter().any(|mark| begins.starts_with(mark));
+            fail(path, if utf16 { "is a table in UTF-16; save it as UTF-8" } else { table::COLUMNS })
+        }
+    }
+}
+
+/// What is found where a table is named: itself, the pictures that it names, and their masks.
+fn census_of_table<'s>(path: &Path, samples: impl Iterator<Item = &'s Sample> + Clone) -> Census {
+    let mut census = Census::of(1);
+    census.leave_out(reason::TABLE, &name_of(path));
+    for mask in samples.clone().filter_map(|s| s.mask.as_ref()) {
+        census.leave_out(reason::MASK, &name_of(mask));
+        census.found += 1;
+    }
+    census.found += samples.count();
+    census
+}
+
+/// The table directly in a folder, and where it is.
+fn only_table(listing: &Listing) -> Result<Option<(PathBuf, Table)>> {
+    let mut found = tables(listing)?;
+    if let [(one, _), (two, _), ..] = found.as_slice() {
+        let [one, two] = [one, two].map(|p| plain(&name_of(p)));
+        return fail(&listing.root, &format!("has several tables, {one} and {two}; name the one to use"));
+    }
+    Ok(found.pop())
+}
+
 /// What the table in a folder says, VisA's or one that lies directly in it, and which one it is.
 fn rows(listing: &mut Listing) -> Result<(Option<Found>, Option<PathBuf>)> {
     let (found, used) = match Table::visa(&listing.root)? {
         Some((table, object)) => (table.read(Some(&object))?, None),
-        None => match tables(listing)?.as_slice() {
-            [] => return Ok((None, None)),
-            [(one, table)] => (table.read(None)?, Some(one.clone())),
-            [(one, _), (two, _), ..] => {
-                let [one, two] = [one, two].map(|p| plain(&name_of(p)));
-                return fail(&listing.root, &format!("has several tables, {one} and {two}; name the one to use"));
-            }
+        None => match only_table(listing)? {
+            None => return Ok((None, None)),
+            Some((one, table)) => (table.read(None)?, Some(one)),
         },
     };
-    let samples = || found.train.iter().chain(&found.test);
+    take_named(listing, found.train.iter().chain(&found.test));
+    Ok((Some(found), used))
+}
+
+/// Takes the pictures of a table out of a folder's listing, and leaves the others out.
+fn take_named<'s>(listing: &mut Listing, samples: impl Iterator<Item = &'s Sample> + Clone) {
     let whole = |paths: Vec<&PathBuf>| paths.into_iter().filter_map(|p| fs::canonicalize(p).ok()).collect();
     let (named, masks): (BTreeSet<PathBuf>, BTreeSet<PathBuf>) =
-        (whole(samples().map(|s| &s.path).collect()), whole(samples().filter_map(|s| s.mask.as_ref()).collect()));
+        (whole(samples.clone().map(|s| &s.path).collect()), whole(samples.filter_map(|s| s.mask.as_ref()).collect()));
     let mut inside = BTreeSet::new();
     for (name, path) in listing.take(|_| true) {
         let path = fs::canonicalize(path).unwrap_or_default();
@@ -311,7 +335,6 @@ fn rows(listing: &mut Listing) -> Result<(Option<Found>, Option<PathBuf>)> {
     }
     // Pictures of the table that lie elsewhere.
     listing.census.found += named.len() - inside.len();
-    Ok((Some(found), used))
 }
 
 fn and_left_out(census: &Census) -> String {

@@ -135,11 +135,41 @@ impl Table {
     /// # Errors
     /// [`Error::Input`] naming the line and what is wrong with it; for a table of several objects if none is named.
     pub fn read(&self, object: Option<&str>) -> Result<Found> {
+        let (mut train, mut test) = (vec![], vec![]);
+        for (line, sample, split) in self.rows(object)? {
+            match split.as_deref() {
+                None if sample.label == GOOD => train.push(sample),
+                Some("train") if sample.label == GOOD => train.push(sample),
+                Some("train") => {
+                    let (name, good) = (plain(&sample.name), goods());
+                    let what = format!("{name} is not good, so it cannot be fitted on; the labels 0, {good} mean good");
+                    return self.line(line, &what);
+                }
+                _ => test.push(sample),
+            }
+        }
+        let notes = self.notes();
+        Ok(Found { layout: Layout::Csv, train, test, notes })
+    }
+
+    /// The rows, whatever their labels: those of the split `test` apart, all others to fit on.
+    ///
+    /// # Errors
+    /// As [`Table::read`].
+    pub fn classes(&self) -> Result<Found> {
+        let (test, train): (Vec<_>, Vec<_>) =
+            self.rows(None)?.into_iter().partition(|(_, _, split)| split.as_deref() == Some("test"));
+        let [train, test] = [train, test].map(|rows| rows.into_iter().map(|(_, sample, _)| sample).collect());
+        Ok(Found { layout: Layout::Csv, train, test, notes: self.unused() })
+    }
+
+    /// The rows in their order: where each begins, its picture, and its split in small letters, `train` or `test`.
+    fn rows(&self, object: Option<&str>) -> Result<Vec<(u64, Sample, Option<String>)>> {
         let objects = if self.object.is_some() && object.is_none() { self.objects()? } else { BTreeSet::new() };
         if objects.len() > 1 {
             return self.several(&objects);
         }
-        let (mut train, mut test, mut files) = (vec![], vec![], Files::default());
+        let (mut rows, mut files) = (vec![], Files::default());
         for row in self.reader()?.records() {
             let row = row.map_err(|e| self.wrong(&e))?;
             let line = row.position().map_or(0, csv::Position::byte);
@@ -149,44 +179,34 @@ impl Table {
             }
             let sample = self.sample(line, &get)?;
             self.once(line, &sample, &mut files)?;
-            match self.split.map(|c| get(Some(c)).to_ascii_lowercase()).as_deref() {
-                None if sample.label == GOOD => train.push(sample),
-                Some("train") if sample.label == GOOD => train.push(sample),
-                Some("train") => {
-                    let (name, good) = (plain(&sample.name), goods());
-                    let what = format!("{name} is not good, so it cannot be fitted on; the labels 0, {good} mean good");
-                    return self.line(line, &what);
-                }
-                None | Some("test") => test.push(sample),
-                Some(_) => {
-                    let split = get(self.split);
-                    return self.line(line, &format!("split is {split:?}, expected train or test"));
-                }
+            let split = self.split.map(|c| get(Some(c)).to_ascii_lowercase());
+            if split.as_deref().is_some_and(|s| !["train", "test"].contains(&s)) {
+                let split = get(self.split);
+                return self.line(line, &format!("split is {split:?}, expected train or test"));
             }
+            rows.push((line, sample, split));
         }
-        let pictures = || train.iter().chain(&test);
-        let own = |s: &&Sample| s.mask.as_deref().is_some_and(|m| files.pictures.contains_key(&whole(m)));
-        if let Some(sample) = pictures().find(own) {
+        let own = |s: &Sample| s.mask.as_deref().is_some_and(|m| files.pictures.contains_key(&whole(m)));
+        if let Some((_, sample, _)) = rows.iter().find(|row| own(&row.1)) {
             let name = plain(&sample.name);
             return fail(&self.path, &format!("the mask of {name} is a picture of the table itself; name its mask"));
         }
-        Ok(Found { layout: Layout::Csv, train, test, notes: self.notes() })
+        Ok(rows)
     }
 
     /// What is to be said of the columns.
     fn notes(&self) -> Vec<String> {
-        let mut notes = vec![];
-        if self.split.is_none() {
-            let table = shown(&self.path);
-            notes.push(format!(
-                "note: {table} has no column `split`: good pictures are for fitting, others for testing"
-            ));
-        }
-        if !self.unused.is_empty() && self.object.is_none() {
-            let (table, names) = (shown(&self.path), self.unused.join(", "));
-            notes.push(format!("note: columns of {table} that are not used: {names}"));
-        }
-        notes
+        let table = shown(&self.path);
+        let no_split =
+            format!("note: {table} has no column `split`: good pictures are for fitting, others for testing");
+        self.split.is_none().then_some(no_split).into_iter().chain(self.unused()).collect()
+    }
+
+    /// What is to be said of columns that are not used.
+    fn unused(&self) -> Vec<String> {
+        let (table, names) = (shown(&self.path), self.unused.join(", "));
+        let told = !self.unused.is_empty() && self.object.is_none();
+        told.then(|| format!("note: columns of {table} that are not used: {names}")).into_iter().collect()
     }
 
     /// Takes the files of a line, which no other line may have taken.

@@ -1,6 +1,7 @@
 //! The demo's pictures: a photograph of bricks, cut into tiles. A chessboard pattern decides which are trained on and which are tested
 //! on, so that no pixel serves both. Every test tile is there as it is, and again with defects painted on it.
 
+pub mod few_shot;
 mod paint;
 
 use super::dataset::GOOD;

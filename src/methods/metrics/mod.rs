@@ -2,15 +2,19 @@
 //!
 //! Everywhere a higher score means more anomalous, and a prediction is `score >= threshold`.
 
+mod confusion;
 mod pixels;
 mod ranking;
 mod regions;
 mod score;
+mod spread;
 
+pub use confusion::Confusion;
 pub use pixels::{Counts, PixelMetrics, Pixels};
 pub use ranking::{Ranking, Threshold, ranking, steps};
 pub use regions::{Components, area, components};
 pub use score::Score;
+pub use spread::{Spread, student};
 
 /// A metric, or the reason why it is undefined, such as `no defective sample`.
 pub type MetricValue = std::result::Result<f64, &'static str>;

@@ -2,27 +2,16 @@
 
 use super::{Config, Grid, Preset};
 use crate::error::{Error, Result};
+use crate::methods::backbone::Backbone;
 use crate::methods::fitted::{LeftOut, Seen};
 use crate::methods::limit::{self, LimitRule};
 use crate::tensor::{Shape, Tensor};
-use crate::weights::Weights;
 use crate::weights::container::{self, Stored};
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// The network that made the patch vectors.
-#[derive(Clone, Debug)]
-pub struct Backbone {
-    /// Its name.
-    pub name: String,
-    /// [`Weights::sha256`], batch norms folded.
-    pub sha256: String,
-    /// Its weights, if they are in the file.
-    pub weights: Option<Weights>,
-}
 
 /// What a file contains.
 #[derive(Clone, Debug)]
@@ -181,8 +170,7 @@ impl ModelFile {
             ("train.score".to_string(), doubles(&self.scores)),
             ("train.peak".to_string(), doubles(&self.peaks)),
         ]);
-        let weights = self.backbone.weights.iter().flat_map(|w| w.tensors());
-        tensors.extend(weights.map(|(k, t)| (format!("backbone.{k}"), Stored::floats(t, true))));
+        tensors.extend(self.backbone.stored());
         container::write(facts, &tensors)
     }
 
@@ -202,8 +190,7 @@ impl ModelFile {
         let (bank, source) = (take("bank", Dtype::F32)?, take("bank.source", Dtype::U32)?);
         let [score, peak] = [take("train.score", Dtype::F64)?, take("train.peak", Dtype::F64)?]
             .map(|t| t.bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect::<Vec<f64>>());
-        let named = tensors.iter().filter_map(|(k, t)| Some((k.strip_prefix("backbone.")?.to_string(), t.tensor()?)));
-        let weights = facts.backbone_embedded.then(|| Weights::from_tensors(named));
+        let weights = facts.backbone_embedded.then(|| Backbone::weights_of(&tensors));
         let words = source.bytes.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)).collect::<Vec<u32>>();
         let model = ModelFile {
             config: facts.config,
@@ -247,10 +234,7 @@ impl ModelFile {
                 return Err(format!("it has {} scores for {} pictures", scores.len(), self.pictures.len()));
             }
         }
-        match &self.backbone.weights {
-            Some(w) if w.sha256() != self.backbone.sha256 => Err("its backbone is not the one it names".into()),
-            _ => Ok(()),
-        }
+        if self.backbone.is_own() { Ok(()) } else { Err("its backbone is not the one it names".into()) }
     }
 }
 

@@ -13,9 +13,10 @@ pub mod score;
 pub mod select;
 mod training;
 
+pub use super::backbone::Backbone;
 pub use config::{Config, Grid, Preset, layer};
 pub use describe::describe;
-pub use file::{Backbone, ModelFile};
+pub use file::ModelFile;
 pub use fit::{FitOptions, Good, Report, Times, fit};
 pub use model::PatchCore;
 

@@ -2,7 +2,6 @@
 
 use super::ModelFile;
 use super::bag::Bag;
-use super::file::Backbone;
 use super::fit::{Report, Work, lap};
 use super::score::{Bank, PlaceScorer};
 use super::select::Selector;
@@ -10,6 +9,7 @@ use crate::data::dataset::{Dataset, Sample, good};
 use crate::data::load::read;
 use crate::error::{Error, Result, plain};
 use crate::files::sha256;
+use crate::methods::backbone::Backbone;
 use crate::methods::fitted::{LeftOut, Seen, Why};
 use crate::methods::limit::{ENOUGH, apart};
 use crate::tensor::Tensor;
@@ -144,11 +144,7 @@ impl Work<'_> {
             pictures: pictures.used.iter().map(|&i| pictures.seen(i)).collect(),
             left_out: vec![],
             limit_rule: options.limit_rule,
-            backbone: Backbone {
-                name: good.network.name.into(),
-                sha256: good.weights.sha256(),
-                weights: (!options.no_embed_backbone).then(|| good.weights.clone()),
-            },
+            backbone: Backbone::new(good.network, good.weights, !options.no_embed_backbone),
             config: (*config).clone(),
             origin: None,
         })

@@ -112,11 +112,11 @@ impl Vit {
             x = self.block(x, &p.at("blocks").at(&i.to_string()));
             places.push(format!("block{i}"), tokens.map(x));
         }
-        let patches = tokens.rows(x, [tokens.first, tokens.all()]);
         let [h, w] = tokens.grid;
-        let norm = p.at("norm");
-        places.push("tokens", self.norm(patches, &norm).reshape([tokens.pictures, h, w, self.width]));
-        let cls = self.norm(tokens.rows(x, [0, 1]), &norm);
+        let norm = self.normed(&p.at("norm"));
+        let patches = norm(tokens.rows(x, [tokens.first, tokens.all()]));
+        places.push("tokens", patches.reshape([tokens.pictures, h, w, self.width]));
+        let cls = norm(tokens.rows(x, [0, 1]));
         places.push("cls", cls);
         if let Some((name, value)) = self.head(cls, &p.at("head")) {
             places.push(name, value);
@@ -142,7 +142,7 @@ impl Vit {
     }
 
     /// `x + attention(norm1(x))`, and then `x + mlp(norm2(x))`.
-    fn block<'g>(&self, x: Var<'g>, p: &Scope<'g, '_>) -> Var<'g> {
+    pub(super) fn block<'g>(&self, x: Var<'g>, p: &Scope<'g, '_>) -> Var<'g> {
         let d = self.width;
         let qkv = linear(self.norm(x, &p.at("norm1")), &p.at("attn").at("qkv"), 3 * d);
         let x = self.scaled(qkv.attention(self.heads), &p.at("attn").at("proj"), &p.at("ls1")) + x;
@@ -166,9 +166,15 @@ impl Vit {
         x.matmul_t(weight) + layer.param("bias", [d]) * gamma
     }
 
-    fn norm<'g>(&self, x: Var<'g>, p: &Scope<'g, '_>) -> Var<'g> {
-        let d = [self.width];
-        x.layer_norm(p.param("weight", d), p.param("bias", d), self.eps)
+    pub(super) fn norm<'g>(&self, x: Var<'g>, p: &Scope<'g, '_>) -> Var<'g> {
+        self.normed(p)(x)
+    }
+
+    /// The layer norm at `p`: its weights are asked for once.
+    fn normed<'g>(&self, p: &Scope<'g, '_>) -> impl Fn(Var<'g>) -> Var<'g> + use<'g> {
+        let (d, eps) = ([self.width], self.eps);
+        let (weight, bias) = (p.param("weight", d), p.param("bias", d));
+        move |x| x.layer_norm(weight, bias, eps)
     }
 
     fn head<'g>(&self, cls: Var<'g>, p: &Scope<'g, '_>) -> Option<(&'static str, Var<'g>)> {

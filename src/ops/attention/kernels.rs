@@ -2,12 +2,8 @@
 
 use super::Sizes;
 use crate::engine::{Caps, ENOUGH, Form, Kernel};
+use crate::ops::tile::ARM;
 use crate::shader;
-
-/// Invocations along each side of a tile.
-const SIDE: usize = 8;
-/// Steps of the head in workgroup memory at a time.
-const STEP: usize = 16;
 
 /// Keys that software kernels take at a time, at any width of the driver: so all give the same bits.
 const KEYS: usize = 8;
@@ -37,37 +33,49 @@ pub fn software(s: &Sizes, caps: &Caps) -> Vec<Kernel> {
             .ordered("attention software")
             .subgroup(lanes)
     };
-    let mut wide = [4, 2, 1];
-    wide.sort_by_key(|&tn| (s.tokens.div_ceil(lanes as usize * tn) * (4 * tn + 3), 4 - tn));
+    // Four are a tenth faster than two and take twice as long to compile (1.8 s the first time); so two, where there is little to gain.
+    let wide = if s.tokens >= 512 { [4, 2, 1] } else { [2, 4, 1] };
     wide.map(kernel).into()
 }
 
-/// Tiles in workgroup memory, for GPUs; all carry the softmax along in one order.
-pub fn tiles(s: &Sizes, _: &Caps) -> Vec<Kernel> {
-    let groups = |tm: usize| s.pictures * s.heads * s.tokens.div_ceil(SIDE * tm);
-    let rows: &[usize] = match s.size {
-        ..=64 if groups(8) >= ENOUGH as usize => &[8, 4],
-        ..=64 => &[4, 8],
-        _ => &[4],
+/// Tiles in workgroup memory, for GPUs, best guess first, one that fits everywhere last: so wide that an invocation has two quads of a head
+/// at most, or one where registers are few and where a picture gives few workgroups, which tiles of half the queries double. The batch has
+/// no say, or it would change bits.
+pub fn tiles(s: &Sizes, caps: &Caps) -> Vec<Kernel> {
+    let few = s.heads * s.tokens.div_ceil(8 * EACH) < ENOUGH as usize;
+    let sides: &[[usize; 2]] = match s.size {
+        ..=64 if few || caps.vendor == ARM => &[[16, 4], [8, 8]],
+        ..=64 => &[[8, 8], [16, 4]],
+        _ => &[[16, 8], [8, 8]],
     };
-    rows.iter().map(|&tm| tile(s, tm)).collect()
+    sides.iter().map(|&sides| tile(s, sides)).collect()
 }
 
-fn tile(s: &Sizes, tm: usize) -> Kernel {
+/// Queries of an invocation, and keys of one.
+const EACH: usize = 4;
+/// Steps of a head, and values, in workgroup memory at a time.
+const STEP: usize = 16;
+
+/// A tile of so many invocations side by side, which share queries, and below each other, which share keys.
+fn tile(s: &Sizes, [across, down]: [usize; 2]) -> Kernel {
     let d4 = s.size.div_ceil(4);
-    let queries = SIDE * tm;
-    let keys = 4 * SIDE;
-    let kernel = Kernel::new(shader!("attention"), 1, (SIDE * SIDE) as u32)
-        .set("TM", format!("{tm}u"))
+    let (queries, keys) = (down * EACH, across * EACH);
+    let tile = (STEP * ((queries + keys) / 4 + 1)).max(STEP * d4);
+    let kernel = Kernel::new(shader!("attention"), 1, (across * down) as u32)
+        .set("WX", format!("{across}u"))
+        .set("WY", format!("{down}u"))
         .set("D4", format!("{d4}u"))
         .param("tokens", s.tokens)
         .param("heads", s.heads)
         .param("size", s.size)
-        .param("step", STEP)
         .param("scale", s.scale() as f32)
+        .param("quads", d4)
+        .param("keys", keys)
+        .param("step", STEP)
         .groups(s.tokens.div_ceil(queries), s.heads, s.pictures)
-        .iterations(s.tokens.div_ceil(keys) * (d4.div_ceil(4) * (1 + STEP / 4) + keys / STEP * (1 + STEP / 2)))
-        .shared(16 * ((STEP * ((queries + keys) / 4 + 1)).max(STEP * d4) + keys * queries / 4 + SIDE * queries / 4) as u32)
-        .ordered("attention");
+        .iterations(s.tokens.div_ceil(keys) * (d4.div_ceil(4) * (1 + STEP / 4) + keys / STEP * (1 + STEP / 4)))
+        .shared(16 * (tile + keys * queries / 4 + across * queries / 4) as u32)
+        .unchecked()
+        .ordered(if across == 8 { "attention by 32 keys" } else { "attention by 64 keys" });
     if s.size.is_multiple_of(4) { kernel } else { kernel.import("heads_four", "heads_one") }
 }

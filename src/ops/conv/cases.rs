@@ -26,6 +26,7 @@ pub fn cases() -> Vec<Case> {
         case(plain(2, 1), [true, false, true], &[1, 9, 8, 2], &[10, 2, 3, 3]).fill(Fill::NonFinite).planted_in(0),
         case(Window { groups: 3, ..plain(1, 1) }, [true, false, true], &[2, 6, 7, 12], &[15, 4, 3, 3]),
         case(Window { groups: 10, ..plain(2, 1) }, [true, true, false], &[1, 9, 9, 10], &[10, 1, 3, 3]),
+        case(plain(16, 0), [true, false, false], &[2, 48, 65, 3], &[36, 3, 16, 16]).fill(Fill::Outliers),
         case(plain(1, 4), [false, false, true], &[1, 2, 3, 4], &[8, 4, 5, 5]),
         case(plain(1, 0), [true, false, false], &[1, 2, 2, 600], &[1000, 600, 1, 1]),
         // Sums in parts: of whole taps, of a part of one, whose last channels are no whole step, and of numbers that are not finite.

@@ -23,7 +23,7 @@ pub fn kernels(conv: &Conv2d, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
         // A first layer of three channels would waste most of a wide step; in a narrow one most of a large group has nothing to load.
         tiles.retain(|t| t.invocations() == 64);
         tiles.iter_mut().for_each(|t| t.step = 4);
-        sum = Sum::whole(s.kh * s.kw);
+        sum = Sum::new([s.ho * s.wo, s.co], s.kh * s.kw, 2 * STEP / 4);
     } else if s.kh * s.kw == 1 && s.ci.max(s.co) > NARROW && s.ci.min(s.co) <= NARROW {
         // Products between few and many channels, as around depthwise convolutions: no column and no step beyond the last channel.
         tiles.extend(narrow(s.co, caps));

@@ -60,6 +60,9 @@ pub fn gemm(op: &Matmul, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     // The rows of a plain product are its batch: a linear layer has one for every picture.
     let alone = if s.plain { 1 } else { s.m };
     let sum = Sum::new([alone, s.n], s.k.div_ceil(STEP), 4);
+    // Where all pictures meet one b, their rows lie one after the other: tiles go across pictures.
+    let one = !s.b_batched && !op.transpose_a;
+    let s = &if one { Sizes { batch: 1, m: s.batch * s.m, ..*s } } else { *s };
     let groups = |t: &Tile| s.batch * t.groups([s.m, s.n]).iter().product::<usize>();
     let made = |sum: Sum| {
         let ways = sum.ways(tiles(caps), [s.m, s.n], groups);

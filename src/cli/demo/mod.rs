@@ -1,5 +1,7 @@
 //! `lupe demo`: pictures that ship with Lupe, then the commands anybody would type: fit and eval. At the end one sheet shows everything.
 
+mod few_shot;
+
 use super::output::{new_table, print, silently};
 use super::session::Session;
 use crate::data::dataset::GOOD;
@@ -29,6 +31,16 @@ pub struct Args {
     /// Folder for everything that the demo creates
     #[arg(short, long, default_value = "lupe-demo", value_name = "DIR")]
     output: PathBuf,
+    #[command(subcommand)]
+    which: Option<Which>,
+}
+
+/// Other demos.
+#[derive(Debug, clap::Subcommand)]
+enum Which {
+    /// Tells three classes apart after 5 tiles of each, and finds defects after a single good one
+    #[command(after_help = "Example:\n  lupe demo few-shot")]
+    FewShot(few_shot::Args),
 }
 
 /// Runs a command, given the words that follow `lupe`.
@@ -36,10 +48,14 @@ type Typed<'t> = dyn Fn(&[&OsStr]) -> Result<()> + 't;
 
 /// Runs the command; `command` runs others, as if they had been typed.
 pub fn run(session: &Session, args: &Args, command: &Typed) -> Result<()> {
+    if let Some(Which::FewShot(args)) = &args.which {
+        return few_shot::run(session, args, command);
+    }
     let (start, folder) = (Instant::now(), args.output.as_path());
     let [data, model, results] = ["parts", "parts.lupe", "results"].map(|name| folder.join(name));
     let parts = parts()?;
-    own(&parts, folder)?;
+    let written = ["parts.lupe", "parts.lupe.features", manifest::SHEET].map(PathBuf::from);
+    own(&files(&parts, Path::new("parts")).chain(written).collect(), &["results"], folder)?;
     session.outputs.folder(folder)?;
     write_parts(&parts, &data)?;
     if !session.json {
@@ -92,18 +108,22 @@ fn write_parts(parts: &[DemoPart], folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a folder with anything in it that no demo writes, before anything is written there.
-fn own(parts: &[DemoPart], folder: &Path) -> Result<()> {
+/// The files of parts, below the folder `inside`.
+fn files<'p>(parts: &'p [DemoPart], inside: &'p Path) -> impl Iterator<Item = PathBuf> + 'p {
     let pictures = parts.iter().flat_map(|part| [Some(name(part)), part.mask.as_ref().map(|_| mask_name(part))]);
-    let mut known: BTreeSet<PathBuf> = pictures.flatten().map(|name| Path::new("parts").join(name)).collect();
-    known.extend(["parts.lupe", "parts.lupe.features", "contact_sheet.png"].map(PathBuf::from));
+    pictures.flatten().map(|name| inside.join(name))
+}
+
+/// Refuses a folder with anything in it that no demo writes, before anything is written there; what is in its folders of `results` is
+/// left to the commands that write there.
+fn own(known: &BTreeSet<PathBuf>, results: &[&str], folder: &Path) -> Result<()> {
     let mut open = vec![folder.to_path_buf()];
     while let Some(inside) = open.pop() {
         let Ok(entries) = fs::read_dir(&inside) else { continue }; // it is not there, or writing there fails
         for path in entries.flatten().map(|e| e.path()) {
             let below = path.strip_prefix(folder).unwrap_or(&path);
             let hidden = path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
-            if path.is_dir() && below != Path::new("results") {
+            if path.is_dir() && !results.iter().any(|name| below == Path::new(name)) {
                 open.push(path);
             } else if !(hidden || known.contains(below) || path.join(manifest::NAME).is_file()) {
                 let (folder, path) = (shown(folder), shown(below));
@@ -152,14 +172,19 @@ fn parsed(file: &Path, text: &str) -> Result<Value> {
     serde_json::from_str(text).map_err(|e| Error::Input(format!("{}: not valid JSON: {e}", shown(file))))
 }
 
+/// Numbers of a line of results.
+fn numbers_of<const N: usize>(line: &Value, keys: [&str; N]) -> [f64; N] {
+    keys.map(|key| line.get(key).and_then(Value::as_f64).unwrap_or_default())
+}
+
 /// The lines that eval wrote.
 fn verdicts(file: &Path) -> Result<Vec<Outcome>> {
     let verdict = |line: &str| {
         let line = parsed(file, line)?;
         let word = |key: &str| line.get(key).and_then(Value::as_str).unwrap_or_default().to_string();
-        let number = |key: &str| line.get(key).and_then(Value::as_f64).unwrap_or_default();
+        let [score, limit] = numbers_of(&line, ["score", "limit"]);
         let above = line.get("above") == Some(&json!(true));
-        Ok(Outcome { path: word("path"), label: word("label"), score: number("score"), limit: number("limit"), above })
+        Ok(Outcome { path: word("path"), label: word("label"), score, limit, above })
     };
     text(file)?.lines().map(verdict).collect()
 }

@@ -1,0 +1,225 @@
+//! The fit: a vector of every picture, added up by class; with an earlier file, added to its sums.
+
+use super::describe::class_words;
+use super::head::doubles;
+use super::model::source;
+use super::{Asked, Config, ModelFile, Prototype};
+use crate::data::dataset::Classes;
+use crate::data::load::Loading;
+use crate::engine::Gpu;
+use crate::error::{Error, Result, plain, shown};
+use crate::methods::backbone::Backbone;
+use crate::methods::batched::RunOptions;
+use crate::methods::fitted::{LeftOut, Seen, Why};
+use crate::methods::looking::Missed;
+use crate::methods::vector::Vectors;
+use crate::models::{self, Network};
+use crate::tensor::Tensor;
+use crate::watch::Watch;
+use crate::weights::{Weights, WeightsFile};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+/// How a fit works.
+#[derive(Clone, Debug, Default)]
+pub struct FitOptions {
+    /// How plans are made, and pictures per run.
+    pub run: RunOptions,
+    /// How pictures are loaded.
+    pub loading: Loading,
+}
+
+/// What a fit begins with: choices, the network, and a file without pictures or that of an earlier fit.
+#[derive(Debug)]
+pub struct Start {
+    file: ModelFile,
+    network: &'static Network,
+    weights: Weights,
+}
+
+/// How a fit went.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Pictures that could not be read.
+    pub missed: Missed,
+    /// Pictures of this fit that were left out, with why.
+    pub left_out: Vec<LeftOut>,
+    /// Seconds until the network was ready, and seconds of reading pictures and computing their vectors.
+    pub seconds: [f64; 2],
+}
+
+impl Start {
+    /// With a network's weights, from a file or built in, and everything that was not asked for as it usually is.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for choices that cannot be; otherwise as [`models::open`] and [`Asked::with_scalars`].
+    pub fn new(asked: &Asked, weights: Option<&WeightsFile>, embed: bool) -> Result<Start> {
+        let name = asked.backbone.as_deref().unwrap_or(asked.preset.usual_backbone());
+        let config = asked.with_scalars(weights)?.config(models::named(name)?)?;
+        let (network, weights) = models::open(name, weights)?;
+        let dim = source(&config, network, &weights).dim()?;
+        let backbone = Backbone::new(network, &weights, embed);
+        let (classes, pictures, left_out) = Default::default();
+        let support = config.head.center.then(|| Tensor::zeros([0, dim]));
+        let file = ModelFile { config, backbone, dim, classes, pictures, support, left_out, limit: None };
+        Ok(Start { file, network, weights })
+    }
+
+    /// With an earlier file, to which pictures are to be added; its weights come from it, or from `weights` if they are the same.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for choices that are not the file's; otherwise as [`ModelFile::from_bytes`], [`Prototype::new`] and
+    /// [`Asked::with_scalars`].
+    pub fn after(
+        asked: &Asked,
+        (bytes, origin): (&[u8], &str),
+        weights: Option<&WeightsFile>,
+        embed: bool,
+    ) -> Result<Start> {
+        let mut file = ModelFile::from_bytes(bytes, origin)?;
+        asked.with_scalars(weights)?.agrees(&file.config, &file.backbone.name, origin)?;
+        let earlier = Prototype::new(file.clone(), origin, weights)?;
+        file.backbone.weights = file.backbone.weights.filter(|_| embed);
+        Ok(Start { file, network: earlier.network, weights: earlier.weights })
+    }
+
+    /// Every choice.
+    pub fn config(&self) -> &Config {
+        &self.file.config
+    }
+
+    /// What is to be said of the weights.
+    pub fn notes(&self) -> &[String] {
+        self.weights.notes()
+    }
+
+    /// Whether prototypes can be made of these pictures: needs no device.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for one class only, [`Error::Usage`] if shots are to be corrected and every class has one picture.
+    pub fn check(&self, support: &Classes) -> Result<()> {
+        let mut counts: BTreeMap<&str, usize> = self.file.classes.iter().map(|(n, c)| (n.as_str(), c.count)).collect();
+        support.counts().into_iter().for_each(|(name, n)| *counts.entry(name).or_default() += n);
+        if let [(name, _)] = counts.iter().collect::<Vec<_>>()[..] {
+            let (root, name) = (shown(&support.root), plain(name));
+            return Err(Error::Input(format!(
+                "{root}: has one class, {name}; expected two or more, each a folder of pictures"
+            )));
+        }
+        if self.file.config.head.shot_correction && counts.values().all(|n| *n < 2) {
+            return Err(one_each());
+        }
+        Ok(())
+    }
+}
+
+fn one_each() -> Error {
+    let what = "--shot-correction: the spread within classes cannot be estimated from one picture in every class; add a second one to any \
+                of them, or leave the flag out";
+    Error::Usage(what.into())
+}
+
+/// Fits prototypes on `support`, or adds it to those of an earlier fit. Of a file that is there twice in a class, one is used.
+///
+/// # Errors
+/// As [`Start::check`]; [`Error::Input`] for a file in two classes, a picture that cannot be read, unless [`Loading::keep_going`], and a
+/// class of which none can be; [`Error::Numeric`] for vectors that are not finite; whatever the device and the watcher report.
+pub async fn fit(
+    gpu: &Gpu,
+    support: &Classes,
+    start: Start,
+    options: &FitOptions,
+    watch: &dyn Watch,
+) -> Result<(Prototype, Report)> {
+    start.check(support)?;
+    let Start { file, network, weights } = start;
+    let mut since = Instant::now();
+    let config = file.config.clone();
+    let mut vectors = Vectors::new(gpu, source(&config, network, &weights), &options.run).await?;
+    let planned = since.elapsed().as_secs_f64();
+    since = Instant::now();
+    let mut growing = Growing::new(file, support);
+    let mut take =
+        |looked: crate::methods::Looked, vector: Vec<f32>| growing.take(looked.number, looked.sha256, vector);
+    let missed = vectors.each(&support.samples, &options.loading, watch, &mut take).await?;
+    drop(vectors);
+    let seconds = [planned, since.elapsed().as_secs_f64()];
+    let (file, left_out) = growing.grown(&missed)?;
+    if let Some(first) = left_out.first() {
+        let (n, name, why) = (left_out.len(), plain(&first.picture.name), plain(&first.why.to_string()));
+        watch.say(&format!(
+            "note: {n} of the pictures are copies of others and are left out; the first is {name}, {why}"
+        ));
+    }
+    let fitted = Prototype::fitted(file, network, weights)?;
+    log::info!("classes: {}", class_words(&fitted.file));
+    Ok((fitted, Report { missed, left_out, seconds }))
+}
+
+/// A file to which pictures are added one by one.
+struct Growing<'s> {
+    file: ModelFile,
+    support: &'s Classes,
+    /// Class, picture and, where they are kept, vector of every picture.
+    all: Vec<(String, Seen, Vec<f32>)>,
+    /// Class and name of every file, by its hash.
+    known: BTreeMap<String, [String; 2]>,
+    left_out: Vec<LeftOut>,
+}
+
+impl Growing<'_> {
+    fn new(file: ModelFile, support: &Classes) -> Growing<'_> {
+        let kept = file.support.as_ref().map_or(&[][..], |t| &t.data).chunks_exact(file.dim.max(1));
+        let kept = kept.map(<[f32]>::to_vec).chain(std::iter::repeat(vec![]));
+        let pictures = file.pictures_by_class().map(|(class, seen)| (class.to_string(), seen.clone()));
+        let all: Vec<_> = pictures.zip(kept).map(|((class, seen), vector)| (class, seen, vector)).collect();
+        let place =
+            |(class, seen, _): &(String, Seen, Vec<f32>)| (seen.sha256.clone(), [class.clone(), seen.name.clone()]);
+        let known = all.iter().map(place).collect();
+        Growing { file, support, all, known, left_out: vec![] }
+    }
+
+    fn take(&mut self, number: usize, sha256: String, vector: Vec<f32>) -> Result<()> {
+        let Some(sample) = self.support.samples.get(number) else { return Ok(()) };
+        let (class, seen) = (sample.label.clone(), Seen { name: sample.name.clone(), sha256: sha256.clone() });
+        match self.known.get(&sha256) {
+            Some([other, name]) if *other == class => {
+                self.left_out.push(LeftOut { picture: seen, why: Why::SameAs(name.clone()) });
+                return Ok(());
+            }
+            Some([other, name]) => {
+                let [one, class, name, other] = [&seen.name, &class, name, other].map(|text| plain(text));
+                return Err(Error::Input(format!(
+                    "{one} and {name} are the same file, one in the class {class} and one in {other}; remove one of them"
+                )));
+            }
+            None => self.known.insert(sha256, [class.clone(), seen.name.clone()]),
+        };
+        let sums = self.file.classes.remove(&class).unwrap_or_default().with(doubles(&vector));
+        self.file.classes.insert(class.clone(), sums);
+        let kept = if self.file.support.is_some() { vector } else { vec![] };
+        self.all.push((class, seen, kept));
+        Ok(())
+    }
+
+    /// The file, and the pictures of this fit that were left out.
+    fn grown(mut self, missed: &Missed) -> Result<(ModelFile, Vec<LeftOut>)> {
+        let wanted: BTreeSet<&str> = self.support.counts().into_keys().collect();
+        if let Some(empty) = wanted.into_iter().find(|name| !self.file.classes.contains_key(*name)) {
+            let list: String = missed.failed.iter().map(|(_, why)| format!("\n  {why}")).collect();
+            let (root, empty) = (shown(&self.support.root), plain(empty));
+            return Err(Error::Input(format!("{root}: no picture of the class {empty} can be read:{list}")));
+        }
+        if self.file.config.head.shot_correction && self.file.trace().is_none() {
+            return Err(one_each());
+        }
+        self.all.sort_by(|(c, s, _), (c2, s2, _)| (c, &s.name, &s.sha256).cmp(&(c2, &s2.name, &s2.sha256)));
+        if self.file.support.is_some() {
+            let rows: Vec<f32> = self.all.iter().flat_map(|(_, _, vector)| vector.iter().copied()).collect();
+            self.file.support = Some(Tensor::new([self.all.len(), self.file.dim], rows));
+        }
+        self.file.pictures = self.all.into_iter().map(|(_, seen, _)| seen).collect();
+        self.file.left_out.extend(self.left_out.clone());
+        Ok((self.file, self.left_out))
+    }
+}
