@@ -236,7 +236,7 @@ fn what_is_refused() {
     let b = Bench::new();
     let (data, model) = (b.path("data"), b.path("m.lupe"));
     data_set(&data, 3, 70, 70);
-    let pull = ["--weights is required", "lupe weights pull dinov2_vits14", "dinov2_vits14_pretrain.pth"];
+    let pull = ["--weights is required", "`lupe weights pull dinov2_vits14.facebook`", "dinov2_vits14_pretrain.pth"];
     refused(lupe().args(["fit", "anomalydino"]).arg(&data).arg("-o").arg(&model), 2, &pull);
     let none = ["efficientnet_lite0 has no patch tokens", "dinov2_vits14"];
     let convolutions = ["fit", "anomalydino", "--backbone", "efficientnet_lite0"];

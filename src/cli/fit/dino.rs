@@ -14,6 +14,7 @@ use crate::models::{self, Network};
 use crate::outputs::Inputs;
 use crate::watch::Watch;
 use crate::weights::Weights;
+use crate::weights::catalog::published;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -62,13 +63,12 @@ impl FewArgs {
         let name = models::named(&self.backbone)?.name;
         let file = self.choice.of(self.weights.as_deref());
         if file.is_none() && name != models::EMBEDDED.name {
-            let published = match name.strip_prefix("dinov2_") {
-                Some(size) => format!("dinov2_{}_pretrain.pth", size.replace("_reg", "_reg4")),
-                None => "its file".into(),
-            };
-            return Err(Error::Usage(format!(
-                "--weights is required: the weights of {name} are not built in; `lupe weights pull {name}` gets {published} from its publisher"
-            )));
+            let entry = published()?.into_iter().find(|p| p.network == name);
+            let get = entry.map_or(String::new(), |p| {
+                let (entry, file) = (&p.name, p.file.as_deref().unwrap_or("its file"));
+                format!("; `lupe weights pull {entry}` gets {file}, and --weights {entry} takes it from there")
+            });
+            return Err(Error::Usage(format!("--weights is required: the weights of {name} are not built in{get}")));
         }
         let opened = models::open(name, file.as_ref())?;
         say_notes(session, opened.1.notes());

@@ -41,13 +41,13 @@ enum FitMethod {
     /// AnomalyDINO: finds defects after one or a few good pictures, by the distance of patches to those of good pictures
     #[command(
         name = "anomalydino",
-        after_help = "Examples:\n  lupe fit anomalydino good_parts -o part.lupe --weights dinov2_vits14_pretrain.pth\n  lupe fit anomalydino hazelnut -o hazelnut.lupe --weights dinov2_vits14_pretrain.pth --shots 4 --mask grid"
+        after_help = "Examples:\n  lupe fit anomalydino good_parts -o part.lupe --weights dinov2_vits14.facebook\n  lupe fit anomalydino hazelnut -o hazelnut.lupe --weights dinov2_vits14.facebook --shots 4 --mask grid"
     )]
     AnomalyDino(Box<anomalydino::Args>),
     /// SubspaceAD: finds defects after one or a few good pictures, by what is unlike the variation of good patches
     #[command(
         name = "subspacead",
-        after_help = "Examples:\n  lupe fit subspacead good_parts -o part.lupe --weights dinov2_vits14_pretrain.pth\n  lupe fit subspacead transistor -o transistor.lupe --weights dinov2_vits14_pretrain.pth --augment 0"
+        after_help = "Examples:\n  lupe fit subspacead good_parts -o part.lupe --weights dinov2_vits14.facebook\n  lupe fit subspacead transistor -o transistor.lupe --weights dinov2_vits14.facebook --augment 0"
     )]
     SubspaceAd(Box<subspacead::Args>),
     /// CAML: a transformer reads a few pictures of each class together with each one that is asked about
