@@ -11,6 +11,7 @@ use common::vectors::{Vectors, close};
 use lupe::engine::{Options, Store};
 use lupe::memory::peak_memory;
 use lupe::methods::caml::{Average, Config, Learner, Many, Planned, Verdict, Ways, self_test};
+use lupe::methods::episodes::Learner as _;
 use lupe::models::caml::{Caml, Checkpoint};
 use lupe::tensor::Tensor;
 use pollster::block_on;
