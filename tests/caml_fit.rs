@@ -279,6 +279,41 @@ fn what_cannot_be_is_told() {
     refused(command.arg(&prototypes).arg("--checkpoint").arg(&sound), 2, &want);
 }
 
+/// Episodes of classes that are easily told apart, on the device; twice the same bytes, however many queries a run.
+#[test]
+fn episodes_are_learned_by_the_transformer() {
+    if no_gpu() {
+        return;
+    }
+    let b = Bench::new();
+    let (checkpoint, data) = (checkpoint(&b), folder(b.path("data"), &["good", "red"], 0, 5));
+    let episodes = |more: &[&str]| {
+        let mut command = verb(&["episodes", "--method", "caml", "--backbone", "efficientnet_lite0", "--size", "64"]);
+        command.args(["--place", PLACE, "--shots", "1,2", "--queries", "3", "--episodes", "5"]).args(more);
+        command.arg(&data);
+        command
+    };
+    let given = ["--checkpoint", checkpoint.to_str().unwrap()];
+    let files = ["one", "two"].map(|name| {
+        let out = b.path(name);
+        let said = done(episodes(&given).arg("-o").arg(&out));
+        assert!(said.contains("method    caml, block15 of efficientnet_lite0"), "{said}");
+        ["episodes.jsonl", "summary.json"].map(|file| text(&fs::read(out.join(file)).unwrap()))
+    });
+    assert!(files[0] == files[1], "twice the same bytes");
+    let summary: Value = serde_json::from_str(&files[0][1]).unwrap();
+    assert_eq!(summary["facts"]["checkpoint"]["file"], "model.safetensors");
+    for shots in [0, 1] {
+        let accuracy = number(&summary["results"][shots]["accuracy"]["mean"]);
+        assert!(accuracy > 0.9, "{accuracy}");
+    }
+    refused(&mut episodes(&[]), 2, &["--checkpoint <FILE>"]);
+    refused(&mut episodes(&[&given[..], &["--center"]].concat()), 2, &["leave them out with --method caml"]);
+    let mut prototypes = verb(&["episodes"]);
+    refused(prototypes.args(given).arg(&data), 2, &["--checkpoint: only --method caml has one"]);
+    refused(&mut episodes(&[&given[..], &["--average", "21"]].concat()), 2, &["must be between 1 and 20"]);
+}
+
 /// An encoder with features of the right length that no released checkpoint was trained on is taken, with a word.
 #[test]
 fn another_encoder_of_the_same_width_is_told() {

@@ -8,6 +8,7 @@ use crate::data::load::Loading;
 use crate::error::{Error, Result, plain, shown};
 use crate::manifest::Manifest;
 use crate::methods::Fitted;
+use crate::methods::caml::{Asked, Average, Many};
 use crate::methods::drawing::{self, Draw};
 use crate::methods::patchcore::layer;
 use crate::methods::results;
@@ -39,6 +40,42 @@ impl WorkArgs {
     /// How pictures are loaded.
     pub fn loading(&self) -> Loading {
         Loading { limits: Limits::of(self.max_pixels), keep_going: self.keep_going, leave_out: BTreeSet::new() }
+    }
+}
+
+/// How classes get the labels of CAML's checkpoint.
+#[derive(Debug, Args)]
+pub struct LabelArgs {
+    /// Average over N ways to give classes their labels, or all: each is a run through the transformer [default: 1]
+    #[arg(long, value_name = "N|all")]
+    average: Option<Average>,
+    /// What to do about more classes than the checkpoint has labels, which the paper does not say
+    #[arg(long, value_enum, value_name = "HOW")]
+    many_classes: Option<ManyArg>,
+    /// Turn the answers of a label-flipped checkpoint round
+    #[arg(long)]
+    reverse_labels: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ManyArg {
+    /// Ask about every choice of as many classes as the checkpoint has labels, and average
+    Subsets,
+    /// Ask for every class whether it is that one or any other
+    OneVsRest,
+    /// Ask whether good or not, then which of the others
+    TwoStage,
+}
+
+impl LabelArgs {
+    /// What was asked for, with these choices.
+    pub fn with(&self, asked: Asked) -> Asked {
+        let many = self.many_classes.map(|many| match many {
+            ManyArg::Subsets => Many::Subsets,
+            ManyArg::OneVsRest => Many::OneVsRest,
+            ManyArg::TwoStage => Many::TwoStage,
+        });
+        Asked { average: self.average, many, reversed: self.reverse_labels, ..asked }
     }
 }
 

@@ -3,28 +3,15 @@
 use crate::cli::output::{print, quoted};
 use crate::cli::session::Session;
 use crate::cli::subject::{WeightsArgs, say_notes};
-use crate::cli::working::{WorkArgs, files_of};
+use crate::cli::working::{LabelArgs, WorkArgs, files_of};
 use crate::data::dataset::{Classes, Counted, reason};
 use crate::error::Result;
 use crate::memory::log_peak;
-use crate::methods::caml::{
-    Asked, Average, CamlModel, FitOptions, Many, Report, Start, Verdict, class_words, fit, label_words,
-};
+use crate::methods::caml::{Asked, CamlModel, FitOptions, Report, Start, class_words, fit, label_words};
 use crate::outputs::Inputs;
 use crate::watch::Watch;
-use clap::ValueEnum;
 use serde_json::json;
 use std::path::PathBuf;
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum ManyArg {
-    /// Ask about every choice of as many classes as the checkpoint has labels, and average
-    Subsets,
-    /// Ask for every class whether it is that one or any other
-    OneVsRest,
-    /// Ask whether good or not, then which of the others
-    TwoStage,
-}
 
 /// What it accepts.
 #[derive(Debug, clap::Args)]
@@ -55,36 +42,22 @@ pub struct Args {
     /// Look at the centre of a picture, as CAML's authors do, not at the whole
     #[arg(long)]
     crop: bool,
-    /// Average over N ways to give classes their labels, or all: each is a run through the transformer [default: 1]
-    #[arg(long, value_name = "N|all")]
-    average: Option<Average>,
-    /// What to do about more classes than the checkpoint has labels, which the paper does not say
-    #[arg(long, value_enum, value_name = "HOW")]
-    many_classes: Option<ManyArg>,
-    /// Turn the answers of a label-flipped checkpoint round
-    #[arg(long)]
-    reverse_labels: bool,
+    #[command(flatten)]
+    labels: LabelArgs,
     #[command(flatten)]
     work: WorkArgs,
 }
 
 impl Args {
     fn asked(&self) -> Asked {
-        let many = self.many_classes.map(|many| match many {
-            ManyArg::Subsets => Many::Subsets,
-            ManyArg::OneVsRest => Many::OneVsRest,
-            ManyArg::TwoStage => Many::TwoStage,
-        });
-        Asked {
+        let own = Asked {
             encoder: self.encoder.clone(),
             place: self.place.clone(),
             size: self.size,
             crop: self.crop,
-            average: self.average,
-            many,
-            reversed: self.reverse_labels,
             ..Asked::default()
-        }
+        };
+        self.labels.with(own)
     }
 }
 
@@ -108,12 +81,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     run.batch = run.batch.min(support.samples.len());
     let options = FitOptions { run, loading: args.work.loading() };
     let (fitted, went) = pollster::block_on(fit(&gpu, &support, start, &options, session))?;
-    if let Verdict::Other(said) = &went.verdict {
-        session.say(&format!(
-            "warning: shown one feature for each label, the checkpoint calls them {said:?}, not 0, 1, 2, …: its answers may mean nothing; \
-             is it whole, and CAML's?"
-        ));
-    }
+    went.verdict.warning().iter().for_each(|text| session.say(text));
     fitted.save(&args.output)?;
     log_peak();
     let left_out = fitted.file.left_out.iter().map(|l| (reason::SAME, l.picture.name.as_str()));
@@ -127,11 +95,10 @@ fn report(session: &Session, args: &Args, (fitted, went): (&CamlModel, &Report),
     let (file, [test, ready, features]) = (&fitted.file, went.seconds);
     if session.json {
         let classes: Vec<_> = file.classes.iter().map(|(name, n)| json!({"name": name, "pictures": n})).collect();
-        let sound = matches!(went.verdict, Verdict::Sound);
         return print(
             &json!({
                 "model": args.output, "classes": classes, "pictures": file.pictures.len(), "encoder": file.encoder.name,
-                "checkpoint": file.checkpoint, "self_test": sound, "left_out": file.left_out, "counts": counted.json(),
+                "checkpoint": file.checkpoint, "self_test": went.verdict.warning().is_none(), "left_out": file.left_out, "counts": counted.json(),
                 "seconds": {"self_test": test, "encoder": ready, "features": features},
             })
             .to_string(),

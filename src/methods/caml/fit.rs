@@ -2,16 +2,16 @@
 
 use super::file::Origin;
 use super::model::source;
-use super::{Average, CamlModel, Config, Many, ModelFile, Verdict, Ways, self_test};
+use super::{Average, CamlModel, Config, Learner, Many, ModelFile, Verdict, Ways, self_test};
 use crate::data::dataset::Classes;
 use crate::data::load::Loading;
-use crate::engine::{Gpu, Graph, Named, Scope};
+use crate::engine::{Gpu, Graph, Named, Options, Scope};
 use crate::error::{Error, Result, plain, shown};
 use crate::methods::backbone::Backbone;
 use crate::methods::batched::RunOptions;
 use crate::methods::fitted::{LeftOut, Seen, Why};
 use crate::methods::looking::{Looked, Missed};
-use crate::methods::vector::{Vectors, of};
+use crate::methods::vector::{Source, Vectors, of};
 use crate::models::caml::{Caml, Checkpoint, HEADS};
 use crate::models::{self, Network};
 use crate::tensor::Tensor;
@@ -104,6 +104,42 @@ impl Start {
         &self.config
     }
 
+    /// The checkpoint.
+    pub fn checkpoint(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Where features come from.
+    pub fn source(&self) -> Source<'_> {
+        source(&self.config, self.encoder, &self.weights)
+    }
+
+    /// What learns the classes of episodes, classes of these names with so many pictures of each, and what the checkpoint's self-test
+    /// said; so many queries go through the transformer in a run.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] for a flipped checkpoint; otherwise as [`Ways::new`] and [`Learner::new`].
+    pub async fn learner<'g>(
+        &self,
+        gpu: &'g Gpu,
+        names: &[String],
+        (shots, queries): (&[usize], usize),
+        options: &Options,
+    ) -> Result<(Learner<'_, 'g>, Verdict)> {
+        let ways = Ways::new(names, self.checkpoint.caml.labels, &self.config)?;
+        let verdict = self.tested(gpu, options).await?;
+        let classes = (ways, names.len());
+        Ok((Learner::new(gpu, &self.checkpoint, classes, (shots, queries), options).await?, verdict))
+    }
+
+    /// The checkpoint's self-test.
+    async fn tested(&self, gpu: &Gpu, options: &Options) -> Result<Verdict> {
+        match self_test(gpu, &self.checkpoint, self.config.reversed, options.clone()).await? {
+            Verdict::Flipped => Err(flipped(self)),
+            verdict => Ok(verdict),
+        }
+    }
+
     /// What is to be said of the weights.
     pub fn notes(&self) -> Vec<String> {
         let own = self.checkpoint.caml.released().filter(|r| r.encoder != self.encoder.name).map(|released| {
@@ -192,14 +228,10 @@ pub async fn fit(
     start.check(support)?;
     let mut since = Instant::now();
     let mut lap = || std::mem::replace(&mut since, Instant::now()).elapsed().as_secs_f64();
-    let verdict = self_test(gpu, &start.checkpoint, start.config.reversed, options.run.planning()).await?;
-    if verdict == Verdict::Flipped {
-        return Err(flipped(&start));
-    }
+    let verdict = start.tested(gpu, &options.run.planning()).await?;
     let tested = lap();
     watch.go_on()?;
-    let source = source(&start.config, start.encoder, &start.weights);
-    let mut vectors = Vectors::new(gpu, source, &options.run).await?;
+    let mut vectors = Vectors::new(gpu, start.source(), &options.run).await?;
     let ready = lap();
     let mut gathered = Gathered { support, known: BTreeMap::new(), found: vec![], left_out: vec![] };
     let mut take = |looked: Looked, feature: Vec<f32>| gathered.take(looked.number, looked.sha256, feature);

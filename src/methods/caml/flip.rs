@@ -18,6 +18,17 @@ pub enum Verdict {
     Other(Vec<usize>),
 }
 
+impl Verdict {
+    /// What is to be said of a checkpoint that is neither sound nor flipped.
+    pub fn warning(&self) -> Option<String> {
+        let Verdict::Other(said) = self else { return None };
+        Some(format!(
+            "warning: shown one feature for each label, the checkpoint calls them {said:?}, not 0, 1, 2, …: its answers may mean \
+             nothing; is it whole, and CAML's?"
+        ))
+    }
+}
+
 /// Shows a checkpoint one feature for each label, nearly at right angles and of length 1, and asks about the same features; `reversed`:
 /// as if its logits were those of its labels in the reverse order.
 ///

@@ -1,8 +1,10 @@
 //! The transformer by itself: supports and queries in, logits out, without an encoder.
 
+use super::support::TOGETHER;
 use super::{Asking, Ways};
 use crate::engine::{Gpu, Graph, Options, Plan, Store};
 use crate::error::{Error, Result};
+use crate::methods::episodes;
 use crate::models::caml::Checkpoint;
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
@@ -61,7 +63,7 @@ pub struct Learner<'c, 'g> {
 }
 
 impl<'c, 'g> Learner<'c, 'g> {
-    /// For episodes of the classes of `ways` with so many pictures of each.
+    /// For episodes of the classes of `ways` with so many pictures of each, and so many queries in all.
     ///
     /// # Errors
     /// As [`Plan::new`].
@@ -79,26 +81,13 @@ impl<'c, 'g> Learner<'c, 'g> {
                 ways.askings().iter().map(|a| shots * (0..classes).filter(|c| ways.label(a, *c).is_some()).count());
             for size in sizes.collect::<std::collections::BTreeSet<_>>() {
                 if !planned.contains_key(&size) {
-                    let plan = Planned::new(gpu, checkpoint, [size, queries], (&store, options.clone())).await?;
+                    let at_once = queries.clamp(1, (TOGETHER / (size + 1)).max(1));
+                    let plan = Planned::new(gpu, checkpoint, [size, at_once], (&store, options.clone())).await?;
                     planned.insert(size, plan);
                 }
             }
         }
         Ok(Learner { ways, planned })
-    }
-
-    /// For each query the logarithm of the probability of each class, after a support: the features of each class, one or more.
-    ///
-    /// # Errors
-    /// As [`Planned::logits`]; [`Error::Internal`] for a size that was not planned.
-    pub fn logits(&mut self, support: &[Vec<&[f32]>], queries: &[&[f32]]) -> Result<Vec<Vec<f64>>> {
-        let asked = self.ways.askings().iter().map(|asking| self.asked(asking, support, queries));
-        let asked = asked.collect::<Result<Vec<_>>>()?;
-        let of_query = |i: usize| {
-            let all: Vec<&[f32]> = asked.iter().filter_map(|a| a.get(i)).map(Vec::as_slice).collect();
-            self.ways.log_probabilities(&all)
-        };
-        Ok((0..queries.len()).map(of_query).collect())
     }
 
     fn asked(&self, asking: &Asking, support: &[Vec<&[f32]>], queries: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
@@ -109,5 +98,18 @@ impl<'c, 'g> Learner<'c, 'g> {
         let planned = planned
             .ok_or_else(|| Error::Internal(format!("no transformer was planned for supports of {}", features.len())))?;
         planned.logits(&features, &labels, queries)
+    }
+}
+
+impl episodes::Learner for Learner<'_, '_> {
+    /// The logarithms of probabilities.
+    fn logits(&mut self, support: &[Vec<&[f32]>], queries: &[&[f32]]) -> Result<Vec<Vec<f64>>> {
+        let asked = self.ways.askings().iter().map(|asking| self.asked(asking, support, queries));
+        let asked = asked.collect::<Result<Vec<_>>>()?;
+        let of_query = |i: usize| {
+            let all: Vec<&[f32]> = asked.iter().filter_map(|a| a.get(i)).map(Vec::as_slice).collect();
+            self.ways.log_probabilities(&all)
+        };
+        Ok((0..queries.len()).map(of_query).collect())
     }
 }

@@ -7,9 +7,9 @@ use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Tokens of one picture at most that go through the transformer together: between the two layers of a block each has 4096 values in
+/// Tokens at most that go through the transformer together: between the two layers of a block each has 4096 values in
 /// released checkpoints, 64 MiB in all, half of what every adapter can bind.
-const TOGETHER: usize = 4096;
+pub(super) const TOGETHER: usize = 4096;
 
 /// Askings that go through the transformer together.
 #[derive(Clone, Debug)]

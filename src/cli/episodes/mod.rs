@@ -1,26 +1,30 @@
 //! `lupe episodes`: few-shot episodes on a folder of classes, and what they say of a method.
 
+mod text;
+
 use super::env;
 use super::global::bytes;
-use super::output::{new_table, print};
+use super::output::print;
 use super::session::Session;
 use super::subject::{WeightsArgs, say_notes};
-use super::working::WorkArgs;
-use crate::data::dataset::{Classes, Sample, reason};
+use super::working::{LabelArgs, WorkArgs};
+use crate::data::dataset::{Classes, Counted, Sample, reason};
 use crate::error::{Error, Result, plain};
 use crate::files::{write, write_by};
-use crate::methods::episodes::{Class, Episode, Found, Kept, Member, Rule, Summary, pool, run as episodes};
-use crate::methods::metrics::Spread;
-use crate::methods::prototype::head::{Distance, Head};
+use crate::methods::episodes::{Class, Episode, Found, Kept, Learner, Member, Rule, pool, run as episodes};
+use crate::methods::prototype::head::Distance;
 use crate::methods::prototype::{Asked, Preset};
 use crate::methods::vector::Source;
+use crate::methods::{Missed, caml};
 use crate::models;
 use crate::outputs::{Inputs, ending_in};
 use crate::watch::Watch;
+use crate::weights::WeightsFile;
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use text::text;
 
 /// What `lupe episodes` accepts.
 #[derive(Debug, clap::Args)]
@@ -49,7 +53,12 @@ pub struct Args {
     /// Seed of all draws
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Network [default: the built-in one; pmf: dino_vits16]
+    /// CAML's checkpoint, .pth or safetensors
+    #[arg(long, value_name = "FILE", required_if_eq("method", "caml"))]
+    checkpoint: Option<PathBuf>,
+    #[command(flatten)]
+    labels: LabelArgs,
+    /// Network [default: the built-in one; pmf: dino_vits16; caml: the one that the checkpoint was released with]
     #[arg(long, value_name = "NAME")]
     backbone: Option<String>,
     /// Its weights, a file or a name in `lupe weights list`; only the default network has built-in ones
@@ -95,6 +104,8 @@ enum Learns {
     Prototype,
     /// P>M>F without fine-tuning: cosines times 10, or as a checkpoint says
     Pmf,
+    /// CAML: a transformer that reads support and query together; needs --checkpoint
+    Caml,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -121,13 +132,71 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let set = chosen(Classes::open(&args.data, args.work.all)?, &args.classes)?;
     set.notes.iter().for_each(|note| session.say(note));
     prepare(session, args, &set.samples)?;
-    let (asked, file) = (args.asked(), args.choice.of(args.weights.as_deref()));
+    let file = args.choice.of(args.weights.as_deref());
+    match (&args.checkpoint, args.method) {
+        (Some(checkpoint), Learns::Caml) => with_caml(session, args, &set, file.as_ref(), checkpoint),
+        (Some(_), _) => Err(Error::Usage("--checkpoint: only --method caml has one; leave the flag out".into())),
+        (None, _) => with_prototypes(session, args, &set, file.as_ref()),
+    }
+}
+
+fn with_prototypes(session: &Session, args: &Args, set: &Classes, file: Option<&WeightsFile>) -> Result<()> {
+    let asked = args.asked();
     let name = asked.backbone.as_deref().unwrap_or(asked.preset.usual_backbone());
-    let (network, weights) = models::open(name, file.as_ref())?;
+    let (network, weights) = models::open(name, file)?;
     say_notes(session, weights.notes());
-    let (config, rule) = (asked.with_scalars(file.as_ref())?.config(network)?, args.rule());
+    let config = asked.with_scalars(file)?.config(network)?;
     let mut head = config.head;
     let source = Source { network, weights: &weights, place: &config.place, preprocess: config.preprocess(network) };
+    let found = gathered(session, args, source, set)?;
+    let own = json!({
+        "distance": head.distance.word(), "scale": head.scale, "center": head.center, "shot_correction": head.shot_correction,
+    });
+    draw(session, args, &found, &mut head, &args.facts(&source, &found.classes, own))
+}
+
+fn with_caml(
+    session: &Session,
+    args: &Args,
+    set: &Classes,
+    file: Option<&WeightsFile>,
+    checkpoint: &Path,
+) -> Result<()> {
+    if args.distance.is_some() || args.center || args.shot_correction {
+        let flags =
+            "--distance, --center and --shot-correction are choices of prototypes; leave them out with --method caml";
+        return Err(Error::Usage(flags.into()));
+    }
+    let start = caml::Start::new(&args.caml(), file, checkpoint)?;
+    say_notes(session, &start.notes());
+    let (found, rule) = (gathered(session, args, start.source(), set)?, args.rule());
+    let sizes: Vec<(&str, usize)> = found.classes.iter().map(|c| (c.name.as_str(), c.pictures.len())).collect();
+    rule.check(&sizes)?;
+    // Where classes are drawn anew for each episode, none of them is known to be good.
+    let drawn = rule.ways.map(|ways| (0..ways).map(|i| format!("class {i}")).collect());
+    let names: Vec<String> = drawn.unwrap_or_else(|| sizes.iter().map(|s| s.0.to_string()).collect());
+    let gpu = session.gpu()?;
+    let queries = rule.queries.unwrap_or_else(|| sizes.iter().map(|s| s.1).max().unwrap_or(1)) * names.len();
+    let options = session.options(&gpu);
+    let (mut learner, verdict) = pollster::block_on(start.learner(&gpu, &names, (&rule.shots, queries), &options))?;
+    verdict.warning().iter().for_each(|text| session.say(text));
+    let config = start.config();
+    let own = json!({
+        "checkpoint": start.checkpoint(), "average": config.average, "many_classes": config.many, "reversed": config.reversed,
+    });
+    draw(session, args, &found, &mut learner, &args.facts(&start.source(), &found.classes, own))
+}
+
+/// The pictures with their vectors.
+struct Gathered {
+    /// How many there are, copies and those that cannot be read among them.
+    pictures: usize,
+    classes: Vec<Class>,
+    counted: Counted,
+    missed: Missed,
+}
+
+fn gathered(session: &Session, args: &Args, source: Source, set: &Classes) -> Result<Gathered> {
     let kept = args.kept();
     let found = vectors(session, args, &kept, source, &set.samples)?;
     let known = set.samples.iter().zip(found.vectors).filter_map(|(s, known)| {
@@ -135,20 +204,26 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         Some(Member { class: &s.label, name: &s.name, vector, sha256 })
     });
     let (classes, copies) = pool(known)?;
-    none_is_empty(&set, &classes)?;
+    none_is_empty(set, &classes)?;
+    let counted = set.fitted(copies.into_iter().map(|name| (reason::SAME, name)), found.missed.failed.len());
+    Ok(Gathered { pictures: set.samples.len(), classes, counted, missed: found.missed })
+}
+
+/// Draws episodes, lets them be learned, and says what came of it.
+fn draw(session: &Session, args: &Args, found: &Gathered, learner: &mut dyn Learner, facts: &Value) -> Result<()> {
+    let (rule, classes) = (args.rule(), &found.classes);
     let mut drawn = vec![];
     let mut take = |episode| drawn.extend(args.output.is_some().then_some(episode));
-    let summaries = episodes(&classes, &rule, args.episodes as usize, &mut head, session, &mut take)?;
-    let counted = set.fitted(copies.into_iter().map(|name| (reason::SAME, name)), found.missed.failed.len());
-    let facts = args.facts(&rule, &head, &source, &classes);
-    let all = json!({"facts": facts, "results": summaries.iter().map(|s| s.json(&classes)).collect::<Vec<_>>(), "files": counted.json()});
-    save(args, &all, &classes, &drawn)?;
+    let summaries = episodes(classes, &rule, args.episodes as usize, learner, session, &mut take)?;
+    let results: Vec<Value> = summaries.iter().map(|s| s.json(classes)).collect();
+    let all = json!({"facts": facts, "results": results, "files": found.counted.json()});
+    save(args, &all, classes, &drawn)?;
     match session.json {
         true => print(&all.to_string())?,
-        false => print(&text(&facts, &classes, &summaries))?,
+        false => print(&text(facts, classes, &summaries))?,
     }
-    session.say(&counted.to_string());
-    found.missed.ended(set.samples.len())
+    session.say(&found.counted.to_string());
+    found.missed.ended(found.pictures)
 }
 
 impl Args {
@@ -185,17 +260,36 @@ impl Args {
         Kept { folder, most: self.keep, fresh: self.fresh }
     }
 
-    /// What was done.
-    fn facts(&self, rule: &Rule, head: &Head, source: &Source, classes: &[Class]) -> Value {
-        let Source { network, place, .. } = source;
+    /// What CAML is asked for.
+    fn caml(&self) -> caml::Asked {
+        let own = caml::Asked {
+            encoder: self.backbone.clone(),
+            place: self.place.clone(),
+            size: self.size,
+            crop: self.crop,
+            ..caml::Asked::default()
+        };
+        self.labels.with(own)
+    }
+
+    /// What was done; `own` is the method's.
+    fn facts(&self, source: &Source, classes: &[Class], own: Value) -> Value {
+        let (Source { network, place, .. }, rule) = (source, self.rule());
         let pictures: Map<String, Value> = classes.iter().map(|c| (c.name.clone(), json!(c.pictures.len()))).collect();
-        json!({
-            "method": if self.method == Learns::Pmf { "pmf" } else { "prototype" },
+        let mut all = json!({
+            "method": match self.method {
+                Learns::Prototype => "prototype",
+                Learns::Pmf => "pmf",
+                Learns::Caml => "caml",
+            },
             "backbone": network.name, "place": place, "size": source.size(), "crop": self.crop,
-            "distance": head.distance.word(), "scale": head.scale, "center": head.center, "shot_correction": head.shot_correction,
             "pool": rule.pool, "seed": rule.seed, "episodes": self.episodes, "ways": rule.ways.unwrap_or(classes.len()),
             "queries": rule.queries, "pictures": pictures,
-        })
+        });
+        if let (Some(all), Value::Object(own)) = (all.as_object_mut(), own) {
+            all.extend(own);
+        }
+        all
     }
 }
 
@@ -221,7 +315,7 @@ fn chosen(mut set: Classes, classes: &[String]) -> Result<Classes> {
 fn prepare(session: &Session, args: &Args, samples: &[Sample]) -> Result<()> {
     let Some(folder) = &args.output else { return Ok(()) };
     let table = if args.data.is_file() { vec![args.data.clone()] } else { ending_in(&args.data, &["csv", "tsv"]) };
-    let inputs = Inputs::of(samples.iter().map(|s| &s.path).chain(&table).chain(&args.weights));
+    let inputs = Inputs::of(samples.iter().map(|s| &s.path).chain(&table).chain(&args.weights).chain(&args.checkpoint));
     [EPISODES, SUMMARY].iter().try_for_each(|name| session.outputs.file(&folder.join(name), &inputs))
 }
 
@@ -261,51 +355,4 @@ fn save(args: &Args, all: &Value, classes: &[Class], drawn: &[Episode]) -> Resul
     let line = |out: &mut dyn Write, episode: &Episode| writeln!(out, "{}", episode.json(classes));
     write_by(&folder.join(EPISODES), &|out| drawn.iter().try_for_each(|episode| line(out, episode)))?;
     write(&folder.join(SUMMARY), format!("{all:#}\n").as_bytes())
-}
-
-fn text(facts: &Value, classes: &[Class], summaries: &[Summary]) -> String {
-    let fact = |name: &str| facts.get(name).map_or(String::new(), |v| v.as_str().map_or(v.to_string(), plain));
-    let queries = facts.get("queries").and_then(Value::as_u64).map_or("all other".into(), |n| n.to_string());
-    let share = |s: &Option<Spread>| match s {
-        Some(Spread { mean, interval: Some(interval), .. }) => {
-            format!("{:.1} ± {:.1} %", 100.0 * mean, 100.0 * interval)
-        }
-        Some(Spread { mean, .. }) => format!("{:.1} %", 100.0 * mean),
-        None => "-".into(),
-    };
-    let good = summaries.iter().any(|s| s.auroc.is_some());
-    let auroc = |s: &Summary| share(&s.auroc);
-    let mut table = new_table(
-        ["shots", "accuracy", "balanced", "AUROC", "majority", "chance"].into_iter().filter(|n| good || *n != "AUROC"),
-    );
-    for s in summaries {
-        let chance = format!("{:.1} %", 100.0 * s.chance);
-        let all = [
-            s.shots.to_string(),
-            share(&s.accuracy),
-            share(&s.balanced_accuracy),
-            auroc(s),
-            share(&s.majority),
-            chance,
-        ];
-        table.add_row(all.into_iter().enumerate().filter(|(i, _)| good || *i != 3).map(|c| c.1));
-    }
-    let shots = summaries.iter().map(|s| if s.shots == 1 { "1 shot".into() } else { format!("{} shots", s.shots) });
-    let mut recalls = new_table(["recall of".to_string(), "pictures".into()].into_iter().chain(shots));
-    for (i, class) in classes.iter().enumerate() {
-        let of = summaries.iter().map(|s| s.recalls.get(i).map_or("-".into(), |r| share(&r.recall)));
-        recalls.add_row([plain(&class.name), class.pictures.len().to_string()].into_iter().chain(of));
-    }
-    format!(
-        "method    {}, {} distance, {} of {}\nepisodes  {} draws of {}, seed {}: {}-way, {queries} queries of each class\n\n{table}\n\n{recalls}\n\n\
-         Means and their 95 % intervals over the draws; all shots are asked about the same queries.",
-        fact("method"),
-        fact("distance"),
-        fact("place"),
-        fact("backbone"),
-        fact("episodes"),
-        fact("pool"),
-        fact("seed"),
-        fact("ways"),
-    )
 }
