@@ -26,6 +26,7 @@ fn raw(scaling: Option<Scaling>, filter: Filter, crop: Option<[usize; 2]>) -> Pr
         filter,
         resampling,
         crop,
+        cut: None,
         order: ChannelOrder::Rgb,
         divisor: 1.0,
         mean: [0.0; 3],

@@ -174,7 +174,8 @@ fn no_other_command_opens_a_connection() {
     let alone = |words: &[&str]| {
         let mut command = Command::new("unshare");
         command.args(["-n", env!("CARGO_BIN_EXE_lupe")]).args(words);
-        lupe().get_envs().for_each(|(name, value)| drop(value.map(|value| command.env(name, value))));
+        let usual = lupe();
+        command.envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command
     };
     if !alone(&["--version"]).output().is_ok_and(|o| o.status.success()) {

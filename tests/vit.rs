@@ -97,9 +97,9 @@ fn a_tiny_clip_with_both_activations() {
         let vit = Vit { mlp, ..TINY_CLIP };
         let names = ["block0", "block1", "cls", "projected"];
         let got = run(|x, p| vit.places(x, p, Positions::SizeAntialiased), &named, &nhwc(&vectors.get("x")), &names);
-        for i in 0..2 {
+        for (i, block) in got[..2].iter().enumerate() {
             let want = vectors.get(&format!("{mode}.tap:block{i}"));
-            close(&format!("{mode} block{i}"), &got[i].data, &patches(&want, 1), 2e-5);
+            close(&format!("{mode} block{i}"), &block.data, &patches(&want, 1), 2e-5);
         }
         close(&format!("{mode} cls"), &got[2].data, &vectors.get(&format!("{mode}.ln_post_cls")).data, 2e-5);
         close(&format!("{mode} projected"), &got[3].data, &vectors.get(&format!("{mode}.image_embed")).data, 2e-5);

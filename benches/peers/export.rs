@@ -1,7 +1,7 @@
 //! What all systems read: weights as safetensors, inputs and rows as raw floats, shapes as JSON. The same bytes at every export.
 
 use crate::networks::{self, Network};
-use lupe::engine::graph::{Node, live};
+use lupe::engine::graph::{Source, live};
 use lupe::engine::{Graph, Named, Scope};
 use lupe::methods::patchcore::projection::starts;
 use lupe::methods::patchcore::{Config, Preset};
@@ -10,9 +10,11 @@ use lupe::random::draw;
 use lupe::tensor::{Shape, Tensor};
 use lupe::weights::safetensors;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -64,14 +66,35 @@ fn one(folder: &Path, network: &Network) -> Result<()> {
     let outputs = (network.build)(graph.input("x", network.input), &Scope::new(&graph, &none));
     let nodes = graph.nodes()?;
     let wanted = live(&nodes, &outputs.iter().map(|o| o.id()).collect::<Vec<_>>());
-    let used: Vec<Node> = nodes.into_iter().zip(wanted).filter(|n| n.1).map(|n| n.0).collect();
-    let weights = stand_in::weights_of(used);
-    let tensors: Vec<(String, &Tensor)> = weights.tensors().iter().map(|(k, t)| (k.clone(), &**t)).collect();
+    let asked: BTreeSet<String> = graph.requested().names().collect();
+    let used = nodes.into_iter().zip(wanted).filter(|n| n.1).map(|n| n.0);
+    let (drawn, own): (Vec<_>, Vec<_>) = used.partition(|n| asked.contains(&n.label));
+    let mut weights = stand_in::weights_of(drawn).tensors().clone();
+    for (name, tensor) in &mut weights {
+        *tensor = Arc::new(as_trained(name, tensor));
+    }
+    // What a network brings itself, such as the matrix that resamples its positions.
+    weights.extend(own.into_iter().filter_map(|n| match n.source {
+        Source::Weight(tensor) => Some((n.label, tensor)),
+        _ => None,
+    }));
+    let tensors: Vec<(String, &Tensor)> = weights.iter().map(|(k, t)| (k.clone(), &**t)).collect();
     std::fs::write(folder.join(format!("{}.safetensors", network.name)), safetensors::write(&tensors)?)?;
     write(&floats(folder, network.name), network.name, network.input.iter().product(), -1.0)?;
     let shapes: Vec<Vec<usize>> = outputs.iter().map(|o| o.shape().dims().to_vec()).collect();
     let facts = json!({ "input": network.input, "outputs": shapes });
     Ok(std::fs::write(folder.join(format!("{}.json", network.name)), facts.to_string())?)
+}
+
+/// Drawn weights of a transformer brought to where trained ones lie: those of norms around one, so that tokens differ in what they attend
+/// to, and positions as large as patches. Without it a wrong attention or position would hardly be seen in the outputs.
+fn as_trained(name: &str, tensor: &Tensor) -> Tensor {
+    let [scale, offset] = match name {
+        _ if name.contains("norm") && name.ends_with(".weight") => [1.0, 1.0],
+        "pos_embed" => [100.0, 0.0],
+        _ => [1.0, 0.0],
+    };
+    Tensor::new(tensor.shape, tensor.data.iter().map(|v| v * scale + offset).collect())
 }
 
 /// `count` numbers without structure in `[from, 1)`, drawn by name and place.

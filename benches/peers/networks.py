@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
+import transformers
 
 # Repeats, kernel, stride of the first, expansion and channels of EfficientNet-Lite0's stages.
 LITE0 = [(1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192)]
@@ -19,7 +20,7 @@ LITE0 += [(1, 3, 1, 6, 320)]
 class Layer:
     """One layer; `y` is the name of its value, and of its weights where it has some."""
 
-    kind: str  # conv, max, mean, global, add, dense
+    kind: str  # conv, max, mean, global, add, dense, and transformers.KINDS
     y: str
     x: list
     k: int = 0
@@ -27,7 +28,8 @@ class Layer:
     pad: int = 0
     more: int = 0  # padding below and on the right beyond `pad`
     groups: int = 1
-    act: str = ""  # relu, relu6
+    act: str = ""  # relu, relu6, gelu
+    heads: int = 0
 
 
 class Chain:
@@ -126,6 +128,8 @@ NETWORKS = {
     "wide_resnet50_2_layer3": layers_2_and_3,
     "efficientnet_lite0_b1": efficientnet_lite0,
     "efficientnet_lite0_b8": efficientnet_lite0,
+    "vit_s16_b1": lambda: transformers.vit(Chain(), patch=16, heads=6, depth=12, take="first"),
+    "vit_s14_448": lambda: transformers.vit(Chain(), patch=14, heads=6, depth=12, take="rest"),
     "pdn_s": pdn_s,
     "conv64": one_layer,
     "conv128": one_layer,
@@ -179,7 +183,8 @@ def onnx_node(layer):
 
 
 def write_onnx(path, layers, outputs, weights, facts):
-    """Opset 13, shapes inferred, the last layer's weight transposed: what the pickiest of the peers wants."""
+    """Opset 13, or 17 where there are layer norms, shapes inferred, the last layer's weight transposed: what the pickiest of the peers
+    wants."""
     bounds = {"zero": 0, "six": 6} if any(layer.act == "relu6" for layer in layers) else {}
     stored = [numpy_helper.from_array(np.array(v, "<f4"), name) for name, v in bounds.items()]
     for layer in layers:
@@ -190,9 +195,14 @@ def write_onnx(path, layers, outputs, weights, facts):
             stored.append(numpy_helper.from_array(weights[f"{layer.y}.bias"], f"{layer.y}.bias"))
     value = lambda name, shape: helper.make_tensor_value_info(name, TensorProto.FLOAT, nchw(shape))
     ends = [value(name, shape) for name, shape in zip(outputs, facts["outputs"])]
-    nodes = [node for layer in layers for node in onnx_node(layer)]
+    nodes = []
+    for layer in layers:
+        own = transformers.Onnx(layer, weights) if layer.kind in transformers.KINDS else None
+        nodes += own.nodes if own else onnx_node(layer)
+        stored += own.stored if own else []
+    opset = 17 if any(layer.kind in transformers.KINDS for layer in layers) else 13
     graph = helper.make_graph(nodes, "network", [value("x", facts["input"])], ends, stored)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     onnx.checker.check_model(model)
     model = shape_inference.infer_shapes(model, strict_mode=True)
     onnx.save(model, path)
@@ -201,6 +211,8 @@ def write_onnx(path, layers, outputs, weights, facts):
 
 def ncnn_line(layer, weights):
     """ncnn's type and parameters of one layer (docs/developer-guide/operators.md of ncnn)."""
+    if layer.kind in transformers.KINDS:
+        return transformers.ncnn_line(layer, weights)
     if layer.kind in ("conv", "dense"):
         weight = weights[f"{layer.y}.weight"]
         if layer.kind == "dense":
@@ -250,7 +262,7 @@ def write_ncnn(path, layers, outputs, weights):
         out = f"{layer.y}.linear" if apart else layer.y
         line(kind, layer.y, [take(x) for x in layer.x], [out], given)
         if apart:
-            kind, given = {"relu": ("ReLU", ""), "relu6": ("Clip", "0=0.0 1=6.0")}[layer.act]
+            kind, given = {"relu": ("ReLU", ""), "relu6": ("Clip", "0=0.0 1=6.0"), "gelu": ("GELU", "0=0")}[layer.act]
             line(kind, f"{layer.y}.{layer.act}", [out], [layer.y], given)
         made(layer.y)
     ends = [take(name) for name in outputs]
@@ -261,11 +273,13 @@ def write_ncnn(path, layers, outputs, weights):
                 file.write(struct.pack("<I", 0))  # plain f32 follows
                 file.write(weights[f"{layer.y}.weight"].tobytes())
                 file.write(weights[f"{layer.y}.bias"].tobytes())
+            if layer.kind in transformers.KINDS:
+                file.write(transformers.ncnn_weights(layer, weights))
     return ends
 
 
 def flops(model):
-    """Floating-point operations of convolutions and the last layer, two for each multiply-add."""
+    """Floating-point operations of convolutions and products, two for each multiply-add."""
     values = [*model.graph.value_info, *model.graph.output]
     shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
     sizes = {w.name: list(w.dims) for w in model.graph.initializer}
@@ -275,6 +289,8 @@ def flops(model):
             weight = sizes[node.input[1]]
             products = int(np.prod(weight[1:])) if node.op_type == "Conv" else weight[0]
             total += 2 * int(np.prod(shapes[node.output[0]])) * products
+        if node.op_type == "MatMul":
+            total += 2 * int(np.prod(shapes[node.output[0]])) * shapes[node.input[0]][-1]
     return total
 
 
@@ -283,7 +299,7 @@ def convert(folder):
     for name, describe in NETWORKS.items():
         path = Path(folder) / name
         facts = json.loads(path.with_suffix(".json").read_text())
-        weights = read_safetensors(path.with_suffix(".safetensors"))
+        weights = transformers.prepared(read_safetensors(path.with_suffix(".safetensors")))
         layers, outputs = describe()
         model = write_onnx(path.with_suffix(".onnx"), layers, outputs, weights, facts)
         ends = write_ncnn(path, layers, outputs, weights)

@@ -11,7 +11,7 @@ pub struct Network {
     pub build: for<'g, 'w> fn(Var<'g>, &Scope<'g, 'w>) -> Vec<Var<'g>>,
 }
 
-pub const ALL: [Network; 12] = [
+pub const ALL: [Network; 14] = [
     Network { name: "resnet18_b1", input: [1, 224, 224, 3], build: |x, p| whole("resnet18", x, p) },
     Network { name: "resnet18_b8", input: [8, 224, 224, 3], build: |x, p| whole("resnet18", x, p) },
     Network { name: "resnet50_b4", input: [4, 224, 224, 3], build: |x, p| whole("resnet50", x, p) },
@@ -19,6 +19,8 @@ pub const ALL: [Network; 12] = [
     Network { name: "wide_resnet50_2_layer3", input: [1, 224, 224, 3], build: layers_2_and_3 },
     Network { name: "efficientnet_lite0_b1", input: [1, 224, 224, 3], build: |x, p| whole("efficientnet_lite0", x, p) },
     Network { name: "efficientnet_lite0_b8", input: [8, 224, 224, 3], build: |x, p| whole("efficientnet_lite0", x, p) },
+    Network { name: "vit_s16_b1", input: [1, 224, 224, 3], build: class_token },
+    Network { name: "vit_s14_448", input: [1, 448, 448, 3], build: patch_tokens },
     Network { name: "pdn_s", input: [1, 256, 256, 3], build: pdn_s },
     Network { name: "conv64", input: [1, 56, 56, 64], build: one_layer },
     Network { name: "conv128", input: [1, 28, 28, 128], build: one_layer },
@@ -39,6 +41,17 @@ fn whole<'g>(name: &str, x: Var<'g>, p: &Scope<'g, '_>) -> Vec<Var<'g>> {
 fn layers_2_and_3<'g>(x: Var<'g>, p: &Scope<'g, '_>) -> Vec<Var<'g>> {
     let places = features("wide_resnet50_2", x, p);
     ["layer2", "layer3"].into_iter().filter_map(|name| places.get(name)).collect()
+}
+
+/// DINO's ViT-S/16, picture to the class token after the last norm.
+fn class_token<'g>(x: Var<'g>, p: &Scope<'g, '_>) -> Vec<Var<'g>> {
+    features("dino_vits16", x, p).get("cls").into_iter().collect()
+}
+
+/// DINOv2's ViT-S/14, picture to the patches after the last norm, as `[n, patches, values]`: an order that all systems share.
+fn patch_tokens<'g>(x: Var<'g>, p: &Scope<'g, '_>) -> Vec<Var<'g>> {
+    let map = features("dinov2_vits14", x, p).get("tokens");
+    map.map(|t| t.reshape([t.dim(0), t.dim(1) * t.dim(2), t.dim(3)])).into_iter().collect()
 }
 
 /// EfficientAD's small patch description network, without padding: 256x256 to 56x56x384.

@@ -118,6 +118,9 @@ def bars(tasks):
             bar("efficientnet_lite0_b1", name, "times ort", 6, ratio(results, name, "ort"))
             faster = ratio(results, "ncnn_vulkan", name)
             bar("efficientnet_lite0_b1", name, "times as fast as ncnn_vulkan", 8, faster, below=False)
+        for task in ("vit_s16_b1", "vit_s14_448"):
+            if name == "lupe256" and name in tasks.get(task, {}).get("results", {}):
+                bar(task, name, "times ort", 5, ratio(tasks[task]["results"], name, "ort"))
         for task in [t for t in tasks if t.startswith("knn") and name in tasks[t]["results"]]:
             bar(task, name, "times faiss", 4, ratio(tasks[task]["results"], name, "faiss"))
         if name in tasks.get("coreset", {}).get("results", {}):

@@ -13,7 +13,9 @@ VENV, MODELS = STATE / "venv", STATE / "models"
 PYTHON = VENV / "bin" / "python"
 CARGO = os.environ.get("CARGO", "cargo")
 # Built where `--with` asks for them; how the names of their tasks begin.
-APART = {"burn": ("resnet", "wide", "pdn", "conv"), "meganeura": ("resnet",)}
+APART = {"burn": ("resnet", "wide", "pdn", "conv"), "burn_vit": ("vit",), "meganeura": ("resnet",)}
+# What cargo is told to build of the ones that share a workspace with another.
+SHARED = {"burn_vit": ("burn", ["--features", "vit", "--bin", "burn_vit"])}
 NEEDED = ("numpy", "onnx", "onnxruntime")  # without these there is nothing to compare
 
 
@@ -66,19 +68,20 @@ def lupe():
 def rust_peers():
     """Workers of the Rust peers, by name."""
     say("Building the Rust peers ...")
-    return workspace("rs")
+    return workspace("rs", "rs")
 
 
 def apart(name):
     """One of the workers that are built apart. After `models`: burn's has the networks compiled into it."""
     say(f"Building {name}, which takes long the first time ...")
-    return workspace(name, env={**os.environ, "PEERS_MODELS": str(MODELS)})
+    folder, part = SHARED.get(name, (name, []))
+    return workspace(folder, name, part, env={**os.environ, "PEERS_MODELS": str(MODELS)})
 
 
-def workspace(name, **more):
-    """Executables of a workspace beside this file, by name."""
-    manifest, target = HERE / name / "Cargo.toml", STATE / name
-    command = ["build", "--release", "--manifest-path", str(manifest), "--target-dir", str(target)]
+def workspace(folder, name, part=(), **more):
+    """Executables of a workspace beside this file, by name; only a part of it where one is given."""
+    manifest, target = HERE / folder / "Cargo.toml", STATE / folder
+    command = ["build", "--release", *part, "--manifest-path", str(manifest), "--target-dir", str(target)]
     found = built(command, f"{name}.log", **more)
     if not found:
         say(f"  {name} was not built: {STATE / name}.log")
@@ -87,7 +90,7 @@ def workspace(name, **more):
 
 def models(worker):
     """Weights, inputs and models of every peer; again only where Lupe's worker or the conversion changed."""
-    sources = [Path(worker), HERE / "networks.py"]
+    sources = [Path(worker), HERE / "networks.py", HERE / "transformers.py"]
     stamp, wanted = MODELS / "made.txt", " ".join(f"{s.stat().st_mtime_ns}" for s in sources)
     if stamp.is_file() and stamp.read_text() == wanted:
         return

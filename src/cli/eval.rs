@@ -4,7 +4,7 @@ use super::global::bytes;
 use super::output::{new_table, print};
 use super::session::Session;
 use super::working::{Out, crop_words, files_of, left_over};
-use crate::data::dataset::{Classes, Dataset, Layout, Sample};
+use crate::data::dataset::{Classes, Dataset, GOOD, Layout, Sample};
 use crate::error::{Error, Result, plain, shown};
 use crate::memory::log_peak;
 use crate::methods::predict::{Choice, Work, evaluate, fitted_on, to_test};
@@ -91,8 +91,10 @@ fn labelled(session: &Session, args: &Args) -> Result<Dataset> {
         fitted.is_ok_and(|fitted| !fitted.classes().is_empty())
     };
     match Dataset::open(&args.data) {
-        Err(Error::Input(_)) if args.data.exists() && classifies() => {
-            Ok(Classes::open(&args.data, args.out.work.all)?.to_test_on())
+        Err(error @ Error::Input(_)) if args.data.exists() && classifies() => {
+            let classes = Classes::open(&args.data, args.out.work.all)?;
+            // With good pictures it is a data set, and something is wrong with it.
+            if classes.counts().contains_key(GOOD) { Err(error) } else { Ok(classes.to_test_on()) }
         }
         opened => opened,
     }

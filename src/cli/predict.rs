@@ -62,10 +62,9 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     if session.json {
         print(ndjson(&lines)?.trim_end())?;
     } else {
-        let verdict = verdict(&*fitted, above, samples.len() - missed.failed.len());
+        let verdict = verdict(&*fitted, &lines, [above, samples.len() - missed.failed.len()]);
         let crop = crop_words(seen).map_or(String::new(), |words| format!("\ncrop      {words}"));
-        let labels = labels(&lines).map_or(String::new(), |words| format!("labels    {words}\n"));
-        print(&format!("{labels}{verdict}{crop}\nresults   {}", shown(&out.output)))?;
+        print(&format!("{verdict}{crop}\nresults   {}", shown(&out.output)))?;
     }
     session.say(&census.ended(samples.len(), 0, missed.failed.len()).to_string());
     missed.ended(samples.len())?;
@@ -83,10 +82,12 @@ fn labels(lines: &[Line]) -> Option<String> {
     (!words.is_empty()).then(|| words.join(", "))
 }
 
-/// What became of the pictures that were looked at.
-fn verdict(fitted: &dyn Fitted, above: usize, looked: usize) -> String {
-    match limit::words(fitted) {
+/// What became of the pictures that were looked at, and how many are above the limit.
+fn verdict(fitted: &dyn Fitted, lines: &[Line], [above, looked]: [usize; 2]) -> String {
+    let labels = labels(lines).map_or(String::new(), |words| format!("labels    {words}\n"));
+    let accepted = match limit::words(fitted) {
         None => format!("scored    {looked} pictures; none is accepted or rejected, since the model has no limit"),
         Some(limit) => format!("accepted  {}\nrejected  {above}\nlimit     {limit}", looked - above),
-    }
+    };
+    labels + &accepted
 }

@@ -12,10 +12,12 @@ mod mask;
 mod picture;
 mod preprocess;
 mod resize;
+mod rotate;
 mod several;
 
 pub use apart::told_apart;
 pub use mask::Mask;
 pub use picture::{Limits, Picture, Samples};
-pub use preprocess::{ChannelOrder, Prepared, Preprocess, Resampling, Scaling};
+pub use preprocess::{ChannelOrder, Cut, Prepared, Preprocess, Resampling, Scaling};
 pub use resize::{Filter, resize};
+pub use rotate::{rotate_bilinear, rotate_nearest};

@@ -64,6 +64,15 @@ impl Prepared {
     }
 }
 
+/// What is cut off right and below, so that patches cover the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Edge of a patch: rows and columns become multiples of it.
+    pub patch: usize,
+    /// Patches that a picture may have at most.
+    pub most: usize,
+}
+
 /// Everything that happens to a picture before a network sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Preprocess {
@@ -75,6 +84,8 @@ pub struct Preprocess {
     pub resampling: Resampling,
     /// Rows and columns of the centre crop, if any.
     pub crop: Option<[usize; 2]>,
+    /// What is cut off right and below, if anything; not together with a crop.
+    pub cut: Option<Cut>,
     /// Order of the channels.
     pub order: ChannelOrder,
     /// What 8-bit values are divided by; 16-bit values are divided by 257 before.
@@ -93,6 +104,7 @@ impl Preprocess {
             filter: Filter::Bilinear,
             resampling: Resampling::Pillow,
             crop: Some([crop; 2]),
+            cut: None,
             order: ChannelOrder::Rgb,
             divisor: 255.0,
             mean: [0.485, 0.456, 0.406],
@@ -107,9 +119,9 @@ impl Preprocess {
     pub fn sized(&self, picture: &Picture) -> Result<Picture> {
         let [w, h] = self.bounded(picture)?;
         let sized = resize(picture, w, h, self.filter);
-        Ok(match self.crop {
-            Some([height, width]) => Picture::new(width, height, centre_crop(&sized.rgb8(), [w, h], [width, height])),
-            None => sized,
+        Ok(match self.left([w, h]) {
+            [width, height] if [width, height] == [w, h] => sized,
+            [width, height] => Picture::new(width, height, self.cropped(&sized.rgb8(), [w, h])),
         })
     }
 
@@ -127,8 +139,9 @@ impl Preprocess {
     /// the picture if that is smaller than the crop.
     pub fn area(&self, width: usize, height: usize) -> [f64; 4] {
         let [w, h] = self.resized(width, height);
-        let [crop_h, crop_w] = self.crop.unwrap_or([h, w]);
+        let [crop_w, crop_h] = self.left([w, h]);
         let first = |whole: usize, size: usize| match size.saturating_sub(whole) {
+            _ if self.crop.is_none() => 0.0,
             0 => start(whole, size) as f64,
             missing => -((missing / 2) as f64),
         };
@@ -192,10 +205,30 @@ impl Preprocess {
     fn in_floats<T: Copy + Into<f32>>(&self, picture: &Picture, rgb: &[T], unit: f32) -> Result<Tensor> {
         let to = self.bounded(picture)?;
         let sized = resize_floats(rgb, [picture.width, picture.height], to, self.filter);
-        Ok(match self.crop {
-            Some([h, w]) => self.input(&centre_crop(&sized, to, [w, h]), [w, h], unit),
-            None => self.input(&sized, to, unit),
+        Ok(match self.left(to) {
+            left if left == to => self.input(&sized, to, unit),
+            left => self.input(&self.cropped(&sized, to), left, unit),
         })
+    }
+
+    /// Columns and rows that crop and cut leave of a picture at the network's scale.
+    fn left(&self, [w, h]: [usize; 2]) -> [usize; 2] {
+        match (self.crop, self.cut) {
+            (Some([height, width]), _) => [width, height],
+            (None, Some(Cut { patch, .. })) => [w, h].map(|n| n / patch.max(1) * patch.max(1)),
+            (None, None) => [w, h],
+        }
+    }
+
+    /// What crop and cut leave of RGB values.
+    fn cropped<T: Copy + Default>(&self, rgb: &[T], from: [usize; 2]) -> Vec<T> {
+        let left @ [w, h] = self.left(from);
+        match self.crop {
+            Some(_) => centre_crop(rgb, from, left),
+            None => {
+                rgb.chunks_exact(from[0].max(1) * 3).take(h).flat_map(|row| row.iter().take(3 * w).copied()).collect()
+            }
+        }
     }
 
     /// Values brought to the network's order and scale.
@@ -213,12 +246,19 @@ impl Preprocess {
     /// Columns and rows after resizing. A strip of one row would become its length times the scale: the bound limits the memory.
     fn bounded(&self, picture: &Picture) -> Result<[usize; 2]> {
         let [w, h] = self.resized(picture.width, picture.height);
-        if w.saturating_mul(h) <= (1 << 28).max(picture.width * picture.height) {
-            return Ok([w, h]);
-        }
         let name = if picture.name.is_empty() { "a picture" } else { picture.name.as_str() };
-        let what = format!("{name}: is {}x{} and would become {w}x{h} when resized", picture.width, picture.height);
-        Err(Error::Input(format!("{what}; cut it into pieces first")))
+        let what = || format!("{name}: is {}x{} and would become {w}x{h} when resized", picture.width, picture.height);
+        if w.saturating_mul(h) > (1 << 28).max(picture.width * picture.height) {
+            return Err(Error::Input(format!("{}; cut it into pieces first", what())));
+        }
+        match self.cut {
+            Some(Cut { patch, most }) if (w / patch.max(1)).saturating_mul(h / patch.max(1)) > most => {
+                let advice =
+                    format!("{patch}x{patch} patches of which at most {most} are supported; cut it into pieces first");
+                Err(Error::Input(format!("{}, {advice}", what())))
+            }
+            _ => Ok([w, h]),
+        }
     }
 }
 

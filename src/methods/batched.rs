@@ -63,6 +63,11 @@ impl Feed {
         Feed { size, channels: preprocess.channels(), table: Arc::new(preprocess.table()) }
     }
 
+    /// The same for pictures of another size.
+    fn of(&self, size: [usize; 2]) -> Feed {
+        Feed { size, ..self.clone() }
+    }
+
     /// The input of `n` pictures and what it becomes, `[n, h, w, 3]`.
     pub fn input<'g>(&self, graph: &'g Graph, n: usize, form: Form) -> Var<'g> {
         let [h, w] = self.size;
@@ -123,16 +128,36 @@ pub struct Batched<'b, 'g> {
     options: RunOptions,
     head: Box<Head<'b>>,
     store: Store,
-    bytes: Option<Plan<'g>>,
-    numbers: Option<Plan<'g>>,
+    plans: Vec<Planned<'g>>,
     batch: usize,
+    any_size: bool,
 }
+
+/// A plan for pictures of a size and form.
+struct Planned<'g> {
+    kind: Kind,
+    plan: Plan<'g>,
+}
+
+/// Rows and columns of pictures, and their form.
+type Kind = ([usize; 2], Form);
+
+/// Plans for pictures of other sizes that are kept: two may have runs in flight.
+const OTHERS: usize = 4;
 
 /// A batch under way.
 #[derive(Debug)]
 pub struct Under {
     run: Run,
-    form: Form,
+    kind: Kind,
+    batch: usize,
+}
+
+impl Under {
+    /// Pictures that its outputs are of, those that were not there included.
+    pub fn pictures(&self) -> usize {
+        self.batch
+    }
 }
 
 impl<'b, 'g> Batched<'b, 'g> {
@@ -150,49 +175,50 @@ impl<'b, 'g> Batched<'b, 'g> {
     ) -> Result<Batched<'b, 'g>> {
         let feed = Feed::new(preprocess, size);
         let (store, batch) = (Store::new(), options.batch.max(1));
-        let (bytes, numbers) = (None, None);
-        let mut all = Batched { gpu, feed, options: options.clone(), head, store, bytes, numbers, batch };
+        let (plans, any_size) = (vec![], preprocess.cut.is_some());
+        let mut all = Batched { gpu, feed, options: options.clone(), head, store, plans, batch, any_size };
         let form = if preprocess.gives_bytes() { Form::Bytes } else { Form::Numbers };
         let one = all.kernels(1, form)?;
         while all.batch > 1 {
             if all.kernels(all.batch, form)? == one {
-                match all.plan(form).await {
+                match all.plan((size, form)).await {
                     Err(Error::Memory { .. }) => {}
                     done => return done.map(|()| all),
                 }
             }
             all.batch /= 2;
         }
-        all.plan(form).await?;
+        all.plan((size, form)).await?;
         Ok(all)
     }
 
-    fn outputs<'a>(&self, graph: &'a Graph, n: usize, form: Form) -> Vec<Var<'a>> {
-        (self.head)(graph, self.feed.input(graph, n, form))
+    fn outputs<'a>(&self, graph: &'a Graph, n: usize, (size, form): Kind) -> Vec<Var<'a>> {
+        (self.head)(graph, self.feed.of(size).input(graph, n, form))
     }
 
     /// What computes the nodes. Sums that follow are left out: whether parts are split may depend on the batch, and changes no bit.
     fn kernels(&self, n: usize, form: Form) -> Result<Vec<&'static str>> {
         let graph = Graph::new();
-        let outputs = self.outputs(&graph, n, form);
+        let outputs = self.outputs(&graph, n, (self.feed.size, form));
         let lowered: Lowered = lower_by(&graph, &outputs, &self.gpu.caps, &self.options.choices)?;
         Ok(lowered.steps.iter().filter(|s| s.role != Role::Sum).map(|s| s.kernel.shader.name).collect())
     }
 
-    async fn plan(&mut self, form: Form) -> Result<()> {
+    async fn plan(&mut self, kind: Kind) -> Result<()> {
         let graph = Graph::new();
-        let outputs = self.outputs(&graph, self.batch, form);
+        let outputs = self.outputs(&graph, self.most(kind.0), kind);
         let plan = Plan::new(self.gpu, &graph, &outputs, &self.store, self.options.planning()).await?;
-        match form {
-            Form::Bytes => self.bytes = Some(plan),
-            Form::Numbers => self.numbers = Some(plan),
+        let other = |p: &Planned| p.kind.0 != self.feed.size;
+        if self.plans.iter().filter(|p| other(p)).count() >= OTHERS {
+            let oldest = self.plans.iter().position(other);
+            oldest.map(|at| self.plans.remove(at));
         }
+        self.plans.push(Planned { kind, plan });
         Ok(())
     }
 
-    fn planned(&self, form: Form) -> Result<&Plan<'g>> {
-        let plan = if form == Form::Bytes { &self.bytes } else { &self.numbers };
-        plan.as_ref().ok_or_else(|| Error::Gpu("a batch was submitted without a plan".into()))
+    fn planned(&self, kind: Kind) -> Option<&Plan<'g>> {
+        self.plans.iter().find(|p| p.kind == kind).map(|p| &p.plan)
     }
 
     /// Pictures in one run.
@@ -200,23 +226,46 @@ impl<'b, 'g> Batched<'b, 'g> {
         self.batch
     }
 
-    /// Dispatches of one run.
-    pub fn dispatches(&self) -> usize {
-        self.bytes.as_ref().or(self.numbers.as_ref()).map_or(0, Plan::dispatches)
+    /// Pictures of a size in one run: those of another size than it was planned for go one by one.
+    pub fn most(&self, size: [usize; 2]) -> usize {
+        if size == self.feed.size { self.batch } else { 1 }
     }
 
-    /// Sends up to [`Batched::batch`] pictures on their way. Another batch may be submitted before this one is collected.
+    /// Pictures in order, as many together as go into one run.
+    pub fn chunks<'p>(&self, pictures: &'p [Prepared]) -> Vec<&'p [Prepared]> {
+        let same = pictures.chunk_by(|a, b| a.size() == b.size());
+        same.flat_map(|same| same.chunks(same.first().map_or(1, |p| self.most(p.size())))).collect()
+    }
+
+    /// Dispatches of one run.
+    pub fn dispatches(&self) -> usize {
+        self.plans.first().map_or(0, |p| p.plan.dispatches())
+    }
+
+    /// Sends up to [`Batched::batch`] pictures on their way. Another batch may be submitted before this one is collected. Where pictures
+    /// are cut to whole patches they may have another size, the same for all of a batch; then they go one by one.
     ///
     /// # Errors
-    /// [`Error::Shape`] for a picture of another size; whatever the device reports.
+    /// [`Error::Shape`] for a picture of another size, or several of one; whatever the device reports.
     pub async fn submit(&mut self, pictures: &[&Prepared]) -> Result<Under> {
-        let numbers = pictures.iter().any(|p| matches!(p, Prepared::Numbers(_))) || self.bytes.is_none();
-        let form = if numbers { Form::Numbers } else { Form::Bytes };
-        if self.planned(form).is_err() {
-            self.plan(form).await?; // the first picture of more than 8 bits
+        let size = pictures.first().filter(|_| self.any_size).map_or(self.feed.size, |p| p.size());
+        let numbers = pictures.iter().any(|p| matches!(p, Prepared::Numbers(_)))
+            || self.planned((self.feed.size, Form::Bytes)).is_none();
+        let (kind, batch) = ((size, if numbers { Form::Numbers } else { Form::Bytes }), self.most(size));
+        if pictures.len() > batch {
+            return Err(Error::Shape(format!("{} pictures in a batch of {batch}", pictures.len())));
         }
-        let value = self.feed.value(pictures, self.batch, form)?;
-        Ok(Under { run: self.planned(form)?.submit(&[&value])?, form })
+        match self.plans.iter().position(|p| p.kind == kind) {
+            // Plans are in the order of their last use.
+            Some(at) => self.plans.get_mut(at..).unwrap_or_default().rotate_left(1),
+            None => self.plan(kind).await?, // the first picture of more than 8 bits, or of another size
+        }
+        let value = self.feed.of(size).value(pictures, batch, kind.1)?;
+        Ok(Under { run: self.ready(kind)?.submit(&[&value])?, kind, batch })
+    }
+
+    fn ready(&self, kind: Kind) -> Result<&Plan<'g>> {
+        self.planned(kind).ok_or_else(|| Error::Gpu("a batch is under way without a plan".into()))
     }
 
     /// The outputs of a batch; what belongs to pictures that were not there is to be ignored.
@@ -224,7 +273,7 @@ impl<'b, 'g> Batched<'b, 'g> {
     /// # Errors
     /// Whatever the device reports.
     pub fn collect(&self, under: Under) -> Result<Vec<Tensor>> {
-        self.planned(under.form)?.collect(under.run)
+        self.ready(under.kind)?.collect(under.run)
     }
 }
 

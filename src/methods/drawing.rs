@@ -55,7 +55,7 @@ impl Draw {
 pub(super) struct Drawing {
     out: PathBuf,
     draw: Draw,
-    preprocess: Preprocess,
+    view: Preprocess,
     scale: [f32; 2],
     limit: Option<f32>,
     /// What was written, below `out`.
@@ -96,7 +96,7 @@ impl Drawing {
         Drawing {
             out: out.into(),
             draw,
-            preprocess: fitted.preprocess(),
+            view: fitted.map_view(),
             scale: fitted.scale(),
             limit,
             written: Mutex::default(),
@@ -106,7 +106,8 @@ impl Drawing {
     /// Draws one picture; `name` is the name of its files, without extension.
     pub fn draw(&self, name: &str, looked: &Looked, scored: &Scored) -> Result<()> {
         if let Some(map) = &scored.finding.map {
-            self.map(name, looked, map)?;
+            let area = scored.finding.area(&self.view, looked.picture.width, looked.picture.height);
+            self.map(name, looked, (map, area))?;
         }
         match &scored.features {
             Some(features) if self.draw.features => {
@@ -130,9 +131,8 @@ impl Drawing {
     }
 
     /// All that is drawn of an anomaly map.
-    fn map(&self, name: &str, looked: &Looked, map: &Tensor) -> Result<()> {
+    fn map(&self, name: &str, looked: &Looked, (map, area): (&Tensor, [f64; 4])) -> Result<()> {
         let (w, h) = (looked.picture.width, looked.picture.height);
-        let area = self.preprocess.area(w, h);
         let mut full = Full { map, area, size: [w, h], full: None };
         let above = |map: &[f32]| map.iter().map(|&v| self.limit.is_some_and(|l| v > l)).collect::<Vec<bool>>();
         if self.draw.heatmaps {

@@ -58,7 +58,7 @@ impl<'b, 'g> Embedder<'b, 'g> {
     /// [`Error::Shape`] for a picture of another size; whatever the device reports.
     pub async fn run(&mut self, pictures: &[Prepared]) -> Result<Vec<Vec<Tensor>>> {
         let mut all = vec![];
-        for chunk in pictures.chunks(self.batch()) {
+        for chunk in self.batched.chunks(pictures) {
             let under = self.batched.submit(&chunk.iter().collect::<Vec<_>>()).await?;
             all.extend(self.outputs(under, chunk.len())?);
         }
@@ -83,7 +83,8 @@ impl<'b, 'g> Embedder<'b, 'g> {
     }
 
     fn outputs(&self, under: Under, pictures: usize) -> Result<Vec<Vec<Tensor>>> {
-        let (outputs, n) = (self.batched.collect(under)?, self.batch());
+        let n = under.pictures();
+        let outputs = self.batched.collect(under)?;
         Ok((0..pictures).map(|i| outputs.iter().map(|o| part(o, i, n)).collect()).collect())
     }
 

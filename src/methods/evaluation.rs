@@ -5,7 +5,7 @@ use super::drawing::sides;
 use super::fitted::{Finding, Fitted};
 use super::looking::Looked;
 use super::metrics::{MetricValue, PixelMetrics, Pixels, Ranking, ranking};
-use crate::data::Resampling;
+use crate::data::Mask;
 use crate::data::dataset::{Sample, good};
 use crate::error::{Error, Result, plain};
 use crate::report::full_map;
@@ -80,13 +80,15 @@ impl<'m> Evaluation<'m> {
             self.by_defect.entry(sample.label.clone()).or_default().push(found.score);
         }
         let Some(map) = found.map.as_ref().filter(|_| self.pixels.is_ok()) else { return Ok(()) };
-        let (preprocess, [rows, columns]) = (self.fitted.preprocess(), sides(map));
-        // As the implementation whose arithmetic resizes the pictures does.
-        let nearest = preprocess.resampling == Resampling::Float;
-        let view = looked.mask.as_ref().map(|m| m.sized(&preprocess, nearest)).transpose()?;
+        let (over, [rows, columns]) = (self.fitted.map_view(), sides(map));
+        let view = |m: &Mask| match found.whole {
+            true => Ok(m.bits.clone()),
+            false => m.sized(&over, self.fitted.nearest_masks()),
+        };
+        let view = looked.mask.as_ref().map(view).transpose()?;
         self.pixel.add(&map.data, view.as_deref(), columns)?;
         let (w, h) = (looked.picture.width, looked.picture.height);
-        let area = preprocess.area(w, h);
+        let area = found.area(&over, w, h);
         let full = full_map(&map.data, columns, rows, area, w, h);
         if let Some(m) = &looked.mask {
             let unseen = m.bits.iter().zip(&full).filter(|(b, v)| **b && **v == f32::NEG_INFINITY).count();
@@ -121,22 +123,31 @@ impl<'m> Evaluation<'m> {
         )))
     }
 
+    /// What the scores of all pictures are worth, and those of each kind of defect beside the good ones.
+    fn ranked(&self) -> Result<(Json, Map<String, Json>)> {
+        if self.classified.as_ref().is_some_and(|c| !c.knows_good()) {
+            // A score says how doubtful a label is.
+            return Ok((undefined(&IMAGE, "the model has no class called good"), Map::new()));
+        }
+        let goods = || self.scores.iter().filter(|s| !s.1).copied();
+        let mut by_defect = Map::new();
+        for (name, scores) in &self.by_defect {
+            let samples: Vec<(f64, bool)> = goods().chain(scores.iter().map(|&s| (s, true))).collect();
+            by_defect.insert(name.clone(), facts(&ranking(&samples)?, &[]));
+        }
+        Ok((facts(&ranking(&self.scores)?, &[]), by_defect))
+    }
+
     /// All metrics. `counts` are added to the counts; a metric that is undefined is null, with its reason.
     ///
     /// # Errors
     /// [`Error::Numeric`] for a score that is not a number.
     pub fn finish(self, counts: Map<String, Json>, model: Json, device: Json) -> Result<Json> {
-        let goods: Vec<f64> = self.scores.iter().filter(|s| !s.1).map(|s| s.0).collect();
-        let mut by_defect = Map::new();
-        // Where no class is good, a score says how doubtful a label is.
-        let ranks = self.classified.as_ref().is_none_or(Classified::knows_good);
-        for (name, scores) in self.by_defect.iter().filter(|_| ranks) {
-            let samples = goods.iter().map(|&s| (s, false)).chain(scores.iter().map(|&s| (s, true)));
-            by_defect.insert(name.clone(), facts(&ranking(&samples.collect::<Vec<_>>())?, &[]));
-        }
+        let goods = self.scores.iter().filter(|s| !s.1).count();
+        let (image, by_defect) = self.ranked()?;
         let mut all = Map::from_iter([
-            ("test_good".to_string(), json!(goods.len())),
-            ("test_defective".into(), json!(self.scores.len() - goods.len())),
+            ("test_good".to_string(), json!(goods)),
+            ("test_defective".into(), json!(self.scores.len() - goods)),
             ("regions".into(), json!(self.pixel.counts().regions)),
             ("defect_pixels".into(), json!(self.pixel.counts().defect_pixels)),
             ("defect_pixels_full".into(), json!(self.marked)),
@@ -148,10 +159,6 @@ impl<'m> Evaluation<'m> {
             (Err(why), _) => (nothing(why), nothing(why)),
             (Ok(()), None) => (pixel(&self.pixel.finish()?), nothing("it needs more memory than --limit-ram allows")),
             (Ok(()), Some(full)) => (pixel(&self.pixel.finish()?), pixel(&full.finish()?)),
-        };
-        let image = match ranks {
-            true => facts(&ranking(&self.scores)?, &[]),
-            false => undefined(&IMAGE, NO_GOOD),
         };
         let mut metrics = json!({
             "schema": 1,
@@ -187,9 +194,6 @@ fn at_limit(fitted: &dyn Fitted, scores: &[(f64, bool)]) -> Json {
 
 const IMAGE: [&str; 4] = ["auroc", "ap", "f1_max", "f1_threshold"];
 const PIXELS: [&str; 6] = ["auroc", "ap", "f1_max", "f1_threshold", "aupro_30", "aupro_05"];
-
-/// Why scores rank nothing where no class is good.
-const NO_GOOD: &str = "the model has no class called good";
 
 /// Pixel metrics that are all undefined for the same reason.
 fn nothing(why: &str) -> Json {

@@ -2,8 +2,8 @@
 
 use super::batched::{Feed, Form, Head, head};
 use super::limit::{LimitRule, Trained};
-use super::{caml, patchcore, prototype};
-use crate::data::{Prepared, Preprocess};
+use super::{caml, dino, patchcore, prototype};
+use crate::data::{Picture, Prepared, Preprocess, Resampling};
 use crate::engine::{Caps, Graph, Var};
 use crate::error::{Error, Result};
 use crate::random;
@@ -27,8 +27,17 @@ pub struct Finding {
     pub probabilities: Vec<(String, f64)>,
     /// By how much the largest logit is larger than the next, where the method classifies.
     pub margin: Option<f64>,
-    /// Anomaly map `[h, w]` over what the network saw of the picture, where the method localises.
+    /// Anomaly map `[h, w]`, where the method localises.
     pub map: Option<Tensor>,
+    /// Whether the map has the picture's own size; else it lies over the model's [`Fitted::map_view`] of the picture.
+    pub whole: bool,
+}
+
+impl Finding {
+    /// Where the map is in a picture of `width x height`, by its model's [`Fitted::map_view`]: x, y, width, height in the picture's pixels.
+    pub fn area(&self, view: &Preprocess, width: usize, height: usize) -> [f64; 4] {
+        if self.whole { [0.0, 0.0, width as f64, height as f64] } else { view.area(width, height) }
+    }
 }
 
 /// What a fitted model computes of pictures.
@@ -161,9 +170,24 @@ pub trait Fitted: Debug + Send + Sync {
     /// Whether findings have a map.
     fn localises(&self) -> bool;
 
+    /// What anomaly maps lie over: what pictures go through, unless maps are stretched over what is cut off.
+    fn map_view(&self) -> Preprocess {
+        self.preprocess()
+    }
+
     /// The classes that it tells apart, where it classifies.
     fn classes(&self) -> &[String] {
         &[]
+    }
+
+    /// The anomaly map at a picture's own size, rows and columns, where the method defines it there: from the map of a finding.
+    fn whole_map(&self, _map: &Tensor, _size: [usize; 2]) -> Option<Tensor> {
+        None
+    }
+
+    /// Whether masks are brought to what maps lie over pixel by pixel, as anomalib does; else they are resized as pictures are.
+    fn nearest_masks(&self) -> bool {
+        self.preprocess().resampling == Resampling::Float
     }
 
     /// Which pictures it knows.
@@ -198,6 +222,15 @@ pub trait Fitted: Debug + Send + Sync {
 }
 
 impl dyn Fitted + '_ {
+    /// A finding with its map at the picture's own size, where the method defines it there.
+    pub(super) fn at_own_size(&self, finding: Finding, picture: &Picture) -> Finding {
+        let whole = finding.map.as_ref().and_then(|map| self.whole_map(map, [picture.height, picture.width]));
+        match whole {
+            Some(map) => Finding { map: Some(map), whole: true, ..finding },
+            None => finding,
+        }
+    }
+
     /// The way from pictures to the answer, for `batch` pictures: as given, `[1, …]` in the form in which they go to the device, or noise.
     ///
     /// # Errors
@@ -270,7 +303,7 @@ pub struct Methods(Vec<Method>);
 impl Default for Methods {
     /// Lupe's own: a new one is a line here.
     fn default() -> Methods {
-        Methods(vec![patchcore::METHOD, prototype::METHOD, caml::METHOD])
+        Methods(vec![patchcore::METHOD, prototype::METHOD, caml::METHOD, dino::ANOMALY_DINO, dino::SUBSPACE_AD])
     }
 }
 

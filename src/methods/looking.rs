@@ -83,6 +83,11 @@ pub(super) trait Device {
     /// Pictures in one run.
     fn batch(&self) -> usize;
 
+    /// Pictures of this many rows and columns in one run.
+    fn most(&self, _size: [usize; 2]) -> usize {
+        self.batch()
+    }
+
     /// Sends a batch on its way.
     async fn submit(&mut self, pictures: &[&Prepared]) -> Result<Under>;
 
@@ -105,10 +110,10 @@ pub(super) async fn look(
 ) -> Result<Missed> {
     let batch = device.batch();
     let mut stream = Stream::open(samples, preprocess, loading, 2 * batch);
-    let (mut missed, mut under, mut since) = (Missed::default(), None, Instant::now());
+    let (mut missed, mut under, mut kept, mut since) = (Missed::default(), None, None, Instant::now());
     watch.progress("features", 0, samples.len());
     loop {
-        let (ready, ended) = next(&mut stream, batch, loading, &mut missed)?;
+        let (ready, ended) = next(&mut stream, device, (loading, &mut missed), &mut kept)?;
         watch.go_on()?;
         let sent = if ready.is_empty() { None } else { Some(send(device, ready).await?) };
         if let Some((run, looked)) = std::mem::replace(&mut under, sent) {
@@ -140,12 +145,25 @@ fn shared(mut looked: Vec<Looked>, since: &mut Instant) -> Vec<Looked> {
     looked
 }
 
-/// The next batch, and whether it is the last.
-fn next(stream: &mut Stream, batch: usize, loading: &Loading, missed: &mut Missed) -> Result<(Vec<Loaded>, bool)> {
-    let (mut ready, mut bytes) = (vec![], 0);
-    while ready.len() < batch && bytes < BATCH_BYTES {
-        match stream.next() {
+/// The next batch, of pictures of one size, and whether it is the last. A picture of another size than those before it is `kept` for the
+/// batch after.
+fn next(
+    stream: &mut Stream,
+    device: &impl Device,
+    (loading, missed): (&Loading, &mut Missed),
+    kept: &mut Option<Box<Loaded>>,
+) -> Result<(Vec<Loaded>, bool)> {
+    let mut ready: Vec<Loaded> = vec![];
+    let (mut bytes, mut most) = (0, 1);
+    while ready.len() < most && bytes < BATCH_BYTES {
+        match kept.take().map(Arrival::Ready).or_else(|| stream.next()) {
             Some(Arrival::Ready(loaded)) => {
+                let size = loaded.input.size();
+                if ready.first().is_some_and(|first| first.input.size() != size) {
+                    *kept = Some(loaded);
+                    break;
+                }
+                most = device.most(size);
                 bytes += loaded.picture.bytes() + loaded.input.bytes();
                 ready.push(*loaded);
             }

@@ -13,6 +13,7 @@ pub mod batched;
 pub mod caml;
 mod classified;
 pub mod classify;
+pub mod dino;
 pub mod drawing;
 pub mod embed;
 pub mod episodes;

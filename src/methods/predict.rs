@@ -51,6 +51,10 @@ impl Device for Scoring<'_, '_, '_, '_> {
         self.scorer.batch()
     }
 
+    fn most(&self, size: [usize; 2]) -> usize {
+        self.scorer.most(size)
+    }
+
     async fn submit(&mut self, pictures: &[&Prepared]) -> Result<Under> {
         self.scorer.submit(pictures).await
     }
@@ -63,6 +67,7 @@ impl Device for Scoring<'_, '_, '_, '_> {
         for (looked, scored) in looked.into_iter().zip(found) {
             let Some(sample) = self.samples.get(looked.number) else { continue };
             let scored = scored.map_err(|e| named(&sample.name, e))?;
+            let scored = Scored { finding: self.scorer.at_own_size(scored.finding, &looked.picture), ..scored };
             (self.each)(sample, &looked, &scored.finding)?;
             self.results.add(sample, looked, scored)?;
         }

@@ -195,8 +195,9 @@ impl<'m> Results<'m> {
 
     fn line(&self, sample: &Sample, looked: &Looked, scored: &Scored) -> Line {
         let (found, limit) = (&scored.finding, self.fitted.limit());
-        let crop = self.fitted.preprocess().area(looked.picture.width, looked.picture.height);
-        let [x, y, w, h] = crop;
+        let (wide, high) = (looked.picture.width, looked.picture.height);
+        let crop = self.fitted.preprocess().area(wide, high);
+        let [x, y, w, h] = found.area(&self.fitted.map_view(), wide, high);
         let peak = found.map.as_ref().map(|map| {
             let ([rows, columns], at) = (sides(map).map(|n| n.max(1)), peak(&map.data));
             let along =

@@ -49,6 +49,11 @@ impl<'m, 'g> Scorer<'m, 'g> {
         self.batched.batch()
     }
 
+    /// Pictures of this many rows and columns in one run.
+    pub fn most(&self, size: [usize; 2]) -> usize {
+        self.batched.most(size)
+    }
+
     /// Sends up to [`Scorer::batch`] pictures on their way. Another batch may be submitted before this one is collected.
     ///
     /// # Errors
@@ -62,9 +67,9 @@ impl<'m, 'g> Scorer<'m, 'g> {
     /// # Errors
     /// Whatever the device reports; of a single picture [`Error::Numeric`] where an answer is not a number.
     pub fn collect(&self, under: Under, pictures: usize) -> Result<Vec<Result<Scored>>> {
+        let n = under.pictures();
         let mut outputs = self.batched.collect(under)?;
         let features = if self.features { outputs.pop() } else { None };
-        let n = self.batch();
         let found = self.fitted.findings(&outputs, n).into_iter().take(pictures).enumerate();
         let scored = |(i, finding): (usize, Result<Finding>)| {
             let features = features.as_ref().map(|all| part(all, i, n)).map(|t| {
@@ -85,11 +90,17 @@ impl<'m, 'g> Scorer<'m, 'g> {
         let preprocess = self.fitted.preprocess();
         let prepared = pictures.iter().map(|p| preprocess.prepare(p)).collect::<Result<Vec<Prepared>>>()?;
         let mut all = vec![];
-        for chunk in prepared.chunks(self.batch()) {
+        for chunk in self.batched.chunks(&prepared) {
             let under = self.submit(&chunk.iter().collect::<Vec<_>>()).await?;
             all.extend(self.collect(under, chunk.len())?);
         }
-        all.into_iter().map(|scored| scored.map(|s| s.finding)).collect()
+        let own = |(scored, picture): (Result<Scored>, &Picture)| Ok(self.at_own_size(scored?.finding, picture));
+        all.into_iter().zip(pictures).map(own).collect()
+    }
+
+    /// A finding with its map at the picture's own size, where the method defines it there.
+    pub fn at_own_size(&self, finding: Finding, picture: &Picture) -> Finding {
+        self.fitted.at_own_size(finding, picture)
     }
 }
 

@@ -186,8 +186,8 @@ mod tests {
         };
         let made = |form: Form, parts: &[Raw<'static>]| form.made(parts.to_vec());
         let x = raw(&[2, 3], &[1, 2, 3, 4, 5, 6]);
-        assert_eq!(made(Form::Transposed, &[x.clone()]).unwrap(), raw(&[3, 2], &[1, 4, 2, 5, 3, 6]));
-        assert_eq!(made(Form::ThreeAxes, &[x.clone()]).unwrap(), raw(&[1, 2, 3], &[1, 2, 3, 4, 5, 6]));
+        assert_eq!(made(Form::Transposed, std::slice::from_ref(&x)).unwrap(), raw(&[3, 2], &[1, 4, 2, 5, 3, 6]));
+        assert_eq!(made(Form::ThreeAxes, std::slice::from_ref(&x)).unwrap(), raw(&[1, 2, 3], &[1, 2, 3, 4, 5, 6]));
         let both = made(Form::Rows(0, 2), &[x.clone(), raw(&[1, 3], &[7, 8, 9])]).unwrap();
         assert_eq!(both, raw(&[3, 3], &[1, 2, 3, 4, 5, 6, 7, 8, 9]));
         let zeros = made(Form::AfterZeros, &[raw(&[1, 2, 2], &[1, 2, 3, 4])]).unwrap();

@@ -29,13 +29,16 @@ impl Vectors {
         self.file().names().into_iter().map(str::to_string).collect()
     }
 
-    /// A tensor, u8 and i64 as f32.
+    /// A tensor, f64, u8 and i64 as f32.
     pub fn get(&self, name: &str) -> Tensor {
         let file = self.file();
         let view = file.tensor(name).unwrap_or_else(|e| panic!("{name}: {e}"));
         let bytes = view.data();
         let data: Vec<f32> = match view.dtype() {
             safetensors::Dtype::F32 => bytemuck::pod_collect_to_vec(bytes),
+            safetensors::Dtype::F64 => {
+                bytemuck::pod_collect_to_vec::<u8, f64>(bytes).iter().map(|&v| v as f32).collect()
+            }
             safetensors::Dtype::U8 => bytes.iter().map(|&b| f32::from(b)).collect(),
             safetensors::Dtype::I64 => {
                 bytemuck::pod_collect_to_vec::<u8, i64>(bytes).iter().map(|&v| v as f32).collect()

@@ -14,11 +14,13 @@ const NETWORKS: [&str; 10] = [
     "conv256",
     "conv512",
 ];
+const TRANSFORMERS: [&str; 2] = ["vit_s16_b1", "vit_s14_448"];
 
 fn main() {
     println!("cargo:rerun-if-env-changed=PEERS_MODELS");
     let folder = PathBuf::from(std::env::var("PEERS_MODELS").expect("PEERS_MODELS: the folder of the ONNX models"));
-    for name in NETWORKS {
+    let networks: &[&str] = if cfg!(feature = "vit") { &TRANSFORMERS } else { &NETWORKS };
+    for name in networks {
         let model = folder.join(format!("{name}.onnx"));
         println!("cargo:rerun-if-changed={}", model.display());
         burn_onnx::ModelGen::new().input(&model.to_string_lossy()).out_dir("model/").run_from_script();

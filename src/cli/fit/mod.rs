@@ -1,9 +1,12 @@
 //! `lupe fit METHOD`: pictures in, a model file out. A method brings its arguments and its fit; a new one is a file and a line here.
 
+mod anomalydino;
 mod caml;
+mod dino;
 mod patchcore;
 mod pmf;
 mod prototype;
+mod subspacead;
 mod support;
 
 use super::session::Session;
@@ -35,6 +38,18 @@ enum FitMethod {
         after_help = "Example:\n  lupe fit pmf parts -o parts.lupe\n\nScale and bias are read from the file given by --weights where it holds them (scale_cls and bias beside backbone.*), else 10 and 0."
     )]
     Pmf(Box<pmf::Args>),
+    /// AnomalyDINO: finds defects after one or a few good pictures, by the distance of patches to those of good pictures
+    #[command(
+        name = "anomalydino",
+        after_help = "Examples:\n  lupe fit anomalydino good_parts -o part.lupe --weights dinov2_vits14.facebook\n  lupe fit anomalydino hazelnut -o hazelnut.lupe --weights dinov2_vits14.facebook --shots 4 --mask grid"
+    )]
+    AnomalyDino(Box<anomalydino::Args>),
+    /// SubspaceAD: finds defects after one or a few good pictures, by what is unlike the variation of good patches
+    #[command(
+        name = "subspacead",
+        after_help = "Examples:\n  lupe fit subspacead good_parts -o part.lupe --weights dinov2_vits14.facebook\n  lupe fit subspacead transistor -o transistor.lupe --weights dinov2_vits14.facebook --augment 0"
+    )]
+    SubspaceAd(Box<subspacead::Args>),
     /// CAML: a transformer reads a few pictures of each class together with each one that is asked about
     #[command(
         after_help = "Example:\n  lupe fit caml parts -o parts.lupe --weights clip_vitb16.safetensors --checkpoint CAML_CLIP/model.pth\n\nThe model file holds neither the encoder's weights nor the checkpoint: predict and eval take --weights and --checkpoint, too."
@@ -48,6 +63,8 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         FitMethod::Patchcore(args) => patchcore::run(session, args),
         FitMethod::Prototype(args) => prototype::run(session, args),
         FitMethod::Pmf(args) => pmf::run(session, args),
+        FitMethod::AnomalyDino(args) => anomalydino::run(session, args),
+        FitMethod::SubspaceAd(args) => subspacead::run(session, args),
         FitMethod::Caml(args) => caml::run(session, args),
     }
 }

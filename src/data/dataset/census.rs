@@ -49,12 +49,14 @@ pub mod reason {
     pub const OUTLIER: &str = "outlier";
     /// A picture of a class that was not asked for.
     pub const CLASS: &str = "of other classes";
+    /// A good picture that is not among the few to fit on.
+    pub const SHOTS: &str = "beyond --shots";
     /// A picture in no folder of the layout.
     pub const ELSEWHERE: &str = "outside the layout's folders";
 }
 
 /// Reasons that name no file: there are many of these, and they are expected.
-const USUAL: [&str; 9] = [
+const USUAL: [&str; 10] = [
     reason::CLASS,
     reason::TWICE,
     reason::RESULTS,
@@ -64,6 +66,7 @@ const USUAL: [&str; 9] = [
     reason::SEEN,
     reason::TEST,
     reason::TRAIN,
+    reason::SHOTS,
 ];
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

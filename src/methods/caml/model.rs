@@ -97,6 +97,7 @@ impl CamlModel {
             probabilities: self.names.iter().cloned().zip(logs.iter().map(|l| l.exp())).collect(),
             margin: Some(margin),
             map: None,
+            whole: false,
         })
     }
 }

@@ -115,8 +115,7 @@ impl Sums {
         self.sum.iter().map(|v| v / self.count.max(1) as f64).collect()
     }
 
-    /// The sum of squared distances from their mean. Squares in f64 leave 1e-16 of the squared norms: vectors of networks have means of
-    /// at most some hundred deviations.
+    /// The sum of squared distances from their mean, exact to some 1e-16 of the sum of squared norms.
     pub fn scatter(&self) -> f64 {
         (self.squares - dot(&self.sum, &self.sum) / self.count.max(1) as f64).max(0.0)
     }

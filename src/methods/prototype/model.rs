@@ -78,6 +78,7 @@ impl Prototype {
             probabilities: self.names.iter().cloned().zip(softmax(&logits)).collect(),
             margin: Some(margin),
             map: None,
+            whole: false,
         })
     }
 }
