@@ -42,9 +42,16 @@ impl WeightsArgs {
 /// What a fitted model needs beside its network's weights and does not hold.
 #[derive(Clone, Debug, Default, Args)]
 pub struct CheckpointArgs {
-    /// The checkpoint that a model of CAML was fitted with
+    /// The checkpoint that a model of CAML was fitted with, a file or a name in `lupe weights list`
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
+}
+
+impl CheckpointArgs {
+    /// The file.
+    pub fn file(&self) -> Option<PathBuf> {
+        self.checkpoint.as_deref().map(env::weights)
+    }
 }
 
 /// Says what the user should know of weights that were read.
@@ -63,7 +70,7 @@ pub fn open_model(
     checkpoint: &CheckpointArgs,
 ) -> Result<Box<dyn Fitted>> {
     let mut fitted = session.methods.open(model, weights)?;
-    checkpoint.checkpoint.iter().try_for_each(|path| fitted.take_checkpoint(path))?;
+    checkpoint.file().iter().try_for_each(|path| fitted.take_checkpoint(path))?;
     say_notes(session, fitted.notes());
     Ok(fitted)
 }

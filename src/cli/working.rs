@@ -164,7 +164,7 @@ impl Out {
 
     /// Tries the folder, and holds what a run over `samples` may write there against what it reads.
     pub fn prepare(&self, session: &Session, samples: &[Sample], read: &[PathBuf], metrics: bool) -> Result<()> {
-        let inputs = Inputs::of(read.iter().chain(&self.weights).chain(&self.checkpoint.checkpoint));
+        let inputs = Inputs::of(read.iter().chain(&self.weights).chain(&self.checkpoint.file()));
         let planned = results::planned(samples, self.wanted(), metrics);
         planned.iter().try_for_each(|name| inputs.apart(&self.output.join(name)))?;
         let manifest = Manifest::open(&self.output);

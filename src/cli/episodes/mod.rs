@@ -53,7 +53,7 @@ pub struct Args {
     /// Seed of all draws
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// CAML's checkpoint, .pth or safetensors
+    /// CAML's checkpoint, a file or a name in `lupe weights list`
     #[arg(long, value_name = "FILE", required_if_eq("method", "caml"))]
     checkpoint: Option<PathBuf>,
     #[command(flatten)]
@@ -167,7 +167,7 @@ fn with_caml(
             "--distance, --center and --shot-correction are choices of prototypes; leave them out with --method caml";
         return Err(Error::Usage(flags.into()));
     }
-    let start = caml::Start::new(&args.caml(), file, checkpoint)?;
+    let start = caml::Start::new(&args.caml(), file, &env::weights(checkpoint))?;
     say_notes(session, &start.notes());
     let (found, rule) = (gathered(session, args, start.source(), set)?, args.rule());
     let sizes: Vec<(&str, usize)> = found.classes.iter().map(|c| (c.name.as_str(), c.pictures.len())).collect();

@@ -1,5 +1,6 @@
 //! `lupe fit caml`: a few pictures of each class, an encoder and a checkpoint of CAML in, a model file out.
 
+use crate::cli::env;
 use crate::cli::output::{print, quoted};
 use crate::cli::session::Session;
 use crate::cli::subject::{WeightsArgs, say_notes};
@@ -22,13 +23,13 @@ pub struct Args {
     /// The model file to write
     #[arg(short, long, value_name = "FILE.lupe")]
     output: PathBuf,
-    /// CAML's checkpoint, .pth or safetensors
+    /// CAML's checkpoint, .pth or safetensors, a file or a name in `lupe weights list`
     #[arg(long, value_name = "FILE")]
     checkpoint: PathBuf,
     /// The network that gives features [default: the one that the checkpoint was released with]
     #[arg(long, value_name = "NAME")]
     encoder: Option<String>,
-    /// Its weights, safetensors or .pth
+    /// Its weights, a file or a name in `lupe weights list`
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
     #[command(flatten)]
@@ -66,11 +67,12 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let support = Classes::open(&args.data, args.work.all)?;
     support.notes.iter().for_each(|note| session.say(note));
     let files = files_of(&support.clone().to_test_on(), &args.data);
-    let read = files.iter().chain(&args.weights).chain([&args.checkpoint]);
+    let checkpoint = env::weights(&args.checkpoint);
+    let read = files.iter().chain(&args.weights).chain([&checkpoint]);
     session.outputs.model(&args.output, &Inputs::of(read))?;
     let (gpu, start) = session.gpu_beside(|| {
         let weights = args.choice.of(args.weights.as_deref());
-        let start = Start::new(&args.asked(), weights.as_ref(), &args.checkpoint)?;
+        let start = Start::new(&args.asked(), weights.as_ref(), &checkpoint)?;
         start.check(&support)?;
         Ok(start)
     })?;

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::methods::episodes;
 use crate::models::caml::Checkpoint;
 use crate::tensor::Tensor;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The transformer of a checkpoint, planned for supports of one size and so many queries a run.
 pub struct Planned<'c, 'g> {
@@ -75,17 +75,14 @@ impl<'c, 'g> Learner<'c, 'g> {
         options: &Options,
     ) -> Result<Learner<'c, 'g>> {
         let (store, mut planned) = (Store::new(), BTreeMap::new());
-        for shots in shots {
-            // Every class has as many pictures; classes take part in an asking or do not.
-            let sizes =
-                ways.askings().iter().map(|a| shots * (0..classes).filter(|c| ways.label(a, *c).is_some()).count());
-            for size in sizes.collect::<std::collections::BTreeSet<_>>() {
-                if !planned.contains_key(&size) {
-                    let at_once = queries.clamp(1, (TOGETHER / (size + 1)).max(1));
-                    let plan = Planned::new(gpu, checkpoint, [size, at_once], (&store, options.clone())).await?;
-                    planned.insert(size, plan);
-                }
-            }
+        // Every class has as many pictures; classes take part in an asking or do not.
+        let taking_part = |asking| (0..classes).filter(|c| ways.label(asking, *c).is_some()).count();
+        let counts: BTreeSet<usize> = ways.askings().iter().map(taking_part).collect();
+        let sizes: BTreeSet<usize> = shots.iter().flat_map(|shots| counts.iter().map(move |n| shots * n)).collect();
+        for size in sizes {
+            let at_once = queries.clamp(1, (TOGETHER / (size + 1)).max(1));
+            let plan = Planned::new(gpu, checkpoint, [size, at_once], (&store, options.clone())).await?;
+            planned.insert(size, plan);
         }
         Ok(Learner { ways, planned })
     }
