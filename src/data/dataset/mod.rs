@@ -6,6 +6,7 @@ mod labels;
 mod layouts;
 mod listing;
 mod masks;
+mod pictures;
 mod table;
 
 use crate::error::{Error, Result, plain, shown};
@@ -16,6 +17,7 @@ pub use labels::GOOD;
 use layouts::Found;
 pub(crate) use listing::named_like_a_picture;
 use listing::{Listing, last, name_of, named_like_a_table};
+pub use pictures::{Pictures, pictures};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -364,46 +366,4 @@ fn nothing(listing: &Listing) -> Result<Dataset> {
     let good = labels::goods();
     let what = format!("has no good pictures; {EXPECTED}; found {found}{below}{left}. These names mean good: {good}");
     fail(&listing.root, &what)
-}
-
-/// Pictures to look at.
-#[derive(Clone, Debug, Default)]
-pub struct Pictures {
-    /// The pictures, without labels.
-    pub samples: Vec<Sample>,
-    /// What was found, and left out.
-    pub census: Census,
-}
-
-/// Pictures given one by one, and those below folders, in bytewise order. A picture that is named is never left out. Unless `all` are to
-/// be taken, folders in which pictures look like masks are refused.
-///
-/// # Errors
-/// [`Error::Input`] for a folder without pictures, and for one with masks among them.
-pub fn pictures(paths: &[PathBuf], all: bool) -> Result<Pictures> {
-    let mut found = Pictures::default();
-    for path in paths {
-        if !path.is_dir() {
-            let sample = Sample { path: path.clone(), name: name_of(path), label: String::new(), mask: None };
-            found.samples.push(sample);
-            found.census.found += 1;
-            continue;
-        }
-        let mut listing = Listing::open(path)?;
-        let sample = |(name, path)| Sample { name, path, label: String::new(), mask: None };
-        let inside: Vec<Sample> = listing.take(|_| true).into_iter().map(sample).collect();
-        listing.end_tables(None);
-        if inside.is_empty() {
-            let left = and_left_out(&listing.census);
-            return fail(path, &format!("has no pictures (png, jpg, jpeg, bmp, tif, tiff, webp){left}"));
-        }
-        if !all {
-            masks::refuse_twins(&inside, true)?;
-            masks::refuse_masks(&inside, true, true)?;
-            masks::refuse_named(&inside, true)?;
-        }
-        found.samples.extend(inside);
-        found.census.add(listing.census);
-    }
-    Ok(found)
 }
