@@ -2,7 +2,6 @@
 //! with: bytes are the same.
 
 use super::Picture;
-use std::array::from_fn;
 
 /// Turned counter-clockwise by `degrees` as OpenCV 4 does it (`warpAffine`, bilinear, `BORDER_REFLECT_101`): about (w/2, h/2), so that 90°
 /// is off by a pixel from a turned array; coordinates in 1/32 of a pixel. A picture of 16 bits is converted to 8 first.
@@ -18,10 +17,10 @@ pub fn rotate_bilinear(picture: &Picture, degrees: f64) -> Picture {
     let fine = |v: f64| (v * 1024.0).round_ties_even() as i64;
     let mut turned = Vec::with_capacity(3 * w * h);
     for y in 0..h {
-        let start: [i64; 2] = from_fn(|i| fine(back[i][1] * y as f64 + shift[i]) + 16);
+        let start = [(back[0], shift[0]), (back[1], shift[1])].map(|(b, shift)| fine(b[1] * y as f64 + shift) + 16);
         for x in 0..w {
-            let [px, py]: [i64; 2] = from_fn(|i| (start[i] + fine(back[i][0] * x as f64)) >> 5);
-            turned.extend(between(&rgb, [w, h], [px, py]));
+            let at = [(start[0], back[0]), (start[1], back[1])].map(|(start, b)| (start + fine(b[0] * x as f64)) >> 5);
+            turned.extend(between(&rgb, [w, h], at));
         }
     }
     Picture::new(w, h, turned)
@@ -63,7 +62,8 @@ pub fn rotate_nearest(picture: &Picture, degrees: f64) -> Picture {
     let mut turned = vec![0; 3 * w * h];
     for (i, pixel) in turned.chunks_exact_mut(3).enumerate() {
         let (x, y) = ((i % w) as i64, (i / w) as i64);
-        let [sx, sy]: [i64; 2] = from_fn(|i| (first[i] + x * along[i] + y * down[i]) >> 16);
+        let sx = (first[0] + x * along[0] + y * down[0]) >> 16;
+        let sy = (first[1] + x * along[1] + y * down[1]) >> 16;
         if (0..w as i64).contains(&sx) && (0..h as i64).contains(&sy) {
             let at = 3 * (sy as usize * w + sx as usize);
             pixel.iter_mut().zip(rgb.iter().skip(at)).for_each(|(to, &from)| *to = from);
