@@ -164,7 +164,7 @@ fn lanczos(x: &DMatrix<f64>, start: DVector<f64>) -> (DVector<f64>, bool) {
     let weights = eigen.eigenvectors.column(best);
     let mut vector = DVector::zeros(x.nrows());
     basis.iter().zip(weights.iter()).for_each(|(b, w)| vector += b * *w);
-    let left = weights.iter().last().map_or(0.0, |w| w.abs()) * beside.last().copied().unwrap_or(0.0);
+    let left = weights.iter().next_back().map_or(0.0, |w| w.abs()) * beside.last().copied().unwrap_or(0.0);
     (vector.try_normalize(0.0).unwrap_or_default(), left <= 1e-10 * largest)
 }
 
