@@ -12,15 +12,16 @@ pub fn rotate_bilinear(picture: &Picture, degrees: f64) -> Picture {
     let forth = [[cos, sin, (1.0 - cos) * cx - sin * cy], [-sin, cos, sin * cx + (1.0 - cos) * cy]];
     let det = 1.0 / (forth[0][0] * forth[1][1] - forth[0][1] * forth[1][0]);
     let back = [[forth[1][1] * det, -forth[0][1] * det], [-forth[1][0] * det, forth[0][0] * det]];
-    let shift = back.map(|[x, y]| -x * forth[0][2] - y * forth[1][2]);
+    // For each source axis: what a column and a row of the target move it by, and where it begins.
+    let axes = back.map(|[x, y]| (x, y, -x * forth[0][2] - y * forth[1][2]));
     // 1/1024 of a pixel, halves to even, then 1/32.
     let fine = |v: f64| (v * 1024.0).round_ties_even() as i64;
     let mut turned = Vec::with_capacity(3 * w * h);
     for y in 0..h {
-        let start = [(back[0], shift[0]), (back[1], shift[1])].map(|(b, shift)| fine(b[1] * y as f64 + shift) + 16);
+        let line = axes.map(|(along, down, shift)| (along, fine(down * y as f64 + shift) + 16));
         for x in 0..w {
-            let at = [(start[0], back[0]), (start[1], back[1])].map(|(start, b)| (start + fine(b[0] * x as f64)) >> 5);
-            turned.extend(between(&rgb, [w, h], at));
+            let place = line.map(|(along, start)| (start + fine(along * x as f64)) >> 5);
+            turned.extend(between(&rgb, [w, h], place));
         }
     }
     Picture::new(w, h, turned)
@@ -57,13 +58,14 @@ pub fn rotate_nearest(picture: &Picture, degrees: f64) -> Picture {
     let (cx, cy) = (w as f64 / 2.0, h as f64 / 2.0);
     let fixed = |v: f64| (v * 65536.0 + 0.5).floor() as i64;
     let (tx, ty) = (cx - (cos * cx + sin * cy), cy - (-sin * cx + cos * cy));
-    let first = [fixed(tx + 0.5 * cos + 0.5 * sin), fixed(ty - 0.5 * sin + 0.5 * cos)];
-    let (along, down) = ([fixed(cos), fixed(-sin)], [fixed(sin), fixed(cos)]);
+    let axes = [
+        (fixed(tx + 0.5 * cos + 0.5 * sin), fixed(cos), fixed(sin)),
+        (fixed(ty - 0.5 * sin + 0.5 * cos), fixed(-sin), fixed(cos)),
+    ];
     let mut turned = vec![0; 3 * w * h];
     for (i, pixel) in turned.chunks_exact_mut(3).enumerate() {
         let (x, y) = ((i % w) as i64, (i / w) as i64);
-        let sx = (first[0] + x * along[0] + y * down[0]) >> 16;
-        let sy = (first[1] + x * along[1] + y * down[1]) >> 16;
+        let [sx, sy] = axes.map(|(first, along, down)| (first + x * along + y * down) >> 16);
         if (0..w as i64).contains(&sx) && (0..h as i64).contains(&sy) {
             let at = 3 * (sy as usize * w + sx as usize);
             pixel.iter_mut().zip(rgb.iter().skip(at)).for_each(|(to, &from)| *to = from);

@@ -60,9 +60,11 @@ mod tests {
 
     #[test]
     fn grown_on_the_grid_and_along_the_list() {
-        let one = bits("....... ....... ..#.... ....... ....... .......");
-        assert_eq!(grown(&one, [6, 7], Growth::Grid), bits("....... .###... .###... .###... ....... ......."));
-        assert_eq!(grown(&one, [6, 7], Growth::Column), bits("....... ....... .###... ....... ....... ......."));
+        let one = bits("....... ....... ....... ...#... ....... ....... .......");
+        let near = bits("....... ....... ..###.. ..###.. ..###.. ....... .......");
+        assert_eq!(grown(&one, [7, 7], Growth::Grid), near);
+        let beside = bits("....... ....... ....... ..###.. ....... ....... .......");
+        assert_eq!(grown(&one, [7, 7], Growth::Column), beside);
         // The list goes on in the next row.
         assert_eq!(grown(&bits("..... ....# ..... ....."), [4, 5], Growth::Column), bits("..... ...## #.... ....."));
         // A gap of two is closed; at the edge, what lies outside does not erode.
