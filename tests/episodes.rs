@@ -282,7 +282,7 @@ fn what_cannot_be_measured_is_told() {
     refused(&mut with(&["--method", "pmf"]), 2, &["dino_vits16 has no built-in weights"]);
     refused(&mut with(&["--shot-correction"]), 2, &["one picture in every class", "--shot-correction"]);
     refused(&mut with(&["--place", "nowhere"]), 2, &["nowhere", "block10"]);
-    refused(&mut with(&["--method", "caml"]), 2, &["prototype, pmf"]);
+    refused(&mut with(&["--method", "caml"]), 2, &["--checkpoint <FILE>"]);
     refused(&mut with(&["--queries", "some"]), 2, &["expected a number, or all"]);
     refused(&mut with(&["--size", "16"]), 2, &["size 16: must be between 32 and 4096"]);
     fs::write(data.join("dark/4.png"), b"no picture").unwrap();

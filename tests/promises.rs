@@ -43,6 +43,7 @@ fn replacing(b: &Bench) -> Vec<Line> {
     fs::create_dir(b.path("official")).unwrap();
     fs::write(&index, "an index").unwrap();
     let (ckpt, sweep) = (b.write("m.ckpt", b"a checkpoint"), copied(&net, b.path("net.json")));
+    let summary = copied(&net, b.path("ep/summary.json"));
     let mut lines = vec![];
     let mut line = |command: &'static str, words: &str, input: &Path| {
         let named =
@@ -57,6 +58,10 @@ fn replacing(b: &Bench) -> Vec<Line> {
     line("fit prototype", "fit prototype @plain/results.csv -o @plain/results.csv", &table);
     line("fit prototype", "fit prototype @data/test --add @m.lupe -o @m.lupe", &model);
     line("fit pmf", "fit pmf @data/test --weights @net.safetensors -o @net.safetensors", &net);
+    line("fit caml", "fit caml @data/test --weights @net.safetensors --checkpoint @m.ckpt -o @m.ckpt", &ckpt);
+    line("fit anomalydino", "fit anomalydino @data --weights @net.safetensors -o @data/train/good/000.png", &picture);
+    line("fit subspacead", "fit subspacead @data --weights @net.safetensors -o @net.safetensors", &net);
+    line("episodes", "episodes @data/test --shots 1 --queries 1 --weights @ep/summary.json -o @ep", &summary);
     line("weights convert", "weights convert @net.safetensors @net.safetensors --dtype f16", &net);
     if cfg!(unix) {
         line("predict", "predict @m.lupe @new/a.png -o @out", &new);
@@ -89,7 +94,9 @@ fn writers() -> Vec<String> {
     for command in named(&done(lupe().arg("--help")), "  ") {
         let help = done(lupe().args(["help", &command]));
         let below: Vec<String> = match command.as_str() {
-            "fit" => ["patchcore", "prototype", "pmf"].map(|c| format!("fit {c}")).into(),
+            "fit" => ["patchcore", "prototype", "pmf", "caml", "anomalydino", "subspacead"]
+                .map(|c| format!("fit {c}"))
+                .into(),
             "weights" => ["inspect", "convert", "list", "verify"].map(|c| format!("weights {c}")).into(),
             _ => vec![command],
         };

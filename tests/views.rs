@@ -151,7 +151,10 @@ fn networks_and_scoring_pay_nothing_for_shapes() {
                 [map.reshape([n, h * w, c]), projected.reshape([n, h * w, 64]), projected.slice(0, h * w, 2 * h * w)];
             let shaped = runs(&lower_by(&graph, &shaped, &caps, &Choices::First).expect("it lowers"));
             assert_eq!(plain, shaped, "{name} {}", network.name);
-            assert!(!shaped.iter().any(|l| l.starts_with("window")), "{name} {}: {shaped:?}", network.name);
+            // Of two pictures, the patches of a vision transformer lie apart, each behind its class token: they are copied once.
+            let copied = usize::from(network.multiple > 1);
+            let found = shaped.iter().filter(|l| l.starts_with("window")).count();
+            assert_eq!(found, copied, "{name} {}: {shaped:?}", network.name);
         }
         let graph = Graph::new();
         let bank = graph.weight("bank", Tensor::zeros([500, 64]).into());
