@@ -18,7 +18,7 @@ pub struct Pictures {
 /// be taken, folders in which pictures look like masks are refused.
 ///
 /// # Errors
-/// [`Error::Input`] for a folder without pictures, and for one with masks among them.
+/// [`Error::Input`](crate::error::Error::Input) for a folder without pictures, and for one with masks among them.
 pub fn pictures(paths: &[PathBuf], all: bool) -> Result<Pictures> {
     let mut found = Pictures::default();
     for path in paths {
