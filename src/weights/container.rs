@@ -8,6 +8,7 @@ use crate::tensor::{Shape, Tensor};
 use ::safetensors::tensor::TensorView;
 use ::safetensors::{Dtype, SafeTensors};
 use half::f16;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap};
 
@@ -39,6 +40,16 @@ impl Stored {
         Stored { dtype: Dtype::F32, shape, bytes: t.data.iter().flat_map(|v| v.to_le_bytes()).collect() }
     }
 
+    /// Numbers as f64; they fill `shape`.
+    pub fn doubles<'v>(shape: Vec<usize>, values: impl IntoIterator<Item = &'v f64>) -> Stored {
+        Stored { dtype: Dtype::F64, shape, bytes: values.into_iter().flat_map(|v| v.to_le_bytes()).collect() }
+    }
+
+    /// The numbers of a tensor of f64.
+    pub fn numbers(&self) -> impl Iterator<Item = f64> {
+        self.bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b))
+    }
+
     /// The tensor, if its elements are f32 or f16 and it has at most four axes.
     pub fn tensor(&self) -> Option<Tensor> {
         let data: Vec<f32> = match self.dtype {
@@ -68,6 +79,29 @@ pub fn write(facts: Map<String, Value>, tensors: &BTreeMap<String, Stored>) -> R
         views.push((name, TensorView::new(t.dtype, t.shape.clone(), &t.bytes).map_err(wrong)?));
     }
     ::safetensors::serialize(views, Some(meta)).map_err(wrong)
+}
+
+/// Takes the tensor of that name and type out of a file's tensors, or says what is wrong with it.
+pub fn take(tensors: &mut BTreeMap<String, Stored>, name: &str, dtype: Dtype) -> std::result::Result<Stored, String> {
+    match tensors.remove(name) {
+        Some(t) if t.dtype == dtype => Ok(t),
+        Some(t) => Err(format!("tensor {name} is of type {:?}, expected {dtype:?}", t.dtype)),
+        None => Err(format!("tensor {name} is missing")),
+    }
+}
+
+/// The facts of a file of `method` as that method has them, or what is wrong; `title` is what a message calls such a file.
+pub fn parsed<T: DeserializeOwned>(
+    facts: Map<String, Value>,
+    method: &str,
+    title: &str,
+) -> std::result::Result<T, String> {
+    match facts.get("method").and_then(Value::as_str) {
+        Some(found) if found == method => {
+            serde_json::from_value(Value::Object(facts)).map_err(|e| format!("its facts cannot be read: {e}"))
+        }
+        other => Err(format!("not {title} but {}", other.unwrap_or("something else"))),
+    }
 }
 
 /// Whether these bytes begin like one of Lupe's own files.

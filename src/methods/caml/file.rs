@@ -9,7 +9,7 @@ use crate::models::caml::{Caml, Checkpoint};
 use crate::tensor::Tensor;
 use crate::weights::container::{self, Stored};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -122,7 +122,7 @@ impl ModelFile {
     pub fn from_bytes(bytes: &[u8], origin: &str) -> Result<ModelFile> {
         let fail = |what: String| Error::Weights(vec![format!("{origin}: {what}")]);
         let (facts, mut tensors) = container::read(bytes, origin)?;
-        let facts = parsed(facts).map_err(&fail)?;
+        let facts: Facts = container::parsed(facts, METHOD, "a model of CAML").map_err(&fail)?;
         let support = tensors.remove("support").and_then(|t| t.tensor());
         let support = support.ok_or_else(|| fail("tensor support is missing, or of another type".into()))?;
         let model = ModelFile {
@@ -155,14 +155,5 @@ impl ModelFile {
             return Err(format!("lists {n} pictures, which are not those of its classes or have other features"));
         }
         Ok(())
-    }
-}
-
-fn parsed(facts: Map<String, Value>) -> std::result::Result<Facts, String> {
-    match facts.get("method").and_then(Value::as_str) {
-        Some(METHOD) => {
-            serde_json::from_value(Value::Object(facts)).map_err(|e| format!("its facts cannot be read: {e}"))
-        }
-        other => Err(format!("not a model of CAML but {}", other.unwrap_or("something else"))),
     }
 }

@@ -4,11 +4,10 @@ use super::learned::Learned;
 use super::spectrum::Subspace;
 use super::{Config, Detector};
 use crate::error::{Error, Result};
+use crate::methods::backbone::Backbone;
 use crate::methods::fitted::{LeftOut, Seen};
 use crate::methods::limit::{self, LimitRule};
-use crate::methods::patchcore::Backbone;
 use crate::tensor::{Shape, Tensor};
-use crate::weights::Weights;
 use crate::weights::container::{self, Stored};
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
@@ -58,11 +57,6 @@ struct Facts {
     format_version: u64,
 }
 
-fn doubles(values: &[f64]) -> Stored {
-    let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-    Stored { dtype: Dtype::F64, shape: vec![values.len()], bytes }
-}
-
 impl ModelFile {
     /// The limit for pictures by the file's rule; `None` if there are too few scores for it.
     pub fn limit(&self) -> Option<f64> {
@@ -108,21 +102,21 @@ impl ModelFile {
     }
 
     fn tensors(&self) -> (BTreeMap<String, Stored>, Vec<usize>) {
+        let row = |values: &Vec<f64>| Stored::doubles(vec![values.len()], values);
         let mut tensors = BTreeMap::from([
-            ("train.score".to_string(), doubles(&self.scores)),
-            ("train.peak".to_string(), doubles(&self.peaks)),
+            ("train.score".to_string(), row(&self.scores)),
+            ("train.peak".to_string(), row(&self.peaks)),
         ]);
-        let weights = self.backbone.weights.iter().flat_map(|w| w.tensors());
-        tensors.extend(weights.map(|(k, t)| (format!("backbone.{k}"), Stored::floats(t, true))));
+        tensors.extend(self.backbone.stored());
         let counts = match &self.learned {
             Learned::Bank { rows, counts } => {
                 tensors.insert("bank".into(), Stored::floats(rows, false));
                 counts.clone()
             }
             Learned::Subspace(s) => {
-                tensors.insert("mean".into(), doubles(&s.mean));
+                tensors.insert("mean".into(), row(&s.mean));
                 tensors.insert("components".into(), Stored::floats(&s.components, false));
-                tensors.insert("eigenvalues".into(), doubles(&s.eigenvalues));
+                tensors.insert("eigenvalues".into(), row(&s.eigenvalues));
                 vec![]
             }
         };
@@ -143,8 +137,7 @@ impl ModelFile {
         }
         let learned = learned(&mut tensors, &facts).map_err(fail)?;
         let [scores, peaks] = ["train.score", "train.peak"].map(|name| values(&mut tensors, name));
-        let named = tensors.iter().filter_map(|(k, t)| Some((k.strip_prefix("backbone.")?.to_string(), t.tensor()?)));
-        let weights = facts.backbone_embedded.then(|| Weights::from_tensors(named));
+        let weights = facts.backbone_embedded.then(|| Backbone::weights_of(&tensors));
         let model = ModelFile {
             config: facts.config,
             grid: facts.grid,
@@ -190,30 +183,18 @@ impl ModelFile {
                 return Err(format!("it has {} scores for {} pictures", scores.len(), self.pictures.len()));
             }
         }
-        match &self.backbone.weights {
-            Some(w) if w.sha256() != self.backbone.sha256 => Err("its backbone is not the one it names".into()),
-            _ => Ok(()),
-        }
+        if self.backbone.is_own() { Ok(()) } else { Err("its backbone is not the one it names".into()) }
     }
 }
 
 type Found<T> = std::result::Result<T, String>;
 
-fn take(tensors: &mut BTreeMap<String, Stored>, name: &str, dtype: Dtype) -> Found<Stored> {
-    match tensors.remove(name) {
-        Some(t) if t.dtype == dtype => Ok(t),
-        Some(t) => Err(format!("tensor {name} is of type {:?}, expected {dtype:?}", t.dtype)),
-        None => Err(format!("tensor {name} is missing")),
-    }
-}
-
 fn values(tensors: &mut BTreeMap<String, Stored>, name: &str) -> Found<Vec<f64>> {
-    let stored = take(tensors, name, Dtype::F64)?;
-    Ok(stored.bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect())
+    Ok(container::take(tensors, name, Dtype::F64)?.numbers().collect())
 }
 
 fn floats(tensors: &mut BTreeMap<String, Stored>, name: &str) -> Found<Tensor> {
-    take(tensors, name, Dtype::F32)?.tensor().ok_or_else(|| format!("tensor {name} has too many axes"))
+    container::take(tensors, name, Dtype::F32)?.tensor().ok_or_else(|| format!("tensor {name} has too many axes"))
 }
 
 fn learned(tensors: &mut BTreeMap<String, Stored>, facts: &Facts) -> Found<Learned> {

@@ -9,7 +9,7 @@ use crate::files::write;
 use crate::methods::batched::part;
 use crate::methods::fitted::{Answer, Finding, Fitted, Known};
 use crate::methods::limit::{LimitRule, Trained};
-use crate::models::{self, Network};
+use crate::models::Network;
 use crate::tensor::Tensor;
 use crate::weights::{Weights, WeightsFile};
 use serde_json::{Map, Value, json};
@@ -51,23 +51,15 @@ impl Dino {
     /// [`Error::Weights`] for an unknown network, other weights, or sizes that do not follow from its choices.
     pub fn new(file: ModelFile, origin: &str, weights: Option<&WeightsFile>) -> Result<Dino> {
         let fail = |what: String| Error::Weights(vec![format!("{origin}: {what}")]);
-        let name = &file.backbone.name;
-        let network = models::find(name)
-            .ok_or_else(|| fail(format!("its backbone {name} is unknown to this version of Lupe")))?;
-        let weights = match (&file.backbone.weights, weights) {
-            (Some(own), None) => own.clone(),
-            (_, path) => {
-                let (_, given) = models::open(name, path)?;
-                if given.sha256() != file.backbone.sha256 {
-                    return Err(fail(format!("was fitted with other weights of {name}; give those with --weights")));
-                }
-                given
-            }
-        };
+        let (network, weights) = file.backbone.open(origin, weights)?;
         file.config.check(network).map_err(|e| fail(e.to_string()))?;
         let dim = file.config.dim(network, &weights).map_err(|e| fail(e.to_string()))?;
         if dim != file.learned.dim() {
-            return Err(fail(format!("holds tokens of {} values, but those of {name} have {dim}", file.learned.dim())));
+            return Err(fail(format!(
+                "holds tokens of {} values, but those of {} have {dim}",
+                file.learned.dim(),
+                network.name
+            )));
         }
         Ok(Dino::fitted(file, network, weights))
     }

@@ -9,7 +9,7 @@ use crate::tensor::{Shape, Tensor};
 use crate::weights::container::{self, Stored};
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -78,11 +78,6 @@ mod rule {
     pub fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<LimitRule, D::Error> {
         String::deserialize(from)?.parse().map_err(D::Error::custom)
     }
-}
-
-fn doubles(values: &[f64]) -> Stored {
-    let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-    Stored { dtype: Dtype::F64, shape: vec![values.len()], bytes }
 }
 
 impl ModelFile {
@@ -167,8 +162,8 @@ impl ModelFile {
                     bytes: self.sources.iter().flatten().flat_map(|v| v.to_le_bytes()).collect(),
                 },
             ),
-            ("train.score".to_string(), doubles(&self.scores)),
-            ("train.peak".to_string(), doubles(&self.peaks)),
+            ("train.score".to_string(), Stored::doubles(vec![self.scores.len()], &self.scores)),
+            ("train.peak".to_string(), Stored::doubles(vec![self.peaks.len()], &self.peaks)),
         ]);
         tensors.extend(self.backbone.stored());
         container::write(facts, &tensors)
@@ -181,15 +176,11 @@ impl ModelFile {
     pub fn from_bytes(bytes: &[u8], origin: &str) -> Result<ModelFile> {
         let fail = |what: String| Error::Weights(vec![format!("{origin}: {what}")]);
         let (facts, mut tensors) = container::read(bytes, origin)?;
-        let facts = parsed(facts).map_err(&fail)?;
-        let mut take = |name: &str, dtype: Dtype| match tensors.remove(name) {
-            Some(t) if t.dtype == dtype => Ok(t),
-            Some(t) => Err(fail(format!("tensor {name} is of type {:?}, expected {dtype:?}", t.dtype))),
-            None => Err(fail(format!("tensor {name} is missing"))),
-        };
+        let facts: Facts = container::parsed(facts, METHOD, "a PatchCore model").map_err(&fail)?;
+        let mut take = |name: &str, dtype: Dtype| container::take(&mut tensors, name, dtype).map_err(&fail);
         let (bank, source) = (take("bank", Dtype::F32)?, take("bank.source", Dtype::U32)?);
         let [score, peak] = [take("train.score", Dtype::F64)?, take("train.peak", Dtype::F64)?]
-            .map(|t| t.bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect::<Vec<f64>>());
+            .map(|t| t.numbers().collect::<Vec<f64>>());
         let weights = facts.backbone_embedded.then(|| Backbone::weights_of(&tensors));
         let words = source.bytes.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)).collect::<Vec<u32>>();
         let model = ModelFile {
@@ -235,14 +226,5 @@ impl ModelFile {
             }
         }
         if self.backbone.is_own() { Ok(()) } else { Err("its backbone is not the one it names".into()) }
-    }
-}
-
-fn parsed(facts: Map<String, Value>) -> std::result::Result<Facts, String> {
-    match facts.get("method").and_then(Value::as_str) {
-        Some(METHOD) => {
-            serde_json::from_value(Value::Object(facts)).map_err(|e| format!("its facts cannot be read: {e}"))
-        }
-        other => Err(format!("not a PatchCore model but {}", other.unwrap_or("something else"))),
     }
 }

@@ -9,7 +9,7 @@ use crate::tensor::{Shape, Tensor};
 use crate::weights::container::{self, Stored};
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// What a file contains.
@@ -61,14 +61,6 @@ struct Class {
 /// The name of the method.
 pub(super) const METHOD: &str = "prototype";
 
-fn doubles<'v>(shape: Vec<usize>, values: impl Iterator<Item = &'v f64>) -> Stored {
-    Stored { dtype: Dtype::F64, shape, bytes: values.flat_map(|v| v.to_le_bytes()).collect() }
-}
-
-fn numbers(stored: &Stored) -> impl Iterator<Item = f64> {
-    stored.bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b))
-}
-
 impl ModelFile {
     /// The trace of the covariance within classes, pooled; `None` where every class has one picture.
     pub fn trace(&self) -> Option<f64> {
@@ -117,8 +109,8 @@ impl ModelFile {
         let Value::Object(facts) = facts else { return Err(Error::Output("the facts are not an object".into())) };
         let (classes, sums) = (self.classes.len(), || self.classes.values());
         let mut tensors = BTreeMap::from([
-            ("class.sum".to_string(), doubles(vec![classes, self.dim], sums().flat_map(|c| &c.sum))),
-            ("class.squares".to_string(), doubles(vec![classes], sums().map(|c| &c.squares))),
+            ("class.sum".to_string(), Stored::doubles(vec![classes, self.dim], sums().flat_map(|c| &c.sum))),
+            ("class.squares".to_string(), Stored::doubles(vec![classes], sums().map(|c| &c.squares))),
         ]);
         tensors.extend(self.support.iter().map(|t| ("support".to_string(), Stored::floats(t, false))));
         tensors.extend(self.backbone.stored());
@@ -132,7 +124,7 @@ impl ModelFile {
     pub fn from_bytes(bytes: &[u8], origin: &str) -> Result<ModelFile> {
         let fail = |what: String| Error::Weights(vec![format!("{origin}: {what}")]);
         let (facts, mut tensors) = container::read(bytes, origin)?;
-        let facts = parsed(facts).map_err(&fail)?;
+        let facts: Facts = container::parsed(facts, METHOD, "a model of prototypes").map_err(&fail)?;
         let mut take = |name: &str, rank: usize| match tensors.remove(name) {
             Some(t)
                 if t.dtype == Dtype::F64 && t.shape.len() == rank && t.shape.first() == Some(&facts.classes.len()) =>
@@ -144,13 +136,13 @@ impl ModelFile {
         };
         let (sum, squares) = (take("class.sum", 2)?, take("class.squares", 1)?);
         let dim = sum.shape.last().copied().unwrap_or_default();
-        let mut sums = numbers(&sum);
+        let mut sums = sum.numbers();
         let class = |(class, squares): (&Class, f64)| {
             let sum = sums.by_ref().take(dim).collect();
             (class.name.clone(), Sums { count: class.pictures, sum, squares })
         };
         let model = ModelFile {
-            classes: facts.classes.iter().zip(numbers(&squares)).map(class).collect(),
+            classes: facts.classes.iter().zip(squares.numbers()).map(class).collect(),
             support: tensors.remove("support").and_then(|t| t.tensor()),
             backbone: Backbone {
                 name: facts.backbone,
@@ -186,14 +178,5 @@ impl ModelFile {
         }
         self.prototypes().map_err(|e| e.to_string())?;
         if self.backbone.is_own() { Ok(()) } else { Err("its backbone is not the one it names".into()) }
-    }
-}
-
-fn parsed(facts: Map<String, Value>) -> std::result::Result<Facts, String> {
-    match facts.get("method").and_then(Value::as_str) {
-        Some(METHOD) => {
-            serde_json::from_value(Value::Object(facts)).map_err(|e| format!("its facts cannot be read: {e}"))
-        }
-        other => Err(format!("not a model of prototypes but {}", other.unwrap_or("something else"))),
     }
 }
