@@ -5,7 +5,7 @@ use super::constant::{Constant, check_labels};
 use super::convert::{ToBuffer, ToImage};
 use super::form::{Caps, Form, Geometry};
 use super::fuse::fuse;
-use super::graph::{Graph, Node, Op, Source, Var, live};
+use super::graph::{Graph, Node, Op, Source, Var, live, updates};
 use super::shader::{Kernel, Parts};
 use super::twins;
 use crate::error::{Error, Result};
@@ -23,8 +23,17 @@ pub enum Origin {
     Input(usize),
     /// A weight in host memory.
     Weight(Arc<Tensor>),
+    /// Lives in the store.
+    State(Arc<Tensor>),
     /// Written by the step of this number.
     Step(usize),
+    /// Written by a step where another value lies, a state.
+    Updated {
+        /// The step of this number.
+        step: usize,
+        /// The value of this number.
+        of: usize,
+    },
     /// Lies in the memory of another value, a buffer that is no view itself.
     View {
         /// The value of this number.
@@ -99,6 +108,7 @@ impl Lowered {
     pub fn place(&self, v: usize) -> (usize, usize) {
         match self.values[v].origin {
             Origin::View { of, offset } => (of, offset),
+            Origin::Updated { of, .. } => (of, 0),
             _ => (v, 0),
         }
     }
@@ -166,9 +176,12 @@ pub fn lower_exactly(nodes: Vec<Node>, outputs: &[usize], caps: &Caps, pick: Pic
     lower_as(nodes, outputs, (caps, true), pick)
 }
 
-fn lower_as(nodes: Vec<Node>, outputs: &[usize], (caps, exact): (&Caps, bool), pick: Pick<'_>) -> Result<Lowered> {
+fn lower_as(nodes: Vec<Node>, read: &[usize], (caps, exact): (&Caps, bool), pick: Pick<'_>) -> Result<Lowered> {
+    // States are replaced whether or not anybody reads what they become.
+    let outputs: &[usize] = &read.iter().copied().chain(updates(&nodes)).collect::<Vec<_>>();
     let nodes = fuse(nodes, outputs);
     let live = live(&nodes, outputs);
+    check_updates(&nodes, &live)?;
     check_labels(nodes.iter().zip(&live).filter(|n| *n.1).map(|n| n.0))?;
     let mut kernels = twins::choose(&nodes, (&live, outputs), (caps, RING), pick, exact)?;
     let mut lowering = Lowering { caps, pick, out: Lowered::default() };
@@ -181,7 +194,7 @@ fn lower_as(nodes: Vec<Node>, outputs: &[usize], (caps, exact): (&Caps, bool), p
         }
     }
     let mut out = lowering.out;
-    out.outputs = outputs.iter().map(|&o| value_of[o]).collect();
+    out.outputs = read.iter().map(|&o| value_of[o]).collect();
     settle(out, caps)
 }
 
@@ -190,6 +203,35 @@ pub fn lower_by(graph: &Graph, outputs: &[Var<'_>], caps: &Caps, choices: &Choic
     let ids: Vec<usize> = outputs.iter().map(Var::id).collect();
     let pick = |op: &dyn Op, x: &[Shape], y: Shape, kernels: &[Kernel]| choices.pick(op, x, y, kernels);
     lower(graph.nodes()?, &ids, caps, &pick)
+}
+
+/// Whether every state is replaced after all that reads it, and what it becomes is read by nothing but what replaces it again.
+fn check_updates(nodes: &[Node], live: &[bool]) -> Result<()> {
+    // The state in whose memory a node's value lies.
+    let mut state = vec![None; nodes.len()];
+    let mut replaced = vec![false; nodes.len()];
+    for (i, node) in nodes.iter().enumerate().filter(|n| live[n.0]) {
+        let wrong = |what: &str| Err(Error::Shape(format!("{}: {what}", node.label)));
+        let lies = |k: &usize| state[*k];
+        let replaces = matches!(&node.source, Source::Op(op) if op.in_place());
+        let others = if replaces { &node.inputs[1..] } else { &node.inputs[..] };
+        if others.iter().filter_map(lies).any(|s: usize| replaced[s]) {
+            return wrong("it reads a state that was replaced before");
+        }
+        state[i] = match (&node.source, node.inputs.first()) {
+            (Source::State(_) | Source::Input, _) => Some(i),
+            (Source::View { .. }, Some(of)) => state[*of],
+            (_, Some(of)) if replaces => match state[*of] {
+                Some(s) if nodes[s].shape == node.shape => Some(s),
+                _ => return wrong("only a whole state can be replaced"),
+            },
+            _ => None,
+        };
+        if let Some(s) = state[i].filter(|_| replaces) {
+            replaced[s] = true;
+        }
+    }
+    Ok(())
 }
 
 struct Lowering<'a> {
@@ -221,6 +263,7 @@ impl Lowering<'_> {
                 let constant = Some(Arc::new(Constant::weight(t)));
                 Ok(self.value(given(Origin::Weight(t.clone()), constant)))
             }
+            Source::State(t) => Ok(self.value(given(Origin::State(t.clone()), None))),
             Source::View { offset, copy } => self.view(node, inputs, *offset, copy.as_ref()),
             Source::Input => {
                 let number = self.out.inputs.len();
@@ -318,7 +361,12 @@ impl Lowering<'_> {
         let of: Option<Vec<_>> = step.inputs.iter().map(|&v| self.out.values[v].constant.clone()).collect();
         let how = || format!("{:?} {}", step.op, step.kernel.label());
         let constant = of.map(|of| Arc::new(Constant::Made { how: how(), of }));
-        let (form, origin) = (step.kernel.writes, Origin::Step(self.out.steps.len()));
+        let number = self.out.steps.len();
+        let origin = match step.inputs.first() {
+            Some(&of) if step.op.in_place() => Origin::Updated { step: number, of: self.out.place(of).0 },
+            _ => Origin::Step(number),
+        };
+        let form = step.kernel.writes;
         let value = Value { shape, form, origin, constant, label: step.label.clone() };
         self.out.steps.push(step);
         self.value(value)
@@ -352,7 +400,7 @@ fn settle(from: Lowered, caps: &Caps) -> Result<Lowered> {
     let mut steps = steps.into_iter();
     for (v, value) in values.into_iter().enumerate() {
         let made = match value.origin {
-            Origin::Step(_) => {
+            Origin::Step(_) | Origin::Updated { .. } => {
                 let Some(step) = steps.next() else { continue };
                 let reads = step.inputs.iter().zip(&step.kernel.reads);
                 let inputs = reads.map(|(&i, r)| now[i][usize::from(r.1 != Form::Buffer)]).collect();
