@@ -173,12 +173,8 @@ impl Graph {
     pub fn state(&self, name: &str, tensor: &Arc<Tensor>) -> Var<'_> {
         let same = |n: &Node| matches!(&n.source, Source::State(t) if Arc::ptr_eq(t, tensor));
         let known = self.nodes.borrow().iter().position(same);
-        let node = || Node {
-            source: Source::State(tensor.clone()),
-            inputs: vec![],
-            shape: tensor.shape,
-            label: name.into(),
-        };
+        let node =
+            || Node { source: Source::State(tensor.clone()), inputs: vec![], shape: tensor.shape, label: name.into() };
         known.map_or_else(|| self.push(node()), |id| self.var(id))
     }
 
@@ -308,7 +304,7 @@ impl<'g> Var<'g> {
 
 impl Graph {
     /// As [`Var::apply`], for an op that is shared.
-    pub(crate) fn node(&self, op: Rc<dyn Op>, inputs: &[Var]) -> Var<'_> {
+    pub fn node(&self, op: Rc<dyn Op>, inputs: &[Var]) -> Var<'_> {
         let shapes: Vec<Shape> = inputs.iter().map(|v| v.shape()).collect();
         let label = self.label(&*op, inputs);
         let shape = self.checked(&label, op.infer(&shapes), &shapes);

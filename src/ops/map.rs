@@ -1,7 +1,7 @@
 //! Element by element: functions of one tensor, and of two, the second of the same shape, a vector along the last axis, one element for
 //! each row, or one element.
 
-use crate::engine::{Caps, Finish, Kernel, Op, Var};
+use crate::engine::{Backward, Caps, Finish, Kernel, Op, Var};
 use crate::ops::{Case, Fill, fours, identity, widths};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
@@ -128,6 +128,19 @@ impl Op for Unary {
 
     fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
         Tensor::from_fn(y, |i| self.value(x[0].data[i].into()) as f32)
+    }
+
+    fn vjp<'g>(&self, at: &Backward<'_, 'g>) -> Option<Vec<Option<Var<'g>>>> {
+        let (x, y, dy) = (at.x[0], at.y, at.dy);
+        let by = || match *self {
+            Unary::Neg => dy.negated(),
+            Unary::Abs => dy * (x / y),
+            Unary::Exp => dy * y,
+            Unary::Sqrt => (dy / y).affine(0.5, 0.0),
+            Unary::Square => (dy * x).affine(2.0, 0.0),
+            Unary::Affine { scale, .. } => dy.affine(scale, 0.0),
+        };
+        Some(vec![at.by(0, by)])
     }
 
     fn flops(&self, x: &[Shape], _: Shape) -> u64 {
