@@ -24,11 +24,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("models/", &["error", "tensor", "engine", "ops", "data", "weights", "random", "models"]),
     ("measure/self_test.rs", &["error", "tensor", "engine", "ops"]),
     ("measure/", &["error", "tensor", "files", "engine", "measure"]),
+    ("train/", &["error", "tensor", "files", "watch", "engine", "weights", "train"]),
     (
         "methods/",
         &[
             "error", "tensor", "files", "lock", "memory", "random", "watch", "engine", "ops", "models", "data",
-            "weights", "report", "outputs", "manifest", "methods",
+            "weights", "report", "outputs", "manifest", "train", "methods",
         ],
     ),
 ];

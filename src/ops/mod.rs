@@ -19,7 +19,7 @@ macro_rules! ops {
     };
 }
 
-ops! { activate, argmax, attention, blur, ceiling, conv, convert, coreset, knn, layer_norm, layout, map, matmul, norm, normalise, pack, parts, patch, pixels, pool, reduce, resize, softmax, tokens }
+ops! { activate, argmax, attention, blur, ceiling, conv, convert, coreset, knn, layer_norm, layout, map, matmul, norm, normalise, optimise, pack, parts, patch, pixels, pool, reduce, resize, softmax, tokens }
 
 /// Whether `a` (value, index) comes before `b` in the search for the largest: NaN is larger than all, ties go to the lower index.
 /// `shaders/lib/better.wgsl` on the device.

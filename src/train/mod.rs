@@ -1,0 +1,12 @@
+//! Training: steps of one graph, which is planned once and replayed. A step is a run: forward, loss, backward, update; what changes lies in a
+//! store and is never read back but for checkpoints and the result.
+
+mod checkpoint;
+mod rate;
+mod rule;
+mod trainer;
+
+pub use checkpoint::Checkpoint;
+pub use rate::Rate;
+pub use rule::Rule;
+pub use trainer::{Job, Learning, Saving, Trainer, learn};
