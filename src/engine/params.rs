@@ -56,6 +56,14 @@ impl Parameters {
         self.0.iter().map(|(name, p)| (name.as_str(), p))
     }
 
+    /// All of them in a graph, by name.
+    pub fn in_graph<'g>(&self, graph: &'g Graph) -> Vec<Trained<'g>> {
+        self.iter().for_each(|(name, p)| {
+            graph.parameter(name, p);
+        });
+        graph.trained()
+    }
+
     /// The weights as they are now in `store`, once all submitted runs are done.
     ///
     /// # Errors

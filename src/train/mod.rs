@@ -9,4 +9,4 @@ mod trainer;
 pub use checkpoint::Checkpoint;
 pub use rate::Rate;
 pub use rule::Rule;
-pub use trainer::{Job, Learning, Saving, Trainer, learn};
+pub use trainer::{Job, Learning, Saving, Trainer, learn, update};

@@ -23,6 +23,13 @@ pub struct Learning {
     pub clip: Option<f32>,
 }
 
+impl Learning {
+    /// The numbers of the optimiser at a step: the last input of a graph that [`learn`] or [`update`] has worked on.
+    pub fn numbers(&self, step: u64) -> Tensor {
+        self.rule.hyper(step, self.rate.at(step))
+    }
+}
+
 /// Appends what makes a graph a step of training: gradients of `loss` by every parameter that the graph has, and their updates. The numbers
 /// of the optimiser become the graph's last input.
 pub fn learn(loss: Var<'_>, learning: &Learning) {
@@ -33,7 +40,7 @@ pub fn learn(loss: Var<'_>, learning: &Learning) {
 }
 
 /// Appends the update of every parameter by its gradient.
-pub(crate) fn update<'g>(trained: &[Trained<'g>], gradients: &[Var<'g>], learning: &Learning) {
+pub fn update<'g>(trained: &[Trained<'g>], gradients: &[Var<'g>], learning: &Learning) {
     let Some(first) = trained.first() else { return };
     let numbers = learning.rule.numbers();
     let hyper = first.value.graph().input("optimiser", [numbers]);
@@ -183,7 +190,7 @@ impl<'a> Trainer<'a> {
 
     fn send(&self, step: u64, job: &mut Job<'_>) -> Result<Run> {
         let mut inputs = (job.inputs)(step)?;
-        inputs.push(self.learning.rule.hyper(step, self.learning.rate.at(step)));
+        inputs.push(self.learning.numbers(step));
         self.plan.submit(&inputs.iter().collect::<Vec<_>>())
     }
 
