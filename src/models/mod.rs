@@ -97,8 +97,17 @@ pub fn names() -> String {
 /// [`Weights::notes`].
 ///
 /// # Errors
-/// [`Error::Usage`] for an unknown name or one without built-in weights, otherwise as [`read`].
+/// As [`unfolded`], and for batch norms that cannot be folded.
 pub fn open(name: &str, file: Option<&WeightsFile>) -> Result<(&'static Network, Weights)> {
+    let (network, weights) = unfolded(name, file)?;
+    Ok((network, weights.fold_batch_norm(&network.norms)?))
+}
+
+/// As [`open`], with batch norms as they are: what training begins with.
+///
+/// # Errors
+/// [`Error::Usage`] for an unknown name or one without built-in weights, otherwise as [`read`].
+pub fn unfolded(name: &str, file: Option<&WeightsFile>) -> Result<(&'static Network, Weights)> {
     let network = named(name)?;
     let weights = match file {
         Some(file) => read(network, file)?,
@@ -110,7 +119,7 @@ pub fn open(name: &str, file: Option<&WeightsFile>) -> Result<(&'static Network,
             )));
         }
     };
-    Ok((network, weights.fold_batch_norm(&network.norms)?))
+    Ok((network, weights))
 }
 
 impl Network {

@@ -133,6 +133,11 @@ impl<'a> Trainer<'a> {
         Tensor::new([self.losses.len() / self.names.len().max(1), self.names.len()], self.losses.clone())
     }
 
+    /// Begins anew; states are the caller's to put back.
+    pub fn restart(&mut self) {
+        (self.step, self.losses, self.saved) = (0, vec![], None);
+    }
+
     /// Goes on from a checkpoint of a training with the same parameters and losses.
     ///
     /// # Errors

@@ -5,15 +5,15 @@
 //! cross-entropies; Adam on all weights of the backbone. Scale and bias stay, and so do the statistics of batch norms. Where a step's plan would not
 //! fit, its pictures go in batches (`micro.rs`), which gives the same gradients for one more forward pass.
 
-use super::head::Head;
+use super::head::{Head, Prototypes, softmax};
 use super::micro::Micro;
 use crate::data::augment::{Draws, diff_augment};
 use crate::engine::graph::live;
-use crate::engine::{Gpu, Graph, Named, Options, Parameters, Scope, Store, Var};
+use crate::engine::{Gpu, Graph, Named, Options, Parameters, Plan, Scope, Store, Var};
 use crate::error::{Error, Result};
 use crate::methods::vector;
 use crate::models::Network;
-use crate::tensor::Tensor;
+use crate::tensor::{Shape, Tensor};
 use crate::train::{Job, Learning, Rate, Rule, Trainer, learn};
 use crate::watch::Watch;
 use serde::{Deserialize, Serialize};
@@ -34,13 +34,13 @@ pub struct Finetune {
     pub seed: u64,
 }
 
-/// The pictures that a backbone is fine-tuned to.
-#[derive(Clone, Debug)]
-pub struct Support {
-    /// `[n, h, w, 3]`, as the network takes them.
-    pub pictures: Tensor,
-    /// The class of each.
+/// Pictures `[n, h, w, 3]` of which the class of each is known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Classes {
+    /// The class of each, a whole number from 0.
     pub labels: Vec<usize>,
+    /// Rows and columns of each.
+    pub size: [usize; 2],
 }
 
 /// A backbone, as it is tuned: weights with their own batch norms, the place of vectors, the head.
@@ -54,15 +54,6 @@ pub struct Backbone<'a> {
     pub place: &'a str,
     /// The head, of cosines.
     pub head: Head,
-}
-
-/// What fine-tuning gave.
-#[derive(Clone, Debug)]
-pub struct Tuned {
-    /// The weights, all of them.
-    pub weights: Named,
-    /// The loss of every step, on augmented pictures.
-    pub losses: Vec<f32>,
 }
 
 impl Backbone<'_> {
@@ -88,15 +79,10 @@ impl Backbone<'_> {
     }
 }
 
-impl Support {
+impl Classes {
     /// How many pictures there are.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.labels.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
     }
 
     fn classes(&self) -> usize {
@@ -126,17 +112,21 @@ impl Support {
         Tensor::from_fn([1, n], weigh)
     }
 
-    /// The pictures, and behind them their augmented copies of a step: `[2 n, h, w, 3]`.
-    pub(super) fn augmented(&self, tuning: &Finetune, step: u64) -> Tensor {
-        let copies = diff_augment(&self.pictures, &Draws::of(tuning.seed, step, &self.pictures.shape));
-        let [_, h, w, c] = self.pictures.shape.nhwc();
-        let data = self.pictures.data.iter().chain(&copies.data).copied().collect();
-        Tensor::new([2 * self.len(), h, w, c], data)
+    /// Shape of so many of the pictures.
+    pub(super) fn pictures(&self, n: usize) -> Shape {
+        Shape::from([n, self.size[0], self.size[1], 3])
     }
 }
 
+/// Pictures, and behind them their augmented copies of a step: `[2 n, h, w, 3]`.
+fn augmented(pictures: &Tensor, tuning: &Finetune, step: u64) -> Tensor {
+    let copies = diff_augment(pictures, &Draws::of(tuning.seed, step, &pictures.shape));
+    let [n, h, w, c] = pictures.shape.nhwc();
+    Tensor::new([2 * n, h, w, c], pictures.data.iter().chain(&copies.data).copied().collect())
+}
+
 /// The loss of vectors `[2 n, d]`, of the support and of its augmented copies: one element.
-pub(super) fn loss<'g>(vectors: Var<'g>, support: &Support, head: &Head, balance: bool) -> Var<'g> {
+pub(super) fn loss<'g>(vectors: Var<'g>, support: &Classes, head: &Head, balance: bool) -> Var<'g> {
     let (graph, n) = (vectors.graph(), support.len());
     let weight = |name: &str, tensor: Tensor| graph.weight(name, Arc::new(tensor));
     let (own, copies) = (vectors.slice(0, 0, n), vectors.slice(0, n, 2 * n));
@@ -153,57 +143,165 @@ pub(super) fn learning(tuning: &Finetune) -> Learning {
     Learning { rule: Rule::adam(0.0), rate: Rate::Constant(tuning.rate), clip: None }
 }
 
-/// Fine-tunes a backbone to a support. `micro`: pictures at a time where all together are not to be; otherwise as many as fit.
-///
-/// # Errors
-/// [`Error::Numeric`] for a loss that is no number; [`Error::Memory`] where not even one picture fits; the watcher's interrupt.
-pub async fn finetune(
-    gpu: &Gpu,
-    (backbone, support): (&Backbone<'_>, &Support),
-    tuning: &Finetune,
-    (options, micro): (&Options, Option<usize>),
-    watch: &dyn Watch,
-) -> Result<Tuned> {
-    let (store, learning) = (Store::new(), learning(tuning));
-    let [_, h, w, _] = support.pictures.shape.nhwc();
-    let parameters = backbone.parameters([h, w], learning.rule.slots())?;
-    let whole = match micro {
-        Some(_) => None,
-        None => whole(gpu, (backbone, support), tuning, (&store, &parameters), options).await?,
-    };
-    let mut inputs = |step| Ok(vec![support.augmented(tuning, step)]);
-    let losses = match whole {
-        Some(mut trainer) => {
-            let watch = (watch, "fine-tuning");
-            let steps = tuning.steps;
-            trainer.run(Job { steps, inputs: &mut inputs, heard: &mut |_, _| Ok(()), watch, saving: None })?;
-            trainer.losses().data
+/// What a tuner works on: weights that change, and where they lie.
+#[derive(Debug)]
+pub struct Ground {
+    pub(super) store: Store,
+    pub(super) parameters: Parameters,
+}
+
+impl Ground {
+    /// The weights that vectors of a backbone depend on, for pictures of these rows and columns.
+    ///
+    /// # Errors
+    /// As [`Backbone::vectors`].
+    pub fn new(backbone: &Backbone<'_>, size: [usize; 2], tuning: &Finetune) -> Result<Ground> {
+        let parameters = backbone.parameters(size, learning(tuning).rule.slots())?;
+        Ok(Ground { store: Store::new(), parameters })
+    }
+}
+
+/// A step: all pictures in one plan, or a few at a time.
+enum Steps<'a> {
+    Whole(Box<Trainer<'a>>),
+    Few(Box<Micro<'a>>),
+}
+
+/// A backbone that is fine-tuned to one support after the other, each time from its own weights.
+pub struct Tuner<'a> {
+    gpu: &'a Gpu,
+    ground: &'a Ground,
+    tuning: Finetune,
+    support: Classes,
+    steps: Steps<'a>,
+    forward: Plan<'a>,
+    /// Pictures of a run of `forward`.
+    batch: usize,
+}
+
+/// Pictures whose vectors are computed at a time, at most.
+const BATCH: usize = 8;
+
+impl<'a> Tuner<'a> {
+    /// Plans everything. `few`: pictures at a time, where all together are not to be; otherwise as many as fit.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where not even one picture fits; otherwise as [`Plan::new`].
+    pub async fn new(
+        gpu: &'a Gpu,
+        (backbone, support): (&Backbone<'_>, &Classes),
+        tuning: &Finetune,
+        ground: &'a Ground,
+        (options, few): (&Options, Option<usize>),
+    ) -> Result<Tuner<'a>> {
+        let whole = match few {
+            Some(_) => None,
+            None => whole(gpu, (backbone, support), tuning, ground, options).await?,
+        };
+        let (steps, batch) = match whole {
+            Some(trainer) => (Steps::Whole(Box::new(trainer)), BATCH.min(2 * support.len())),
+            None => {
+                let most = few.unwrap_or(2 * support.len());
+                let micro = Micro::new(gpu, (backbone, support), tuning, ground, (options, most)).await?;
+                let batch = micro.few().min(BATCH);
+                (Steps::Few(Box::new(micro)), batch)
+            }
+        };
+        let graph = Graph::new();
+        let vectors = backbone.vectors(graph.input("pictures", support.pictures(batch)), &ground.parameters)?;
+        let forward = Plan::new(gpu, &graph, &[vectors], &ground.store, options.clone()).await?;
+        let (tuning, support) = (*tuning, support.clone());
+        Ok(Tuner { gpu, ground, tuning, support, steps, forward, batch })
+    }
+
+    /// Fine-tunes to the pictures of a support, `[n, h, w, 3]`; the loss of every step, on augmented pictures.
+    ///
+    /// # Errors
+    /// [`Error::Numeric`] for a loss that is no number; the watcher's interrupt; what the device reports.
+    pub fn tune(&mut self, pictures: &Tensor, watch: &dyn Watch) -> Result<Vec<f32>> {
+        let (tuning, steps) = (self.tuning, self.tuning.steps);
+        let mut inputs = |step| Ok(vec![augmented(pictures, &tuning, step)]);
+        self.ground.parameters.restart(self.gpu, &self.ground.store)?;
+        match &mut self.steps {
+            Steps::Few(micro) => micro.run(&mut inputs, watch),
+            Steps::Whole(trainer) => {
+                trainer.restart();
+                let watch = (watch, STAGE);
+                trainer.run(Job { steps, inputs: &mut inputs, heard: &mut |_, _| Ok(()), watch, saving: None })?;
+                Ok(trainer.losses().data)
+            }
         }
-        None => {
-            let pictures = micro.unwrap_or(2 * support.len());
-            let mut micro = Micro::new(gpu, (backbone, support), tuning, (&store, &parameters), (options, pictures)).await?;
-            micro.run(&mut inputs, watch)?
+    }
+
+    /// The vectors `[n, d]` of pictures, by the weights as they are now.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn vectors(&self, pictures: &Tensor) -> Result<Tensor> {
+        let (mut vectors, n) = (vec![], pictures.shape.dim(0));
+        for (batch, real) in batches(pictures, self.batch) {
+            let found = self.forward.collect(self.forward.submit(&[&batch])?)?;
+            let found = found.first().map_or(&[][..], |t| t.data.get(..real * t.shape.last()).unwrap_or_default());
+            vectors.extend_from_slice(found);
         }
+        Ok(Tensor::new([n, vectors.len() / n.max(1)], vectors))
+    }
+
+    /// The mean loss of the support as it is, not augmented, by the weights as they are now.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn loss(&self, pictures: &Tensor, head: &Head) -> Result<f64> {
+        let vectors = self.vectors(pictures)?;
+        let rows: Vec<&[f32]> = vectors.data.chunks_exact(vectors.shape.last()).collect();
+        let of = |class: usize| self.support.labels.iter().zip(&rows).filter(|l| *l.0 == class).map(|l| *l.1).collect();
+        let prototypes = Prototypes::new(head, &(0..self.support.classes()).map(of).collect::<Vec<_>>())?;
+        let loss =
+            |(label, row): (&usize, &&[f32])| softmax(&prototypes.logits(row)).get(*label).map_or(0.0, |p| -p.ln());
+        Ok(self.support.labels.iter().zip(&rows).map(loss).sum::<f64>() / self.support.len().max(1) as f64)
+    }
+
+    /// The weights as they are now: those that were tuned.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn weights(&self) -> Result<Named> {
+        self.ground.parameters.weights(self.gpu, &self.ground.store)
+    }
+}
+
+/// What the work is called while it goes on.
+pub(super) const STAGE: &str = "fine-tuning";
+
+/// Rows `few` at a time, zeros behind the last, and how many are there.
+pub(super) fn batches(rows: &Tensor, few: usize) -> Vec<(Tensor, usize)> {
+    let each = rows.data.len() / rows.shape.dim(0).max(1);
+    let mut dims = rows.shape.dims().to_vec();
+    if let Some(first) = dims.first_mut() {
+        *first = few;
+    }
+    let batch = |data: &[f32]| {
+        let mut padded = data.to_vec();
+        padded.resize(few * each, 0.0);
+        (Tensor::new(Shape::new(&dims), padded), data.len() / each.max(1))
     };
-    let mut weights = backbone.weights.clone();
-    weights.extend(parameters.weights(gpu, &store)?);
-    Ok(Tuned { weights, losses })
+    rows.data.chunks((few * each).max(1)).map(batch).collect()
 }
 
 /// The plan of a whole step, if it fits.
 async fn whole<'a>(
     gpu: &'a Gpu,
-    (backbone, support): (&Backbone<'_>, &Support),
+    (backbone, support): (&Backbone<'_>, &Classes),
     tuning: &Finetune,
-    (store, parameters): (&'a Store, &'a Parameters),
+    ground: &'a Ground,
     options: &Options,
 ) -> Result<Option<Trainer<'a>>> {
     let (graph, learning) = (Graph::new(), learning(tuning));
-    let [_, h, w, c] = support.pictures.shape.nhwc();
-    let pictures = graph.input("pictures", [2 * support.len(), h, w, c]);
-    let loss = loss(backbone.vectors(pictures, parameters)?, support, &backbone.head, tuning.balance);
+    let pictures = graph.input("pictures", support.pictures(2 * support.len()));
+    let loss = loss(backbone.vectors(pictures, &ground.parameters)?, support, &backbone.head, tuning.balance);
     learn(loss, &learning);
-    match Trainer::new(gpu, (&graph, &[("loss", loss)]), (store, parameters), learning, options.clone()).await {
+    let ground = (&ground.store, &ground.parameters);
+    match Trainer::new(gpu, (&graph, &[("loss", loss)]), ground, learning, options.clone()).await {
         Ok(trainer) => Ok(Some(trainer)),
         Err(Error::Memory { .. }) => Ok(None),
         Err(e) => Err(e),

@@ -2,8 +2,8 @@
 //! each vector; then every few pictures once more, forward and backward, gradients added up; and the update. A picture's vector depends on
 //! no other picture, so the gradients are those of the whole step, summed in another order.
 
-use super::finetune::{Backbone, Finetune, Support, learning, loss};
-use crate::engine::{Gpu, Graph, Options, Parameters, Plan, Store, Trained, Var, gradients};
+use super::finetune::{Backbone, Classes, Finetune, Ground, STAGE, batches, learning, loss};
+use crate::engine::{Gpu, Graph, Options, Plan, Trained, Var, gradients};
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
 use crate::train::{Learning, update};
@@ -32,21 +32,26 @@ impl<'a> Micro<'a> {
     /// [`Error::Memory`] where not even one picture fits.
     pub async fn new(
         gpu: &'a Gpu,
-        (backbone, support): (&Backbone<'_>, &Support),
+        (backbone, support): (&Backbone<'_>, &Classes),
         tuning: &Finetune,
-        (store, parameters): (&'a Store, &'a Parameters),
+        ground: &'a Ground,
         (options, pictures): (&Options, usize),
     ) -> Result<Micro<'a>> {
         let all = 2 * support.len();
         let mut few = pictures.clamp(1, all.max(1));
-        let sums: Sums = parameters.iter().map(|(_, p)| Arc::new(Tensor::zeros([1, p.shape.len()]))).collect();
-        let work = Work { gpu, backbone, support, tuning, store, parameters, options, sums: &sums };
+        let sums: Sums = ground.parameters.iter().map(|(_, p)| Arc::new(Tensor::zeros([1, p.shape.len()]))).collect();
+        let work = Work { gpu, backbone, support, tuning, ground, options, sums: &sums };
         loop {
             match work.planned(few).await {
                 Err(Error::Memory { .. }) if few > 1 => few = few.div_ceil(2),
                 made => return made,
             }
         }
+    }
+
+    /// Pictures at a time.
+    pub fn few(&self) -> usize {
+        self.few
     }
 
     /// Runs all steps; their losses.
@@ -56,20 +61,20 @@ impl<'a> Micro<'a> {
     pub fn run(&mut self, inputs: &mut dyn FnMut(u64) -> Result<Vec<Tensor>>, watch: &dyn Watch) -> Result<Vec<f32>> {
         let mut losses = vec![];
         for step in 0..self.steps {
-            watch.progress("fine-tuning", step as usize, self.steps as usize);
+            watch.progress(STAGE, step as usize, self.steps as usize);
             watch.go_on()?;
             let pictures = inputs(step)?.pop().ok_or_else(|| Error::Internal("a step without pictures".into()))?;
             losses.push(self.step(step, &pictures)?);
         }
-        watch.progress("fine-tuning", self.steps as usize, self.steps as usize);
+        watch.progress(STAGE, self.steps as usize, self.steps as usize);
         Ok(losses)
     }
 
     fn step(&self, step: u64, pictures: &Tensor) -> Result<f32> {
         let run = |plan: &Plan<'a>, inputs: &[&Tensor]| plan.collect(plan.submit(inputs)?);
-        let batches = batches(pictures, self.few);
+        let few = batches(pictures, self.few);
         let mut vectors = vec![];
-        for (batch, real) in &batches {
+        for (batch, real) in &few {
             let found = run(&self.forward, &[batch])?.pop().unwrap_or_else(|| Tensor::zeros([1]));
             vectors.extend(found.data.iter().take(real * found.shape.last()).copied());
         }
@@ -83,8 +88,8 @@ impl<'a> Micro<'a> {
             return Err(Error::Numeric(format!("step {step} of the fine-tuning: the loss is {loss}; {advice}")));
         }
         // Rows that are not there have gradients of zero.
-        let by = self::batches(&by, self.few);
-        for (i, ((batch, _), (by, _))) in batches.iter().zip(&by).enumerate() {
+        let by = batches(&by, self.few);
+        for (i, ((batch, _), (by, _))) in few.iter().zip(&by).enumerate() {
             let keep = Tensor::new([1], vec![if i == 0 { 0.0 } else { 1.0 }]);
             run(&self.backward, &[batch, by, &keep])?;
         }
@@ -97,20 +102,18 @@ impl<'a> Micro<'a> {
 struct Work<'a, 'w> {
     gpu: &'a Gpu,
     backbone: &'w Backbone<'w>,
-    support: &'w Support,
+    support: &'w Classes,
     tuning: &'w Finetune,
-    store: &'a Store,
-    parameters: &'a Parameters,
+    ground: &'a Ground,
     options: &'w Options,
     sums: &'w Sums,
 }
 
 impl<'a> Work<'a, '_> {
     async fn planned(&self, few: usize) -> Result<Micro<'a>> {
-        let (learning, [_, h, w, c]) = (learning(self.tuning), self.support.pictures.shape.nhwc());
-        let pictures = Shape::from([few, h, w, c]);
+        let (learning, pictures) = (learning(self.tuning), self.support.pictures(few));
         let graph = Graph::new();
-        let vectors = self.backbone.vectors(graph.input("pictures", pictures), self.parameters)?;
+        let vectors = self.backbone.vectors(graph.input("pictures", pictures), &self.ground.parameters)?;
         let forward = self.plan(&graph, &[vectors]).await?;
         let (head, d) = (Graph::new(), vectors.dim(1));
         let given = head.input("vectors", [2 * self.support.len(), d]);
@@ -119,7 +122,7 @@ impl<'a> Work<'a, '_> {
         let head = self.plan(&head, &[&[loss], &by[..]].concat()).await?;
         let backward = self.backward(pictures, d).await?;
         let graph = Graph::new();
-        let trained = self.parameters.in_graph(&graph);
+        let trained = self.ground.parameters.in_graph(&graph);
         update(&trained, &self.sums(&graph, &trained), &learning);
         let update = self.plan(&graph, &[]).await?;
         Ok(Micro { forward, head, backward, update, few, learning, steps: self.tuning.steps })
@@ -128,7 +131,7 @@ impl<'a> Work<'a, '_> {
     /// What adds the gradients of a few pictures, given those by their vectors, to the sums.
     async fn backward(&self, pictures: Shape, d: usize) -> Result<Plan<'a>> {
         let graph = Graph::new();
-        let vectors = self.backbone.vectors(graph.input("pictures", pictures), self.parameters)?;
+        let vectors = self.backbone.vectors(graph.input("pictures", pictures), &self.ground.parameters)?;
         let by = graph.input("gradients", [pictures.dim(0), d]);
         let keep = graph.input("keep", [1]);
         // Its gradient by a vector is what was given.
@@ -148,21 +151,6 @@ impl<'a> Work<'a, '_> {
     }
 
     async fn plan(&self, graph: &Graph, outputs: &[Var<'_>]) -> Result<Plan<'a>> {
-        Plan::new(self.gpu, graph, outputs, self.store, self.options.clone()).await
+        Plan::new(self.gpu, graph, outputs, &self.ground.store, self.options.clone()).await
     }
-}
-
-/// Rows `few` at a time, zeros behind the last, and how many are there.
-fn batches(rows: &Tensor, few: usize) -> Vec<(Tensor, usize)> {
-    let each = rows.data.len() / rows.shape.dim(0).max(1);
-    let mut dims = rows.shape.dims().to_vec();
-    if let Some(first) = dims.first_mut() {
-        *first = few;
-    }
-    let batch = |data: &[f32]| {
-        let mut padded = data.to_vec();
-        padded.resize(few * each, 0.0);
-        (Tensor::new(Shape::new(&dims), padded), data.len() / each.max(1))
-    };
-    rows.data.chunks((few * each).max(1)).map(batch).collect()
 }
