@@ -30,6 +30,8 @@ snippets![
     "bias_none",
     "blocks",
     "divide",
+    "down",
+    "down_alone",
     "earlier",
     "earlier_none",
     "finish_four",
