@@ -72,6 +72,7 @@ snippets![
     "target_buffer",
     "target_image",
     "tile",
+    "windows",
 ];
 
 type Text = std::result::Result<String, String>;
