@@ -48,6 +48,7 @@ snippets![
     "parts",
     "pixel",
     "power",
+    "reaches",
     "reduce",
     "reduce_alone",
     "residual",
