@@ -30,6 +30,8 @@ snippets![
     "bias_none",
     "blocks",
     "divide",
+    "down",
+    "down_alone",
     "earlier",
     "earlier_none",
     "finish_four",
@@ -46,6 +48,7 @@ snippets![
     "parts",
     "pixel",
     "power",
+    "reaches",
     "reduce",
     "reduce_alone",
     "residual",
@@ -70,6 +73,7 @@ snippets![
     "target_buffer",
     "target_image",
     "tile",
+    "windows",
 ];
 
 type Text = std::result::Result<String, String>;
