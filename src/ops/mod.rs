@@ -19,7 +19,7 @@ macro_rules! ops {
     };
 }
 
-ops! { activate, argmax, attention, blur, ceiling, conv, convert, coreset, knn, layer_norm, layout, map, matmul, norm, normalise, pack, parts, patch, pixels, pool, reduce, resize, softmax, tokens }
+ops! { activate, argmax, attention, blur, ceiling, conv, convert, coreset, cross_entropy, knn, layer_norm, layout, map, matmul, norm, normalise, pack, parts, patch, pixels, pool, reduce, repeat, resize, softmax, tokens }
 
 /// Whether `a` (value, index) comes before `b` in the search for the largest: NaN is larger than all, ties go to the lower index.
 /// `shaders/lib/better.wgsl` on the device.
@@ -62,6 +62,8 @@ pub enum Fill {
     NonFinite,
     /// Uniform, and where the last axis has two elements the second is a whole number: lists of (value, index).
     Pairs,
+    /// Whole numbers below this one.
+    Below(u8),
 }
 
 /// One op at one set of shapes: the unit of sweeps and benches.
@@ -134,6 +136,7 @@ fn filled(shape: Shape, fill: Fill, seed: u64) -> Tensor {
             Fill::NonFinite if z.is_multiple_of(97) => {
                 [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][(z >> 8) as usize % 3]
             }
+            Fill::Below(n) => (z % u64::from(n.max(1))) as f32,
             Fill::Pairs if cols == 2 && i % 2 == 1 => (i / 2 * 7 % 97) as f32,
             _ => v,
         }

@@ -1,7 +1,7 @@
 //! Pooling over pictures `[n, h, w, c]`: the largest or the mean value of every window, and the mean of whole pictures.
 //! Windows as in PyTorch and ONNX, sizes rounded down.
 
-use crate::engine::{Caps, Family, Form, Kernel, Op, Var};
+use crate::engine::{Backward, Caps, Family, Form, Kernel, Op, Var};
 use crate::ops::{Case, Fill, Pad, fours, widths};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
@@ -178,6 +178,11 @@ impl Op for GlobalPool {
             let pixel = |j: usize| f64::from(x[0].data[(i / c * h * w + j) * c + i % c]);
             ((0..h * w).map(pixel).sum::<f64>() / (h * w) as f64) as f32
         })
+    }
+
+    fn vjp<'g>(&self, at: &Backward<'_, 'g>) -> Option<Vec<Option<Var<'g>>>> {
+        let [_, h, w, _] = at.x[0].shape().nhwc();
+        Some(vec![at.by(0, || at.dy.affine(1.0 / (h * w) as f32, 0.0).repeated([h, w]))])
     }
 
     fn flops(&self, x: &[Shape], _: Shape) -> u64 {
