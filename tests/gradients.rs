@@ -21,7 +21,7 @@ fn values(case: &Case) -> Vec<Tensor> {
         })
     };
     match case.fill {
-        Fill::Pairs => case.tensors(),
+        Fill::Pairs | Fill::Below(_) => case.tensors(),
         _ => case.inputs.iter().enumerate().map(|(k, s)| plain(k, s)).collect(),
     }
 }

@@ -87,6 +87,19 @@ impl Activation {
             Activation::QuickGelu => v / (1.0 + (-1.702 * v).exp()),
         }
     }
+
+    /// Its slope at a number: the references' arithmetic. At kinks it is that of ReLU's and ReLU6's flat side.
+    pub fn slope(self, v: f64) -> f64 {
+        let below = 1.0 / (1.0 + (-1.702 * v).exp());
+        match self {
+            _ if v.is_nan() => v,
+            Activation::Relu => f64::from(u8::from(v > 0.0)),
+            Activation::Relu6 => f64::from(u8::from(v > 0.0 && v < 6.0)),
+            _ if v.is_infinite() => f64::from(u8::from(v > 0.0)),
+            Activation::Gelu => normal_below(v) + v * (-v * v / 2.0).exp() / std::f64::consts::TAU.sqrt(),
+            Activation::QuickGelu => below + 1.702 * v * below * (1.0 - below),
+        }
+    }
 }
 
 /// The share of a normal distribution below `v`.
