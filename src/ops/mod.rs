@@ -62,13 +62,10 @@ pub enum Fill {
     NonFinite,
     /// Uniform, and where the last axis has two elements the second is a whole number: lists of (value, index).
     Pairs,
-<<<<<<< HEAD
     /// Whole numbers of 32 bits below four, most of them zero; their bits, which are nothing as floats.
     Words,
-=======
     /// Whole numbers below this one.
     Below(u8),
->>>>>>> attn
 }
 
 /// One op at one set of shapes: the unit of sweeps and benches.
@@ -141,11 +138,8 @@ fn filled(shape: Shape, fill: Fill, seed: u64) -> Tensor {
             Fill::NonFinite if z.is_multiple_of(97) => {
                 [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][(z >> 8) as usize % 3]
             }
-<<<<<<< HEAD
             Fill::Words => f32::from_bits((z >> 61).saturating_sub(4) as u32),
-=======
             Fill::Below(n) => (z % u64::from(n.max(1))) as f32,
->>>>>>> attn
             Fill::Pairs if cols == 2 && i % 2 == 1 => (i / 2 * 7 % 97) as f32,
             _ => v,
         }
