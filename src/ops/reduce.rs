@@ -264,11 +264,3 @@ mod tests {
         assert!(Reduce::Max.infer(&[Shape::from([3, 0])]).is_err());
     }
 }
-
-impl<'g> Var<'g> {
-    /// Sum over all axes but the last.
-    pub fn column_sums(self) -> Var<'g> {
-        let (rows, cols) = self.shape().rows();
-        self.reshape([rows, cols]).transpose().sum()
-    }
-}
