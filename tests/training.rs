@@ -64,7 +64,8 @@ fn train(
     let (named, graph, store) = (weights(), Graph::new(), Store::new());
     let parameters = Parameters::new(&named, ADAM.rule.slots(), |_| true);
     let loss = step(&graph, &named, &parameters, &ADAM);
-    let planned = Trainer::new(gpu, (&graph, &[("loss", loss)]), (&store, &parameters), ADAM, Options::default());
+    let losses = [("loss", loss)];
+    let planned = Trainer::new(gpu, (&graph, &losses), (&store, &parameters), ADAM, Options::default());
     let mut trainer = block_on(planned)?;
     if let Some(path) = saving.as_ref().map(|s| s.path).filter(|_| resume) {
         trainer.resume(&Checkpoint::read(path)?, path)?;
@@ -162,7 +163,8 @@ fn a_loss_that_is_no_number_ends_it_with_the_last_checkpoint_named() {
     let (named, graph, store) = (weights(), Graph::new(), Store::new());
     let parameters = Parameters::new(&named, ADAM.rule.slots(), |_| true);
     let loss = step(&graph, &named, &parameters, &ADAM);
-    let planned = Trainer::new(gpu, (&graph, &[("loss", loss)]), (&store, &parameters), ADAM, Options::default());
+    let losses = [("loss", loss)];
+    let planned = Trainer::new(gpu, (&graph, &losses), (&store, &parameters), ADAM, Options::default());
     let mut trainer = block_on(planned).unwrap();
     let mut inputs = |step: u64| {
         let mut rows = rows(step);
@@ -188,7 +190,8 @@ fn several_plans_see_one_state() {
     let (graph, other) = (Graph::new(), Graph::new());
     let loss = step(&graph, &named, &parameters, &ADAM);
     let y = network(other.input("x", [32, 8]), &Scope::new(&other, &named).training(&parameters));
-    let training = Trainer::new(gpu, (&graph, &[("loss", loss)]), (&store, &parameters), ADAM, Options::default());
+    let losses = [("loss", loss)];
+    let training = Trainer::new(gpu, (&graph, &losses), (&store, &parameters), ADAM, Options::default());
     let mut trainer = block_on(training).unwrap();
     let looking = block_on(Plan::new(gpu, &other, &[y], &store, Options::default())).unwrap();
     let look = || block_on(looking.run(&[&rows(0)[0]])).unwrap().remove(0);
