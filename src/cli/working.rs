@@ -19,12 +19,9 @@ use clap::{Args, ValueEnum};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// How pictures are processed.
+/// How pictures are loaded.
 #[derive(Debug, Args)]
-pub struct WorkArgs {
-    /// Maximum number of pictures per run; does not affect results
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
-    pub batch: u16,
+pub struct LoadArgs {
     /// Maximum number of pixels per picture
     #[arg(long, default_value_t = Limits::default().pixels, value_name = "N")]
     pub max_pixels: u64,
@@ -36,10 +33,27 @@ pub struct WorkArgs {
     pub all: bool,
 }
 
-impl WorkArgs {
+impl LoadArgs {
     /// How pictures are loaded.
     pub fn loading(&self) -> Loading {
         Loading { limits: Limits::of(self.max_pixels), keep_going: self.keep_going, leave_out: BTreeSet::new() }
+    }
+}
+
+/// How pictures are processed.
+#[derive(Debug, Args)]
+pub struct WorkArgs {
+    /// Maximum number of pictures per run; does not affect results
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
+    pub batch: u16,
+    #[command(flatten)]
+    pub load: LoadArgs,
+}
+
+impl WorkArgs {
+    /// How pictures are loaded.
+    pub fn loading(&self) -> Loading {
+        self.load.loading()
     }
 }
 

@@ -15,6 +15,7 @@ mod classified;
 pub mod classify;
 pub mod dino;
 pub mod drawing;
+pub mod efficientad;
 pub mod embed;
 pub mod episodes;
 pub mod evaluation;

@@ -41,8 +41,9 @@ impl Outline {
 
     /// The file's own names first, and then as those spellings have them that are this network's.
     fn views(&self, network: &Network) -> impl Iterator<Item = &View> {
-        let any = !network.names.spellings.is_empty();
-        std::iter::once(&self.own).chain(self.spelled.iter().filter(move |_| any))
+        let spellings = network.names.spellings;
+        let own = move |view: &&View| view.spelling.is_some_and(|s| spellings.iter().any(|o| o.mark == s.mark));
+        std::iter::once(&self.own).chain(self.spelled.iter().filter(own))
     }
 }
 

@@ -129,7 +129,7 @@ const SUMMARY: &str = "summary.json";
 
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
-    let set = chosen(Classes::open(&args.data, args.work.all)?, &args.classes)?;
+    let set = chosen(Classes::open(&args.data, args.work.load.all)?, &args.classes)?;
     set.notes.iter().for_each(|note| session.say(note));
     prepare(session, args, &set.samples)?;
     let file = args.choice.of(args.weights.as_deref());

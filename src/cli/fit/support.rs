@@ -69,7 +69,7 @@ impl SupportArgs {
 pub fn fit_classes(session: &Session, args: &SupportArgs, own: Asked) -> Result<()> {
     let SupportArgs { backbone, place, size, crop, .. } = args;
     let asked = Asked { backbone: backbone.clone(), place: place.clone(), size: *size, crop: *crop, ..own };
-    let support = Classes::open(&args.data, args.work.all)?;
+    let support = Classes::open(&args.data, args.work.load.all)?;
     support.notes.iter().for_each(|note| session.say(note));
     let files = files_of(&support.clone().to_test_on(), &args.data);
     let earlier = args.add.iter().filter(|_| args.output.is_some());
