@@ -4,7 +4,11 @@ use crate::tensor::{Shape, Tensor};
 pub struct Draws;
 impl Draws {
     /// Stub.
-    pub fn of(_seed: u64, _step: u64, _shape: &Shape) -> Draws { Draws }
+    pub fn of(_seed: u64, _step: u64, _shape: &Shape) -> Draws {
+        Draws
+    }
 }
 /// Stub.
-pub fn diff_augment(x: &Tensor, _draws: &Draws) -> Tensor { x.clone() }
+pub fn diff_augment(x: &Tensor, _draws: &Draws) -> Tensor {
+    x.clone()
+}

@@ -7,13 +7,16 @@ use crate::cli::subject::say_notes;
 use crate::cli::working::{LoadArgs, files_of};
 use crate::data::dataset::{Counted, Dataset, Sample, pictures, reason};
 use crate::error::{Error, Result};
+use crate::files::write;
 use crate::memory::log_peak;
 use crate::methods::efficientad::config::{QUICK, STEPS};
+use crate::methods::efficientad::train::Keeping;
 use crate::methods::efficientad::{Border, Config, EfficientAd, FitOptions, Good, Penalty, Preset};
 use crate::methods::efficientad::{Report, Teacher, Times, fit};
 use crate::methods::{Fitted, LimitRule, limit};
 use crate::models::pdn::Size;
 use crate::outputs::Inputs;
+use crate::report::Curves;
 use crate::watch::Watch;
 use crate::weights::WeightsFile;
 use clap::ValueEnum;
@@ -88,6 +91,12 @@ pub struct Args {
     /// Seed of all random choices
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Steps from one checkpoint to the next; it lies beside the model until that is written, and a fit that was stopped goes on from it
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    checkpoint_every: u64,
+    /// Begin anew instead of going on from a checkpoint
+    #[arg(long)]
+    fresh: bool,
     /// How the limit follows from the scores of good pictures that nobody was trained on: max, second, quantile=0.99, fixed=SCORE or
     /// fixed=SCORE,PIXEL
     #[arg(long, default_value = "max", value_name = "RULE")]
@@ -136,6 +145,49 @@ impl Args {
     }
 }
 
+/// What lies beside a model's file.
+struct Beside {
+    checkpoint: PathBuf,
+    table: PathBuf,
+    picture: PathBuf,
+}
+
+impl Beside {
+    fn of(model: &Path) -> Beside {
+        let with = |end: &str| {
+            let mut name = model.file_name().unwrap_or_default().to_os_string();
+            name.push(end);
+            model.with_file_name(name)
+        };
+        let [checkpoint, table, picture] = [".training", ".losses.csv", ".losses.svg"].map(with);
+        Beside { checkpoint, table, picture }
+    }
+
+    /// Writes the losses of all steps; with the model written, the checkpoint is of no use any more.
+    fn write(&self, session: &Session, went: &Report) -> Result<()> {
+        let Some(trained) = &went.trained else { return Ok(()) };
+        let curves = Curves {
+            title: "Training of EfficientAD",
+            what: "loss",
+            names: &trained.names,
+            rows: &trained.losses.data,
+        };
+        write(&self.table, &curves.csv()?)?;
+        write(&self.picture, curves.svg()?.as_bytes())?;
+        session.say(&format!("losses    {}, {}", quoted(&self.table), quoted(&self.picture)));
+        match std::fs::remove_file(&self.checkpoint) {
+            Err(e) if self.checkpoint.exists() => {
+                session.say(&format!(
+                    "note: {} is of no use any more and cannot be removed: {e}",
+                    quoted(&self.checkpoint)
+                ));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let (others, penalty) = args.penalty()?;
@@ -143,7 +195,10 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     set.notes.iter().for_each(|note| session.say(note));
     let file = WeightsFile { path: env::weights(&args.teacher), ..WeightsFile::default() };
     let (files, read) = (files_of(&set, &args.data), others.iter().map(|s| &s.path).chain([&file.path]));
-    session.outputs.model(&args.output, &Inputs::of(files.iter().chain(read)))?;
+    let inputs = Inputs::of(files.iter().chain(read));
+    session.outputs.model(&args.output, &inputs)?;
+    let beside = Beside::of(&args.output);
+    [&beside.checkpoint, &beside.table, &beside.picture].iter().try_for_each(|p| session.outputs.file(p, &inputs))?;
     let size = args.size.map(|size| if matches!(size, SizeArg::S) { Size::Small } else { Size::Medium });
     let teacher = Teacher::open(&file, size)?;
     say_notes(session, teacher.weights.notes());
@@ -159,9 +214,11 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         loading: args.load.loading(),
         no_embed_teacher: args.no_embed_teacher,
         limit_rule: args.limit,
+        keeping: Keeping { path: Some(beside.checkpoint.clone()), every: args.checkpoint_every, fresh: args.fresh },
     };
     let (fitted, went) = pollster::block_on(fit(&gpu, good, &config, &options, session))?;
     fitted.save(&args.output)?;
+    beside.write(session, &went)?;
     log_peak();
     let left_out = fitted.file.left_out.iter().map(|left| (reason::SAME, left.picture.name.as_str()));
     let counted = set.fitted(left_out, went.missed.failed.len());

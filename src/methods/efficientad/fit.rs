@@ -5,7 +5,7 @@ use super::looking::each;
 use super::maps::largest;
 use super::model::EfficientAd;
 use super::split::Kept;
-use super::train::train;
+use super::train::{Keeping, Trained, train};
 use super::{Config, ModelFile};
 use crate::data::dataset::Sample;
 use crate::data::load::Loading;
@@ -43,6 +43,8 @@ pub struct FitOptions {
     pub no_embed_teacher: bool,
     /// How the limits follow from the scores of the pictures that were kept.
     pub limit_rule: LimitRule,
+    /// Where the training is kept while it goes on.
+    pub keeping: Keeping,
 }
 
 /// How a fit went.
@@ -52,6 +54,8 @@ pub struct Report {
     pub missed: Missed,
     /// How long it took.
     pub times: Times,
+    /// What the training gave.
+    pub trained: Option<Trained>,
 }
 
 /// Fits EfficientAD. Of files that are the same one is used.
@@ -70,11 +74,11 @@ pub async fn fit(
     times.teacher = lap(&mut since, "teacher");
     let (train_on, kept) = (begun.split.train.len(), begun.split.validation.len());
     watch.say(&format!("fitting   {train_on} good pictures, {kept} are kept to find scales and limits by"));
-    let networks = train(gpu, &begun, options, watch).await?;
+    let trained = train(gpu, &begun, (&options.run.planning(), &options.keeping), watch).await?;
     times.training = lap(&mut since, "training");
-    let (fitted, missed) = begun.finish(gpu, &networks, options, watch).await?;
+    let (fitted, missed) = begun.finish(gpu, &trained.networks, options, watch).await?;
     times.scoring = lap(&mut since, "scoring");
-    Ok((fitted, Report { missed, times }))
+    Ok((fitted, Report { missed, times, trained: Some(trained) }))
 }
 
 /// Seconds since the last lap.

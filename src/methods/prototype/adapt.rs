@@ -8,7 +8,6 @@ use crate::data::dataset::{self, Sample};
 use crate::data::load::{Arrival, Loading, Stream};
 use crate::engine::{Gpu, Named, Options};
 use crate::error::{Error, Result};
-use crate::methods::looking::Missed;
 use crate::models::Network;
 use crate::tensor::Tensor;
 use crate::watch::Watch;
@@ -51,8 +50,6 @@ pub(super) struct Pictures {
     pub tensor: Tensor,
     /// The class of each.
     pub classes: Classes,
-    /// What could not be read.
-    pub missed: Missed,
 }
 
 /// Reads the pictures of a support.
@@ -66,7 +63,7 @@ pub(super) fn pictures(
     watch: &dyn Watch,
 ) -> Result<Pictures> {
     let names: Vec<&str> = support.counts().into_keys().collect();
-    let (mut data, mut labels, mut missed) = (vec![], vec![], Missed::default());
+    let (mut data, mut labels) = (vec![], vec![]);
     let (mut seen, mut size) = (BTreeSet::new(), [0; 2]);
     for arrival in Stream::open(&support.samples, preprocess, loading, 4) {
         watch.go_on()?;
@@ -81,13 +78,14 @@ pub(super) fn pictures(
                     labels.extend(label);
                 }
             }
-            Arrival::LeftOut => missed.left_out += 1,
-            Arrival::Failed(number, e) if loading.keep_going => missed.failed.push((number, e.to_string())),
+            // Who computes the vectors of all pictures counts those that are left out or cannot be read.
+            Arrival::LeftOut => {}
+            Arrival::Failed(..) if loading.keep_going => {}
             Arrival::Failed(_, e) => return Err(e),
         }
     }
     let tensor = Tensor::new([labels.len(), size[0], size[1], 3], data);
-    Ok(Pictures { tensor, classes: Classes { labels, size }, missed })
+    Ok(Pictures { tensor, classes: Classes { labels, size } })
 }
 
 /// Fine-tunes a network to the pictures of a support.
