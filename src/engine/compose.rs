@@ -45,6 +45,8 @@ snippets![
     "maximum",
     "nearest",
     "nonfinite",
+    "numbers",
+    "numbers_four",
     "parts",
     "pixel",
     "power",
