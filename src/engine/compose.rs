@@ -53,6 +53,8 @@ snippets![
     "maximum",
     "nearest",
     "nonfinite",
+    "numbers",
+    "numbers_four",
     "parts",
     "pixel",
     "pixel_products",

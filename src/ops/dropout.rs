@@ -1,7 +1,7 @@
 //! Dropout (Srivastava et al. 2014) by a counter: whether an element stays follows from its number and a seed alone, on every device.
 
 use crate::engine::{Backward, Caps, Kernel, Op, Var};
-use crate::ops::{Case, Fill};
+use crate::ops::{Case, Fill, fours, widths};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
 
@@ -27,6 +27,8 @@ impl<'g> Var<'g> {
 }
 
 const WG: usize = 256;
+/// Elements or fours of an invocation.
+const EACH: usize = 4;
 
 /// Multiplications by odd numbers and shifts: every bit of `v` changes every bit of the result as often as not; no two `v` give the same.
 fn mixed(v: u32) -> u32 {
@@ -66,9 +68,13 @@ impl Op for Dropout {
     }
 
     fn kernels(&self, x: &[Shape], _: Shape, _: &Caps) -> Vec<Kernel> {
-        let kernel = Kernel::new(shader!("dropout"), 2, WG as u32).param("len", x[0].len());
-        let kernel = kernel.param("stream", self.stream).param("threshold", self.threshold());
-        vec![kernel.param("scale", self.scale()).flat_groups(x[0].len().div_ceil(WG))]
+        let by = |width: usize| {
+            let kernel = Kernel::new(shader!("dropout"), 2, WG as u32).param("len", x[0].len() / width);
+            let kernel = if width == 4 { fours(kernel).import("numbers", "numbers_four") } else { kernel };
+            let kernel = kernel.param("stream", mixed(self.stream)).param("threshold", self.threshold());
+            kernel.param("scale", self.scale()).flat_groups((x[0].len() / width).div_ceil(WG * EACH))
+        };
+        widths(x[0].len()).map(by).collect()
     }
 
     fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {

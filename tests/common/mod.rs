@@ -18,5 +18,6 @@ pub mod spelled;
 pub mod sweep;
 pub mod thin;
 pub mod torch;
+pub mod trained;
 pub mod vectors;
 pub mod vit;
