@@ -7,6 +7,7 @@
 #![doc = include_str!("../../examples/fit_and_predict.rs")]
 //! ```
 
+pub mod augment;
 pub mod backbone;
 mod background;
 pub mod batched;
