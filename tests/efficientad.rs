@@ -112,8 +112,7 @@ fn maps_in_the_order_of_every_preset() {
     {
         let config = Config { image_size: 88, ..Config::new(Size::Small, 1, preset) };
         let scales = config.scales(&get("val_st"), &get("val_ae")).unwrap();
-        let both = [scales.student, scales.autoencoder];
-        let quantiles: Vec<f32> = both.iter().flat_map(|s| [s.low as f32, s.high as f32]).collect();
+        let quantiles = scales.numbers().map(|v| v as f32);
         close(&format!("{letter}_quantiles"), &quantiles, &v.get(&format!("{letter}_quantiles")).data, 2e-6);
         let map = config.combined(&get("test_st")[0], &get("test_ae")[0], &scales);
         let map = if config.whole_maps() {
