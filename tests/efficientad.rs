@@ -4,6 +4,7 @@
 mod common;
 
 use common::hash;
+use common::pdn::{hashed, weights as pdn_weights};
 use common::skip::without_device;
 use common::sweep::gpu;
 use common::vectors::{Vectors, close, nchw, nhwc};
@@ -17,26 +18,6 @@ use lupe::models::pdn::{MEDIUM, Pdn, SMALL, Size};
 use lupe::tensor::{Shape, Tensor};
 use std::cell::Cell;
 use std::sync::Arc;
-
-/// The weights that a graph asks for at `scope`, by the rule of the vectors, under the names that these have.
-fn hashed(prefix: &str, build: impl for<'g> Fn(Var<'g>, &Scope<'g, '_>)) -> Named {
-    let (graph, none) = (Graph::new(), Named::new());
-    build(graph.input("x", [1, 256, 256, 3]), &Scope::new(&graph, &none));
-    let one = |problem| {
-        let lupe::engine::Problem::Missing { name, wanted } = problem else { panic!("{problem}") };
-        let fan_in: usize = wanted.dims().iter().skip(1).product();
-        let scale = if wanted.rank() > 1 { (6.0 / fan_in as f64).sqrt() } else { 0.1 };
-        let tensor = hash::tensor(&format!("{prefix}{name}"), wanted, scale, 0.0);
-        (name, Arc::new(tensor))
-    };
-    graph.requested().problems(&none, &[]).into_iter().map(one).collect()
-}
-
-fn pdn_weights(prefix: &str, pdn: Pdn) -> Named {
-    hashed(prefix, |x, p| {
-        pdn.map(x, p);
-    })
-}
 
 /// A hashed picture of `size` pixels a side, as networks see it.
 fn picture(name: &str, size: usize) -> Tensor {
@@ -131,8 +112,7 @@ fn maps_in_the_order_of_every_preset() {
     {
         let config = Config { image_size: 88, ..Config::new(Size::Small, 1, preset) };
         let scales = config.scales(&get("val_st"), &get("val_ae")).unwrap();
-        let both = [scales.student, scales.autoencoder];
-        let quantiles: Vec<f32> = both.iter().flat_map(|s| [s.low as f32, s.high as f32]).collect();
+        let quantiles = scales.numbers().map(|v| v as f32);
         close(&format!("{letter}_quantiles"), &quantiles, &v.get(&format!("{letter}_quantiles")).data, 2e-6);
         let map = config.combined(&get("test_st")[0], &get("test_ae")[0], &scales);
         let map = if config.whole_maps() {

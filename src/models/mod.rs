@@ -18,7 +18,7 @@ pub use compare::{Comparison, check, nearest};
 pub use outline::Outline;
 pub use positions::Positions;
 pub use spelling::{Names, Rule, Spelling};
-pub use tree::{Fit, Recognised, left_out, read, recognise};
+pub use tree::{Fit, Recognised, holds, left_out, read, recognise};
 
 use crate::data::Preprocess;
 use crate::engine::{Graph, Scope, Var};

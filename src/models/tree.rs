@@ -28,6 +28,23 @@ pub fn read(network: &'static Network, file: &WeightsFile) -> Result<Weights> {
     })
 }
 
+/// Whether [`read`] would find weights of a network by their names and shapes, whatever else is wrong with them.
+///
+/// # Errors
+/// [`Error::Weights`] for a file that cannot be read at all.
+pub fn holds(network: &'static Network, file: &WeightsFile) -> Result<bool> {
+    let origin = file.path.display().to_string();
+    let found =
+        |bytes: &[u8], origin: &str| Ok(Outline::of(bytes, origin)?.trees(network).iter().any(Comparison::complete));
+    with_file(&file.path, |bytes| match Inside::of(bytes) {
+        Some(inside) => {
+            let one = |name| found(&inside.read(name, &origin)?, &format!("{origin}, {name}"));
+            inside.names().map(one).try_fold(false, |any, one| Ok(one? || any))
+        }
+        None => found(bytes, &origin),
+    })
+}
+
 fn read_bytes(network: &'static Network, bytes: &[u8], origin: &str, file: &WeightsFile) -> Result<Weights> {
     Search { network, outline: Outline::of(bytes, origin)?, bytes, origin, file }.weights()
 }

@@ -9,6 +9,7 @@ pub mod faults;
 pub mod foreign;
 pub mod hash;
 pub mod parts;
+pub mod pdn;
 pub mod program;
 pub mod results;
 pub mod rows;

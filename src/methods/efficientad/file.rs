@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+type Found<T> = std::result::Result<T, String>;
+
 /// What a file contains.
 #[derive(Clone, Debug)]
 pub struct ModelFile {
@@ -52,7 +54,6 @@ struct Facts {
     backbone: String,
     backbone_sha256: String,
     backbone_embedded: bool,
-    scales: Scales,
     pictures: Vec<Seen>,
     validation: usize,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -98,7 +99,6 @@ impl ModelFile {
             backbone: self.backbone.name.clone(),
             backbone_sha256: self.backbone.sha256.clone(),
             backbone_embedded: self.backbone.weights.is_some(),
-            scales: self.scales,
             pictures: self.pictures.clone(),
             validation: self.validation,
             left_out: self.left_out.clone(),
@@ -110,6 +110,7 @@ impl ModelFile {
         let mut tensors = BTreeMap::from([
             ("train.score".to_string(), row(&self.scores)),
             ("train.peak".to_string(), row(&self.peaks)),
+            ("scales".to_string(), Stored::doubles(vec![2, 2], &self.scales.numbers())),
             ("statistics.mean".to_string(), row(&self.statistics.mean)),
             ("statistics.std".to_string(), row(&self.statistics.std)),
         ]);
@@ -129,6 +130,7 @@ impl ModelFile {
         let mut row = |name: &str| container::take(&mut tensors, name, Dtype::F64).map(|t| t.numbers().collect());
         let [scores, peaks] = [row("train.score"), row("train.peak")];
         let [mean, std] = [row("statistics.mean"), row("statistics.std")];
+        let scales: Found<Vec<f64>> = row("scales");
         let weights = facts.backbone_embedded.then(|| Backbone::weights_of(&tensors));
         let ours = |name: &str| [STUDENT, AUTOENCODER].iter().any(|part| name.split('.').next() == Some(part));
         let trained = tensors.iter().filter(|(name, _)| ours(name));
@@ -137,7 +139,7 @@ impl ModelFile {
             config: facts.config,
             backbone: Backbone { name: facts.backbone, sha256: facts.backbone_sha256, weights },
             statistics: Statistics { mean: mean.map_err(&fail)?, std: std.map_err(&fail)? },
-            scales: facts.scales,
+            scales: Scales::of(&scales.map_err(&fail)?).ok_or_else(|| fail("has no scales of its maps".into()))?,
             trained: trained.ok_or_else(|| fail("has a weight that is no weight of a network".into()))?,
             pictures: facts.pictures,
             validation: facts.validation,
@@ -151,7 +153,7 @@ impl ModelFile {
     }
 
     /// Whether the pieces agree: later code relies on what the file claims.
-    fn check(&self) -> std::result::Result<(), String> {
+    fn check(&self) -> Found<()> {
         self.config.check().map_err(|e| e.to_string())?;
         if self.backbone.name != self.config.size.network() {
             return Err(format!("its teacher is {}, but its choices are not", self.backbone.name));

@@ -5,7 +5,7 @@ use super::config::{Border, Config, Preset};
 use crate::error::{Error, Result};
 use crate::methods::dino::raise::{self, Between, Raise};
 use crate::tensor::Tensor;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// Which share of the pixels of good pictures is below what becomes 0, and which below what becomes a tenth.
 pub const QUANTILES: [f64; 2] = [0.9, 0.995];
@@ -14,7 +14,7 @@ pub const QUANTILES: [f64; 2] = [0.9, 0.995];
 pub const MISSING: usize = 4;
 
 /// What becomes 0 and a tenth in a kind of maps.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Scale {
     /// What becomes 0.
     pub low: f64,
@@ -23,12 +23,26 @@ pub struct Scale {
 }
 
 /// The scales of both kinds of maps.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Scales {
     /// Of teacher against student.
     pub student: Scale,
     /// Of autoencoder against student.
     pub autoencoder: Scale,
+}
+
+impl Scales {
+    /// As a file has them.
+    pub fn of(numbers: &[f64]) -> Option<Scales> {
+        let &[low, high, other_low, other_high] = numbers else { return None };
+        let [student, autoencoder] = [[low, high], [other_low, other_high]].map(|[low, high]| Scale { low, high });
+        Some(Scales { student, autoencoder })
+    }
+
+    /// What becomes 0 and a tenth in maps of teacher against student, then in those of autoencoder against student.
+    pub fn numbers(&self) -> [f64; 4] {
+        [self.student.low, self.student.high, self.autoencoder.low, self.autoencoder.high]
+    }
 }
 
 impl Scale {

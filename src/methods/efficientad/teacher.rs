@@ -4,7 +4,7 @@ use super::describe::narrow;
 use crate::engine::{Graph, Scope};
 use crate::error::{Error, Result, shown};
 use crate::models::pdn::Size;
-use crate::models::{self, Network, read};
+use crate::models::{self, Network, holds, read};
 use crate::weights::{Weights, WeightsFile};
 
 /// A teacher.
@@ -27,20 +27,25 @@ impl Teacher {
     /// [`Error::Usage`] for another size than was asked for, and where the file has both and none was; [`Error::Weights`] for a file
     /// that holds no PDN of these shapes, or whole pickled modules.
     pub fn open(file: &WeightsFile, asked: Option<Size>) -> Result<Teacher> {
-        let path = shown(&file.path);
-        let [small, medium] = Size::ALL.map(|size| Teacher::of(size, file));
-        match (asked, small, medium) {
-            (None, Ok(_), Ok(_)) => {
+        let (path, mut found) = (shown(&file.path), vec![]);
+        for size in Size::ALL {
+            if holds(models::named(size.network())?, file)? {
+                found.push(size);
+            }
+        }
+        match (asked, found.as_slice()) {
+            (None, [size]) => Teacher::of(*size, file),
+            (Some(asked), sizes) if sizes.contains(&asked) => Teacher::of(asked, file),
+            (None, [_, ..]) => {
                 Err(Error::Usage(format!("{path}: holds teachers of both sizes; give --size s or --size m")))
             }
-            (Some(Size::Small) | None, Ok(found), _) | (Some(Size::Medium) | None, _, Ok(found)) => Ok(found),
-            (Some(asked), Ok(other), _) | (Some(asked), _, Ok(other)) => {
-                let (asked, found) = (asked.letter(), other.size.letter());
+            (Some(asked), [size, ..]) => {
+                let (asked, found) = (asked.letter(), size.letter());
                 Err(Error::Usage(format!(
                     "--size {asked}: the teacher in {path} is of size {found}; give --size {found}"
                 )))
             }
-            (_, Err(one), Err(other)) => Err(none(&path, asked, [one, other])),
+            (_, []) => Err(none(&path, asked, Size::ALL.map(|size| Teacher::of(size, file).err()))),
         }
     }
 
@@ -65,24 +70,14 @@ impl Teacher {
 }
 
 /// Why a file holds no teacher: the problems of the size that was asked for, else of the one with fewer.
-fn none(path: &str, asked: Option<Size>, errors: [Error; 2]) -> Error {
-    if errors.iter().any(|e| !matches!(e, Error::Weights(_))) {
-        // It cannot be read at all.
-        let [first, _] = errors;
-        return first;
-    }
-    let [small, medium] = errors.map(Error::problems);
-    let same = small == medium; // what is wrong is the file, not its shapes
+fn none(path: &str, asked: Option<Size>, errors: [Option<Error>; 2]) -> Error {
+    let [small, medium] = errors.map(|e| e.map_or(vec![], Error::problems));
     let medium_is_nearer = medium.len() < small.len();
     let problems = match asked {
-        Some(Size::Small) => small,
         Some(Size::Medium) => medium,
         None if medium_is_nearer => medium,
-        None => small,
+        _ => small,
     };
-    if same {
-        return Error::Weights(problems);
-    }
     let head = format!(
         "{path}: holds no teacher of EfficientAD: expected the weights of a PDN, small or medium, in the names of nelson1425, anomalib or \
          rximg"
