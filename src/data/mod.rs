@@ -1,7 +1,6 @@
 //! Pictures: read safely, brought to a network's size exactly as Pillow or PyTorch does, and the ones that ship with Lupe.
 
 mod apart;
-pub mod augment;
 mod checks;
 pub mod dataset;
 mod decode;

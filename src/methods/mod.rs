@@ -15,6 +15,7 @@ pub mod caml;
 mod classified;
 pub mod classify;
 pub mod dino;
+pub mod distill;
 pub mod drawing;
 pub mod efficientad;
 pub mod embed;

@@ -5,7 +5,7 @@ use super::looking::each;
 use super::maps::largest;
 use super::model::EfficientAd;
 use super::split::Kept;
-use super::train::{Keeping, Trained, train};
+use super::train::{Trained, train};
 use super::{Config, ModelFile};
 use crate::data::dataset::Sample;
 use crate::data::load::Loading;
@@ -18,6 +18,7 @@ use crate::methods::fitted::Seen;
 use crate::methods::limit::{self, LimitRule};
 use crate::methods::looking::Missed;
 use crate::tensor::Tensor;
+use crate::train::Keeping;
 use crate::watch::Watch;
 use std::time::Instant;
 

@@ -5,7 +5,6 @@
 //! is the mean of two maps, teacher against student and autoencoder against student, each brought to one scale by what good pictures have
 //! that nobody was trained on.
 
-mod ahead;
 mod begin;
 pub mod config;
 mod describe;

@@ -1,33 +1,19 @@
 //! The training of student and autoencoder: Adam at 1e-4 with a decay of 1e-5, a tenth of the rate for the last twentieth of the steps, as
 //! published.
 
-use super::ahead::ahead;
 use super::begin::Begun;
 use super::examples::Example;
 use super::step::{HARD, Losses, Step};
 use crate::engine::{Gpu, Graph, Named, Options, Parameters, Scope, Store, Var};
-use crate::error::{Result, plain, shown};
+use crate::error::Result;
 use crate::models::autoencoder::DROPPED;
 use crate::tensor::{Shape, Tensor};
-use crate::train::{Checkpoint, Job, Learning, Rate, Rule, Saving, Trainer, learn};
+use crate::train::{Job, Keeping, Learning, Rate, Rule, Told, Trainer, ahead, learn};
 use crate::watch::Watch;
 use serde_json::{Map, Value, json};
-use std::path::PathBuf;
-use std::time::Instant;
 
 /// What the work is called while it goes on.
 const STAGE: &str = "training";
-
-/// Where a training is kept while it goes on.
-#[derive(Clone, Debug, Default)]
-pub struct Keeping {
-    /// The checkpoint; nothing is kept without.
-    pub path: Option<PathBuf>,
-    /// Steps from one to the next.
-    pub every: u64,
-    /// Whether a checkpoint that is there is left alone and replaced.
-    pub fresh: bool,
-}
 
 /// What a training gave.
 #[derive(Clone, Debug)]
@@ -100,31 +86,11 @@ pub async fn train(
     let mut trainer = Trainer::new(gpu, (&graph, &losses), (&store, &parameters), learning, options.clone()).await?;
     let memory = trainer.plan().bytes() as f64 / 1e6;
     let choices = choices(begun);
-    resume(&mut trainer, keeping, &choices, &gpu.info.describe(), watch)?;
+    keeping.resume(&mut trainer, &choices, (&gpu.info.describe(), watch))?;
     watch.say(&format!("training  {} steps, {memory:.0} MB of device memory", config.steps));
     run(&mut trainer, begun, (keeping, choices), watch)?;
     let names = losses.iter().map(|l| l.0).collect();
     Ok(Trained { networks: parameters.weights(gpu, &store)?, names, losses: trainer.losses() })
-}
-
-/// Goes on from the checkpoint, where there is one.
-fn resume(
-    trainer: &mut Trainer<'_>,
-    keeping: &Keeping,
-    choices: &Map<String, Value>,
-    device: &str,
-    watch: &dyn Watch,
-) -> Result<()> {
-    let Some(path) = keeping.path.as_deref().filter(|path| path.exists() && !keeping.fresh) else { return Ok(()) };
-    let checkpoint = Checkpoint::read(path)?;
-    checkpoint.suits(choices, path)?;
-    trainer.resume(&checkpoint, path)?;
-    watch.say(&format!("resuming  after step {} of an earlier run, from {}", checkpoint.step, shown(path)));
-    if checkpoint.device != device {
-        let was = plain(&checkpoint.device);
-        watch.say(&format!("note: that ran on {was}; here the last bits of what follows may differ"));
-    }
-    Ok(())
 }
 
 /// Runs the steps that are left.
@@ -137,20 +103,24 @@ fn run(
     let (config, first) = (begun.config, trainer.step());
     let (batch, preprocess) = (config.batch as u64, config.preprocess());
     let numbers = first * batch..config.steps * batch;
-    let mut told = Told { steps: config.steps, first, since: Instant::now() };
-    let saving = keeping.path.as_deref().map(|path| Saving { path, every: keeping.every.max(1), choices });
-    ahead(&begun.examples, numbers, |ahead| {
-        let mut inputs = |step: u64| {
-            let examples = (0..batch).map(|_| ahead.next()).collect::<Result<Vec<Example>>>()?;
-            Ok(vec![pictures(&preprocess, examples, config.image_size), dropped(config.seed, step)])
-        };
-        let mut heard = |step: u64, losses: &[f32]| {
-            told.heard(step, losses, watch);
-            Ok(())
-        };
-        let watch = (watch, STAGE);
-        trainer.run(Job { steps: config.steps, inputs: &mut inputs, heard: &mut heard, watch, saving })
-    })
+    let mut told = Told::new(first, config.steps);
+    let saving = keeping.saving(choices);
+    ahead(
+        |k| begun.examples.at(k),
+        numbers,
+        |ahead| {
+            let mut inputs = |step: u64| {
+                let examples = (0..batch).map(|_| ahead.next()).collect::<Result<Vec<Example>>>()?;
+                Ok(vec![pictures(&preprocess, examples, config.image_size), dropped(config.seed, step)])
+            };
+            let mut heard = |step: u64, losses: &[f32]| {
+                told.heard(step, losses, watch);
+                Ok(())
+            };
+            let watch = (watch, STAGE);
+            trainer.run(Job { steps: config.steps, inputs: &mut inputs, heard: &mut heard, watch, saving })
+        },
+    )
 }
 
 /// The pictures of a step, in the order of [`Step::pictures`].
@@ -164,48 +134,6 @@ fn pictures(preprocess: &crate::data::Preprocess, examples: Vec<Example>, size: 
     let all: Vec<Tensor> = penalty.into_iter().chain(plain).chain(changed).collect();
     let n = all.len();
     Tensor::new(Shape::from([n, size, size, 3]), all.into_iter().flat_map(|t| t.data).collect())
-}
-
-/// What was said of a training so far.
-struct Told {
-    steps: u64,
-    first: u64,
-    since: Instant,
-}
-
-/// Steps after which it can be told how long all of them take: the first ones are slower.
-const MEASURED: u64 = 8;
-
-impl Told {
-    /// Says how long it takes once that is known, and the losses twenty times.
-    fn heard(&mut self, step: u64, losses: &[f32], watch: &dyn Watch) {
-        let done = step + 1;
-        if done == self.first + 2 {
-            self.since = Instant::now();
-        }
-        if done == self.first + 2 + MEASURED && done < self.steps {
-            let each = self.since.elapsed().as_secs_f64() / MEASURED as f64;
-            let left = each * (self.steps - done) as f64;
-            watch.say(&format!(
-                "estimate  {each:.3} s a step, {} for the {} steps left",
-                words(left),
-                self.steps - done
-            ));
-        }
-        if done.is_multiple_of(self.steps.div_ceil(20)) || done == self.steps {
-            let losses: Vec<String> = losses.iter().map(|l| format!("{l:.4}")).collect();
-            watch.say(&format!("step {done:>6}  losses {}", losses.join(", ")));
-        }
-    }
-}
-
-/// Seconds in words.
-fn words(seconds: f64) -> String {
-    match seconds {
-        s if s < 90.0 => format!("{s:.0} s"),
-        s if s < 5400.0 => format!("{:.0} min", s / 60.0),
-        s => format!("{:.1} h", s / 3600.0),
-    }
 }
 
 /// Everything that a training depends on: a checkpoint of another one is none to go on from.

@@ -7,12 +7,13 @@
 
 use super::head::{Head, Prototypes, softmax};
 use super::micro::Micro;
-use crate::data::augment::{Draws, diff_augment};
 use crate::engine::graph::live;
 use crate::engine::{Gpu, Graph, Named, Options, Parameters, Plan, Scope, Store, Var};
 use crate::error::{Error, Result};
+use crate::methods::augment::{Draws, USUAL};
 use crate::methods::vector;
 use crate::models::Network;
+use crate::random::Stream;
 use crate::tensor::{Shape, Tensor};
 use crate::train::{Job, Learning, Rate, Rule, Trainer, learn};
 use crate::watch::Watch;
@@ -119,10 +120,14 @@ impl Classes {
 }
 
 /// Pictures, and behind them their augmented copies of a step: `[2 n, h, w, 3]`.
-fn augmented(pictures: &Tensor, tuning: &Finetune, step: u64) -> Tensor {
-    let copies = diff_augment(pictures, &Draws::of(tuning.seed, step, &pictures.shape));
+fn augmented(pictures: &Tensor, tuning: &Finetune, step: u64) -> Result<Tensor> {
     let [n, h, w, c] = pictures.shape.nhwc();
-    Tensor::new([2 * n, h, w, c], pictures.data.iter().chain(&copies.data).copied().collect())
+    let mut stream = Stream::new(format!("pmf.augment.{}.{step}", tuning.seed));
+    let copies = match Draws::drawn(&mut stream, n, [h, w], USUAL) {
+        Some(draws) => draws.applied(pictures)?.data,
+        None => pictures.data.clone(),
+    };
+    Ok(Tensor::new([2 * n, h, w, c], pictures.data.iter().copied().chain(copies).collect()))
 }
 
 /// The loss of vectors `[2 n, d]`, of the support and of its augmented copies: one element.
@@ -220,7 +225,7 @@ impl<'a> Tuner<'a> {
     /// [`Error::Numeric`] for a loss that is no number; the watcher's interrupt; what the device reports.
     pub fn tune(&mut self, pictures: &Tensor, watch: &dyn Watch) -> Result<Vec<f32>> {
         let (tuning, steps) = (self.tuning, self.tuning.steps);
-        let mut inputs = |step| Ok(vec![augmented(pictures, &tuning, step)]);
+        let mut inputs = |step| Ok(vec![augmented(pictures, &tuning, step)?]);
         self.ground.parameters.restart(self.gpu, &self.ground.store)?;
         match &mut self.steps {
             Steps::Few(micro) => micro.run(&mut inputs, watch),
