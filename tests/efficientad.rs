@@ -5,24 +5,19 @@ mod common;
 
 use common::hash;
 use common::pdn::{hashed, weights as pdn_weights};
+use common::scene::{Scene, mask, numbers, picture, toy, toy_scene};
 use common::skip::without_device;
 use common::sweep::gpu;
-use common::vectors::{Vectors, close, nchw, nhwc};
+use common::vectors::{Vectors, close, nchw};
 use lupe::data::{Jitter, Picture, without_colours};
 use lupe::engine::{Graph, Named, Options, Plan, Scope, Store, Var};
 use lupe::methods::efficientad::maps::{Scale, largest, quantile};
-use lupe::methods::efficientad::step::{HARD, Losses, Step};
+use lupe::methods::efficientad::step::{HARD, Losses};
 use lupe::methods::efficientad::{Border, Config, Networks, Preset, Statistics, Sums};
-use lupe::models::autoencoder::{AUTOENCODER, Autoencoder};
+use lupe::models::autoencoder::AUTOENCODER;
 use lupe::models::pdn::{MEDIUM, Pdn, SMALL, Size};
 use lupe::tensor::{Shape, Tensor};
 use std::cell::Cell;
-use std::sync::Arc;
-
-/// A hashed picture of `size` pixels a side, as networks see it.
-fn picture(name: &str, size: usize) -> Tensor {
-    nhwc(&hash::normalised(&hash::image(name, size, size)).reshape([1, 3, size, size]))
-}
 
 fn run(graph: &Graph, outputs: &[Var], inputs: &[&Tensor]) -> Vec<Tensor> {
     let plan = pollster::block_on(Plan::new(gpu(), graph, outputs, &Store::new(), Options::default())).unwrap();
@@ -185,50 +180,24 @@ fn changed_pictures_as_pillow_and_torchvision_have_them() {
     close("gray", &floats, &v.get("gray").data, 1e-6);
 }
 
-/// The networks of a step, their weights, and the pictures that it looks at.
-struct Scene {
-    step: Step,
-    named: Named,
-    pictures: Tensor,
-}
-
-impl Scene {
-    fn new(prefix: &str, networks: Networks, statistics: Statistics) -> Scene {
-        let teacher = pdn_weights(&format!("{prefix}.teacher."), networks.teacher);
-        let mut named = networks.normalised(&teacher, &statistics);
-        let rest = hashed(&format!("{prefix}."), |x, p| {
-            networks.student().map(x, &p.at("student"));
-            networks.autoencoder.map(x, &p.at("ae"), &|_, y| y);
-        });
-        named.extend(rest);
-        networks.check(&named, "the vectors' networks").unwrap();
-        let img = hash::image("toy.img", 256, 256);
-        let brighter = Tensor::from_fn(img.shape, |i| (1.1 * img.data[i] / 255.0).clamp(0.0, 1.0) * 255.0);
-        let changed = nhwc(&hash::normalised(&brighter).reshape([1, 3, 256, 256]));
-        let all = [picture("toy.pen", 256), picture("toy.img", 256), changed];
-        let pictures = Tensor::new([3, 256, 256, 3], all.into_iter().flat_map(|t| t.data).collect());
-        Scene { step: Step { networks, batch: 1, penalty: true }, named, pictures }
-    }
-
-    /// The squared differences of the hard loss, and the losses of the penalty, the autoencoder and the student.
-    fn losses(
-        &self,
-        drop: &dyn for<'g> Fn(usize, Var<'g>) -> Var<'g>,
-        values: impl Fn(&Graph, &[Var], &[&Tensor]) -> Vec<Tensor>,
-    ) -> [Vec<f32>; 4] {
-        let graph = Graph::new();
-        let (p, x) = (Scope::new(&graph, &self.named), graph.input("pictures", self.pictures.shape));
-        let apart: Cell<Option<Var>> = Cell::new(None);
-        let keep = |d| {
-            apart.set(Some(d));
-            d.mean()
-        };
-        let taught = self.step.taught(x, &p);
-        let Losses { penalty, autoencoder, student, .. } = self.step.losses((x, taught), &p, &|i, y| drop(i, y), &keep);
-        let outputs = [apart.get().unwrap(), penalty.unwrap(), autoencoder, student];
-        let got = values(&graph, &outputs, &[&self.pictures]);
-        got.into_iter().map(|t| t.data).collect::<Vec<_>>().try_into().unwrap()
-    }
+/// The squared differences of the hard loss, and the losses of the penalty, the autoencoder and the student.
+fn losses(
+    scene: &Scene,
+    drop: &dyn for<'g> Fn(usize, Var<'g>) -> Var<'g>,
+    values: impl Fn(&Graph, &[Var], &[&Tensor]) -> Vec<Tensor>,
+) -> [Vec<f32>; 4] {
+    let graph = Graph::new();
+    let (p, x) = (Scope::new(&graph, &scene.named), graph.input("pictures", scene.pictures.shape));
+    let apart: Cell<Option<Var>> = Cell::new(None);
+    let keep = |d| {
+        apart.set(Some(d));
+        d.mean()
+    };
+    let taught = scene.step.taught(x, &p);
+    let Losses { penalty, autoencoder, student, .. } = scene.step.losses((x, taught), &p, &|i, y| drop(i, y), &keep);
+    let outputs = [apart.get().unwrap(), penalty.unwrap(), autoencoder, student];
+    let got = values(&graph, &outputs, &[&scene.pictures]);
+    got.into_iter().map(|t| t.data).collect::<Vec<_>>().try_into().unwrap()
 }
 
 /// The quantile that the hard loss begins at, how many differences count, and their mean.
@@ -236,10 +205,6 @@ fn hard_loss(apart: &[f32]) -> [f32; 3] {
     let from = quantile(&mut apart.to_vec(), HARD).unwrap();
     let counts: Vec<f64> = apart.iter().map(|v| f64::from(*v)).filter(|v| *v >= from).collect();
     [from as f32, counts.len() as f32, (counts.iter().sum::<f64>() / counts.len() as f64) as f32]
-}
-
-fn numbers(v: &Vectors, name: &str) -> Vec<f64> {
-    v.get(name).data.iter().map(|v| f64::from(*v)).collect()
 }
 
 /// Holds the losses of a scene to those under `prefix`.
@@ -260,14 +225,6 @@ fn check_losses(v: &Vectors, prefix: &str, [apart, penalty, autoencoder, student
     assert_eq!(count, v.get(&format!("{prefix}n_hard")).data[0]);
 }
 
-fn toy() -> Networks {
-    let teacher = Pdn { widths: [8, 16, 16, 0], outputs: 12, ..SMALL };
-    Networks {
-        teacher,
-        autoencoder: Autoencoder { encoder: [4, 4, 8, 8, 8, 8], decoder: 8, outputs: 12, padded: false },
-    }
-}
-
 #[test]
 fn a_teachers_statistics() {
     let v = Vectors::open("ad/efficientad_toy_step.safetensors");
@@ -284,16 +241,11 @@ fn a_teachers_statistics() {
     }
 }
 
-fn toy_scene(v: &Vectors) -> Scene {
-    let statistics = Statistics { mean: numbers(v, "teacher_mean"), std: numbers(v, "teacher_std") };
-    Scene::new("toy", toy(), statistics)
-}
-
 #[test]
 fn the_losses_of_a_narrow_step_by_the_references() {
     let v = Vectors::open("ad/efficientad_toy_step.safetensors");
     let by_references = |g: &Graph, o: &[Var], x: &[&Tensor]| g.eval(o, x).unwrap();
-    check_losses(&v, "step1.", toy_scene(&v).losses(&|_, y| y, by_references));
+    check_losses(&v, "step1.", losses(&toy_scene(&v), &|_, y| y, by_references));
 }
 
 /// With the masks of the vectors; what survives is 1.25 times as large.
@@ -303,19 +255,11 @@ fn the_losses_of_a_narrow_step_with_dropout() {
         return;
     }
     let v = Vectors::open("ad/efficientad_toy_step.safetensors");
-    let [apart, penalty, autoencoder, student] = toy_scene(&v).losses(&|i, y| y * mask(i, y), run);
+    let [apart, penalty, autoencoder, student] = losses(&toy_scene(&v), &|i, y| y * mask(i, y), run);
     let total = hard_loss(&apart)[2] + penalty[0] + autoencoder[0] + student[0];
     for (name, got) in [("loss_ae", autoencoder[0]), ("loss_stae", student[0]), ("loss_total", total)] {
         close(name, &[got], &v.get(&format!("dropout.{name}")).data, 1e-4);
     }
-}
-
-/// The vectors' mask of dropout for what layer `i` of the decoder gives.
-fn mask(i: usize, y: Var<'_>) -> Var<'_> {
-    let side = y.dim(1);
-    let drawn = nhwc(&hash::tensor(&format!("toy.drop{}", i + 1), [1, 8, side, side], 0.5, 0.5));
-    let kept = drawn.data.iter().map(|v| if *v >= 0.2 { 1.25 } else { 0.0 }).collect();
-    y.graph().weight(&format!("mask.{i}"), Arc::new(Tensor::new(drawn.shape, kept)))
 }
 
 #[test]
@@ -326,5 +270,5 @@ fn the_losses_of_a_step_at_full_width() {
     let v = Vectors::open("ad/efficientad_full_step.safetensors");
     let statistics = Statistics { mean: numbers(&v, "teacher_mean"), std: numbers(&v, "teacher_std") };
     let scene = Scene::new("full", Networks::of(Size::Small, 1, false), statistics);
-    check_losses(&v, "", scene.losses(&|_, y| y, run));
+    check_losses(&v, "", losses(&scene, &|_, y| y, run));
 }

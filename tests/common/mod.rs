@@ -13,6 +13,7 @@ pub mod pdn;
 pub mod program;
 pub mod results;
 pub mod rows;
+pub mod scene;
 pub mod server;
 pub mod skip;
 pub mod spelled;
