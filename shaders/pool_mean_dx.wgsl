@@ -5,6 +5,7 @@
 
 alias T = f32; // or vec4f, then c counts fours
 const WG: u32 = 64u;
+const MOST: u32 = 1u; // windows along an axis that may hold one element
 const COUNT_PAD: bool = false; // the mean counts padding as zeros
 
 struct Params { len: u32, h: u32, w: u32, c: u32, out_h: u32, out_w: u32, k: u32, stride: u32, top: u32, left: u32 }
@@ -28,15 +29,16 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
     let along = windows(column.x + p.left, p.out_w);
 
     var total = T(0.0);
-    for (var r = down.x; r < down.y; r++) {
-        let line = (row.y * p.out_h + r) * p.out_w;
-        var sum = T(0.0);
-        for (var s = along.x; s < along.y; s++) {
-            var v = dy[(line + s) * p.c + channel.x];
-            if !COUNT_PAD { v /= f32(inside(r, p.top, p.h) * inside(s, p.left, p.w)); }
-            sum += v;
+    for (var a = 0u; a < MOST; a++) {
+        let r = down.x + a;
+        for (var b = 0u; b < MOST; b++) {
+            let s = along.x + b;
+            if r < down.y && s < along.y {
+                var v = dy[((row.y * p.out_h + r) * p.out_w + s) * p.c + channel.x];
+                if !COUNT_PAD { v /= f32(inside(r, p.top, p.h) * inside(s, p.left, p.w)); }
+                total += v;
+            }
         }
-        total += sum;
     }
     if COUNT_PAD { total /= f32(p.k * p.k); }
     dx[i] = total;
