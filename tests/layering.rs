@@ -171,7 +171,7 @@ fn imports_go_downwards() {
 #[test]
 fn the_command_line_is_thin() {
     let lines: usize = files("src/cli", "rs").iter().map(|(_, text)| text.lines().count()).sum();
-    assert!(lines <= 6700, "src/cli has {lines} lines");
+    assert!(lines <= 6800, "src/cli has {lines} lines");
 }
 
 /// Networks have named places; what a ResNet is made of is its own business.

@@ -191,13 +191,13 @@ impl Comparison {
     }
 }
 
-/// The network that most of the file is like, if at least half of the names that it asks for are there.
+/// The network that most of the file is like, among those of which at least half of the names that they ask for are there.
 pub fn nearest(outline: &Outline) -> Option<Comparison> {
-    let best = all()
-        .filter_map(|n| outline.trees(n).into_iter().next())
-        .max_by_key(|c| (c.alike(), Reverse(c.problems.len())));
     let missing = |c: &Comparison| c.problems.iter().filter(|p| matches!(p, Problem::Missing { .. })).count();
-    best.filter(|c| 2 * missing(c) <= c.wanted)
+    all()
+        .filter_map(|n| outline.trees(n).into_iter().next())
+        .filter(|c| 2 * missing(c) <= c.wanted)
+        .max_by_key(|c| (c.alike(), Reverse(c.problems.len())))
 }
 
 /// The network at its own input size, and whether it gives logits: shapes of weights may depend on the size. A head without weights asks
