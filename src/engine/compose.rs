@@ -32,6 +32,8 @@ snippets![
     "channels_four",
     "channels_three",
     "divide",
+    "dy_buffer",
+    "dy_image",
     "earlier",
     "earlier_none",
     "finish_four",
