@@ -1,9 +1,10 @@
 // y[part, o, tap, :] = sum over the pixels of a part of dy[pixel, o] * x[what lies under the tap there, :]     software family: lanes run
-// along quads of input channels, then taps; dy is spread by shuffles
+// along taps, then quads of input channels; dy is spread by shuffles
 // grid = (taps * quads / (LANES * TN), output channels / TM, parts); workgroup = one subgroup of LANES
 #import pixel_products
 #import channels_four
 #import taps_packed
+#import dy_image
 #import later_pixel
 #import divide
 
@@ -21,7 +22,6 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(2) var x: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(3) var dy: texture_storage_2d<rgba32float, read>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -30,12 +30,12 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
     var unit: array<vec2u, TN>; // quad and tap
     var under: array<vec2u, TN>; // where its texel lies, seen from where the window begins
     for (var j = 0u; j < TN; j++) { // unroll
-        unit[j] = divided(min(first + j * LANES, units - 1u), p.cin4); // lanes past the end repeat the last: shuffles need them all
+        unit[j] = divided(min(first + j * LANES, units - 1u), p.taps).yx; // lanes past the end repeat the last: shuffles need them all
         under[j] = divided(unit[j].y, p.kw) + vec2u(0u, unit[j].x * p.in0_plane_h) + p.in0_pad - vec2u(p.pad_left, p.pad_top);
     }
-    var rows: array<u32, TEXELS>; // of the planes of dy that this lane loads
+    var place: array<u32, TEXELS>; // of the channels of dy that this lane loads
     for (var i = 0u; i < TEXELS; i++) { // unroll
-        rows[i] = min(wg.y * (TM / 4u) + (i * LANES + lane) / PU, p.co4 - 1u) * p.in1_plane_h + p.in1_pad;
+        place[i] = place_of(min(wg.y * (TM / 4u) + (i * LANES + lane) / PU, p.co4 - 1u));
     }
 
     // A lane's own pixel is one of the PU of a turn. One past the end stays at its last, and its dy counts as zero.
@@ -47,12 +47,9 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
     var acc: array<array<array<V, 4>, TM / 4u>, TN>;
     let count = min(p.part, p.pixels - begin);
     for (var s = 0u; s < count; s += PU) {
-        let inside = q < p.pixels;
-        let column = at.x + at.z * p.in1_plane_w + p.in1_pad;
+        let own = min(q, p.pixels - 1u);
         var d: array<vec4f, TEXELS>;
-        for (var i = 0u; i < TEXELS; i++) { // unroll
-            d[i] = select(vec4f(0.0), textureLoad(dy, vec2u(column, at.y + rows[i])), inside);
-        }
+        for (var i = 0u; i < TEXELS; i++) { d[i] = select(vec4f(0.0), dy_at(at, own, place[i]), q == own); } // unroll
         let window = at.xy * vec2u(p.stride_w, p.stride_h) + vec2u(at.z * p.in0_plane_w, 0u);
         var v: array<array<V, PU>, TN>;
         for (var u = 0u; u < PU; u++) { // unroll

@@ -1,5 +1,5 @@
-// y[n, row, column, (group, c)] = x[n, (row + pad) / stride - first, …, (group, phase, c)], where phase = remainders by the stride, zero for
-// those that no tap reaches: a picture put together of its phases     one invocation per T of y; flat grid
+// y[n, row, column, (group, c)] = x[n, (row + pad) / stride - first, …, (group, phase, c)], where phase = remainders by the stride,
+// zero for those that no tap reaches: a picture put together of its phases     one invocation per T of y; flat grid
 #import grid
 #import divide
 

@@ -35,6 +35,8 @@ snippets![
     "divide",
     "down",
     "down_alone",
+    "dy_buffer",
+    "dy_image",
     "earlier",
     "earlier_none",
     "eight",

@@ -1,9 +1,9 @@
-//! Gradient of a convolution by its picture: a convolution of the gradient by its result, with weights turned around. Where the window moves
-//! by more than one pixel, each remainder of a pixel's place by the stride, a *phase*, meets weights of its own: phases are made as output
-//! channels, and the picture is put together of them.
+//! Gradient of a convolution by its picture: a convolution of the gradient by its result, with weights turned around. Where the window
+//! moves by more than one pixel, each remainder of a pixel's place by the stride, a *phase*, meets weights of its own: phases are made as
+//! output channels, and the picture is put together of them.
 
 use super::Window;
-use crate::engine::{Caps, Kernel, Op, Var};
+use crate::engine::{Caps, Family, Kernel, Op, Var};
 use crate::ops::{Case, Fill, Pad, widths};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
@@ -98,22 +98,29 @@ impl Op for TurnedWeight {
         Ok(Shape::from([made, w.dim(0) / self.groups, down.taps, across.taps]))
     }
 
-    fn kernels(&self, x: &[Shape], y: Shape, _: &Caps) -> Vec<Kernel> {
+    fn kernels(&self, x: &[Shape], y: Shape, caps: &Caps) -> Vec<Kernel> {
         let [down, across] = self.axes(x[0]);
-        let kernel = Kernel::new(shader!("conv_dx_weights"), 1, WG as u32)
-            .param("elements", y.len())
-            .param("ci_group", x[0].dim(1))
-            .param("co_group", y.dim(1))
-            .param("kh", x[0].dim(2))
-            .param("kw", x[0].dim(3))
-            .param("stride_h", down.stride)
-            .param("stride_w", across.stride)
-            .param("phases_h", down.phases)
-            .param("phases_w", across.phases)
-            .param("high", down.taps)
-            .param("wide", across.taps)
-            .flat_groups(y.len().div_ceil(WG));
-        vec![kernel]
+        let window = down.taps * across.taps;
+        let kernel = |whole: bool| {
+            let count = if whole { y.len() / window } else { y.len() };
+            Kernel::new(shader!("conv_dx_weights"), 1, WG as u32)
+                .set("WHOLE", whole)
+                .param("count", count)
+                .param("ci_group", x[0].dim(1))
+                .param("co_group", y.dim(1))
+                .param("kh", x[0].dim(2))
+                .param("kw", x[0].dim(3))
+                .param("stride_h", down.stride)
+                .param("stride_w", across.stride)
+                .param("phases_h", down.phases)
+                .param("phases_w", across.phases)
+                .param("high", down.taps)
+                .param("wide", across.taps)
+                .flat_groups(count.div_ceil(WG))
+                .iterations(window + down.taps)
+        };
+        let whole = (caps.family == Family::Software).then(|| kernel(true));
+        whole.into_iter().chain([kernel(false)]).collect()
     }
 
     fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {

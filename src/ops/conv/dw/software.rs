@@ -2,11 +2,21 @@
 
 use super::parts::Split;
 use super::{Sizes, WeightGradient};
-use crate::engine::{Caps, Form, Kernel};
+use crate::engine::{Caps, Form, Geometry, Kernel};
 use crate::shader;
+use crate::tensor::Shape;
 
-/// Pixels of a part at most: so many rows of both operands stay in the cache from one workgroup to the next.
-const PART: usize = 4096;
+/// Pixels of a part at most. The products take as long with any (128 to 256 channels, 123x123, 4x4: 505 ms of processor time), adding
+/// the parts up 19 ms with 2048 and 8 with these.
+const PART: usize = 8192;
+
+/// Blocks of taps that read dy from a buffer at most, where it could be an image. The first layer of a network has two, and its dy is
+/// the largest of all (3 to 128 channels, 253x253, 4x4: processor time of 120 ms to make the image and 30 to read it, 57 to read the
+/// buffer, 69 with checks).
+const FEW: u32 = 8;
+
+/// The widest ring that an image of dy is thought to get.
+const RING: u32 = 8;
 
 /// Candidates for subgroups of 4, 8 or 16 lanes; they differ in what a lane takes at a time only, so all add up in one order.
 pub fn kernels(of: WeightGradient, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
@@ -24,8 +34,31 @@ pub fn kernels(of: WeightGradient, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
             Sizes { w: wide, wo: wide, h: pixels.div_ceil(wide), ho: pixels.div_ceil(wide), ..*s }
         }
     };
-    let shapes = [[32, 1, 4], [16, 2, 4], [32, 2, 4], [16, 1, 4]];
-    shapes.into_iter().map(|shape| kernel(of, (s, pixels), &split, (lanes, shape))).collect()
+    let wide = lanes as usize;
+    let mut shapes = [[channels(s.co, wide), 1, wide.min(8)], [if s.co > 16 { 32 } else { 16 }, 2, 4]];
+    if wide == 4 {
+        // So few lanes load so few pixels at a time that each is better used twice (256 to 256 channels, 59x59, 3x3: 285 and 246 ms).
+        shapes.reverse();
+    }
+    let kernel = |shape: [usize; 3]| twins(s, kernel(of, (s, pixels), &split, (lanes, shape)), caps);
+    shapes.into_iter().flat_map(kernel).collect()
+}
+
+/// Output channels of a lane: what computes least beyond the last channel, 32 where several do.
+fn channels(co: usize, lanes: usize) -> usize {
+    let loaded = |tm: &usize| (lanes.min(8) * tm / 4).is_multiple_of(lanes);
+    [32, 40, 24, 16].into_iter().filter(loaded).min_by_key(|&tm| co.next_multiple_of(tm)).unwrap_or(32)
+}
+
+/// The kernel with dy as an image and, where channels come in fours, as a buffer: slower to read, but an image has to be made first.
+fn twins(s: &Sizes, kernel: Kernel, caps: &Caps) -> Vec<Kernel> {
+    let few = kernel.groups[0] <= FEW;
+    let image = Geometry::new(Shape::from([s.n, s.ho, s.wo, s.co]), RING, caps.image_side);
+    let mut all = vec![kernel];
+    if s.co.is_multiple_of(4) && (few || !image.fits(caps.image_side)) {
+        all.push(all[0].clone().read(1, 3, Form::Buffer).form("dy_image", "dy_buffer").unchecked());
+    }
+    all
 }
 
 fn kernel(
