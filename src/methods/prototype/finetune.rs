@@ -131,7 +131,7 @@ fn augmented(pictures: &Tensor, tuning: &Finetune, step: u64) -> Result<Tensor> 
 }
 
 /// The loss of vectors `[2 n, d]`, of the support and of its augmented copies: one element.
-pub(super) fn loss<'g>(vectors: Var<'g>, support: &Classes, head: &Head, balance: bool) -> Var<'g> {
+pub fn loss<'g>(vectors: Var<'g>, support: &Classes, head: &Head, balance: bool) -> Var<'g> {
     let (graph, n) = (vectors.graph(), support.len());
     let weight = |name: &str, tensor: Tensor| graph.weight(name, Arc::new(tensor));
     let (own, copies) = (vectors.slice(0, 0, n), vectors.slice(0, n, 2 * n));
