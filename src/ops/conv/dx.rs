@@ -162,7 +162,10 @@ impl Op for FromPhases {
         let [down, across] = self.axes;
         let of_group = y.dim(3) / self.groups;
         let by = |width: usize| {
-            let kernel = Kernel::new(shader!("conv_dx_pixels"), 1, WG as u32);
+            let kernel = Kernel::new(shader!("conv_dx_pixels"), 1, WG as u32)
+                .set("SH", format!("{}u", down.stride))
+                .set("SW", format!("{}u", across.stride))
+                .set("GROUPED", self.groups > 1);
             let kernel = if width == 4 { kernel.set("T", "vec4f") } else { kernel };
             kernel
                 .param("len", y.len() / width)
@@ -172,8 +175,6 @@ impl Op for FromPhases {
                 .param("ci_group", of_group / width)
                 .param("high", x[0].dim(1))
                 .param("wide", x[0].dim(2))
-                .param("stride_h", down.stride)
-                .param("stride_w", across.stride)
                 .param("pad_top", down.pad)
                 .param("pad_left", across.pad)
                 .param("first_y", down.first)
