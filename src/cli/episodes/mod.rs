@@ -7,13 +7,16 @@ use super::global::bytes;
 use super::output::print;
 use super::session::Session;
 use super::subject::{WeightsArgs, say_notes};
-use super::working::{LabelArgs, WorkArgs};
+use super::working::{LabelArgs, TuningArgs, WorkArgs};
 use crate::data::dataset::{Classes, Counted, Sample, reason};
 use crate::error::{Error, Result, plain};
 use crate::files::{write, write_by};
-use crate::methods::episodes::{Class, Episode, Found, Kept, Learner, Member, Rule, pool, run as episodes};
+use crate::methods::episodes::{
+    self as methods_episodes, Class, Episode, Found, Kept, Member, Rule, pool, run as episodes,
+};
+use crate::methods::prototype::finetune::{Backbone, Ground};
 use crate::methods::prototype::head::Distance;
-use crate::methods::prototype::{Asked, Preset};
+use crate::methods::prototype::{Adaptation, Asked, Learner, Preset, decoded};
 use crate::methods::vector::Source;
 use crate::methods::{Missed, caml};
 use crate::models;
@@ -84,6 +87,8 @@ pub struct Args {
     /// Correct squared distances for the number of pictures; needs two or more
     #[arg(long)]
     shot_correction: bool,
+    #[command(flatten)]
+    tuning: TuningArgs,
     /// Folder for episodes.jsonl, a line for each episode, and summary.json
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -102,7 +107,7 @@ pub struct Args {
 enum Learns {
     /// Prototypes: the mean vector of each class
     Prototype,
-    /// P>M>F without fine-tuning: cosines times 10, or as a checkpoint says
+    /// P>M>F: cosines times 10, or as a checkpoint says; fine-tuned where --steps are given
     Pmf,
     /// CAML: a transformer that reads support and query together; needs --checkpoint
     Caml,
@@ -136,7 +141,11 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     match (&args.checkpoint, args.method) {
         (Some(checkpoint), Learns::Caml) => with_caml(session, args, &set, file.as_ref(), checkpoint),
         (Some(_), _) => Err(Error::Usage("--checkpoint: only --method caml has one; leave the flag out".into())),
-        (None, _) => with_prototypes(session, args, &set, file.as_ref()),
+        (None, learns) => match args.tuning.adaptation()? {
+            None => with_prototypes(session, args, &set, file.as_ref()),
+            Some(asked) if learns == Learns::Pmf => with_tuning(session, args, &set, (file.as_ref(), asked)),
+            Some(_) => Err(Error::Usage("--steps: only --method pmf is fine-tuned; leave the flag out".into())),
+        },
     }
 }
 
@@ -153,6 +162,40 @@ fn with_prototypes(session: &Session, args: &Args, set: &Classes, file: Option<&
         "distance": head.distance.word(), "scale": head.scale, "center": head.center, "shot_correction": head.shot_correction,
     });
     draw(session, args, &found, &mut head, &args.facts(&source, &found.classes, own))
+}
+
+/// P>M>F with its fine-tuning, which begins anew for every episode: what is kept of pictures is their pixels.
+fn with_tuning(
+    session: &Session,
+    args: &Args,
+    set: &Classes,
+    (file, adaptation): (Option<&WeightsFile>, Adaptation),
+) -> Result<()> {
+    if adaptation.auto {
+        let what = "--lr auto: fit pmf finds a rate by its support; here give one, such as --lr 0.0001";
+        return Err(Error::Usage(what.into()));
+    }
+    let asked = Asked { adaptation: Some(adaptation), ..args.asked() };
+    let (network, raw) = models::unfolded(asked.backbone.as_deref().unwrap_or(asked.preset.usual_backbone()), file)?;
+    say_notes(session, raw.notes());
+    let config = asked.with_scalars(file)?.config(network)?;
+    network.takes("size", [config.size; 2])?;
+    let source = Source { network, weights: &raw, place: &config.place, preprocess: config.preprocess(network) };
+    let (pictures, missed) = decoded(&set.samples, &source.preprocess, &args.work.loading(), session)?;
+    let vectors = pictures.into_iter().map(|p| p.map(|(tensor, hash)| (tensor.data, hash))).collect();
+    let found = pooled(set, vectors, missed)?;
+    let rule = args.rule();
+    rule.check(&found.classes.iter().map(|c| (c.name.as_str(), c.pictures.len())).collect::<Vec<_>>())?;
+    let gpu = session.gpu()?;
+    session.say(&format!("device    {}", gpu.info.describe()));
+    let backbone = Backbone { network, weights: raw.tensors(), place: &config.place, head: config.head };
+    let (size, ways, tuning) = (source.size(), rule.ways.unwrap_or(found.classes.len()), adaptation.tuning);
+    let grounds = rule.shots.iter().map(|_| Ground::new(&backbone, size, &tuning)).collect::<Result<Vec<_>>>()?;
+    let options = session.options(&gpu);
+    let planned = (ways, &rule.shots[..], &grounds[..]);
+    let learner = Learner::new(&gpu, (&backbone, size), &tuning, planned, (&options, adaptation.few));
+    let own = json!({"distance": config.head.distance.word(), "scale": config.head.scale, "finetune": tuning});
+    draw(session, args, &found, &mut pollster::block_on(learner)?, &args.facts(&source, &found.classes, own))
 }
 
 fn with_caml(
@@ -199,18 +242,29 @@ struct Gathered {
 fn gathered(session: &Session, args: &Args, source: Source, set: &Classes) -> Result<Gathered> {
     let kept = args.kept();
     let found = vectors(session, args, &kept, source, &set.samples)?;
-    let known = set.samples.iter().zip(found.vectors).filter_map(|(s, known)| {
+    pooled(set, found.vectors, found.missed)
+}
+
+/// The pictures by class, each file once, with a vector and the hash of its file each.
+fn pooled(set: &Classes, vectors: Vec<Option<(Vec<f32>, String)>>, missed: Missed) -> Result<Gathered> {
+    let known = set.samples.iter().zip(vectors).filter_map(|(s, known)| {
         let (vector, sha256) = known?;
         Some(Member { class: &s.label, name: &s.name, vector, sha256 })
     });
     let (classes, copies) = pool(known)?;
     none_is_empty(set, &classes)?;
-    let counted = set.fitted(copies.into_iter().map(|name| (reason::SAME, name)), found.missed.failed.len());
-    Ok(Gathered { pictures: set.samples.len(), classes, counted, missed: found.missed })
+    let counted = set.fitted(copies.into_iter().map(|name| (reason::SAME, name)), missed.failed.len());
+    Ok(Gathered { pictures: set.samples.len(), classes, counted, missed })
 }
 
 /// Draws episodes, lets them be learned, and says what came of it.
-fn draw(session: &Session, args: &Args, found: &Gathered, learner: &mut dyn Learner, facts: &Value) -> Result<()> {
+fn draw(
+    session: &Session,
+    args: &Args,
+    found: &Gathered,
+    learner: &mut dyn methods_episodes::Learner,
+    facts: &Value,
+) -> Result<()> {
     let (rule, classes) = (args.rule(), &found.classes);
     let mut drawn = vec![];
     let mut take = |episode| drawn.extend(args.output.is_some().then_some(episode));

@@ -8,6 +8,7 @@ use crate::data::dataset::{self, Sample};
 use crate::data::load::{Arrival, Loading, Stream};
 use crate::engine::{Gpu, Named, Options};
 use crate::error::{Error, Result};
+use crate::methods::looking::Missed;
 use crate::models::Network;
 use crate::tensor::Tensor;
 use crate::watch::Watch;
@@ -52,10 +53,40 @@ pub(super) struct Pictures {
     pub classes: Classes,
 }
 
-/// Reads the pictures of a support.
+/// Pictures as a network takes them, and the hashes of their files, `None` for those that cannot be read; and what was missed.
 ///
 /// # Errors
 /// [`Error::Input`] for a picture that cannot be read, unless [`Loading::keep_going`]; the watcher's interrupt.
+#[allow(clippy::type_complexity)]
+pub fn decoded(
+    samples: &[Sample],
+    preprocess: &Preprocess,
+    loading: &Loading,
+    watch: &dyn Watch,
+) -> Result<(Vec<Option<(Tensor, String)>>, Missed)> {
+    let (mut all, mut missed) = (vec![], Missed::default());
+    for arrival in Stream::open(samples, preprocess, loading, 4) {
+        watch.go_on()?;
+        match arrival {
+            Arrival::Ready(loaded) => all.push(Some((preprocess.numbers(loaded.input), loaded.sha256))),
+            Arrival::LeftOut => {
+                missed.left_out += 1;
+                all.push(None);
+            }
+            Arrival::Failed(number, e) if loading.keep_going && !matches!(e, Error::Internal(_)) => {
+                missed.failed.push((number, e.to_string()));
+                all.push(None);
+            }
+            Arrival::Failed(_, e) => return Err(e),
+        }
+    }
+    Ok((all, missed))
+}
+
+/// Reads the pictures of a support. Who computes the vectors of all pictures counts those that cannot be read.
+///
+/// # Errors
+/// As [`decoded`].
 pub(super) fn pictures(
     support: &dataset::Classes,
     preprocess: &Preprocess,
@@ -63,25 +94,14 @@ pub(super) fn pictures(
     watch: &dyn Watch,
 ) -> Result<Pictures> {
     let names: Vec<&str> = support.counts().into_keys().collect();
-    let (mut data, mut labels) = (vec![], vec![]);
-    let (mut seen, mut size) = (BTreeSet::new(), [0; 2]);
-    for arrival in Stream::open(&support.samples, preprocess, loading, 4) {
-        watch.go_on()?;
-        match arrival {
-            Arrival::Ready(loaded) => {
-                let label =
-                    support.samples.get(loaded.number).and_then(|s: &Sample| names.iter().position(|n| *n == s.label));
-                let numbers = preprocess.numbers(loaded.input);
-                if seen.insert(loaded.sha256) {
-                    size = [numbers.shape.dim(1), numbers.shape.dim(2)];
-                    data.extend(numbers.data);
-                    labels.extend(label);
-                }
-            }
-            // Who computes the vectors of all pictures counts those that are left out or cannot be read.
-            Arrival::LeftOut => {}
-            Arrival::Failed(..) if loading.keep_going => {}
-            Arrival::Failed(_, e) => return Err(e),
+    let (mut data, mut labels, mut seen, mut size) = (vec![], vec![], BTreeSet::new(), [0; 2]);
+    let (all, _) = decoded(&support.samples, preprocess, loading, watch)?;
+    for (sample, found) in support.samples.iter().zip(all) {
+        let Some((numbers, hash)) = found else { continue };
+        if seen.insert(hash) {
+            size = [numbers.shape.dim(1), numbers.shape.dim(2)];
+            data.extend(numbers.data);
+            labels.extend(names.iter().position(|n| *n == sample.label));
         }
     }
     let tensor = Tensor::new([labels.len(), size[0], size[1], 3], data);

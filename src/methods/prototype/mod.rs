@@ -8,15 +8,17 @@ mod file;
 pub mod finetune;
 mod fit;
 pub mod head;
+mod learner;
 mod micro;
 mod model;
 mod scalars;
 
-pub use adapt::{Adaptation, Adapted};
+pub use adapt::{Adaptation, Adapted, decoded};
 pub use config::{Asked, Config, Preset};
 pub use describe::{class_words, describe, distance_words};
 pub use file::ModelFile;
 pub use fit::{FitOptions, Report, Start, fit};
+pub use learner::Learner;
 pub use model::Prototype;
 pub use scalars::Scalars;
 
