@@ -298,7 +298,7 @@ fn a_split_needs_two_different_pictures() {
     let one = "has one good picture, but at least 2 are needed";
     refused(&mut fit(&data, &file, &none), if std::env::var_os("LUPE_NO_GPU").is_some() { 5 } else { 3 }, &[one]);
     fs::copy(data.join("a.png"), data.join("b.png")).unwrap();
-    let samples = pictures(&[data.clone()], true).unwrap().samples;
+    let samples = pictures(std::slice::from_ref(&data), true).unwrap().samples;
     let said = Split::of(&samples, 0, "data").map(|_| ()).unwrap_err().to_string();
     assert!(said.contains("has one good picture, 2 times"), "{said}");
 }

@@ -4,7 +4,7 @@ use super::Config;
 use super::examples::Examples;
 use super::fit::FitOptions;
 use super::looking::each;
-use super::split::{Kept, Split};
+use super::split::Split;
 use super::statistics::{Statistics, Sums};
 use super::teacher::Teacher;
 use crate::data::dataset::{Dataset, Sample};
@@ -97,8 +97,8 @@ pub async fn begin<'a>(
         };
         each(gpu, place, (options, watch), head, &mut take).await?
     };
-    let read = |kept: Vec<Kept>| kept.into_iter().enumerate().filter(|(i, _)| !missed.has(*i)).map(|k| k.1).collect();
-    split.train = read(split.train);
+    let read = split.train.into_iter().enumerate().filter(|(i, _)| !missed.has(*i));
+    split.train = read.map(|k| k.1).collect();
     if split.train.is_empty() {
         let list: String = missed.failed.iter().map(|(_, why)| format!("\n  {why}")).collect();
         return Err(Error::Input(format!("{}: no picture to train on can be read:{list}", shown(&good.set.root))));
