@@ -205,6 +205,32 @@ fn from_pictures_to_a_model() {
     refused(&mut add, 2, &["fit anew with all of them"]);
 }
 
+#[test]
+fn episodes_are_fine_tuned_each_from_the_networks_own_weights() {
+    if no_gpu() {
+        return skip("fine-tuned episodes", "LUPE_NO_GPU is set");
+    }
+    let b = Bench::new();
+    let root = data(&b);
+    let episodes = |out: &str, more: &[&str]| {
+        let mut command = verb(&["episodes"]);
+        command.arg(&root).args(["--method", "pmf", "--backbone", EMBEDDED.name, "--size", "64", "--queries", "1"]);
+        command.args(["--shots", "1", "--episodes", "2", "-o"]).arg(b.path(out)).args(more);
+        command
+    };
+    done(&mut episodes("plain", &[]));
+    done(&mut episodes("tuned", &["--steps", "2", "--lr", "0.001"]));
+    done(&mut episodes("again", &["--steps", "2", "--lr", "0.001"]));
+    let lines = |out: &str| fs::read_to_string(b.path(out).join("episodes.jsonl")).unwrap();
+    assert_eq!(lines("tuned"), lines("again"));
+    assert_ne!(lines("tuned"), lines("plain"));
+    assert_eq!(lines("tuned").lines().count(), 2);
+    refused(&mut episodes("wrong", &["--steps", "2", "--lr", "auto"]), 2, &["here give one"]);
+    let mut prototypes = verb(&["episodes"]);
+    prototypes.arg(&root).args(["--steps", "2"]);
+    refused(&mut prototypes, 2, &["only --method pmf is fine-tuned"]);
+}
+
 fn lupe_inspect(b: &Bench, name: &str) -> std::process::Command {
     let mut command = verb(&["weights", "inspect"]);
     command.arg(b.path(name));

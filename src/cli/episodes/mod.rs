@@ -1,6 +1,7 @@
 //! `lupe episodes`: few-shot episodes on a folder of classes, and what they say of a method.
 
 mod text;
+mod tuning;
 
 use super::env;
 use super::global::bytes;
@@ -14,9 +15,8 @@ use crate::files::{write, write_by};
 use crate::methods::episodes::{
     self as methods_episodes, Class, Episode, Found, Kept, Member, Rule, pool, run as episodes,
 };
-use crate::methods::prototype::finetune::{Backbone, Ground};
 use crate::methods::prototype::head::Distance;
-use crate::methods::prototype::{Adaptation, Asked, Learner, Preset, decoded};
+use crate::methods::prototype::{Asked, Preset};
 use crate::methods::vector::Source;
 use crate::methods::{Missed, caml};
 use crate::models;
@@ -134,6 +134,10 @@ const SUMMARY: &str = "summary.json";
 
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
+    let adaptation = args.tuning.adaptation()?;
+    if adaptation.is_some() && args.method != Learns::Pmf {
+        return Err(Error::Usage("--steps: only --method pmf is fine-tuned; leave the flag out".into()));
+    }
     let set = chosen(Classes::open(&args.data, args.work.load.all)?, &args.classes)?;
     set.notes.iter().for_each(|note| session.say(note));
     prepare(session, args, &set.samples)?;
@@ -141,10 +145,9 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     match (&args.checkpoint, args.method) {
         (Some(checkpoint), Learns::Caml) => with_caml(session, args, &set, file.as_ref(), checkpoint),
         (Some(_), _) => Err(Error::Usage("--checkpoint: only --method caml has one; leave the flag out".into())),
-        (None, learns) => match args.tuning.adaptation()? {
+        (None, _) => match adaptation {
             None => with_prototypes(session, args, &set, file.as_ref()),
-            Some(asked) if learns == Learns::Pmf => with_tuning(session, args, &set, (file.as_ref(), asked)),
-            Some(_) => Err(Error::Usage("--steps: only --method pmf is fine-tuned; leave the flag out".into())),
+            Some(asked) => tuning::run(session, args, &set, (file.as_ref(), asked)),
         },
     }
 }
@@ -162,40 +165,6 @@ fn with_prototypes(session: &Session, args: &Args, set: &Classes, file: Option<&
         "distance": head.distance.word(), "scale": head.scale, "center": head.center, "shot_correction": head.shot_correction,
     });
     draw(session, args, &found, &mut head, &args.facts(&source, &found.classes, own))
-}
-
-/// P>M>F with its fine-tuning, which begins anew for every episode: what is kept of pictures is their pixels.
-fn with_tuning(
-    session: &Session,
-    args: &Args,
-    set: &Classes,
-    (file, adaptation): (Option<&WeightsFile>, Adaptation),
-) -> Result<()> {
-    if adaptation.auto {
-        let what = "--lr auto: fit pmf finds a rate by its support; here give one, such as --lr 0.0001";
-        return Err(Error::Usage(what.into()));
-    }
-    let asked = Asked { adaptation: Some(adaptation), ..args.asked() };
-    let (network, raw) = models::unfolded(asked.backbone.as_deref().unwrap_or(asked.preset.usual_backbone()), file)?;
-    say_notes(session, raw.notes());
-    let config = asked.with_scalars(file)?.config(network)?;
-    network.takes("size", [config.size; 2])?;
-    let source = Source { network, weights: &raw, place: &config.place, preprocess: config.preprocess(network) };
-    let (pictures, missed) = decoded(&set.samples, &source.preprocess, &args.work.loading(), session)?;
-    let vectors = pictures.into_iter().map(|p| p.map(|(tensor, hash)| (tensor.data, hash))).collect();
-    let found = pooled(set, vectors, missed)?;
-    let rule = args.rule();
-    rule.check(&found.classes.iter().map(|c| (c.name.as_str(), c.pictures.len())).collect::<Vec<_>>())?;
-    let gpu = session.gpu()?;
-    session.say(&format!("device    {}", gpu.info.describe()));
-    let backbone = Backbone { network, weights: raw.tensors(), place: &config.place, head: config.head };
-    let (size, ways, tuning) = (source.size(), rule.ways.unwrap_or(found.classes.len()), adaptation.tuning);
-    let grounds = rule.shots.iter().map(|_| Ground::new(&backbone, size, &tuning)).collect::<Result<Vec<_>>>()?;
-    let options = session.options(&gpu);
-    let planned = (ways, &rule.shots[..], &grounds[..]);
-    let learner = Learner::new(&gpu, (&backbone, size), &tuning, planned, (&options, adaptation.few));
-    let own = json!({"distance": config.head.distance.word(), "scale": config.head.scale, "finetune": tuning});
-    draw(session, args, &found, &mut pollster::block_on(learner)?, &args.facts(&source, &found.classes, own))
 }
 
 fn with_caml(
