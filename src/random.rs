@@ -54,6 +54,11 @@ impl Stream {
         Stream { name: name.into(), next: 0 }
     }
 
+    /// Uniform in [0, 1), 24 bits.
+    pub fn uniform(&mut self) -> f64 {
+        self.below(1 << 24) as f64 / (1u64 << 24) as f64
+    }
+
     /// A number below `n`, which is at least 1, all of them equally likely: draws beyond the last whole multiple of `n` are drawn again.
     pub fn below(&mut self, n: usize) -> usize {
         let n = (n as u64).max(1);

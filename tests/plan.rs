@@ -169,9 +169,9 @@ fn compute(lowered: &Lowered, inputs: &[&Tensor]) -> Result<Vec<Tensor>, TestCas
     for value in &lowered.values {
         let tensor = match &value.origin {
             Origin::Input(i) => inputs[*i].clone(),
-            Origin::Weight(t) => (**t).clone(),
+            Origin::Weight(t) | Origin::State(t) => (**t).clone(),
             Origin::View { of, offset } => values[*of].view(*offset, value.shape),
-            Origin::Step(s) => {
+            Origin::Step(s) | Origin::Updated { step: s, .. } => {
                 let step = &lowered.steps[*s];
                 let plain = |(i, &v): (usize, &usize)| {
                     let packed = step.kernel.packs.iter().find(|p| p.0 == i);

@@ -11,6 +11,13 @@ use std::sync::{Arc, Weak};
 #[derive(Clone, Debug)]
 pub struct Identity(Weak<Tensor>);
 
+impl Identity {
+    /// Of that tensor.
+    pub fn of(tensor: &Arc<Tensor>) -> Identity {
+        Identity(Arc::downgrade(tensor))
+    }
+}
+
 impl PartialEq for Identity {
     fn eq(&self, other: &Identity) -> bool {
         self.0.ptr_eq(&other.0)
@@ -59,7 +66,7 @@ impl Constant {
         if tensor.data.len() <= FEW {
             return Constant::Few(tensor.shape, tensor.data.iter().map(|v| v.to_bits()).collect());
         }
-        Constant::Weight(Identity(Arc::downgrade(tensor)))
+        Constant::Weight(Identity::of(tensor))
     }
 }
 

@@ -1,11 +1,13 @@
 //! The graph: models append nodes by calling methods on `Var`; nothing runs here but the reference, on the CPU.
 
 use super::form::Caps;
+use super::grad::Backward;
 use super::requested::Requested;
 use super::shader::Kernel;
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,6 +31,18 @@ pub trait Op: Debug {
     /// What this op is when it follows another one, for inputs of these shapes: (finish, the input that it follows).
     fn as_epilogue(&self, _x: &[Shape]) -> Vec<(Finish, usize)> {
         vec![]
+    }
+
+    /// Whether its result takes the place of its first input, which must be a state: kernels find that input where they write, at binding
+    /// 1, and none of them may read what another invocation writes.
+    fn in_place(&self) -> bool {
+        false
+    }
+
+    /// Gradients by the inputs that [`Backward::wanted`] names, given the one by the result; `None` for the op means that it has no such
+    /// rule, for an input that the result does not change with it.
+    fn vjp<'g>(&self, _at: &Backward<'_, 'g>) -> Option<Vec<Option<Var<'g>>>> {
+        None
     }
 
     /// Floating-point operations of one run, a multiply-add counted as two.
@@ -73,6 +87,19 @@ impl Activation {
             Activation::QuickGelu => v / (1.0 + (-1.702 * v).exp()),
         }
     }
+
+    /// Its slope at a number: the references' arithmetic. At kinks it is that of ReLU's and ReLU6's flat side.
+    pub fn slope(self, v: f64) -> f64 {
+        let below = 1.0 / (1.0 + (-1.702 * v).exp());
+        match self {
+            _ if v.is_nan() => v,
+            Activation::Relu => f64::from(u8::from(v > 0.0)),
+            Activation::Relu6 => f64::from(u8::from(v > 0.0 && v < 6.0)),
+            _ if v.is_infinite() => f64::from(u8::from(v > 0.0)),
+            Activation::Gelu => normal_below(v) + v * (-v * v / 2.0).exp() / std::f64::consts::TAU.sqrt(),
+            Activation::QuickGelu => below + 1.702 * v * below * (1.0 - below),
+        }
+    }
 }
 
 /// The share of a normal distribution below `v`.
@@ -87,6 +114,9 @@ pub enum Source {
     Input,
     /// A weight in host memory.
     Weight(Arc<Tensor>),
+    /// A tensor that lives in the store as long as that does, shared by plans and replaced in place by ops that say so; here as it is before
+    /// the first run.
+    State(Arc<Tensor>),
     /// Computed.
     Op(Rc<dyn Op>),
     /// The elements of its one input from `offset` on, where they lie: no dispatch.
@@ -117,6 +147,10 @@ pub struct Graph {
     nodes: RefCell<Vec<Node>>,
     error: RefCell<Option<String>>,
     requested: Requested,
+    /// Where the label of what is appended comes from while gradients are: the node on whose way back it lies.
+    pub(super) back: RefCell<Option<String>>,
+    /// Value and state of the parameters that were asked for, by name.
+    pub(super) trained: RefCell<BTreeMap<String, (usize, usize)>>,
 }
 
 /// A node of a graph; `Copy`, so that formulas read like formulas.
@@ -148,6 +182,20 @@ impl Graph {
         self.push(Node { source: Source::Weight(tensor), inputs: vec![], shape, label: name.into() })
     }
 
+    /// A state: one node, however often it is asked for.
+    pub fn state(&self, name: &str, tensor: &Arc<Tensor>) -> Var<'_> {
+        let same = |n: &Node| matches!(&n.source, Source::State(t) if Arc::ptr_eq(t, tensor));
+        let known = self.nodes.borrow().iter().position(same);
+        let node =
+            || Node { source: Source::State(tensor.clone()), inputs: vec![], shape: tensor.shape, label: name.into() };
+        known.map_or_else(|| self.push(node()), |id| self.var(id))
+    }
+
+    /// Keeps what is wrong with the graph, unless something is already.
+    pub(super) fn fail(&self, message: String) {
+        self.error.borrow_mut().get_or_insert(message);
+    }
+
     fn push(&self, node: Node) -> Var<'_> {
         let mut nodes = self.nodes.borrow_mut();
         nodes.push(node);
@@ -171,7 +219,7 @@ impl Graph {
         for (i, node) in nodes.iter().enumerate() {
             values[i] = match &node.source {
                 Source::Input => Some(Arc::new(input_value(node, given.next())?)),
-                Source::Weight(t) => Some(t.clone()),
+                Source::Weight(t) | Source::State(t) => Some(t.clone()),
                 Source::Op(op) if live[i] => {
                     let x: Vec<&Tensor> = node.inputs.iter().filter_map(|&k| values[k].as_deref()).collect();
                     Some(Arc::new(op.reference(&x, node.shape)))
@@ -264,7 +312,7 @@ impl<'g> Var<'g> {
 
 impl Graph {
     /// As [`Var::apply`], for an op that is shared.
-    pub(crate) fn node(&self, op: Rc<dyn Op>, inputs: &[Var]) -> Var<'_> {
+    pub fn node(&self, op: Rc<dyn Op>, inputs: &[Var]) -> Var<'_> {
         let shapes: Vec<Shape> = inputs.iter().map(|v| v.shape()).collect();
         let label = self.label(&*op, inputs);
         let shape = self.checked(&label, op.infer(&shapes), &shapes);
@@ -276,8 +324,7 @@ impl Graph {
     fn checked(&self, label: &str, shape: std::result::Result<Shape, String>, inputs: &[Shape]) -> Shape {
         shape.unwrap_or_else(|message| {
             let seen: Vec<String> = inputs.iter().map(Shape::to_string).collect();
-            let text = format!("{label}: {message} (inputs {})", seen.join(" "));
-            self.error.borrow_mut().get_or_insert(text);
+            self.fail(format!("{label}: {message} (inputs {})", seen.join(" ")));
             Shape::from([1])
         })
     }
@@ -289,6 +336,9 @@ impl Graph {
 
     /// Path of the first weight among the inputs without its last name, else the op's name; what is made of weights alone counts as one.
     fn label(&self, op: &dyn Op, inputs: &[Var]) -> String {
+        if let Some(label) = &*self.back.borrow() {
+            return label.clone();
+        }
         let nodes = self.nodes.borrow();
         let viewed = |id: usize| {
             let mut node = &nodes[id];
@@ -297,7 +347,7 @@ impl Graph {
             }
             node
         };
-        let weighs = |n: &Node| matches!(n.source, Source::Weight(_));
+        let weighs = |n: &Node| matches!(n.source, Source::Weight(_) | Source::State(_));
         let weight = inputs.iter().map(|v| viewed(v.id)).find(|n| weighs(n));
         // A weight that is made of weights, as a scaled one is, has their path already.
         let made = |n: &&Node| !n.inputs.is_empty() && n.inputs.iter().all(|&of| weighs(viewed(of)));

@@ -1,13 +1,16 @@
 //! From graph nodes to steps: a candidate for every node, packing nodes and convert nodes put in, forms settled. No GPU call here.
 
+pub use super::candidates::candidates;
+use super::candidates::{RING, candidates_with};
 use super::choices::{Choices, key};
 use super::constant::{Constant, check_labels};
 use super::convert::{ToBuffer, ToImage};
-use super::form::{Caps, Form, Geometry};
+use super::form::{Caps, Form};
 use super::fuse::fuse;
 use super::graph::{Graph, Node, Op, Source, Var, live};
 use super::shader::{Kernel, Parts};
 use super::twins;
+use super::updates::{check_updates, updates};
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
 use std::rc::Rc;
@@ -23,8 +26,17 @@ pub enum Origin {
     Input(usize),
     /// A weight in host memory.
     Weight(Arc<Tensor>),
+    /// Lives in the store.
+    State(Arc<Tensor>),
     /// Written by the step of this number.
     Step(usize),
+    /// Written by a step where another value lies, a state.
+    Updated {
+        /// The step of this number.
+        step: usize,
+        /// The value of this number.
+        of: usize,
+    },
     /// Lies in the memory of another value, a buffer that is no view itself.
     View {
         /// The value of this number.
@@ -99,55 +111,10 @@ impl Lowered {
     pub fn place(&self, v: usize) -> (usize, usize) {
         match self.values[v].origin {
             Origin::View { of, offset } => (of, offset),
+            Origin::Updated { of, .. } => (of, 0),
             _ => (v, 0),
         }
     }
-}
-
-/// The ring in texels that an image which a node reads or writes has room for at least. A reader looks for itself whether the image fits
-/// with the ring that it wants, however wide that is; this is so that what is written as an image need not be converted for the reader
-/// after it: no convolution of a published network pads by more.
-const RING: u32 = 3;
-
-/// The candidates of `op` that an adapter can run at these shapes, best guess first.
-///
-/// # Errors
-/// [`Error::Shader`] where there is none.
-pub fn candidates(op: &dyn Op, x: &[Shape], y: Shape, caps: &Caps) -> Result<Vec<Kernel>> {
-    candidates_with(op, x, y, (caps, RING))
-}
-
-/// The candidates whose images have room for a ring that wide.
-pub(super) fn candidates_with(op: &dyn Op, x: &[Shape], y: Shape, (caps, ring): (&Caps, u32)) -> Result<Vec<Kernel>> {
-    let mut kernels = op.kernels(x, y, caps);
-    let offered = kernels.len();
-    kernels.retain(|k| {
-        k.runs_on(caps) && k.iterations <= MAX_ITERATIONS && images_fit(k, x, y, (caps, ring)) && parts_fit(k, x, caps)
-    });
-    if kernels.is_empty() {
-        let message = format!(
-            "none of {offered} candidates of {op:?} runs here at {x:?} -> {y}: each passes a limit of the adapter or {MAX_ITERATIONS} loop trips"
-        );
-        return Err(Error::Shader { name: format!("{op:?}"), message });
-    }
-    Ok(kernels)
-}
-
-/// Whether the parts that a kernel writes, where it does, can be bound.
-fn parts_fit(kernel: &Kernel, x: &[Shape], caps: &Caps) -> bool {
-    let read = &x[..kernel.reads.len().min(x.len())];
-    let shape = kernel.parts.as_ref().map(|parts| parts.op.infer(read));
-    shape.is_none_or(|shape| shape.is_ok_and(|shape| 4 * shape.len() as u64 <= caps.binding_bytes))
-}
-
-/// Whether the images that a kernel reads and writes fit, each with the ring that it asks for and with one that wide.
-fn images_fit(kernel: &Kernel, x: &[Shape], y: Shape, (caps, ring): (&Caps, u32)) -> bool {
-    let packed = |i: usize| kernel.packs.iter().any(|p| p.0 == i);
-    let reads = kernel.reads.iter().enumerate().filter(|(i, _)| !packed(*i)).map(|(i, r)| (x.get(i), r.1));
-    reads.chain([(Some(&y), kernel.writes)]).all(|(shape, form)| match (shape, form) {
-        (Some(&s), Form::Image { pad }) => Geometry::new(s, pad.max(ring), caps.image_side).fits(caps.image_side),
-        _ => true,
-    })
 }
 
 /// Which candidate an op gets for inputs and an output of these shapes: its number in the list.
@@ -166,9 +133,12 @@ pub fn lower_exactly(nodes: Vec<Node>, outputs: &[usize], caps: &Caps, pick: Pic
     lower_as(nodes, outputs, (caps, true), pick)
 }
 
-fn lower_as(nodes: Vec<Node>, outputs: &[usize], (caps, exact): (&Caps, bool), pick: Pick<'_>) -> Result<Lowered> {
+fn lower_as(nodes: Vec<Node>, read: &[usize], (caps, exact): (&Caps, bool), pick: Pick<'_>) -> Result<Lowered> {
+    // States are replaced whether or not anybody reads what they become.
+    let outputs: &[usize] = &read.iter().copied().chain(updates(&nodes)).collect::<Vec<_>>();
     let nodes = fuse(nodes, outputs);
     let live = live(&nodes, outputs);
+    check_updates(&nodes, &live)?;
     check_labels(nodes.iter().zip(&live).filter(|n| *n.1).map(|n| n.0))?;
     let mut kernels = twins::choose(&nodes, (&live, outputs), (caps, RING), pick, exact)?;
     let mut lowering = Lowering { caps, pick, out: Lowered::default() };
@@ -181,7 +151,7 @@ fn lower_as(nodes: Vec<Node>, outputs: &[usize], (caps, exact): (&Caps, bool), p
         }
     }
     let mut out = lowering.out;
-    out.outputs = outputs.iter().map(|&o| value_of[o]).collect();
+    out.outputs = read.iter().map(|&o| value_of[o]).collect();
     settle(out, caps)
 }
 
@@ -221,6 +191,7 @@ impl Lowering<'_> {
                 let constant = Some(Arc::new(Constant::weight(t)));
                 Ok(self.value(given(Origin::Weight(t.clone()), constant)))
             }
+            Source::State(t) => Ok(self.value(given(Origin::State(t.clone()), None))),
             Source::View { offset, copy } => self.view(node, inputs, *offset, copy.as_ref()),
             Source::Input => {
                 let number = self.out.inputs.len();
@@ -318,7 +289,12 @@ impl Lowering<'_> {
         let of: Option<Vec<_>> = step.inputs.iter().map(|&v| self.out.values[v].constant.clone()).collect();
         let how = || format!("{:?} {}", step.op, step.kernel.label());
         let constant = of.map(|of| Arc::new(Constant::Made { how: how(), of }));
-        let (form, origin) = (step.kernel.writes, Origin::Step(self.out.steps.len()));
+        let number = self.out.steps.len();
+        let origin = match step.inputs.first() {
+            Some(&of) if step.op.in_place() => Origin::Updated { step: number, of: self.out.place(of).0 },
+            _ => Origin::Step(number),
+        };
+        let form = step.kernel.writes;
         let value = Value { shape, form, origin, constant, label: step.label.clone() };
         self.out.steps.push(step);
         self.value(value)
@@ -352,7 +328,7 @@ fn settle(from: Lowered, caps: &Caps) -> Result<Lowered> {
     let mut steps = steps.into_iter();
     for (v, value) in values.into_iter().enumerate() {
         let made = match value.origin {
-            Origin::Step(_) => {
+            Origin::Step(_) | Origin::Updated { .. } => {
                 let Some(step) = steps.next() else { continue };
                 let reads = step.inputs.iter().zip(&step.kernel.reads);
                 let inputs = reads.map(|(&i, r)| now[i][usize::from(r.1 != Form::Buffer)]).collect();

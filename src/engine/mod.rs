@@ -1,5 +1,6 @@
 //! The spine: graph, kernels as data, planning, replay.
 
+mod candidates;
 pub mod choices;
 pub mod compose;
 pub mod constant;
@@ -7,8 +8,10 @@ pub mod convert;
 pub mod form;
 pub mod fuse;
 pub mod gpu;
+pub mod grad;
 pub mod graph;
 pub mod lower;
+pub mod params;
 pub mod plan;
 pub mod probe;
 pub mod profile;
@@ -17,12 +20,15 @@ pub mod scope;
 pub mod shader;
 pub mod slots;
 mod twins;
+mod updates;
 pub mod verify;
 
 pub use choices::Choices;
 pub use form::{Caps, ENOUGH, Family, Form, Geometry};
 pub use gpu::{Choice, Gpu};
+pub use grad::{Backward, gradients};
 pub use graph::{Activation, Finish, Graph, Op, Var};
+pub use params::{Parameter, Parameters, Trained};
 pub use plan::{Options, Plan, Run, Store, Timeline};
 pub use requested::{Named, Problem, Requested};
 pub use scope::Scope;

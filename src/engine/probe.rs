@@ -49,8 +49,9 @@ pub fn probe(gpu: &Gpu, op: &Rc<dyn Op>, number: usize, inputs: &[&Tensor], chec
         dispatch(gpu, &lowered, s, &|v| memory.get(v), checked, 4 * GUARD as u64)?;
     }
     let mut trespasses = vec![];
-    for (value, resource) in lowered.values.iter().zip(&memory) {
-        if let Origin::Step(s) = value.origin {
+    for (v, value) in lowered.values.iter().enumerate() {
+        if let Origin::Step(s) | Origin::Updated { step: s, .. } = value.origin {
+            let resource = &memory[lowered.place(v).0];
             let seen = inspect(gpu, resource, value.shape, value.form)?;
             trespasses.extend(seen.map(|what| format!("{}: {what}", lowered.steps[s].kernel.label())));
         }

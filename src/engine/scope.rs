@@ -1,6 +1,7 @@
 //! Names to weights: a model asks its scope for each weight by the checkpoint's key and shape; the graph keeps what was requested.
 
 use super::graph::{Graph, Var};
+use super::params::Parameters;
 use super::requested::{Named, Problem};
 use crate::tensor::{Shape, Tensor};
 use std::sync::Arc;
@@ -10,13 +11,19 @@ use std::sync::Arc;
 pub struct Scope<'g, 'w> {
     graph: &'g Graph,
     named: &'w Named,
+    trained: Option<&'w Parameters>,
     path: String,
 }
 
 impl<'g, 'w> Scope<'g, 'w> {
     /// The root of `named`.
     pub fn new(graph: &'g Graph, named: &'w Named) -> Scope<'g, 'w> {
-        Scope { graph, named, path: String::new() }
+        Scope { graph, named, trained: None, path: String::new() }
+    }
+
+    /// This place, where those of its weights that `trained` has are parameters.
+    pub fn training(self, trained: &'w Parameters) -> Scope<'g, 'w> {
+        Scope { trained: Some(trained), ..self }
     }
 
     /// The place `name` below this one.
@@ -50,7 +57,10 @@ impl<'g, 'w> Scope<'g, 'w> {
         let problem = match self.named.get(&key) {
             Some(t) if t.shape == shape => {
                 requested.used.borrow_mut().insert(key.clone());
-                return self.graph.weight(&key, t.clone());
+                return match self.trained.and_then(|p| p.get(&key)) {
+                    Some(parameter) => self.graph.parameter(&key, parameter),
+                    None => self.graph.weight(&key, t.clone()),
+                };
             }
             Some(t) => Problem::Misshapen { name: key.clone(), shape: t.shape, wanted: shape },
             None => Problem::Missing { name: key.clone(), wanted: shape },

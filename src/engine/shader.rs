@@ -37,6 +37,9 @@ macro_rules! shader {
     }};
 }
 
+/// The binding of the output.
+const OUTPUT: u32 = 1;
+
 /// A param of a kernel: 32 bits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Word {
@@ -163,6 +166,11 @@ impl Kernel {
         self
     }
 
+    /// Writes its result where its first input lies.
+    pub fn in_place(self) -> Kernel {
+        self.read(0, OUTPUT, Form::Buffer)
+    }
+
     /// Form of the output.
     pub fn write(mut self, form: Form) -> Kernel {
         self.writes = form;
@@ -266,9 +274,14 @@ impl Kernel {
         label
     }
 
+    /// Inputs that have a binding of their own: all but one that its result replaces, which lies at the output's.
+    pub(crate) fn bound(&self) -> impl Iterator<Item = (u32, Form)> + '_ {
+        self.reads.iter().copied().filter(|r| r.0 != OUTPUT)
+    }
+
     /// How many bindings are (storage buffers, storage textures), the output counted.
     pub fn bindings(&self) -> (u32, u32) {
-        let forms = self.reads.iter().map(|r| r.1).chain([self.writes]);
+        let forms = self.bound().map(|r| r.1).chain([self.writes]);
         forms.fold((0, 0), |(b, t), f| if f == Form::Buffer { (b + 1, t) } else { (b, t + 1) })
     }
 

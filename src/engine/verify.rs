@@ -100,8 +100,8 @@ impl Host<'_> {
                 let given = self.inputs.get(*i).ok_or_else(|| Error::Shape(format!("input {i} is not given")))?;
                 Arc::new((*given).clone())
             }
-            Origin::Weight(t) => t.clone(),
-            Origin::Step(s) => Arc::new(self.reference(*s)?),
+            Origin::Weight(t) | Origin::State(t) => t.clone(),
+            Origin::Step(s) | Origin::Updated { step: s, .. } => Arc::new(self.reference(*s)?),
             Origin::View { of, offset } => Arc::new(self.value(*of)?.view(*offset, self.lowered.values[v].shape)),
         };
         self.values[v] = Some(made.clone());

@@ -101,7 +101,7 @@ fn constants(nodes: &[Node]) -> Vec<bool> {
     let mut constant: Vec<bool> = Vec::with_capacity(nodes.len());
     for node in nodes {
         constant.push(match node.source {
-            Source::Input => false,
+            Source::Input | Source::State(_) => false,
             Source::Weight(_) => true,
             Source::Op(_) | Source::View { .. } => node.inputs.iter().all(|&k| constant[k]),
         });
@@ -121,7 +121,7 @@ pub async fn fill(gpu: &Gpu, graph: &Graph, inputs: &[&Tensor], kinds: &mut [Kin
     for (i, node) in graph.nodes()?.into_iter().enumerate() {
         let value = match node.source {
             Source::Input => given.next().map(|t| Arc::new((*t).clone())),
-            Source::Weight(t) => Some(t),
+            Source::Weight(t) | Source::State(t) => Some(t),
             Source::Op(_) | Source::View { .. } => None,
         };
         match value {

@@ -7,6 +7,7 @@
 #![doc = include_str!("../../examples/fit_and_predict.rs")]
 //! ```
 
+pub mod augment;
 pub mod backbone;
 mod background;
 pub mod batched;
@@ -14,7 +15,9 @@ pub mod caml;
 mod classified;
 pub mod classify;
 pub mod dino;
+pub mod distill;
 pub mod drawing;
+pub mod efficientad;
 pub mod embed;
 pub mod episodes;
 pub mod evaluation;

@@ -1,6 +1,6 @@
 //! Softmax over the last axis.
 
-use crate::engine::{Caps, Kernel, Op, Var};
+use crate::engine::{Backward, Caps, Kernel, Op, Var};
 use crate::ops::{Case, Fill, identity, row_kernels};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
@@ -33,6 +33,15 @@ impl Op for Softmax {
             data.extend(powers.iter().map(|v| (v / sum) as f32));
         }
         Tensor::new(y, data)
+    }
+
+    /// y (dy - y dy').
+    fn vjp<'g>(&self, at: &Backward<'_, 'g>) -> Option<Vec<Option<Var<'g>>>> {
+        let (y, dy) = (at.y, at.dy);
+        let mut column = y.shape().dims().to_vec();
+        column.last_mut().into_iter().for_each(|last| *last = 1);
+        let along = || (dy * y).sum().reshape(Shape::new(&column));
+        Some(vec![at.by(0, || y * (dy - along()))])
     }
 
     fn flops(&self, x: &[Shape], _: Shape) -> u64 {

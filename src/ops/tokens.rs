@@ -1,6 +1,6 @@
 //! The tokens of a vision transformer: rows that every picture has, then its patches with their positions (Dosovitskiy et al. 2021).
 
-use crate::engine::{Caps, Kernel, Op, Var};
+use crate::engine::{Backward, Caps, Kernel, Op, Var};
 use crate::ops::{Case, Fill, widths};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
@@ -46,6 +46,22 @@ impl Op for Tokens {
             x[1].data.iter().copied().chain(patches)
         });
         Tensor::new(y, pictures.collect())
+    }
+
+    fn vjp<'g>(&self, at: &Backward<'_, 'g>) -> Option<Vec<Option<Var<'g>>>> {
+        let &[x, prefix, positions] = at.x else { return None };
+        let (first, all) = (prefix.dim(0), at.y.dim(1));
+        // Every picture has the same rows added: their gradients are sums over pictures.
+        let over_pictures = |rows: Var<'g>, of: Var<'g>| match x.dim(0) {
+            1 => rows.reshape(of.shape()),
+            n => rows.reshape([n, of.shape().len()]).column_sums().reshape(of.shape()),
+        };
+        let patches = || at.dy.slice(1, first, all);
+        Some(vec![
+            at.by(0, || patches().reshape(x.shape())),
+            at.by(1, || over_pictures(at.dy.slice(1, 0, first), prefix)),
+            at.by(2, || over_pictures(patches(), positions)),
+        ])
     }
 
     fn flops(&self, x: &[Shape], _: Shape) -> u64 {

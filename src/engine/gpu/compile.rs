@@ -160,7 +160,7 @@ fn layout_entries(kernel: &Kernel) -> impl Iterator<Item = wgpu::BindGroupLayout
         ty,
         count: None,
     };
-    let inputs = kernel.reads.iter().map(|&(binding, form)| (binding, binding_type(form, true)));
+    let inputs = kernel.bound().map(|(binding, form)| (binding, binding_type(form, true)));
     [(0, uniform), (1, binding_type(kernel.writes, false))].into_iter().chain(inputs).map(entry)
 }
 

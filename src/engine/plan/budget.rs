@@ -7,7 +7,7 @@ use super::run::IN_FLIGHT;
 use super::{Options, Store};
 use crate::error::{Error, MemoryBound, Result};
 
-/// Bytes the plan needs in all: slots, inputs, constants that are kept, and outputs read back, of as many runs as may be on their way.
+/// Bytes the plan needs in all: slots, inputs, constants that are kept, and states, and outputs read back, of as many runs as may be on their way.
 pub(super) fn check(gpu: &Gpu, lowered: &Lowered, slots: u64, store: &Store, options: &Options) -> Result<u64> {
     for value in &lowered.values {
         let need = bytes(gpu, value);
@@ -24,7 +24,8 @@ pub(super) fn check(gpu: &Gpu, lowered: &Lowered, slots: u64, store: &Store, opt
     let constants = kept(lowered).map(|v| bytes(gpu, &lowered.values[v])).sum::<u64>();
     let making = lowered.values.iter().filter(|v| matches!(v.origin, Origin::Weight(_)));
     let making = making.filter(|v| store.get(v).is_none()).map(|v| bytes(gpu, v)).max().unwrap_or(0);
-    let need = slots + inputs + IN_FLIGHT as u64 * outputs + constants + making;
+    let states = lowered.values.iter().filter(|v| matches!(v.origin, Origin::State(_))).map(|v| bytes(gpu, v));
+    let need = slots + inputs + IN_FLIGHT as u64 * outputs + constants + making + states.sum::<u64>();
     match options.limit_memory {
         Some(have) if need > have => Err(Error::Memory { need, have, bound: MemoryBound::Limit, batch: false }),
         _ => Ok(need),

@@ -91,7 +91,7 @@ impl<'g> Plan<'g> {
     ) -> Result<Plan<'g>> {
         let watch = Stopwatch::start();
         let lowered = lower_by(graph, outputs, &gpu.caps, &options.choices)?;
-        let (slot_of, slots) = assign_slots(&lifetimes(gpu, &lowered));
+        let (slot_of, slots) = slots(gpu, &lowered);
         let slot_bytes: u64 = slots.iter().map(|s| s.0).sum();
         let need = budget::check(gpu, &lowered, slot_bytes, store, &options)?;
         let room = options.limit_memory.map_or(store::AT_ONCE, |have| store::AT_ONCE.min(have - need));
@@ -120,7 +120,7 @@ impl<'g> Plan<'g> {
         &mut self,
         lowered: &Lowered,
         store: &Store,
-        (slot_of, memory): (&[usize], &[Resource]),
+        (slot_of, memory): (&[Option<usize>], &[Resource]),
         pipelines: &[Pipeline],
     ) -> Result<()> {
         let located = self.located(lowered, store, (slot_of, memory));
@@ -143,7 +143,7 @@ impl<'g> Plan<'g> {
             words[WINDOW / 4 * k..][..window.len()].copy_from_slice(&window);
             let at = (&uniform, (WINDOW * k) as u64);
             let mut ready = step::ready(self.gpu, lowered, step, pipeline, at, place)?;
-            ready.fact.slot = slot_of.get(k).copied();
+            ready.fact.slot = slot_of[k];
             self.steps.push(ready);
         }
         self.gpu.queue.write_buffer(&uniform, 0, bytemuck::cast_slice(&words));
@@ -159,18 +159,19 @@ impl<'g> Plan<'g> {
         &self,
         lowered: &Lowered,
         store: &Store,
-        (slot_of, memory): (&[usize], &[Resource]),
+        (slot_of, memory): (&[Option<usize>], &[Resource]),
     ) -> Vec<Result<Resource>> {
         let inputs: Vec<Resource> = self.inputs.iter().map(|i| Resource::Buffer(i.2.clone())).collect();
         let steps: Vec<usize> = runtime_steps(lowered).collect();
-        let slot_at = |s: usize| steps.iter().position(|&k| k == s).and_then(|k| slot_of.get(k)).map(|&k| &memory[k]);
+        let slot_at = |s: usize| steps.iter().position(|&k| k == s).and_then(|k| slot_of[k]).map(|k| &memory[k]);
         let locate = |v: usize| -> Result<Resource> {
             let value = &lowered.values[v];
             let found = match (&value.constant, &value.origin) {
                 (Some(_), _) => store.get(value),
                 (None, Origin::Input(i)) => inputs.get(*i).cloned(),
                 (None, Origin::Step(s)) => slot_at(*s).cloned(),
-                (None, Origin::Weight(_) | Origin::View { .. }) => None,
+                (None, Origin::State(tensor)) => store.state(tensor),
+                (None, Origin::Weight(_) | Origin::View { .. } | Origin::Updated { .. }) => None,
             };
             found.ok_or_else(|| Error::Gpu(format!("value {v} of the plan has no memory")))
         };
@@ -303,11 +304,23 @@ pub(crate) fn runtime_steps(lowered: &Lowered) -> impl Iterator<Item = usize> {
     (0..lowered.steps.len()).filter(|&s| lowered.values[lowered.steps[s].output].constant.is_none())
 }
 
-/// Lifetime of the output of every runtime step, views of it included, in the order of the steps.
-fn lifetimes(gpu: &Gpu, lowered: &Lowered) -> Vec<Lifetime<SlotKind>> {
+/// A slot for every runtime step that has its output to itself, in the order of the steps, and all slots.
+fn slots(gpu: &Gpu, lowered: &Lowered) -> (Vec<Option<usize>>, Vec<(u64, SlotKind)>) {
+    let lifetimes = lifetimes(gpu, lowered);
+    let own: Vec<Lifetime<SlotKind>> = lifetimes.iter().flatten().cloned().collect();
+    let (slot_of, slots) = assign_slots(&own);
+    let mut slot_of = slot_of.into_iter();
+    (lifetimes.iter().map(|l| l.as_ref().and_then(|_| slot_of.next())).collect(), slots)
+}
+
+/// Lifetime of the output of every runtime step, views of it included, in the order of the steps; none where it lies in a state.
+fn lifetimes(gpu: &Gpu, lowered: &Lowered) -> Vec<Option<Lifetime<SlotKind>>> {
     let steps: Vec<usize> = runtime_steps(lowered).collect();
     let lifetime = |(k, &s): (usize, &usize)| {
         let output = lowered.steps[s].output;
+        if lowered.place(output).0 != output {
+            return None;
+        }
         let value = &lowered.values[output];
         let here = |v: &usize| lowered.place(*v).0 == output;
         let last = steps.iter().rposition(|&r| lowered.steps[r].inputs.iter().any(here)).unwrap_or(k);
@@ -319,7 +332,7 @@ fn lifetimes(gpu: &Gpu, lowered: &Lowered) -> Vec<Lifetime<SlotKind>> {
                 (g.bytes(), Some(g))
             }
         };
-        Lifetime { from: k, to, bytes, kind }
+        Some(Lifetime { from: k, to, bytes, kind })
     };
     steps.iter().enumerate().map(lifetime).collect()
 }

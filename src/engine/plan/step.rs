@@ -78,7 +78,7 @@ pub(crate) fn ready<'a>(
         size: wgpu::BufferSize::new((pipeline.params.len() as u64 * 4).next_multiple_of(16)),
     };
     let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(window) }];
-    let reads = step.inputs.iter().zip(&step.kernel.reads).map(|(&v, r)| (r.0, v));
+    let reads = step.inputs.iter().zip(&step.kernel.reads).map(|(&v, r)| (r.0, v)).filter(|r| r.0 != 1);
     for (binding, value) in [(1, step.output)].into_iter().chain(reads) {
         entries.push(wgpu::BindGroupEntry { binding, resource: place(value)?.binding() });
     }

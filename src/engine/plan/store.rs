@@ -1,6 +1,6 @@
 //! Weights and what was packed from them, on the device: as long as the program lives, shared by its plans.
 
-use super::super::constant::Constant;
+use super::super::constant::{Constant, Identity};
 use super::super::form::{Family, Form};
 use super::super::gpu::{Gpu, Place, Resource};
 use super::super::lower::{Lowered, Origin, Role, Step, Value};
@@ -10,12 +10,14 @@ use crate::error::{Error, Result};
 use crate::lock::lock;
 use crate::tensor::Tensor;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Constants on the device, by the tensors that they are made of: one store serves any number of graphs, whatever their labels say.
 #[derive(Debug, Default)]
 pub struct Store {
     values: Mutex<HashMap<Key, Resource>>,
+    states: Mutex<HashMap<Identity, Resource>>,
 }
 
 /// What a constant is, and its form: one weight may be kept in several.
@@ -36,7 +38,58 @@ impl Store {
 
     /// Bytes that it holds.
     pub fn bytes(&self) -> u64 {
-        self.all().values().map(Resource::bytes).sum()
+        let states: u64 = lock(&self.states).values().map(Resource::bytes).sum();
+        self.all().values().map(Resource::bytes).sum::<u64>() + states
+    }
+
+    /// Where the state that began as that tensor lies, if a plan has it.
+    pub(crate) fn state(&self, began: &Arc<Tensor>) -> Option<Resource> {
+        lock(&self.states).get(&Identity::of(began)).cloned()
+    }
+
+    /// What the states that began as these tensors are now, once all submitted runs are done.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] for one that no plan of this store has; [`Error::DeviceLost`] from the device.
+    pub fn read(&self, gpu: &Gpu, began: &[Arc<Tensor>]) -> Result<Vec<Tensor>> {
+        let one = |began: &Arc<Tensor>| {
+            let state = self.state(began).ok_or_else(|| Error::Gpu("no plan has this state".into()))?;
+            Ok(Tensor::new(began.shape, gpu.values(&state, began.shape)?))
+        };
+        began.iter().map(one).collect()
+    }
+
+    /// Puts `now` in the place of the state that began as `began`, before the runs that are submitted next.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] where no plan of this store has it; [`Error::Shape`] for another shape.
+    pub fn write(&self, gpu: &Gpu, began: &Arc<Tensor>, now: &Tensor) -> Result<()> {
+        let state = self.state(began).ok_or_else(|| Error::Gpu("no plan has this state".into()))?;
+        if now.shape != began.shape {
+            return Err(Error::Shape(format!("a state of shape {} was to become one of {}", began.shape, now.shape)));
+        }
+        gpu.fill(&state, now);
+        gpu.check()
+    }
+
+    /// Brings the states of a plan that are not here yet.
+    fn prepare_states(&self, gpu: &Gpu, lowered: &Lowered, room: u64) -> Result<()> {
+        let (mut states, mut written) = (lock(&self.states), 0);
+        for value in &lowered.values {
+            let Origin::State(tensor) = &value.origin else { continue };
+            if let Entry::Vacant(free) = states.entry(Identity::of(tensor)) {
+                let made = gpu.memory(&value.label, value.shape, Form::Buffer, 0);
+                gpu.fill(&made, tensor);
+                written += made.bytes();
+                free.insert(made);
+            }
+            if written >= room {
+                gpu.queue.submit([]);
+                gpu.wait()?;
+                written = 0;
+            }
+        }
+        gpu.check()
     }
 
     pub(crate) fn get(&self, value: &Value) -> Option<Resource> {
@@ -47,6 +100,7 @@ impl Store {
     /// of weights that may be written before the device is waited for.
     pub(crate) fn prepare(&self, gpu: &Gpu, lowered: &Lowered, room: u64) -> Result<()> {
         let mut fresh = vec![];
+        self.prepare_states(gpu, lowered, room)?;
         let made = self.prepare_missing(gpu, lowered, room, &mut fresh);
         if made.is_err() {
             fresh.iter().for_each(|key| drop(self.all().remove(key)));
@@ -103,7 +157,7 @@ impl Store {
                 dispatch(gpu, lowered, *s, &|k| if k == v { Some(&output) } else { inputs.get(&k) }, false, 0)?;
                 Ok(output)
             }
-            Origin::Input(_) | Origin::View { .. } => {
+            Origin::Input(_) | Origin::State(_) | Origin::View { .. } | Origin::Updated { .. } => {
                 Err(Error::Gpu(format!("value {v} is no constant with memory of its own")))
             }
         }

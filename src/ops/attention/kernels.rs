@@ -6,7 +6,7 @@ use crate::ops::tile::ARM;
 use crate::shader;
 
 /// Keys that software kernels take at a time, at any width of the driver: so all give the same bits.
-const KEYS: usize = 8;
+pub const KEYS: usize = 8;
 
 /// Images and shuffles, for drivers that run on the processor; heads in fours.
 pub fn software(s: &Sizes, caps: &Caps) -> Vec<Kernel> {
@@ -16,7 +16,6 @@ pub fn software(s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     }
     let d4 = s.size / 4;
     let image = Form::Image { pad: 0 };
-    let scale = s.scale() * std::f64::consts::LOG2_E;
     let kernel = |tn: usize| {
         Kernel::new(shader!("attention_software"), 1, lanes)
             .set("LANES", format!("{lanes}u"))
@@ -27,7 +26,7 @@ pub fn software(s: &Sizes, caps: &Caps) -> Vec<Kernel> {
             .write(image)
             .param("tokens", s.tokens)
             .param("heads", s.heads)
-            .param("scale", scale as f32)
+            .param("scale", s.power_scale() as f32)
             .groups(s.tokens.div_ceil(lanes as usize * tn), s.heads, s.pictures)
             .iterations(s.tokens.div_ceil(KEYS))
             .ordered("attention software")
@@ -52,9 +51,9 @@ pub fn tiles(s: &Sizes, caps: &Caps) -> Vec<Kernel> {
 }
 
 /// Queries of an invocation, and keys of one.
-const EACH: usize = 4;
+pub const EACH: usize = 4;
 /// Steps of a head, and values, in workgroup memory at a time.
-const STEP: usize = 16;
+pub const STEP: usize = 16;
 
 /// A tile of so many invocations side by side, which share queries, and below each other, which share keys.
 fn tile(s: &Sizes, [across, down]: [usize; 2]) -> Kernel {

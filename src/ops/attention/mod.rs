@@ -1,11 +1,13 @@
 //! Multi-head self-attention (Vaswani et al. 2017), fused: no matrix of tokens by tokens lies in memory beyond a tile.
 
+mod back;
+mod back_kernels;
 mod cases;
 mod kernels;
 
 pub use cases::cases;
 
-use crate::engine::{Caps, Family, Kernel, Op, Var};
+use crate::engine::{Backward, Caps, Family, Kernel, Op, Var};
 use crate::tensor::{Shape, Tensor};
 
 /// The largest head that there are kernels for.
@@ -38,22 +40,33 @@ struct Sizes {
 impl Attention {
     fn sizes(&self, x: &[Shape]) -> Result<Sizes, String> {
         let &[x] = x else { return Err("expected one input".into()) };
-        let parts = 3 * self.heads;
+        Sizes::of(x, self.heads)
+    }
+}
+
+impl Sizes {
+    /// Of tokens `[n, t, 3 d]` with so many heads.
+    fn of(x: Shape, heads: usize) -> Result<Sizes, String> {
+        let parts = 3 * heads;
         let &[pictures, tokens, d] = x.dims() else { return Err(format!("expected tokens [n,t,3 d], {x} given")) };
         if x.is_empty() || parts == 0 || !d.is_multiple_of(parts) {
-            return Err(format!("{x} holds no queries, keys and values of {} heads", self.heads));
+            return Err(format!("{x} holds no queries, keys and values of {heads} heads"));
         }
         let size = d / parts;
         if size > MOST {
             return Err(format!("heads of {size} values are larger than {MOST}"));
         }
-        Ok(Sizes { pictures, tokens, heads: self.heads, size })
+        Ok(Sizes { pictures, tokens, heads, size })
     }
-}
 
-impl Sizes {
+    /// What products of queries and keys are multiplied by.
     fn scale(&self) -> f64 {
         1.0 / (self.size as f64).sqrt()
+    }
+
+    /// The same where scores are powers of two.
+    fn power_scale(&self) -> f64 {
+        self.scale() * std::f64::consts::LOG2_E
     }
 }
 
@@ -95,6 +108,10 @@ impl Op for Attention {
             }
         }
         out
+    }
+
+    fn vjp<'g>(&self, at: &Backward<'_, 'g>) -> Option<Vec<Option<Var<'g>>>> {
+        Some(vec![at.by(0, || at.x[0].attention_dx(at.y, at.dy, self.heads))])
     }
 
     /// The two products and, for each score, a subtraction, a power and a sum.

@@ -1,6 +1,10 @@
-//! Layer norm over the last axis (Ba et al. 2016).
+//! Layer norm over the last axis (Ba et al. 2016), and its gradients.
 
-use crate::engine::{Caps, Family, Form, Kernel, Op, Var};
+mod back;
+
+use back::{LayerNormDw, LayerNormDx};
+
+use crate::engine::{Backward, Caps, Family, Form, Kernel, Op, Shader, Var};
 use crate::ops::{Case, Fill, row_kernels};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
@@ -10,6 +14,7 @@ use crate::tensor::{Shape, Tensor};
 struct LayerNorm {
     eps: f32,
 }
+
 
 impl<'g> Var<'g> {
     /// (x - mean) / sqrt(variance + eps) * weight + bias along the last axis, with the mean and the biased variance of each row; `weight`
@@ -29,11 +34,9 @@ impl Op for LayerNorm {
     }
 
     fn kernels(&self, x: &[Shape], _: Shape, caps: &Caps) -> Vec<Kernel> {
-        let rows = row_kernels((shader!("layer_norm"), 3), x[0], 3, caps);
-        let (mut all, rows): (Vec<Kernel>, _) = (self.software(x[0], caps).into_iter().collect(), rows.into_iter());
-        let at = if caps.family == Family::Software { all.len() } else { 0 };
-        all.splice(at..at, rows.map(|k| k.param("eps", self.eps)));
-        all
+        let software = software(shader!("layer_norm_software"), 3, x[0], caps);
+        let software = software.map(|(kernel, lanes)| kernel.param("c4", x[0].last() / 4).subgroup(lanes));
+        ordered((software.into_iter().collect(), row_kernels((shader!("layer_norm"), 3), x[0], 3, caps)), self.eps, caps)
     }
 
     fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
@@ -50,27 +53,40 @@ impl Op for LayerNorm {
         Tensor::new(y, rows.collect())
     }
 
+    fn vjp<'g>(&self, at: &Backward<'_, 'g>) -> Option<Vec<Option<Var<'g>>>> {
+        let &[x, weight, _] = at.x else { return None };
+        let (dy, eps) = (at.dy, self.eps);
+        Some(vec![
+            at.by(0, || dy.apply(LayerNormDx { eps }, &[x, weight, dy])),
+            at.by(1, || dy.apply(LayerNormDw { eps }, &[x, dy]).column_sums()),
+            at.by(2, || dy.column_sums()),
+        ])
+    }
+
     fn flops(&self, x: &[Shape], _: Shape) -> u64 {
         8 * x[0].len() as u64
     }
 }
 
-impl LayerNorm {
-    /// From image to image, a row a lane, for drivers that run on the processor.
-    fn software(&self, x: Shape, caps: &Caps) -> Option<Kernel> {
-        let lanes = caps.subgroup.filter(|lanes| [4, 8, 16].contains(lanes) && x.last().is_multiple_of(4))?;
-        let ((rows, c), image) = (x.rows(), Form::Image { pad: 0 });
-        let kernel = Kernel::new(shader!("layer_norm_software"), 3, lanes).set("LANES", format!("{lanes}u"));
-        let kernel = kernel.read(0, 2, image).write(image).param("c4", c / 4).param("rows", rows).param("eps", self.eps);
-        let kernel = kernel.groups(rows.div_ceil(lanes as usize), 1, 1).iterations(3 * c / 4);
-        Some(kernel.ordered("a row a lane").subgroup(lanes))
-    }
+/// A kernel of the software family, a row a lane, and its lanes; channels in fours.
+fn software(shader: &'static Shader, inputs: usize, x: Shape, caps: &Caps) -> Option<(Kernel, u32)> {
+    let lanes = caps.subgroup.filter(|lanes| [4, 8, 16].contains(lanes) && x.last().is_multiple_of(4))?;
+    let ((rows, c), image) = (x.rows(), Form::Image { pad: 0 });
+    let kernel = Kernel::new(shader, inputs, lanes).set("LANES", format!("{lanes}u")).read(0, 2, image).write(image);
+    let kernel = kernel.param("rows", rows).groups(rows.div_ceil(lanes as usize), 1, 1).iterations(3 * c / 4);
+    Some((kernel.ordered("a row a lane"), lanes))
+}
+
+/// Both families with their epsilon, the adapter's own first.
+fn ordered((software, rows): (Vec<Kernel>, Vec<Kernel>), eps: f32, caps: &Caps) -> Vec<Kernel> {
+    let all = if caps.family == Family::Software { [software, rows] } else { [rows, software] };
+    all.concat().into_iter().map(|k| k.param("eps", eps)).collect()
 }
 
 /// Cases of the sweep.
 pub fn cases() -> Vec<Case> {
     let case = |eps: f32, x: &[usize]| Case::new(LayerNorm { eps }, &[x, &x[x.len() - 1..], &x[x.len() - 1..]]).bound(1e-11);
-    vec![
+    let mut all = vec![
         case(1e-6, &[1, 4]),
         case(1e-5, &[7, 24]),
         case(1e-6, &[2, 197, 384]),
@@ -79,7 +95,9 @@ pub fn cases() -> Vec<Case> {
         case(1e-6, &[2, 17, 48]).fill(Fill::NonFinite).planted_in(0),
         case(1e-6, &[70, 20]).fill(Fill::NonFinite).planted_in(1),
         case(1e-6, &[2, 3, 1280]),
-    ]
+    ];
+    all.extend(back::cases());
+    all
 }
 
 #[cfg(test)]

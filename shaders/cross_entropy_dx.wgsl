@@ -1,0 +1,42 @@
+// y[r, :] = dy[r] * (softmax(x[r, :]) less 1 at label[r]), or p.nan where no label is one     LANES lanes per row, WG / LANES rows per
+// workgroup; flat grid
+#import grid
+#import maximum
+#import reduce
+#import label
+
+alias T = f32;
+alias U = u32;
+const WG: u32 = 64u;
+const LANES: u32 = 64u;
+
+struct Params { rows: u32, cols: u32, nan: f32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<storage, read> x: array<f32>;
+@group(0) @binding(3) var<storage, read> labels: array<f32>;
+@group(0) @binding(4) var<storage, read> dy: array<f32>;
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) lane: u32) {
+    let row = flat_group(wg, grid) * (WG / LANES) + lane / LANES;
+    // Lanes beyond the last row go along, because barriers want all of them; they read it again and store nothing.
+    let at = min(row, p.rows - 1u) * p.cols;
+    let first = lane % LANES;
+
+    var m = x[at];
+    for (var c = first; c < p.cols; c += LANES) { m = maximum(m, x[at + c]); }
+    m = row_max(m, lane);
+
+    var s = 0.0;
+    for (var c = first; c < p.cols; c += LANES) { s += power(x[at + c], m); }
+    s = row_sum(s, lane);
+
+    if row < p.rows {
+        let label = labels[row];
+        for (var c = first; c < p.cols; c += LANES) {
+            let slope = power(x[at + c], m) / s - select(0.0, 1.0, c == number(label));
+            y[at + c] = select(p.nan, slope * dy[row], is_label(label));
+        }
+    }
+}
