@@ -60,6 +60,10 @@ const LISTS: &[(&str, bool, Build)] = &[
     ("attention", true, |g| input(g, [1, 1370, 2304]).attention(12)),
     ("attention few", true, |g| input(g, [1, 197, 1152]).attention(6)),
     ("attention 128", true, |g| input(g, [1, 257, 1536]).attention(4)),
+    ("attention back", true, |g| attention_back(g, [1, 1025, 1152], 6)),
+    ("attention back few", true, |g| attention_back(g, [1, 197, 1152], 6)),
+    ("attention back many", true, |g| attention_back(g, [1, 1370, 2304], 12)),
+    ("attention back 128", true, |g| attention_back(g, [1, 257, 1536], 4)),
     ("matmul plain", false, |g| input(g, [1024, 1024]).matmul(weight(g, "w", [1024, 1024]))),
     ("matmul residual", false, |g| {
         let x = input(g, [1024, 1024]);
@@ -89,6 +93,11 @@ fn tokens<'g>(g: &'g Graph, shape: [usize; 3], out: usize) -> Var<'g> {
     input(g, shape).matmul_t(weight(g, "w", [out, shape[2]])) + weight(g, "b", [out])
 }
 
+fn attention_back(g: &Graph, [n, t, d]: [usize; 3], heads: usize) -> Var<'_> {
+    let [y, dy] = ["y", "dy"].map(|name| g.input(name, [n, t, d / 3]));
+    input(g, [n, t, d]).attention_dx(y, dy, heads)
+}
+
 fn depthwise(g: &Graph, [size, c, k, stride]: [usize; 4]) -> Var<'_> {
     let window = Window { stride: [stride; 2], pad: (k / 2).into(), groups: c };
     let y = input(g, [1, size, size, c]).conv2d_window(weight(g, "w", [c, 1, k, k]), window);
@@ -98,6 +107,8 @@ fn depthwise(g: &Graph, [size, c, k, stride]: [usize; 4]) -> Var<'_> {
 /// The ops whose candidates are looked at, as `{:?}` begins, and what tables call them.
 const OPS: &[(&str, &str)] = &[
     ("Matmul", "matmul"),
+    ("AttentionDq", "attention dq"),
+    ("AttentionDx", "attention dx"),
     ("Attention", "attention"),
     ("Conv2d", "conv"),
     ("Scan", "knn scan"),
@@ -158,9 +169,9 @@ fn name(list: &str, op: &str, kernel: &Kernel) -> String {
             let tile = format!("{extra} {tm}x{tn} k{tk} {}", kernel.needs.invocations);
             flags.fold(tile, |name, flag| format!("{name} {}", flag.to_lowercase()))
         }
-        _ if op == "attention" => {
+        _ if op.starts_with("attention") => {
             let size = |name| constant(name).unwrap_or_default();
-            format!("attention {}x{}, {} quads", size("WX"), size("WY"), size("D4"))
+            format!("{op} {}x{}, {} quads", size("WX"), size("WY"), size("D4"))
         }
         _ if op == "conv" && kernel.shader.name == "depthwise" => {
             let size = |name| constant(name).unwrap_or_default();
