@@ -18,6 +18,7 @@ const SUB: u32 = 7u;
 const MUL: u32 = 8u;
 const DIV: u32 = 9u;
 const MAXIMUM: u32 = 10u;
+const AT_LEAST: u32 = 11u;
 const OP: u32 = NEG;
 
 struct Params { len: u32, cols: u32, scale: f32, shift: f32 }
@@ -36,6 +37,7 @@ fn result(v: T, b: T) -> T {
     if OP == SUB { return v - b; }
     if OP == MUL { return v * b; }
     if OP == DIV { return v / b; }
+    if OP == AT_LEAST { return select(T(1.0), T(0.0), b > v); }
     return maximum(v, b);
 }
 

@@ -41,15 +41,19 @@ impl Rule<'_> {
         y.data.iter().zip(&self.dy.data).map(|(y, d)| f64::from(*y) * f64::from(*d)).sum()
     }
 
-    /// The derivative there, or nothing at a kink: Richardson's extrapolation of central differences.
+    /// The derivative there, or nothing at a kink: Richardson's extrapolation of central differences, by two steps, which disagree where a
+    /// kink lies further off.
     fn slope(&self, at: (usize, usize)) -> Option<f64> {
         let f = |t: f64| self.moved(at, t * STEP);
+        let difference = |t: f64| (f(t) - f(-t)) / (2.0 * t * STEP);
+        let extrapolated = |t: f64| (4.0 * difference(0.5 * t) - difference(t)) / 3.0;
         let [right, left, middle] = [f(0.5), f(-0.5), f(0.0)];
-        let (wide, narrow) = ((f(1.0) - f(-1.0)) / (2.0 * STEP), (right - left) / STEP);
         let sides = [(right - middle) / (0.5 * STEP), (middle - left) / (0.5 * STEP)];
         let curved = (sides[0] - sides[1]).abs();
         let kink = curved > 0.25 * (1e-3 + sides[0].abs().max(sides[1].abs()));
-        (!kink && !curved.is_nan()).then_some((4.0 * narrow - wide) / 3.0)
+        let [slope, other] = [extrapolated(1.0), extrapolated(0.75)];
+        let apart = (slope - other).abs() > 1e-3 * slope.abs() + 1e-4;
+        (!kink && !apart && !curved.is_nan()).then_some(slope)
     }
 }
 

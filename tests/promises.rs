@@ -61,6 +61,12 @@ fn replacing(b: &Bench) -> Vec<Line> {
     line("fit caml", "fit caml @data/test --weights @net.safetensors --checkpoint @m.ckpt -o @m.ckpt", &ckpt);
     line("fit anomalydino", "fit anomalydino @data --weights @net.safetensors -o @data/train/good/000.png", &picture);
     line("fit subspacead", "fit subspacead @data --weights @net.safetensors -o @net.safetensors", &net);
+    line(
+        "fit efficientad",
+        "fit efficientad @data --teacher @net.safetensors --penalty none -o @net.safetensors",
+        &net,
+    );
+    line("fit efficientad", "fit efficientad @data --teacher @m.ckpt --penalty @new -o @new/a.png", &new);
     line("episodes", "episodes @data/test --shots 1 --queries 1 --weights @ep/summary.json -o @ep", &summary);
     line("weights convert", "weights convert @net.safetensors @net.safetensors --dtype f16", &net);
     if cfg!(unix) {
@@ -94,7 +100,7 @@ fn writers() -> Vec<String> {
     for command in named(&done(lupe().arg("--help")), "  ") {
         let help = done(lupe().args(["help", &command]));
         let below: Vec<String> = match command.as_str() {
-            "fit" => ["patchcore", "prototype", "pmf", "caml", "anomalydino", "subspacead"]
+            "fit" => ["patchcore", "prototype", "pmf", "caml", "anomalydino", "subspacead", "efficientad"]
                 .map(|c| format!("fit {c}"))
                 .into(),
             "weights" => ["inspect", "convert", "list", "verify"].map(|c| format!("weights {c}")).into(),

@@ -7,7 +7,7 @@ use common::hash;
 use common::skip::without_device;
 use common::sweep::gpu;
 use common::vectors::{Vectors, nhwc};
-use lupe::engine::{Graph, Options, Plan, Store, Var};
+use lupe::engine::{Graph, Options, Plan, Store, Var, gradients};
 use lupe::ops::blur::{Border, gaussian};
 use lupe::ops::coreset::{k_center, lowered};
 use lupe::ops::knn::Metric;
@@ -65,6 +65,44 @@ fn resize() {
         let name = format!("ae_{from}_to_{to}");
         agree(&name, &x, &v.get(&name), 5e-6, |x| x.resize_bilinear(to, to));
     }
+}
+
+#[test]
+fn resize_gradient() {
+    let v = Vectors::open("ad/bilinear.safetensors");
+    let [x, dy, want] = ["x", "grad_out_11x13", "grad_x_from_11x13"].map(|name| nhwc(&v.get(name)));
+    rows_agree("grad_x_from_11x13", &[&x, &dy], &want, 5e-6, |v| {
+        let y = v[0].resize_bilinear(11, 13) * v[1];
+        gradients(y.reshape([y.shape().len()]).sum(), &v[..1])[0]
+    });
+}
+
+/// To 1e-6 of the value, and as many elements reach the threshold as in PyTorch.
+#[test]
+fn quantiles_and_what_reaches_them() {
+    let v = Vectors::open("ad/quantile.safetensors");
+    let levels = [0.0, 0.5, 0.9, 0.995, 0.999, 1.0];
+    assert!(
+        v.get("q").data.iter().zip(levels).all(|(q, level)| (f64::from(*q) - level).abs() < 1e-6),
+        "{:?}",
+        v.get("q")
+    );
+    let a = hash::tensor("quant.a", [1, 1000], 0.5, 0.5);
+    let mut big = hash::tensor("quant.big", [1, 1_204_224], 0.5, 0.5);
+    big.data.iter_mut().for_each(|v| *v = v.powi(4));
+    let (ties, one) = (v.get("ties").reshape([1, 10]), Tensor::new([1, 1], vec![0.7]));
+    for (name, x) in [("a_q", &a), ("big_q", &big), ("ties_q", &ties), ("one_q", &one)] {
+        for (q, want) in levels.into_iter().zip(v.get(name).data) {
+            let bound = 1e-6 * want.abs();
+            rows_agree(&format!("{name} {q}"), &[x], &Tensor::new([1], vec![want]), bound, |x| x[0].quantile(q));
+        }
+    }
+    let mean = v.get("big_mean_ge_999");
+    rows_agree("mean", &[&big], &mean, 1e-6 * mean.data[0], |x| x[0].hard_mean(x[0].quantile(0.999)));
+    let graph = Graph::new();
+    let threshold = values(&graph, &[graph.input("x", big.shape).quantile(0.999)], &[&big]).remove(0).data[0];
+    let reached = big.data.iter().filter(|v| **v >= threshold).count();
+    assert_eq!(reached, v.get("big_count_ge_999").data[0] as usize);
 }
 
 #[test]

@@ -154,10 +154,13 @@ fn cross_entropy() {
 #[test]
 fn cross_entropy_of_infinities() {
     let (inf, nan) = (f32::INFINITY, f32::NAN);
-    let rows = [[-inf, 2.0, 2.0], [-inf, 2.0, 2.0], [inf, 0.0, 1.0], [0.0, nan, 0.0], [0.0; 3], [0.0; 3], [0.0; 3], [-inf; 3]];
-    let (x, labels_) = (Tensor::new([8, 3], rows.concat()), Tensor::new([8], vec![1.0, 0.0, 1.0, 0.0, 3.0, -1.0, 0.5, 0.0]));
+    let rows =
+        [[-inf, 2.0, 2.0], [-inf, 2.0, 2.0], [inf, 0.0, 1.0], [0.0, nan, 0.0], [0.0; 3], [0.0; 3], [0.0; 3], [-inf; 3]];
+    let (x, labels_) =
+        (Tensor::new([8, 3], rows.concat()), Tensor::new([8], vec![1.0, 0.0, 1.0, 0.0, 3.0, -1.0, 0.5, 0.0]));
     let two = 2f32.ln();
-    let want = [vec![two, inf, nan, nan, nan, nan, nan, nan], [vec![0.0, -0.5, 0.5, -1.0, 0.5, 0.5], vec![nan; 18]].concat()];
+    let want =
+        [vec![two, inf, nan, nan, nan, nan, nan, nan], [vec![0.0, -0.5, 0.5, -1.0, 0.5, 0.5], vec![nan; 18]].concat()];
     let dy = Tensor::from_fn([8], |_| 1.0);
     let graph = Graph::new();
     let y = graph.input("x", x.shape).cross_entropy(graph.input("labels", labels_.shape));

@@ -1,4 +1,4 @@
-//! Pooling, softmax, ReLU, batch norm and rows scaled to length one against PyTorch's values: first the references, then the
+//! Pooling, softmax, ReLU, batch norm, rows scaled to length one and a gradient against PyTorch's values: first the references, then the
 //! device. `LUPE_NO_GPU=1` leaves the device out visibly.
 
 mod common;
@@ -128,6 +128,18 @@ fn attention() {
         let (inputs, want) = (names.each_ref().map(String::as_str), format!("{case}.y"));
         agree_in("attention.safetensors", (&inputs, &want), within, |x| {
             (x[0].matmul_t(x[1]) + x[2]).attention(4).matmul_t(x[3]) + x[4]
+        });
+    }
+}
+
+/// The gradient of the projection behind attention by its weight: products added up over all tokens of all pictures.
+#[test]
+fn gradient_of_a_linear_layer() {
+    for case in ["normal", "large_logits"] {
+        let names = ["x", "wqkv", "bqkv", "dy"].map(|name| format!("{case}.{name}"));
+        let (inputs, want) = (names.each_ref().map(String::as_str), format!("{case}.dwo"));
+        agree_in("attention.safetensors", (&inputs, &want), near, |x| {
+            (x[0].matmul_t(x[1]) + x[2]).attention(4).linear_dw(x[3])
         });
     }
 }

@@ -194,7 +194,7 @@ fn inspect_says_which_networks_fit() {
     let wants = [
         "fits dino_vits16, deit_small_patch16_224",
         "names        as in the file",
-        "batch norms  none; this network has layer norms",
+        "batch norms  none; this network has no batch norms",
         "shorter edge to 256, bicubic; centre crop 224x224",
         "lupe embed PICTURE --model dino_vits16",
     ];

@@ -3,6 +3,8 @@
 // Rows are turned on their way in, so that a step of k needs TM + TN registers and not TM * 4 + TN: Intel's compiler spills otherwise.
 // Eight invocations side by side store two quads of k of four row quads each: one vec4 of padding a step of k puts them on eight
 // groups of banks (two without it), and they still load whole sectors of 32 bytes.
+#import turned
+
 const WX: u32 = 8u;
 const WY: u32 = 8u;
 const TM: u32 = 8u;
@@ -26,11 +28,6 @@ const LB: u32 = (TK * BN4 + WG - 1u) / WG; // vec4 of the right operand per invo
 
 var<workgroup> tile: array<vec4f, max(RIGHT + TK * BN4, LEAST)>; // left [k, row quad], then right [k, column quad]
 
-// Row quad and quad of k of block b.
-fn block(b: u32) -> vec2u {
-    return vec2u(b / K4, b % K4);
-}
-
 // Whether there is a block b of the left operand: where a tile has less of them than invocations, some load none.
 fn has_left(b: u32) -> bool {
     return LA * WG == BM4 * K4 || b < BM4 * K4;
@@ -39,12 +36,6 @@ fn has_left(b: u32) -> bool {
 // Whether there is a vec4 b of the right operand; its k is b / BN4.
 fn has_right(b: u32) -> bool {
     return LB * WG == TK * BN4 || b < TK * BN4;
-}
-
-// Block b of the left operand: four rows, four k each.
-fn put_left(b: u32, v: array<vec4f, 4>) {
-    let at = block(b).y * 4u * ROW + block(b).x;
-    for (var j = 0u; j < 4u; j++) { tile[at + j * ROW] = vec4f(v[0][j], v[1][j], v[2][j], v[3][j]); } // unroll
 }
 
 // Adds the products of the steps in workgroup memory. There are `p.step` of them, which is TK: compilers that know a loop's trips write

@@ -48,7 +48,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         session.say("note: all pictures directly in the folder count as good; none is labelled as defective");
     }
     let Args { skip_unmasked, allow_seen, .. } = *args;
-    let labelled = to_test(&*fitted, set, Choice { skip_unmasked, allow_seen, all: out.work.all })?;
+    let labelled = to_test(&*fitted, set, Choice { skip_unmasked, allow_seen, all: out.work.load.all })?;
     let mut loading = out.work.loading();
     match fitted.known() {
         _ if args.allow_seen => {
@@ -92,7 +92,7 @@ fn labelled(session: &Session, args: &Args) -> Result<Dataset> {
     };
     match Dataset::open(&args.data) {
         Err(error @ Error::Input(_)) if args.data.exists() && classifies() => {
-            let classes = Classes::open(&args.data, args.out.work.all)?;
+            let classes = Classes::open(&args.data, args.out.work.load.all)?;
             // With good pictures it is a data set, and something is wrong with it.
             if classes.counts().contains_key(GOOD) { Err(error) } else { Ok(classes.to_test_on()) }
         }

@@ -6,6 +6,7 @@ mod child;
 mod classify;
 mod demo;
 mod devices;
+mod distill;
 mod embed;
 mod env;
 mod episodes;
@@ -118,6 +119,7 @@ fn command(session: &Session, command: &Command) -> Result<()> {
         Command::Limit(args) => limit::run(session, args),
         Command::Embed(args) => embed::run(session, args),
         Command::Classify(args) => classify::run(session, args),
+        Command::Distill(args) => distill::run(session, args),
         Command::Episodes(args) => episodes::run(session, args),
         Command::Demo(args) => demo::run(session, args, &|words| typed(session, words)),
         Command::Weights(args) => weights::run(session, args),

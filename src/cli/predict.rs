@@ -33,7 +33,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let out = &args.out;
-    let Pictures { samples, mut census } = pictures(&args.pictures, out.work.all)?;
+    let Pictures { samples, mut census } = pictures(&args.pictures, out.work.load.all)?;
     let (named, (samples, notes)) = (samples.len(), told_apart(samples));
     (samples.len()..named).for_each(|_| census.leave_out(reason::TWICE, ""));
     notes.iter().for_each(|n| session.say(n));

@@ -11,6 +11,8 @@ use crate::methods::Fitted;
 use crate::methods::caml::{Asked, Average, Many};
 use crate::methods::drawing::{self, Draw};
 use crate::methods::patchcore::layer;
+use crate::methods::prototype::Adaptation;
+use crate::methods::prototype::finetune::Finetune;
 use crate::methods::results;
 use crate::outputs::{Inputs, ending_in};
 use crate::watch::Watch;
@@ -19,12 +21,9 @@ use clap::{Args, ValueEnum};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// How pictures are processed.
+/// How pictures are loaded.
 #[derive(Debug, Args)]
-pub struct WorkArgs {
-    /// Maximum number of pictures per run; does not affect results
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
-    pub batch: u16,
+pub struct LoadArgs {
     /// Maximum number of pixels per picture
     #[arg(long, default_value_t = Limits::default().pixels, value_name = "N")]
     pub max_pixels: u64,
@@ -36,10 +35,27 @@ pub struct WorkArgs {
     pub all: bool,
 }
 
-impl WorkArgs {
+impl LoadArgs {
     /// How pictures are loaded.
     pub fn loading(&self) -> Loading {
         Loading { limits: Limits::of(self.max_pixels), keep_going: self.keep_going, leave_out: BTreeSet::new() }
+    }
+}
+
+/// How pictures are processed.
+#[derive(Debug, Args)]
+pub struct WorkArgs {
+    /// Maximum number of pictures per run; does not affect results
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
+    pub batch: u16,
+    #[command(flatten)]
+    pub load: LoadArgs,
+}
+
+impl WorkArgs {
+    /// How pictures are loaded.
+    pub fn loading(&self) -> Loading {
+        self.load.loading()
     }
 }
 
@@ -219,4 +235,63 @@ enum MapFormatArg {
     Tiff,
     /// NumPy's format
     Npy,
+}
+
+/// The fine-tuning.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct TuningArgs {
+    /// Steps of fine-tuning, such as 50; 0: the network stays as it is
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u32).range(..=100_000))]
+    steps: u32,
+    /// Learning rate of the fine-tuning, or auto: 0.01, 0.001, 0.0001 and none are tried on the pictures themselves
+    #[arg(long, default_value = "0.0001", value_name = "RATE|auto", value_parser = rate)]
+    lr: Lr,
+    /// Let all classes weigh the same, however many pictures each has
+    #[arg(long)]
+    balance: bool,
+    /// Seed of the augmentation
+    #[arg(long, default_value_t = 0)]
+    tuning_seed: u64,
+    /// Pictures of the fine-tuning in memory at a time, copies counted [default: as many as fit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    micro_batch: Option<u32>,
+}
+
+/// A rate; `None`: it is to be found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Lr(Option<f64>);
+
+fn rate(text: &str) -> std::result::Result<Lr, String> {
+    if text == "auto" {
+        return Ok(Lr(None));
+    }
+    match text.parse::<f64>() {
+        Ok(rate) if rate > 0.0 && rate <= 1.0 => Ok(Lr(Some(rate))),
+        _ => Err("expected a number above 0 and up to 1, or auto".into()),
+    }
+}
+
+impl TuningArgs {
+    /// What is asked for, if anything is.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for flags of a fine-tuning that is not done.
+    pub fn adaptation(&self) -> Result<Option<Adaptation>> {
+        if self.steps == 0 {
+            let flags = [
+                ("--balance", self.balance),
+                ("--lr auto", self.lr.0.is_none()),
+                ("--micro-batch", self.micro_batch.is_some()),
+            ];
+            return match flags.iter().find(|f| f.1) {
+                Some((flag, _)) => Err(Error::Usage(format!(
+                    "{flag}: is a choice of fine-tuning; give --steps too, such as --steps 50"
+                ))),
+                None => Ok(None),
+            };
+        }
+        let (rate, balance, seed) = (self.lr.0.unwrap_or_default(), self.balance, self.tuning_seed);
+        let tuning = Finetune { steps: self.steps.into(), rate, balance, seed };
+        Ok(Some(Adaptation { tuning, auto: self.lr.0.is_none(), few: self.micro_batch.map(|n| n as usize) }))
+    }
 }

@@ -5,6 +5,7 @@ mod checks;
 pub mod dataset;
 mod decode;
 pub mod demo;
+mod jitter;
 mod jpeg;
 pub mod load;
 mod looks;
@@ -16,6 +17,7 @@ mod rotate;
 mod several;
 
 pub use apart::told_apart;
+pub use jitter::{Jitter, gray, gray_float, without_colours};
 pub use mask::Mask;
 pub use picture::{Limits, Picture, Samples};
 pub use preprocess::{ChannelOrder, Cut, Prepared, Preprocess, Resampling, Scaling};

@@ -36,7 +36,8 @@ pub fn gradients<'g>(loss: Var<'g>, wrt: &[Var<'g>]) -> Vec<Var<'g>> {
         graph.fail(format!("gradients are of one element, not of {}", loss.shape()));
         return wrt.to_vec();
     }
-    by[loss.id()] = Some(graph.weight("one", Arc::new(Tensor::from_fn(loss.shape(), |_| 1.0))));
+    by[loss.id()] =
+        Some(graph.weight(&format!("one{}", loss.shape()), Arc::new(Tensor::from_fn(loss.shape(), |_| 1.0))));
     for i in (0..=loss.id()).rev() {
         let Some(dy) = by[i] else { continue };
         let wanted: Vec<bool> = nodes[i].inputs.iter().map(|&k| needed[k]).collect();
@@ -52,7 +53,7 @@ pub fn gradients<'g>(loss: Var<'g>, wrt: &[Var<'g>]) -> Vec<Var<'g>> {
         }
     }
     *graph.back.borrow_mut() = None;
-    let zero = |v: &Var<'g>| graph.weight("zero", Arc::new(Tensor::zeros(v.shape())));
+    let zero = |v: &Var<'g>| graph.weight(&format!("zero{}", v.shape()), Arc::new(Tensor::zeros(v.shape())));
     wrt.iter().map(|v| by.get(v.id()).copied().flatten().unwrap_or_else(|| zero(v))).collect()
 }
 

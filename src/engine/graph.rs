@@ -253,11 +253,6 @@ pub(crate) fn name_in(text: &str) -> String {
     text.split([' ', '(', '{']).next().unwrap_or("op").to_lowercase()
 }
 
-/// The nodes that replace a state.
-pub fn updates(nodes: &[Node]) -> impl Iterator<Item = usize> + '_ {
-    (0..nodes.len()).filter(|&i| matches!(&nodes[i].source, Source::Op(op) if op.in_place()))
-}
-
 /// Which nodes any of `outputs` depends on.
 pub fn live(nodes: &[Node], outputs: &[usize]) -> Vec<bool> {
     let mut live = vec![false; nodes.len()];

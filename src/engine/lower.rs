@@ -1,13 +1,16 @@
 //! From graph nodes to steps: a candidate for every node, packing nodes and convert nodes put in, forms settled. No GPU call here.
 
+pub use super::candidates::candidates;
+use super::candidates::{RING, candidates_with};
 use super::choices::{Choices, key};
 use super::constant::{Constant, check_labels};
 use super::convert::{ToBuffer, ToImage};
-use super::form::{Caps, Form, Geometry};
+use super::form::{Caps, Form};
 use super::fuse::fuse;
-use super::graph::{Graph, Node, Op, Source, Var, live, updates};
+use super::graph::{Graph, Node, Op, Source, Var, live};
 use super::shader::{Kernel, Parts};
 use super::twins;
+use super::updates::{check_updates, updates};
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
 use std::rc::Rc;
@@ -114,52 +117,6 @@ impl Lowered {
     }
 }
 
-/// The ring in texels that an image which a node reads or writes has room for at least. A reader looks for itself whether the image fits
-/// with the ring that it wants, however wide that is; this is so that what is written as an image need not be converted for the reader
-/// after it: no convolution of a published network pads by more.
-const RING: u32 = 3;
-
-/// The candidates of `op` that an adapter can run at these shapes, best guess first.
-///
-/// # Errors
-/// [`Error::Shader`] where there is none.
-pub fn candidates(op: &dyn Op, x: &[Shape], y: Shape, caps: &Caps) -> Result<Vec<Kernel>> {
-    candidates_with(op, x, y, (caps, RING))
-}
-
-/// The candidates whose images have room for a ring that wide.
-pub(super) fn candidates_with(op: &dyn Op, x: &[Shape], y: Shape, (caps, ring): (&Caps, u32)) -> Result<Vec<Kernel>> {
-    let mut kernels = op.kernels(x, y, caps);
-    let offered = kernels.len();
-    kernels.retain(|k| {
-        k.runs_on(caps) && k.iterations <= MAX_ITERATIONS && images_fit(k, x, y, (caps, ring)) && parts_fit(k, x, caps)
-    });
-    if kernels.is_empty() {
-        let message = format!(
-            "none of {offered} candidates of {op:?} runs here at {x:?} -> {y}: each passes a limit of the adapter or {MAX_ITERATIONS} loop trips"
-        );
-        return Err(Error::Shader { name: format!("{op:?}"), message });
-    }
-    Ok(kernels)
-}
-
-/// Whether the parts that a kernel writes, where it does, can be bound.
-fn parts_fit(kernel: &Kernel, x: &[Shape], caps: &Caps) -> bool {
-    let read = &x[..kernel.reads.len().min(x.len())];
-    let shape = kernel.parts.as_ref().map(|parts| parts.op.infer(read));
-    shape.is_none_or(|shape| shape.is_ok_and(|shape| 4 * shape.len() as u64 <= caps.binding_bytes))
-}
-
-/// Whether the images that a kernel reads and writes fit, each with the ring that it asks for and with one that wide.
-fn images_fit(kernel: &Kernel, x: &[Shape], y: Shape, (caps, ring): (&Caps, u32)) -> bool {
-    let packed = |i: usize| kernel.packs.iter().any(|p| p.0 == i);
-    let reads = kernel.reads.iter().enumerate().filter(|(i, _)| !packed(*i)).map(|(i, r)| (x.get(i), r.1));
-    reads.chain([(Some(&y), kernel.writes)]).all(|(shape, form)| match (shape, form) {
-        (Some(&s), Form::Image { pad }) => Geometry::new(s, pad.max(ring), caps.image_side).fits(caps.image_side),
-        _ => true,
-    })
-}
-
 /// Which candidate an op gets for inputs and an output of these shapes: its number in the list.
 pub type Pick<'p> = &'p dyn Fn(&dyn Op, &[Shape], Shape, &[Kernel]) -> usize;
 
@@ -203,35 +160,6 @@ pub fn lower_by(graph: &Graph, outputs: &[Var<'_>], caps: &Caps, choices: &Choic
     let ids: Vec<usize> = outputs.iter().map(Var::id).collect();
     let pick = |op: &dyn Op, x: &[Shape], y: Shape, kernels: &[Kernel]| choices.pick(op, x, y, kernels);
     lower(graph.nodes()?, &ids, caps, &pick)
-}
-
-/// Whether every state is replaced after all that reads it, and what it becomes is read by nothing but what replaces it again.
-fn check_updates(nodes: &[Node], live: &[bool]) -> Result<()> {
-    // The state in whose memory a node's value lies.
-    let mut state = vec![None; nodes.len()];
-    let mut replaced = vec![false; nodes.len()];
-    for (i, node) in nodes.iter().enumerate().filter(|n| live[n.0]) {
-        let wrong = |what: &str| Err(Error::Shape(format!("{}: {what}", node.label)));
-        let lies = |k: &usize| state[*k];
-        let replaces = matches!(&node.source, Source::Op(op) if op.in_place());
-        let others = if replaces { &node.inputs[1..] } else { &node.inputs[..] };
-        if others.iter().filter_map(lies).any(|s: usize| replaced[s]) {
-            return wrong("it reads a state that was replaced before");
-        }
-        state[i] = match (&node.source, node.inputs.first()) {
-            (Source::State(_) | Source::Input, _) => Some(i),
-            (Source::View { .. }, Some(of)) => state[*of],
-            (_, Some(of)) if replaces => match state[*of] {
-                Some(s) if nodes[s].shape == node.shape => Some(s),
-                _ => return wrong("only a whole state can be replaced"),
-            },
-            _ => None,
-        };
-        if let Some(s) = state[i].filter(|_| replaces) {
-            replaced[s] = true;
-        }
-    }
-    Ok(())
 }
 
 struct Lowering<'a> {

@@ -1,5 +1,6 @@
 //! The spine: graph, kernels as data, planning, replay.
 
+mod candidates;
 pub mod choices;
 pub mod compose;
 pub mod constant;
@@ -19,6 +20,7 @@ pub mod scope;
 pub mod shader;
 pub mod slots;
 mod twins;
+mod updates;
 pub mod verify;
 
 pub use choices::Choices;

@@ -56,6 +56,22 @@ impl Parameters {
         self.0.iter().map(|(name, p)| (name.as_str(), p))
     }
 
+    /// Puts every one of them back to where it began.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub fn restart(&self, gpu: &Gpu, store: &Store) -> Result<()> {
+        self.0.values().try_for_each(|p| store.write(gpu, &p.began, &p.began))
+    }
+
+    /// All of them in a graph, by name.
+    pub fn in_graph<'g>(&self, graph: &'g Graph) -> Vec<Trained<'g>> {
+        self.iter().for_each(|(name, p)| {
+            graph.parameter(name, p);
+        });
+        graph.trained()
+    }
+
     /// The weights as they are now in `store`, once all submitted runs are done.
     ///
     /// # Errors

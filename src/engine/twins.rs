@@ -3,9 +3,10 @@
 //! On drivers that run on the processor, reading an image is cheap and writing one is not (a texel of four floats: 2 ns to read, 15 to
 //! write; 4 and 2 in a buffer). So a value that no reader needs as an image becomes a buffer where its kernel can write one.
 
+use super::candidates::candidates_with;
 use super::form::{Caps, Form};
 use super::graph::{Node, Source};
-use super::lower::{Pick, candidates_with};
+use super::lower::Pick;
 use super::shader::Kernel;
 use crate::error::Result;
 use crate::tensor::Shape;

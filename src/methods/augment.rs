@@ -68,7 +68,11 @@ impl Draws {
             return Err(Error::Shape(format!("expected pictures [n,h,w,3], {} given", x.shape)));
         };
         if n != self.pictures.len() || x.shape.is_empty() {
-            return Err(Error::Shape(format!("{} pictures were drawn for, not those of {}", self.pictures.len(), x.shape)));
+            return Err(Error::Shape(format!(
+                "{} pictures were drawn for, not those of {}",
+                self.pictures.len(),
+                x.shape
+            )));
         }
         let pictures = x.data.chunks(h * w * CHANNELS).zip(&self.pictures);
         let data = pictures.flat_map(|(picture, draw)| draw.applied(picture.to_vec(), w, self.flip)).collect();

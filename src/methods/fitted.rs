@@ -2,7 +2,7 @@
 
 use super::batched::{Feed, Form, Head, head};
 use super::limit::{LimitRule, Trained};
-use super::{caml, dino, patchcore, prototype};
+use super::{caml, dino, efficientad, patchcore, prototype};
 use crate::data::{Picture, Prepared, Preprocess, Resampling};
 use crate::engine::{Caps, Graph, Var};
 use crate::error::{Error, Result};
@@ -185,6 +185,11 @@ pub trait Fitted: Debug + Send + Sync {
         None
     }
 
+    /// The score of a picture by its map at the picture's own size, where it follows from that one; else it stays as it was found.
+    fn whole_score(&self, _map: &Tensor) -> Option<f64> {
+        None
+    }
+
     /// Whether masks are brought to what maps lie over pixel by pixel, as anomalib does; else they are resized as pictures are.
     fn nearest_masks(&self) -> bool {
         self.preprocess().resampling == Resampling::Float
@@ -226,7 +231,10 @@ impl dyn Fitted + '_ {
     pub(super) fn at_own_size(&self, finding: Finding, picture: &Picture) -> Finding {
         let whole = finding.map.as_ref().and_then(|map| self.whole_map(map, [picture.height, picture.width]));
         match whole {
-            Some(map) => Finding { map: Some(map), whole: true, ..finding },
+            Some(map) => {
+                let score = self.whole_score(&map).unwrap_or(finding.score);
+                Finding { score, map: Some(map), whole: true, ..finding }
+            }
             None => finding,
         }
     }
@@ -303,7 +311,8 @@ pub struct Methods(Vec<Method>);
 impl Default for Methods {
     /// Lupe's own: a new one is a line here.
     fn default() -> Methods {
-        Methods(vec![patchcore::METHOD, prototype::METHOD, caml::METHOD, dino::ANOMALY_DINO, dino::SUBSPACE_AD])
+        let anomalies = [patchcore::METHOD, dino::ANOMALY_DINO, dino::SUBSPACE_AD, efficientad::METHOD];
+        Methods([&anomalies[..], &[prototype::METHOD, caml::METHOD]].concat())
     }
 }
 

@@ -41,8 +41,9 @@ impl Outline {
 
     /// The file's own names first, and then as those spellings have them that are this network's.
     fn views(&self, network: &Network) -> impl Iterator<Item = &View> {
-        let any = !network.names.spellings.is_empty();
-        std::iter::once(&self.own).chain(self.spelled.iter().filter(move |_| any))
+        let spellings = network.names.spellings;
+        let own = move |view: &&View| view.spelling.is_some_and(|s| spellings.iter().any(|o| o.mark == s.mark));
+        std::iter::once(&self.own).chain(self.spelled.iter().filter(own))
     }
 }
 
@@ -190,13 +191,13 @@ impl Comparison {
     }
 }
 
-/// The network that most of the file is like, if at least half of the names that it asks for are there.
+/// The network that most of the file is like, among those of which at least half of the names that they ask for are there.
 pub fn nearest(outline: &Outline) -> Option<Comparison> {
-    let best = all()
-        .filter_map(|n| outline.trees(n).into_iter().next())
-        .max_by_key(|c| (c.alike(), Reverse(c.problems.len())));
     let missing = |c: &Comparison| c.problems.iter().filter(|p| matches!(p, Problem::Missing { .. })).count();
-    best.filter(|c| 2 * missing(c) <= c.wanted)
+    all()
+        .filter_map(|n| outline.trees(n).into_iter().next())
+        .filter(|c| 2 * missing(c) <= c.wanted)
+        .max_by_key(|c| (c.alike(), Reverse(c.problems.len())))
 }
 
 /// The network at its own input size, and whether it gives logits: shapes of weights may depend on the size. A head without weights asks

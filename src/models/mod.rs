@@ -1,10 +1,12 @@
 //! The networks: values with a name, the preprocessing of pictures, and a function that builds a graph with named places.
 
+pub mod autoencoder;
 pub mod caml;
 mod compare;
 pub mod efficientnet;
 mod layers;
 mod outline;
+pub mod pdn;
 pub mod positions;
 pub mod resnet;
 mod spelling;
@@ -15,8 +17,8 @@ pub mod vit;
 pub use compare::{Comparison, check, nearest};
 pub use outline::Outline;
 pub use positions::Positions;
-pub use spelling::{Names, Spelling};
-pub use tree::{Fit, Recognised, left_out, read, recognise};
+pub use spelling::{Names, Rule, Spelling};
+pub use tree::{Fit, Recognised, holds, left_out, read, recognise};
 
 use crate::data::Preprocess;
 use crate::engine::{Graph, Scope, Var};
@@ -40,6 +42,8 @@ pub struct Network {
     pub vector: &'static str,
     /// Rows and columns of its input are multiples of this: the edge of its patches, 1 where any size will do.
     pub multiple: usize,
+    /// Rows and columns that its input has at least.
+    pub least: usize,
     /// How its position embeddings are brought to the grid of a picture; networks without any ignore it.
     pub positions: Positions,
     /// How its publishers spell the names of its weights.
@@ -65,7 +69,7 @@ pub type Build = for<'g, 'w> fn(Var<'g>, &Scope<'g, 'w>, Positions) -> Places<'g
 pub struct Places<'g>(Vec<(String, Var<'g>)>);
 
 /// The families of networks: a new one is a file and a line here. The first network of all is the one whose weights are built in.
-const FAMILIES: &[&[Network]] = &[&efficientnet::NETWORKS, &resnet::NETWORKS, &vit::NETWORKS];
+const FAMILIES: &[&[Network]] = &[&efficientnet::NETWORKS, &resnet::NETWORKS, &vit::NETWORKS, &pdn::NETWORKS];
 
 /// The network whose weights are built in.
 pub const EMBEDDED: &Network = &efficientnet::NETWORKS[0];
@@ -97,8 +101,17 @@ pub fn names() -> String {
 /// [`Weights::notes`].
 ///
 /// # Errors
-/// [`Error::Usage`] for an unknown name or one without built-in weights, otherwise as [`read`].
+/// As [`unfolded`], and for batch norms that cannot be folded.
 pub fn open(name: &str, file: Option<&WeightsFile>) -> Result<(&'static Network, Weights)> {
+    let (network, weights) = unfolded(name, file)?;
+    Ok((network, weights.fold_batch_norm(&network.norms)?))
+}
+
+/// As [`open`], with batch norms as they are: what training begins with.
+///
+/// # Errors
+/// [`Error::Usage`] for an unknown name or one without built-in weights, otherwise as [`read`].
+pub fn unfolded(name: &str, file: Option<&WeightsFile>) -> Result<(&'static Network, Weights)> {
     let network = named(name)?;
     let weights = match file {
         Some(file) => read(network, file)?,
@@ -110,7 +123,7 @@ pub fn open(name: &str, file: Option<&WeightsFile>) -> Result<(&'static Network,
             )));
         }
     };
-    Ok((network, weights.fold_batch_norm(&network.norms)?))
+    Ok((network, weights))
 }
 
 impl Network {
@@ -122,9 +135,12 @@ impl Network {
     /// Whether pictures of this many rows and columns are what it takes whole.
     ///
     /// # Errors
-    /// [`Error::Usage`] that names the multiple and the nearest sizes; `what` is the flag or value that asks for them.
+    /// [`Error::Usage`] that names the least size, or the multiple and the nearest sizes; `what` is the flag or value that asks for them.
     pub fn takes(&self, what: &str, size: [usize; 2]) -> Result<()> {
-        let m = self.multiple;
+        let (m, least) = (self.multiple, self.least);
+        if let Some(small) = size.into_iter().find(|edge| *edge < least) {
+            return Err(Error::Usage(format!("{what} {small}: must be at least {least} for {}", self.name)));
+        }
         let Some(wrong) = size.into_iter().find(|edge| *edge == 0 || !edge.is_multiple_of(m)) else { return Ok(()) };
         let (below, above) = ((wrong / m * m).max(m), (wrong / m + 1) * m);
         let near = if below == above { below.to_string() } else { format!("{below} or {above}") };

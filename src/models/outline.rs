@@ -1,7 +1,6 @@
 //! The tensors of a file without their elements, by the file's own names and as other publishers' spellings make them.
 
 use super::spelling::{Form, Spelling};
-use super::vit;
 use crate::error::Result;
 use crate::weights::raw::{self, Left, Raw, ReadOptions};
 use safetensors::Dtype;
@@ -114,7 +113,7 @@ impl Outline {
         let not = |(name, why)| (name, Listed { shape: vec![], floats: false, unreadable: Some(why), made: None });
         let tensors = found.tensors.into_iter().map(readable).chain(found.unreadable.into_iter().map(not));
         let own = View { spelling: None, tensors: tensors.collect() };
-        let spelled = vit::NAMES.spellings.iter().filter_map(|s| own.translated(s)).collect();
+        let spelled = spellings().into_iter().filter_map(|s| own.translated(s)).collect();
         Ok(Outline { own, spelled, left: found.left })
     }
 
@@ -122,6 +121,17 @@ impl Outline {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.own.tensors.keys().map(String::as_str)
     }
+}
+
+/// The spellings of all networks, each once: no two have the same mark.
+fn spellings() -> Vec<&'static Spelling> {
+    let mut all: Vec<&Spelling> = vec![];
+    for spelling in super::all().flat_map(|n| n.names.spellings) {
+        if all.iter().all(|known| known.mark != spelling.mark) {
+            all.push(spelling);
+        }
+    }
+    all
 }
 
 fn is_float(dtype: Dtype) -> bool {

@@ -76,6 +76,7 @@ const fn named(name: &'static str, builder: Build) -> Network {
         features: FEATURES,
         vector: "pool",
         multiple: 1,
+        least: 1,
         positions: Positions::Offset,
         names: Names::OWN,
         builder,

@@ -5,6 +5,7 @@ use super::outline::Outline;
 use super::{Network, all};
 use crate::error::{Error, Result, plain};
 use crate::weights::names::{prefix, tree};
+use crate::weights::pth::Inside;
 use crate::weights::raw::{self, Raw, ReadOptions, unknown_tree};
 use crate::weights::safetensors::with_file;
 use crate::weights::{Weights, WeightsFile};
@@ -14,17 +15,62 @@ use std::path::Path;
 /// Names that a message lists.
 const LISTED: usize = 5;
 
-/// The weights of a network in a file.
+/// The weights of a network in a file, or in the one file of a zip archive in which they are.
 ///
 /// # Errors
 /// [`Error::Weights`] with everything missing, misshapen or foreign, for several trees that differ, and with `strict` for tensors that
 /// the network does not ask for; [`Error::Usage`] for a tree that the file does not have.
 pub fn read(network: &'static Network, file: &WeightsFile) -> Result<Weights> {
     let origin = file.path.display().to_string();
-    with_file(&file.path, |bytes| {
-        let search = Search { network, outline: Outline::of(bytes, &origin)?, bytes, origin: &origin, file };
-        search.weights()
+    with_file(&file.path, |bytes| match Inside::of(bytes) {
+        Some(inside) => read_inside(network, &inside, &origin, file),
+        None => read_bytes(network, bytes, &origin, file),
     })
+}
+
+/// Whether [`read`] would find weights of a network by their names and shapes, whatever else is wrong with them.
+///
+/// # Errors
+/// [`Error::Weights`] for a file that cannot be read at all.
+pub fn holds(network: &'static Network, file: &WeightsFile) -> Result<bool> {
+    let origin = file.path.display().to_string();
+    let found =
+        |bytes: &[u8], origin: &str| Ok(Outline::of(bytes, origin)?.trees(network).iter().any(Comparison::complete));
+    with_file(&file.path, |bytes| match Inside::of(bytes) {
+        Some(inside) => {
+            let one = |name| found(&inside.read(name, &origin)?, &format!("{origin}, {name}"));
+            inside.names().map(one).try_fold(false, |any, one| Ok(one? || any))
+        }
+        None => found(bytes, &origin),
+    })
+}
+
+fn read_bytes(network: &'static Network, bytes: &[u8], origin: &str, file: &WeightsFile) -> Result<Weights> {
+    Search { network, outline: Outline::of(bytes, origin)?, bytes, origin, file }.weights()
+}
+
+/// The weights of a network in an archive of weights files, of which one has them.
+fn read_inside(network: &'static Network, inside: &Inside, origin: &str, file: &WeightsFile) -> Result<Weights> {
+    let (mut found, mut problems) = (vec![], vec![]);
+    for name in inside.names() {
+        let whole = plain(&format!("{origin}, {name}"));
+        match read_bytes(network, &inside.read(name, origin)?, &whole, file) {
+            Ok(weights) => found.push((name, weights)),
+            Err(e) => problems.extend(e.problems()),
+        }
+    }
+    let name = network.name;
+    match (found.pop(), found.first()) {
+        (Some((inside, weights)), None) => {
+            Ok(weights.noted(plain(&format!("{origin}: the weights of {name} are in {inside}"))))
+        }
+        (Some((one, _)), Some((other, _))) => {
+            let what =
+                format!("{origin}: contains several weights of {name}, {other} and {one}; unpack it and name one");
+            Err(Error::Weights(vec![plain(&what)]))
+        }
+        (None, _) => Err(Error::Weights(problems)),
+    }
 }
 
 struct Search<'s> {

@@ -1,6 +1,6 @@
 //! How a tensor lies: concatenation, slice, zero padding and reordered axes, which copy; another shape, which does not.
 
-use crate::engine::{Caps, Kernel, Op, Var};
+use crate::engine::{Backward, Caps, Kernel, Op, Var};
 use crate::ops::{Case, Fill, identity, widths};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
@@ -151,6 +151,12 @@ impl Op for Concat {
         let pairs = x[0].data.chunks(rows(x[0])).zip(x[1].data.chunks(rows(x[1])));
         Tensor::new(y, pairs.flat_map(|(a, b)| a.iter().chain(b).copied()).collect())
     }
+
+    fn vjp<'g>(&self, at: &Backward<'_, 'g>) -> Option<Vec<Option<Var<'g>>>> {
+        let [first, all] = [at.x[0], at.y].map(|v| v.dim(self.axis));
+        let part = |from, to| at.dy.slice(self.axis, from, to);
+        Some(vec![at.by(0, || part(0, first)), at.by(1, || part(first, all))])
+    }
 }
 
 impl Op for Slice {
@@ -172,6 +178,10 @@ impl Op for Slice {
         let shift = (self.from * step(y, self.axis)) as isize;
         window_reference(x[0], y, inner(x[0].shape, self.axis), inner(y, self.axis), shift)
     }
+
+    fn vjp<'g>(&self, at: &Backward<'_, 'g>) -> Option<Vec<Option<Var<'g>>>> {
+        Some(vec![at.by(0, || at.dy.pad(self.axis, self.from, at.x[0].dim(self.axis) - self.to))])
+    }
 }
 
 impl Op for ZeroPad {
@@ -189,6 +199,10 @@ impl Op for ZeroPad {
     fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
         let shift = (self.before * step(y, self.axis)) as isize;
         window_reference(x[0], y, inner(x[0].shape, self.axis), inner(y, self.axis), -shift)
+    }
+
+    fn vjp<'g>(&self, at: &Backward<'_, 'g>) -> Option<Vec<Option<Var<'g>>>> {
+        Some(vec![at.by(0, || at.dy.slice(self.axis, self.before, self.before + at.x[0].dim(self.axis)))])
     }
 }
 
@@ -224,6 +238,12 @@ impl Op for Permute {
 
     fn reference(&self, x: &[&Tensor], _: Shape) -> Tensor {
         x[0].permute(&self.order)
+    }
+
+    fn vjp<'g>(&self, at: &Backward<'_, 'g>) -> Option<Vec<Option<Var<'g>>>> {
+        let mut back = self.order.clone();
+        self.order.iter().enumerate().for_each(|(i, &axis)| back[axis] = i);
+        Some(vec![at.by(0, || at.dy.permute(&back))])
     }
 }
 

@@ -24,6 +24,8 @@ enum Binary {
     Mul,
     Div,
     Maximum,
+    /// 1 where the second is not larger, else 0.
+    AtLeast,
 }
 
 macro_rules! operators {
@@ -134,7 +136,8 @@ impl Op for Unary {
         let (x, y, dy) = (at.x[0], at.y, at.dy);
         let by = || match *self {
             Unary::Neg => dy.negated(),
-            Unary::Abs => dy * (x / y),
+            // Nothing at zero, where it has a kink; the shift is nothing to any other number.
+            Unary::Abs => dy * (x / y.affine(1.0, 1e-30)),
             Unary::Exp => dy * y,
             Unary::Sqrt => (dy / y).affine(0.5, 0.0),
             Unary::Square => (dy * x).affine(2.0, 0.0),
@@ -176,6 +179,16 @@ impl Second {
             Second::One => "second_one",
         }
     }
+
+    /// The gradient by a second operand of this shape, from the one by each element that it met.
+    fn gathered<'g>(self, by: Var<'g>, shape: Shape) -> Var<'g> {
+        match self {
+            Second::Same => by,
+            Second::Row => by.column_sums(),
+            Second::Column => by.sum().reshape(shape),
+            Second::One => by.reshape([by.shape().len()]).sum().reshape(shape),
+        }
+    }
 }
 
 impl Binary {
@@ -186,6 +199,7 @@ impl Binary {
             Binary::Mul => "MUL",
             Binary::Div => "DIV",
             Binary::Maximum => "MAXIMUM",
+            Binary::AtLeast => "AT_LEAST",
         }
     }
 
@@ -197,6 +211,7 @@ impl Binary {
             Binary::Div => a / b,
             Binary::Maximum if a.is_nan() || b.is_nan() => f64::NAN,
             Binary::Maximum => a.max(b),
+            Binary::AtLeast => if b > a { 0.0 } else { 1.0 },
         }
     }
 }
@@ -232,6 +247,27 @@ impl Op for Binary {
         }
     }
 
+    /// Where a maximum has two equal operands, the first has the gradient.
+    fn vjp<'g>(&self, at: &Backward<'_, 'g>) -> Option<Vec<Option<Var<'g>>>> {
+        let &[a, b] = at.x else { return None };
+        let (second, dy) = (Second::of(&[a.shape(), b.shape()])?, at.dy);
+        let first = || a.apply(Binary::AtLeast, &[a, b]);
+        let by = match self {
+            Binary::Add => [at.by(0, || dy), at.by(1, || second.gathered(dy, b.shape()))],
+            Binary::Sub => [at.by(0, || dy), at.by(1, || second.gathered(dy, b.shape()).negated())],
+            Binary::Mul => [at.by(0, || dy * b), at.by(1, || second.gathered(dy * a, b.shape()))],
+            Binary::Div => {
+                [at.by(0, || dy / b), at.by(1, || (second.gathered(dy * at.y, b.shape()) / b).negated())]
+            }
+            Binary::Maximum => [
+                at.by(0, || dy * first()),
+                at.by(1, || second.gathered(dy * first().affine(-1.0, 1.0), b.shape())),
+            ],
+            Binary::AtLeast => return None,
+        };
+        Some(by.into())
+    }
+
     fn flops(&self, x: &[Shape], _: Shape) -> u64 {
         x[0].len() as u64
     }
@@ -254,13 +290,16 @@ pub fn cases() -> Vec<Case> {
         Case::new(Binary::Mul, &[&[33, 7], &[33, 1]]).fill(Fill::NonFinite),
         Case::new(Binary::Div, &[&[16, 16], &[1]]),
         Case::new(Binary::Maximum, &[&[3, 5, 40], &[3, 5, 40]]).fill(Fill::NonFinite),
+        Case::new(Binary::Maximum, &[&[3, 7, 10], &[10]]),
+        Case::new(Binary::AtLeast, &[&[17, 13], &[17, 13]]).fill(Fill::NonFinite).bound(0.0),
+        Case::new(Binary::AtLeast, &[&[9, 20], &[9, 1]]).bound(0.0),
     ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Graph;
+    use crate::engine::{Graph, gradients};
 
     #[test]
     fn functions_by_hand() {
@@ -299,6 +338,17 @@ mod tests {
         for (got, want) in y.iter().zip(want) {
             assert_eq!(got.data, want);
         }
+    }
+
+    #[test]
+    fn of_two_equal_operands_the_first_has_the_gradient() {
+        let graph = Graph::new();
+        let (a, b) = (graph.input("a", [3]), graph.input("b", [3]));
+        let by = gradients((a.maximum(b) * b).sum() + a.abs().sum(), &[a, b]);
+        let given = [[0.0, 2.0, 5.0], [1.0, 2.0, 3.0]].map(|v: [f32; 3]| Tensor::new([3], v.to_vec()));
+        let y = graph.eval(&by, &[&given[0], &given[1]]).unwrap();
+        assert_eq!(y[0].data, [0.0, 2.0 + 1.0, 3.0 + 1.0]);
+        assert_eq!(y[1].data, [1.0 + 1.0, 2.0, 5.0]);
     }
 
     #[test]

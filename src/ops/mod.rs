@@ -19,7 +19,7 @@ macro_rules! ops {
     };
 }
 
-ops! { activate, argmax, attention, blur, ceiling, conv, convert, coreset, cross_entropy, knn, layer_norm, layout, map, matmul, norm, normalise, pack, parts, patch, pixels, pool, reduce, repeat, resize, softmax, tokens }
+ops! { activate, argmax, attention, blur, ceiling, columns, conv, convert, coreset, cross_entropy, dropout, hard_mean, knn, layer_norm, layout, map, matmul, norm, normalise, optimise, pack, parts, patch, pixels, pool, quantile, reduce, repeat, resize, softmax, tokens }
 
 /// Whether `a` (value, index) comes before `b` in the search for the largest: NaN is larger than all, ties go to the lower index.
 /// `shaders/lib/better.wgsl` on the device.
@@ -62,6 +62,8 @@ pub enum Fill {
     NonFinite,
     /// Uniform, and where the last axis has two elements the second is a whole number: lists of (value, index).
     Pairs,
+    /// Whole numbers of 32 bits below four, most of them zero; their bits, which are nothing as floats.
+    Words,
     /// Whole numbers below this one.
     Below(u8),
 }
@@ -136,6 +138,7 @@ fn filled(shape: Shape, fill: Fill, seed: u64) -> Tensor {
             Fill::NonFinite if z.is_multiple_of(97) => {
                 [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][(z >> 8) as usize % 3]
             }
+            Fill::Words => f32::from_bits((z >> 61).saturating_sub(4) as u32),
             Fill::Below(n) => (z % u64::from(n.max(1))) as f32,
             Fill::Pairs if cols == 2 && i % 2 == 1 => (i / 2 * 7 % 97) as f32,
             _ => v,
@@ -160,6 +163,15 @@ pub(crate) fn fours(kernel: Kernel) -> Kernel {
 /// How many floats an invocation may take at a time, where `size` of them lie in a row: best first, 1 last.
 pub(crate) fn widths(size: usize) -> impl Iterator<Item = usize> {
     [4, 1].into_iter().filter(move |w| size.is_multiple_of(*w))
+}
+
+/// Elements of a row that one workgroup still reduces alone.
+const LONG: usize = 8192;
+
+/// Elements of a part of a row of `cols`; parts are reduced by themselves, then put together, so that even one long row keeps a GPU busy.
+/// That follows from the row alone, so that no bit depends on how many there are; of parts there are few enough for one workgroup.
+pub(crate) fn part_of(cols: usize) -> usize {
+    if cols <= LONG { cols } else { cols.div_ceil(1024).max(2048) }
 }
 
 /// Candidates of a shader with so many inputs that works on the rows of the first, `x`, `passes` times over each: lanes per row from one to 256. A lane

@@ -1,6 +1,6 @@
 //! Normalisation with stored statistics.
 
-use crate::engine::{Caps, Kernel, Op, Var};
+use crate::engine::{Backward, Caps, Kernel, Op, Var};
 use crate::ops::{Case, Fill, widths};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
@@ -46,6 +46,19 @@ impl Op for BatchNorm {
             let c = i % y.last();
             ((at(0, i) - at(3, c)) / (at(4, c) + f64::from(self.eps)).sqrt() * at(1, c) + at(2, c)) as f32
         })
+    }
+
+    /// None by mean and variance, which are not trained.
+    fn vjp<'g>(&self, at: &Backward<'_, 'g>) -> Option<Vec<Option<Var<'g>>>> {
+        let (&[x, weight, _, mean, var], dy) = (at.x, at.dy) else { return None };
+        let deviation = || var.affine(1.0, self.eps).sqrt();
+        Some(vec![
+            at.by(0, || dy * (weight / deviation())),
+            at.by(1, || (dy * (x - mean)).column_sums() / deviation()),
+            at.by(2, || dy.column_sums()),
+            None,
+            None,
+        ])
     }
 
     fn flops(&self, x: &[Shape], _: Shape) -> u64 {

@@ -1,7 +1,7 @@
 //! Pictures `[n, h, w, c]` at another size: bilinear or nearest, pixel centres at halves (PyTorch's `align_corners=False`), without
 //! antialiasing.
 
-use crate::engine::{Caps, Kernel, Op, Var};
+use crate::engine::{Backward, Caps, Kernel, Op, Var};
 use crate::ops::{Case, Fill, widths};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
@@ -9,6 +9,15 @@ use crate::tensor::{Shape, Tensor};
 #[derive(Debug)]
 struct Resize {
     to: [usize; 2],
+    nearest: bool,
+}
+
+/// Gradient of a picture by one with `size` places along `axis` that it was made of: every place sums over those that read it, in their
+/// order.
+#[derive(Debug)]
+struct ResizeDx {
+    axis: usize,
+    size: usize,
     nearest: bool,
 }
 
@@ -80,8 +89,76 @@ impl Op for Resize {
         })
     }
 
+    /// Along the rows, then along the columns: the weight of a pixel is a product.
+    fn vjp<'g>(&self, at: &Backward<'_, 'g>) -> Option<Vec<Option<Var<'g>>>> {
+        let along = |dy: Var<'g>, axis: usize| {
+            let (size, nearest) = (at.x[0].dim(axis), self.nearest);
+            if dy.dim(axis) == size { dy } else { dy.apply(ResizeDx { axis, size, nearest }, &[dy]) }
+        };
+        Some(vec![at.by(0, || along(along(at.dy, 1), 2))])
+    }
+
     fn flops(&self, _: &[Shape], y: Shape) -> u64 {
         if self.nearest { 0 } else { 8 * y.len() as u64 }
+    }
+}
+
+impl ResizeDx {
+    /// Lines, places along each, elements at a place.
+    fn lines(&self, x: Shape) -> [usize; 3] {
+        let inner = x.dims()[self.axis + 1..].iter().product::<usize>();
+        [x.len() / (inner * x.dim(self.axis)), x.dim(self.axis), inner]
+    }
+}
+
+impl Op for ResizeDx {
+    fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
+        let axis = self.axis;
+        match x {
+            [x] if axis < x.rank() && !x.is_empty() && self.size > 0 && self.size.max(x.dim(axis)) < 1 << 15 => {
+                let mut dims = x.dims().to_vec();
+                dims[axis] = self.size;
+                Ok(Shape::new(&dims))
+            }
+            _ => Err(format!("expected a tensor with an axis {axis} and a size between 1 and 32767, not {}", self.size)),
+        }
+    }
+
+    fn kernels(&self, x: &[Shape], y: Shape, _: &Caps) -> Vec<Kernel> {
+        let [_, to, inner] = self.lines(x[0]);
+        let by = |width: usize| {
+            let kernel = Kernel::new(shader!("resize_dx"), 1, WG as u32).set("NEAREST", self.nearest);
+            let kernel = if width == 4 { kernel.set("T", "vec4f") } else { kernel };
+            let kernel = kernel.param("len", y.len() / width).param("inner", inner / width).param("size", self.size);
+            let kernel = kernel.param("to", to).param("scale", self.size as f32 / to as f32);
+            let kernel = kernel.param("inverse", to as f32 / self.size as f32);
+            kernel.iterations((2 * to).div_ceil(self.size) + 6).flat_groups((y.len() / width).div_ceil(WG))
+        };
+        widths(inner).map(by).collect()
+    }
+
+    fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
+        let ([_, to, inner], size) = (self.lines(x[0].shape), self.size);
+        let mut sums = vec![0.0f64; y.len()];
+        for (i, &dy) in x[0].data.iter().enumerate() {
+            let (line, place) = (i / inner / to, i / inner % to);
+            let (first, second, share) = match self.nearest {
+                true => (place * size / to, 0, 0.0),
+                false => taps(place, size, to),
+            };
+            let mut add = |at: usize, share: f64| sums[(line * size + at) * inner + i % inner] += share * f64::from(dy);
+            if self.nearest || first == second {
+                add(first, 1.0);
+            } else {
+                add(first, 1.0 - share);
+                add(second, share);
+            }
+        }
+        Tensor::new(y, sums.into_iter().map(|v| v as f32).collect())
+    }
+
+    fn flops(&self, x: &[Shape], _: Shape) -> u64 {
+        if self.nearest { x[0].len() as u64 } else { 4 * x[0].len() as u64 }
     }
 }
 
@@ -89,7 +166,21 @@ impl Op for Resize {
 pub fn cases() -> Vec<Case> {
     let bilinear = |h, w| Resize { to: [h, w], nearest: false };
     let nearest = |h, w| Resize { to: [h, w], nearest: true };
+    let dx = |axis, size, nearest, dy: &[usize]| Case::new(ResizeDx { axis, size, nearest }, &[dy]).bound(1e-11);
     vec![
+        dx(1, 5, false, &[2, 11, 13, 3]),
+        dx(2, 7, false, &[2, 5, 13, 4]),
+        // Sizes at which no place falls on a pixel but for rounding, which would decide what a NaN reaches.
+        dx(2, 8, false, &[2, 5, 13, 4]).fill(Fill::NonFinite),
+        dx(1, 128, false, &[1, 56, 20, 8]),
+        dx(1, 127, false, &[1, 63, 7, 2]),
+        dx(2, 1, false, &[1, 3, 200, 1]).fill(Fill::Outliers),
+        dx(1, 128, false, &[1, 63, 7, 2]).fill(Fill::NonFinite),
+        dx(2, 33, false, &[1, 2, 64, 5]),
+        dx(2, 9, false, &[3, 2, 1, 4]),
+        dx(1, 5, true, &[2, 11, 13, 3]).fill(Fill::NonFinite),
+        dx(2, 17, true, &[1, 3, 4, 8]),
+        dx(1, 32, true, &[1, 256, 9, 1]),
         Case::new(bilinear(11, 13), &[&[2, 5, 7, 3]]),
         Case::new(bilinear(28, 28), &[&[1, 14, 14, 8]]).fill(Fill::Outliers),
         Case::new(bilinear(3, 4), &[&[2, 5, 7, 4]]).fill(Fill::NonFinite),

@@ -1,6 +1,7 @@
 //! Pictures out: heat maps over pictures, outlines, contact sheets, captions, and maps as files.
 
 mod color;
+mod curve;
 mod draw;
 mod files;
 mod font;
@@ -9,6 +10,7 @@ mod overlay;
 mod sheet;
 
 pub use color::color;
+pub use curve::Curves;
 pub use draw::{Canvas, contour};
 pub use files::{mask_png, npy, tiff};
 pub use font::{text, text_width};

@@ -86,6 +86,12 @@ impl Weights {
         Weights { tensors, origin: "weights".into(), notes: vec![] }
     }
 
+    /// The same with another note.
+    pub fn noted(mut self, note: String) -> Weights {
+        self.notes.push(note);
+        self
+    }
+
     /// The built-in weights, as published: batch norms are not folded.
     ///
     /// # Errors

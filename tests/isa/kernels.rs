@@ -1,5 +1,5 @@
-//! What is compiled: every candidate of the real GPUs' family, of matrix products, convolutions and nearest neighbours, in the order
-//! in which production tries them on the chip.
+//! What is compiled: every candidate of the real GPUs' family, of matrix products, convolutions, their gradients by weights, and nearest
+//! neighbours, in the order in which production tries them on the chip.
 
 use lupe::engine::lower::lower;
 use lupe::engine::{Caps, Graph, Kernel, Var};
@@ -55,6 +55,8 @@ const LISTS: &[(&str, bool, Build)] = &[
     ("depthwise by 2", true, |g| depthwise(g, [112, 96, 3, 2])),
     ("depthwise 5x5", true, |g| depthwise(g, [56, 144, 5, 1])),
     ("depthwise 5x5 by 2", true, |g| depthwise(g, [56, 144, 5, 2])),
+    ("conv dw", true, |g| weight_gradient(g, [126, 128], [123, 256], (4, 0))),
+    ("conv dw small", true, |g| weight_gradient(g, [28, 128], [28, 128], (3, 1))),
     ("matmul of tokens", true, |g| tokens(g, [1, 197, 384], 1152)),
     ("matmul of tokens, gelu", true, |g| tokens(g, [8, 197, 384], 1536).gelu()),
     ("attention", true, |g| input(g, [1, 1370, 2304]).attention(12)),
@@ -98,6 +100,11 @@ fn attention_back(g: &Graph, [n, t, d]: [usize; 3], heads: usize) -> Var<'_> {
     input(g, [n, t, d]).attention_dx(y, dy, heads)
 }
 
+fn weight_gradient(g: &Graph, [size, ci]: [usize; 2], [out, co]: [usize; 2], (k, pad): (usize, usize)) -> Var<'_> {
+    let window = Window { stride: [1; 2], pad: pad.into(), groups: 1 };
+    g.input("x", [1, size, size, ci]).conv2d_dw(g.input("dy", [1, out, out, co]), window, [k, k])
+}
+
 fn depthwise(g: &Graph, [size, c, k, stride]: [usize; 4]) -> Var<'_> {
     let window = Window { stride: [stride; 2], pad: (k / 2).into(), groups: c };
     let y = input(g, [1, size, size, c]).conv2d_window(weight(g, "w", [c, 1, k, k]), window);
@@ -110,6 +117,7 @@ const OPS: &[(&str, &str)] = &[
     ("AttentionDq", "attention dq"),
     ("AttentionDx", "attention dx"),
     ("Attention", "attention"),
+    ("Conv2dDw", "conv dw"),
     ("Conv2d", "conv"),
     ("Scan", "knn scan"),
     ("Merge", "knn merge"),

@@ -1,17 +1,20 @@
 //! `lupe episodes`: few-shot episodes on a folder of classes, and what they say of a method.
 
 mod text;
+mod tuning;
 
 use super::env;
 use super::global::bytes;
 use super::output::print;
 use super::session::Session;
 use super::subject::{WeightsArgs, say_notes};
-use super::working::{LabelArgs, WorkArgs};
+use super::working::{LabelArgs, TuningArgs, WorkArgs};
 use crate::data::dataset::{Classes, Counted, Sample, reason};
 use crate::error::{Error, Result, plain};
 use crate::files::{write, write_by};
-use crate::methods::episodes::{Class, Episode, Found, Kept, Learner, Member, Rule, pool, run as episodes};
+use crate::methods::episodes::{
+    self as methods_episodes, Class, Episode, Found, Kept, Member, Rule, pool, run as episodes,
+};
 use crate::methods::prototype::head::Distance;
 use crate::methods::prototype::{Asked, Preset};
 use crate::methods::vector::Source;
@@ -84,6 +87,8 @@ pub struct Args {
     /// Correct squared distances for the number of pictures; needs two or more
     #[arg(long)]
     shot_correction: bool,
+    #[command(flatten)]
+    tuning: TuningArgs,
     /// Folder for episodes.jsonl, a line for each episode, and summary.json
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -102,7 +107,7 @@ pub struct Args {
 enum Learns {
     /// Prototypes: the mean vector of each class
     Prototype,
-    /// P>M>F without fine-tuning: cosines times 10, or as a checkpoint says
+    /// P>M>F: cosines times 10, or as a checkpoint says; fine-tuned where --steps are given
     Pmf,
     /// CAML: a transformer that reads support and query together; needs --checkpoint
     Caml,
@@ -129,14 +134,21 @@ const SUMMARY: &str = "summary.json";
 
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
-    let set = chosen(Classes::open(&args.data, args.work.all)?, &args.classes)?;
+    let adaptation = args.tuning.adaptation()?;
+    if adaptation.is_some() && args.method != Learns::Pmf {
+        return Err(Error::Usage("--steps: only --method pmf is fine-tuned; leave the flag out".into()));
+    }
+    let set = chosen(Classes::open(&args.data, args.work.load.all)?, &args.classes)?;
     set.notes.iter().for_each(|note| session.say(note));
     prepare(session, args, &set.samples)?;
     let file = args.choice.of(args.weights.as_deref());
     match (&args.checkpoint, args.method) {
         (Some(checkpoint), Learns::Caml) => with_caml(session, args, &set, file.as_ref(), checkpoint),
         (Some(_), _) => Err(Error::Usage("--checkpoint: only --method caml has one; leave the flag out".into())),
-        (None, _) => with_prototypes(session, args, &set, file.as_ref()),
+        (None, _) => match adaptation {
+            None => with_prototypes(session, args, &set, file.as_ref()),
+            Some(asked) => tuning::run(session, args, &set, (file.as_ref(), asked)),
+        },
     }
 }
 
@@ -199,18 +211,29 @@ struct Gathered {
 fn gathered(session: &Session, args: &Args, source: Source, set: &Classes) -> Result<Gathered> {
     let kept = args.kept();
     let found = vectors(session, args, &kept, source, &set.samples)?;
-    let known = set.samples.iter().zip(found.vectors).filter_map(|(s, known)| {
+    pooled(set, found.vectors, found.missed)
+}
+
+/// The pictures by class, each file once, with a vector and the hash of its file each.
+fn pooled(set: &Classes, vectors: Vec<Option<(Vec<f32>, String)>>, missed: Missed) -> Result<Gathered> {
+    let known = set.samples.iter().zip(vectors).filter_map(|(s, known)| {
         let (vector, sha256) = known?;
         Some(Member { class: &s.label, name: &s.name, vector, sha256 })
     });
     let (classes, copies) = pool(known)?;
     none_is_empty(set, &classes)?;
-    let counted = set.fitted(copies.into_iter().map(|name| (reason::SAME, name)), found.missed.failed.len());
-    Ok(Gathered { pictures: set.samples.len(), classes, counted, missed: found.missed })
+    let counted = set.fitted(copies.into_iter().map(|name| (reason::SAME, name)), missed.failed.len());
+    Ok(Gathered { pictures: set.samples.len(), classes, counted, missed })
 }
 
 /// Draws episodes, lets them be learned, and says what came of it.
-fn draw(session: &Session, args: &Args, found: &Gathered, learner: &mut dyn Learner, facts: &Value) -> Result<()> {
+fn draw(
+    session: &Session,
+    args: &Args,
+    found: &Gathered,
+    learner: &mut dyn methods_episodes::Learner,
+    facts: &Value,
+) -> Result<()> {
     let (rule, classes) = (args.rule(), &found.classes);
     let mut drawn = vec![];
     let mut take = |episode| drawn.extend(args.output.is_some().then_some(episode));

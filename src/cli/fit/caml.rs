@@ -64,7 +64,7 @@ impl Args {
 
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
-    let support = Classes::open(&args.data, args.work.all)?;
+    let support = Classes::open(&args.data, args.work.load.all)?;
     support.notes.iter().for_each(|note| session.say(note));
     let files = files_of(&support.clone().to_test_on(), &args.data);
     let checkpoint = env::weights(&args.checkpoint);

@@ -77,7 +77,7 @@ impl FewArgs {
 
     /// Runs the fit that the choices describe.
     pub fn run(&self, session: &Session, choices: impl Fn(&Network, &Weights) -> Result<Config>) -> Result<()> {
-        let set = Dataset::open(&self.data)?.to_fit(self.work.all)?;
+        let set = Dataset::open(&self.data)?.to_fit(self.work.load.all)?;
         let given = set.train.len();
         let set = match self.shots {
             Some(shots) => set.shots(shots, self.seed)?,

@@ -3,6 +3,7 @@
 mod anomalydino;
 mod caml;
 mod dino;
+mod efficientad;
 mod patchcore;
 mod pmf;
 mod prototype;
@@ -50,6 +51,12 @@ enum FitMethod {
         after_help = "Examples:\n  lupe fit subspacead good_parts -o part.lupe --weights dinov2_vits14.facebook\n  lupe fit subspacead transistor -o transistor.lupe --weights dinov2_vits14.facebook --augment 0"
     )]
     SubspaceAd(Box<subspacead::Args>),
+    /// EfficientAD: finds defects by where a trained student does not say what its teacher says
+    #[command(
+        name = "efficientad",
+        after_help = "Examples:\n  lupe fit efficientad hazelnut -o hazelnut.lupe --teacher pdn_s.nelson --penalty imagenette2\n  lupe fit efficientad good_parts -o part.lupe --teacher teacher_medium.pth --penalty none --quick"
+    )]
+    EfficientAd(Box<efficientad::Args>),
     /// CAML: a transformer reads a few pictures of each class together with each one that is asked about
     #[command(
         after_help = "Example:\n  lupe fit caml parts -o parts.lupe --weights clip_vitb16.safetensors --checkpoint CAML_CLIP/model.pth\n\nThe model file holds neither the encoder's weights nor the checkpoint: predict and eval take --weights and --checkpoint, too."
@@ -65,6 +72,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         FitMethod::Pmf(args) => pmf::run(session, args),
         FitMethod::AnomalyDino(args) => anomalydino::run(session, args),
         FitMethod::SubspaceAd(args) => subspacead::run(session, args),
+        FitMethod::EfficientAd(args) => efficientad::run(session, args),
         FitMethod::Caml(args) => caml::run(session, args),
     }
 }

@@ -96,7 +96,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let config = config(args)?;
-    let set = Dataset::open(&args.data)?.to_fit(args.work.all)?;
+    let set = Dataset::open(&args.data)?.to_fit(args.work.load.all)?;
     let good = set.train.len();
     let set = set.split(args.test_split);
     let aside = good - set.train.len();

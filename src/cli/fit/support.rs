@@ -69,7 +69,7 @@ impl SupportArgs {
 pub fn fit_classes(session: &Session, args: &SupportArgs, own: Asked) -> Result<()> {
     let SupportArgs { backbone, place, size, crop, .. } = args;
     let asked = Asked { backbone: backbone.clone(), place: place.clone(), size: *size, crop: *crop, ..own };
-    let support = Classes::open(&args.data, args.work.all)?;
+    let support = Classes::open(&args.data, args.work.load.all)?;
     support.notes.iter().for_each(|note| session.say(note));
     let files = files_of(&support.clone().to_test_on(), &args.data);
     let earlier = args.add.iter().filter(|_| args.output.is_some());
@@ -95,6 +95,13 @@ pub fn fit_classes(session: &Session, args: &SupportArgs, own: Asked) -> Result<
     went.missed.ended(support.samples.len())
 }
 
+/// What fine-tuning did, for programs.
+fn tuning(went: &Report) -> serde_json::Value {
+    let Some(a) = &went.adapted else { return serde_json::Value::Null };
+    let tried: Vec<_> = a.tried.iter().map(|(rate, right)| json!({"rate": rate, "accuracy": right})).collect();
+    json!({"choices": a.tuning, "loss_before": a.losses[0], "loss_after": a.losses[1], "tried": tried})
+}
+
 fn report(session: &Session, model: &Path, (fitted, went): (&Prototype, &Report), counted: &Counted) -> Result<()> {
     let (file, [ready, vectors]) = (&fitted.file, went.seconds);
     if session.json {
@@ -102,12 +109,19 @@ fn report(session: &Session, model: &Path, (fitted, went): (&Prototype, &Report)
         return print(
             &json!({
                 "model": model, "classes": classes, "pictures": file.pictures.len(), "values": file.dim, "trace": file.trace(),
-                "left_out": went.left_out, "counts": counted.json(), "seconds": {"network": ready, "vectors": vectors},
+                "left_out": went.left_out, "tuning": tuning(went), "counts": counted.json(), "seconds": {"network": ready, "vectors": vectors},
             })
             .to_string(),
         );
     }
     let (name, config) = (quoted(model), &file.config);
+    if let Some(a) = &went.adapted {
+        let [before, after] = a.losses;
+        let rate = a.tuning.map_or("no rate is better than none, so the network stays as it is".into(), |t| {
+            format!("{} steps at {}: the loss of the pictures went from {before:.4} to {after:.4}", t.steps, t.rate)
+        });
+        print(&format!("tuned     {rate}"))?;
+    }
     print(&format!(
         "wrote     {name}\nclasses   {}\nvectors   {} values: {}, {}\ndistance  {}\ntime      {ready:.1} s until the network was ready, {vectors:.1} s vectors\n\nNext: lupe predict {name} PICTURES -o results",
         class_words(file),

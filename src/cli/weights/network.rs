@@ -82,7 +82,7 @@ fn facts(c: &Comparison, fits: bool) -> Vec<(&'static str, String)> {
     let names: Vec<String> = removed.into_iter().chain(spelled).collect();
     let names = if names.is_empty() { "as in the file".into() } else { names.join("; ") };
     let norms = match c.norms {
-        _ if c.network.norms.is_none() => "none; this network has layer norms".into(),
+        _ if c.network.norms.is_none() => "none; this network has no batch norms".into(),
         0 if fits => "folded into the convolutions".into(),
         0 => "none".into(),
         n => format!("{n}, folded into the convolutions when they are loaded"),

@@ -63,7 +63,10 @@ pub fn lines(known: &Identified, model: Option<&Network>) -> Vec<(&'static str, 
 fn pictures(known: &Identified, model: &Network) -> String {
     let p = &model.preprocess;
     let (resize, crop, filter) = default(p);
-    let own = geometry(resize, crop, filter);
+    let own = match p.scaling {
+        Some(Scaling::Square(edge)) => format!("whole, {edge}x{edge}, {filter}"),
+        _ => geometry(resize, crop, filter),
+    };
     let numbers = |v: [f32; 3]| v.map(|v| v.to_string()).join(" ");
     let values =
         format!("{}, divided by {}, mean {}, deviation {}", order(p.order), p.divisor, numbers(p.mean), numbers(p.std));

@@ -1,6 +1,8 @@
 //! Every choice of a fit, and what was asked for of them.
 
 use super::Scalars;
+use super::adapt::Adaptation;
+use super::finetune::Finetune;
 use super::head::{Distance, Head};
 use crate::data::{Filter, Preprocess};
 use crate::error::{Error, Result, plain};
@@ -44,6 +46,9 @@ pub struct Config {
     pub crop: bool,
     /// What vectors become.
     pub head: Head,
+    /// How the network's weights were fine-tuned to the pictures, if they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finetune: Option<Finetune>,
 }
 
 impl Config {
@@ -90,6 +95,8 @@ pub struct Asked {
     pub center: bool,
     /// Whether to correct shots.
     pub shot_correction: bool,
+    /// The fine-tuning.
+    pub adaptation: Option<Adaptation>,
 }
 
 impl Asked {
@@ -113,6 +120,7 @@ impl Asked {
                 center: self.center,
                 shot_correction: self.shot_correction,
             },
+            finetune: None,
         };
         config.check()?;
         Ok(config)
@@ -135,7 +143,12 @@ impl Asked {
     /// # Errors
     /// [`Error::Usage`] naming the first choice that differs.
     pub fn agrees(&self, config: &Config, backbone: &str, origin: &str) -> Result<()> {
-        let Config { preset, place, size, crop, head } = config;
+        let Config { preset, place, size, crop, head, finetune } = config;
+        if finetune.is_some() || self.adaptation.is_some() {
+            return Err(Error::Usage(format!(
+                "{origin}: fine-tuning knows all pictures from its first step on, so that none can be added; fit anew with all of them"
+            )));
+        }
         let differs = |flag: &str, asked: String, has: String| {
             let (asked, has) = (plain(&asked), plain(&has));
             Err(Error::Usage(format!(

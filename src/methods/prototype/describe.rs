@@ -2,7 +2,7 @@
 
 use super::file::METHOD;
 use super::head::Distance;
-use super::{ModelFile, Preset};
+use super::{Config, ModelFile, Preset};
 use crate::error::{Result, plain};
 use crate::methods::fitted::Description;
 use serde_json::{Map, json};
@@ -20,12 +20,13 @@ pub fn describe(bytes: &[u8], origin: &str) -> Result<Description> {
         "backbone_embedded": m.backbone.weights.is_some(), "values": m.dim, "classes": counts, "pictures": m.pictures.len(),
         "trace": m.trace(), "limit": m.limit, "left_out": m.left_out,
     });
-    Ok(Description { title: title(m.config.preset).into(), lines: lines(&m), json, needs_weights })
+    Ok(Description { title: title(&m.config).into(), lines: lines(&m), json, needs_weights })
 }
 
-fn title(preset: Preset) -> &'static str {
-    match preset {
+fn title(config: &Config) -> &'static str {
+    match config.preset {
         Preset::Prototype => "a model of prototypes",
+        Preset::Pmf if config.finetune.is_some() => "a model of P>M>F, fine-tuned to its pictures",
         Preset::Pmf => "a model of prototypes, as P>M>F before its fine-tuning",
     }
 }
@@ -37,8 +38,13 @@ fn lines(m: &ModelFile) -> Vec<(&'static str, String)> {
     let trace = m.trace().map_or("unknown: every class has one picture".into(), |t| {
         format!("{t:.4}, the trace of the covariance within classes")
     });
+    let tuned = c.finetune.map_or("the network is as it was published".into(), |t| {
+        let balance = if t.balance { ", all classes weighing the same" } else { "" };
+        format!("{} steps of Adam at {}, seed {}{balance}", t.steps, t.rate, t.seed)
+    });
     vec![
         ("backbone", format!("{}, {}; its weights {inside} in the file", m.backbone.name, plain(&c.place))),
+        ("tuning", tuned),
         ("pictures", format!("{look}, {0}x{0}", c.size)),
         ("classes", class_words(m)),
         ("vectors", format!("{} values; the prototype of a class is the mean of its pictures'", m.dim)),

@@ -1,7 +1,8 @@
 //! The fit: a vector of every picture, added up by class; with an earlier file, added to its sums.
 
+use super::adapt::{Adaptation, Adapted, adapt, pictures};
 use super::describe::class_words;
-use super::head::doubles;
+use super::head::{Distance, doubles};
 use super::model::source;
 use super::{Asked, Config, ModelFile, Prototype};
 use crate::data::dataset::Classes;
@@ -35,6 +36,8 @@ pub struct Start {
     file: ModelFile,
     network: &'static Network,
     weights: Weights,
+    /// The fine-tuning, and the weights that it begins with: batch norms are not folded.
+    adaptation: Option<(Adaptation, Weights)>,
 }
 
 /// How a fit went.
@@ -44,6 +47,8 @@ pub struct Report {
     pub missed: Missed,
     /// Pictures of this fit that were left out, with why.
     pub left_out: Vec<LeftOut>,
+    /// What fine-tuning did, if there was any.
+    pub adapted: Option<Adapted>,
     /// Seconds until the network was ready, and seconds of reading pictures and computing their vectors.
     pub seconds: [f64; 2],
 }
@@ -56,13 +61,18 @@ impl Start {
     pub fn new(asked: &Asked, weights: Option<&WeightsFile>, embed: bool) -> Result<Start> {
         let name = asked.backbone.as_deref().unwrap_or(asked.preset.usual_backbone());
         let config = asked.with_scalars(weights)?.config(models::named(name)?)?;
-        let (network, weights) = models::open(name, weights)?;
+        let (network, raw) = models::unfolded(name, weights)?;
+        if asked.adaptation.is_some() {
+            may_adapt(&config, embed)?;
+        }
+        let adaptation = asked.adaptation.map(|asked| (asked, raw.clone()));
+        let weights = raw.fold_batch_norm(&network.norms)?;
         let dim = source(&config, network, &weights).dim()?;
         let backbone = Backbone::new(network, &weights, embed);
         let (classes, pictures, left_out) = Default::default();
         let support = config.head.center.then(|| Tensor::zeros([0, dim]));
         let file = ModelFile { config, backbone, dim, classes, pictures, support, left_out, limit: None };
-        Ok(Start { file, network, weights })
+        Ok(Start { file, network, weights, adaptation })
     }
 
     /// With an earlier file, to which pictures are to be added; its weights come from it, or from `weights` if they are the same.
@@ -80,7 +90,7 @@ impl Start {
         asked.with_scalars(weights)?.agrees(&file.config, &file.backbone.name, origin)?;
         let earlier = Prototype::new(file.clone(), origin, weights)?;
         file.backbone.weights = file.backbone.weights.filter(|_| embed);
-        Ok(Start { file, network: earlier.network, weights: earlier.weights })
+        Ok(Start { file, network: earlier.network, weights: earlier.weights, adaptation: None })
     }
 
     /// Every choice.
@@ -113,6 +123,20 @@ impl Start {
     }
 }
 
+/// Whether a head can be fine-tuned, and its weights kept.
+fn may_adapt(config: &Config, embed: bool) -> Result<()> {
+    let refused = |what: &str| Err(Error::Usage(what.into()));
+    match config.head {
+        _ if !embed => {
+            refused("--no-embed-backbone: fine-tuned weights are nowhere but in the model's file; leave the flag out")
+        }
+        head if head.distance != Distance::Cosine || head.center => {
+            refused("--steps: fine-tuning is one of cosines that are not centred, as P>M>F has them")
+        }
+        _ => Ok(()),
+    }
+}
+
 fn one_each() -> Error {
     let what = "--shot-correction: the spread within classes cannot be estimated from one picture in every class; add a second one to any \
                 of them, or leave the flag out";
@@ -132,8 +156,19 @@ pub async fn fit(
     watch: &dyn Watch,
 ) -> Result<(Prototype, Report)> {
     start.check(support)?;
-    let Start { file, network, weights } = start;
+    let Start { mut file, network, mut weights, adaptation } = start;
     let mut since = Instant::now();
+    let mut adapted = None;
+    if let Some((asked, raw)) = adaptation {
+        let (preprocess, planning) = (file.config.preprocess(network), options.run.planning());
+        let pictures = pictures(support, &preprocess, &options.loading, watch)?;
+        let tuned = adapt(gpu, (network, raw.tensors(), &file.config), &pictures, &asked, &planning, watch).await?;
+        weights = Weights::from_tensors(tuned.weights.iter().map(|(name, t)| (name.clone(), (**t).clone())));
+        weights = weights.fold_batch_norm(&network.norms)?;
+        file.config.finetune = tuned.tuning;
+        file.backbone = Backbone::new(network, &weights, true);
+        adapted = Some(tuned);
+    }
     let config = file.config.clone();
     let mut vectors = Vectors::new(gpu, source(&config, network, &weights), &options.run).await?;
     let planned = since.elapsed().as_secs_f64();
@@ -153,7 +188,7 @@ pub async fn fit(
     }
     let fitted = Prototype::fitted(file, network, weights)?;
     log::info!("classes: {}", class_words(&fitted.file));
-    Ok((fitted, Report { missed, left_out, seconds }))
+    Ok((fitted, Report { missed, left_out, adapted, seconds }))
 }
 
 /// A file to which pictures are added one by one.

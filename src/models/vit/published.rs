@@ -82,6 +82,7 @@ const fn named(name: &'static str, vit: &Vit, preprocess: Preprocess, positions:
         features: Features { layers, dim: None },
         vector: "cls",
         multiple: vit.patch,
+        least: 1,
         positions,
         names: NAMES,
         builder,

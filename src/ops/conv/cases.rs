@@ -4,8 +4,8 @@ use super::{Conv2d, Window};
 use crate::ops::epilogue::Epilogue;
 use crate::ops::{Case, Fill, Pad};
 
-/// Cases of the sweep.
-pub fn cases() -> Vec<Case> {
+/// Cases of convolution itself.
+pub(super) fn cases() -> Vec<Case> {
     let plain = |stride: usize, pad: usize| Window { stride: [stride; 2], pad: Pad::from(pad), groups: 1 };
     let alone = |groups: usize, stride: usize, pad: usize| Window { groups, ..plain(stride, pad) };
     let same = |groups: usize, stride: usize, [before, after]: [usize; 2]| {
@@ -46,6 +46,19 @@ pub fn cases() -> Vec<Case> {
         // Several rows and columns of the largest tiles, all ragged: a whole sum and one in parts.
         case(plain(1, 0), [true, true, true], &[2, 12, 13, 20], &[140, 20, 1, 1]),
         case(plain(1, 1), [true, false, true], &[1, 13, 12, 8], &[140, 8, 3, 3]).fill(Fill::Outliers),
+        // Without an epilogue, as gradients meet them: phases of all strides, windows that end short of the picture, and such that begin
+        // and end in its padding.
+        case(plain(1, 0), [false; 3], &[2, 9, 7, 5], &[6, 5, 4, 4]),
+        case(plain(1, 2), [false; 3], &[1, 7, 8, 4], &[5, 4, 4, 4]),
+        case(plain(2, 1), [false; 3], &[2, 9, 12, 4], &[8, 4, 3, 3]),
+        case(plain(2, 1), [false; 3], &[1, 11, 10, 3], &[6, 3, 4, 4]),
+        case(plain(2, 0), [false; 3], &[2, 8, 9, 12], &[7, 12, 1, 1]),
+        case(plain(3, 2), [false; 3], &[1, 12, 13, 3], &[4, 3, 2, 2]),
+        case(plain(16, 0), [false; 3], &[2, 48, 35, 3], &[8, 3, 16, 16]),
+        case(Window { stride: [2, 1], pad: lopsided, groups: 1 }, [false; 3], &[2, 8, 12, 6], &[10, 6, 5, 2]),
+        case(Window { groups: 3, ..plain(2, 1) }, [false; 3], &[2, 6, 9, 12], &[15, 4, 3, 3]),
+        case(alone(12, 1, 1), [false; 3], &[1, 9, 10, 12], &[12, 1, 3, 3]),
+        case(alone(10, 2, 2), [false; 3], &[2, 8, 9, 10], &[10, 1, 5, 5]),
     ]
 }
 

@@ -2,14 +2,14 @@
 
 mod cases;
 mod depthwise;
+mod dw;
+mod dx;
 mod gemm;
 mod parts;
 mod software;
 
-pub use cases::cases;
-
-use crate::engine::{Caps, Family, Finish, Form, Kernel, Op, Var};
-use crate::ops::Pad;
+use crate::engine::{Backward, Caps, Family, Finish, Form, Kernel, Op, Var};
+use crate::ops::{Case, Pad};
 use crate::ops::epilogue::Epilogue;
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
@@ -153,10 +153,22 @@ impl Op for Conv2d {
         Some(Rc::new(Conv2d { epilogue: self.epilogue.then(finish)?, ..*self }))
     }
 
+    fn vjp<'g>(&self, at: &Backward<'_, 'g>) -> Option<Vec<Option<Var<'g>>>> {
+        let (&[x, w], Epilogue::NONE) = (at.x, self.epilogue) else { return None };
+        let dx = || at.dy.conv2d_dx(w, self.window, [x.dim(1), x.dim(2)]);
+        let dw = || x.conv2d_dw(at.dy, self.window, [w.dim(2), w.dim(3)]);
+        Some(vec![at.by(0, dx), at.by(1, dw)])
+    }
+
     fn flops(&self, x: &[Shape], y: Shape) -> u64 {
         let s = Sizes::new(x, y);
         2 * (y.len() * s.kh * s.kw * s.ci_group) as u64
     }
+}
+
+/// Cases of the sweep: of convolution and of both its gradients.
+pub fn cases() -> Vec<Case> {
+    [cases::cases(), dw::cases(), dx::cases()].into_iter().flatten().collect()
 }
 
 impl Conv2d {

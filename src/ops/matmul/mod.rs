@@ -1,12 +1,13 @@
 //! Matrix product, batched, either side transposed; bias, residual and ReLU in the epilogue.
 
+mod back;
 mod cases;
 mod kernels;
 mod parts;
 
 pub use cases::cases;
 
-use crate::engine::{Caps, Family, Finish, Kernel, Op, Var};
+use crate::engine::{Backward, Caps, Family, Finish, Kernel, Op, Var};
 use crate::ops::epilogue::Epilogue;
 use crate::tensor::{Shape, Tensor};
 use std::fmt;
@@ -122,6 +123,10 @@ impl Op for Matmul {
 
     fn fuse(&self, finish: Finish) -> Option<Rc<dyn Op>> {
         Some(Rc::new(Matmul { epilogue: self.epilogue.then(finish)?, ..*self }))
+    }
+
+    fn vjp<'g>(&self, at: &Backward<'_, 'g>) -> Option<Vec<Option<Var<'g>>>> {
+        self.back(at)
     }
 
     fn flops(&self, x: &[Shape], y: Shape) -> u64 {

@@ -63,6 +63,38 @@ pub fn read<'a>(bytes: &'a [u8], container: Container, origin: &str, options: &R
     contents.map_err(|e| Error::Weights(vec![format!("{origin}: {}", why(e))]))
 }
 
+/// Weights files in a zip archive that is no checkpoint itself.
+#[derive(Debug)]
+pub struct Inside<'a> {
+    archive: zip::Archive<'a>,
+    bytes: usize,
+}
+
+impl<'a> Inside<'a> {
+    /// Those of an archive; `None` for anything else.
+    pub fn of(bytes: &'a [u8]) -> Option<Inside<'a>> {
+        let archive = (container(bytes) == Some(Container::Zip)).then(|| zip::Archive::open(bytes).ok()).flatten()?;
+        let checkpoint = archive.names().any(|n| n == "data.pkl" || n.ends_with("/data.pkl"));
+        let inside = Inside { archive, bytes: bytes.len() };
+        (!checkpoint && inside.names().next().is_some()).then_some(inside)
+    }
+
+    /// Their names.
+    pub fn names(&self) -> impl Iterator<Item = &'a str> {
+        let weights = |name: &&str| [".pth", ".pt", ".safetensors"].iter().any(|end| name.ends_with(end));
+        self.archive.names().filter(weights)
+    }
+
+    /// One of them, unpacked; `origin` is what messages call the archive.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] for one that is damaged, or that would take too much memory.
+    pub fn read(&self, name: &str, origin: &str) -> Result<Cow<'a, [u8]>> {
+        let read = self.archive.read(name, &mut Budget::new(self.bytes, None));
+        read.map_err(|e| Error::Weights(vec![format!("{origin}: {e}")]))
+    }
+}
+
 type Found<T> = std::result::Result<T, String>;
 
 fn read_zip<'a>(bytes: &'a [u8], options: &ReadOptions) -> Found<Contents<'a>> {

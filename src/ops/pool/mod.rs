@@ -1,10 +1,13 @@
 //! Pooling over pictures `[n, h, w, c]`: the largest or the mean value of every window, and the mean of whole pictures.
 //! Windows as in PyTorch and ONNX, sizes rounded down.
 
+mod dx;
+
 use crate::engine::{Backward, Caps, Family, Form, Kernel, Op, Var};
 use crate::ops::{Case, Fill, Pad, fours, widths};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
+use dx::{PoolDx, PoolFirst};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -12,7 +15,7 @@ enum Kind {
     Mean { count_pad: bool },
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Pool {
     kind: Kind,
     k: usize,
@@ -132,6 +135,15 @@ impl Op for Pool {
         })
     }
 
+    fn vjp<'g>(&self, at: &Backward<'_, 'g>) -> Option<Vec<Option<Var<'g>>>> {
+        let (x, op) = (at.x[0], PoolDx { pool: *self, x: at.x[0].shape() });
+        let by = || match self.kind {
+            Kind::Max => at.dy.apply(op, &[x.apply(PoolFirst { pool: *self }, &[x]), at.dy]),
+            Kind::Mean { .. } => at.dy.apply(op, &[at.dy]),
+        };
+        Some(vec![at.by(0, by)])
+    }
+
     fn flops(&self, _: &[Shape], y: Shape) -> u64 {
         (y.len() * self.k * self.k) as u64
     }
@@ -181,8 +193,9 @@ impl Op for GlobalPool {
     }
 
     fn vjp<'g>(&self, at: &Backward<'_, 'g>) -> Option<Vec<Option<Var<'g>>>> {
-        let [_, h, w, _] = at.x[0].shape().nhwc();
-        Some(vec![at.by(0, || at.dy.affine(1.0 / (h * w) as f32, 0.0).repeated([h, w]))])
+        let x = at.x[0].shape();
+        let share = 1.0 / (x.dim(1) * x.dim(2)) as f32;
+        Some(vec![at.by(0, || at.dy.affine(share, 0.0).repeated(x.dim(3), x))])
     }
 
     fn flops(&self, x: &[Shape], _: Shape) -> u64 {
@@ -195,7 +208,30 @@ pub fn cases() -> Vec<Case> {
     let uneven = Pad { top: 0, left: 1, bottom: 2, right: 0 };
     let max = |k, stride, pad| Pool { kind: Kind::Max, k, stride, pad };
     let mean = |k, stride, pad, count_pad| Pool { kind: Kind::Mean { count_pad }, k, stride, pad };
+    let first = |pool: Pool, x: &[usize]| Case::new(PoolFirst { pool }, &[x]).bound(0.0);
+    let dx = |pool: Pool, x: &[usize], dy: &[usize]| {
+        let op = PoolDx { pool, x: Shape::new(x) };
+        match pool.kind {
+            // Places are whole numbers, most of them zero.
+            Kind::Max => Case::new(op, &[dy, dy]).fill(Fill::Words).planted_in(0).bound(1e-12),
+            Kind::Mean { .. } => Case::new(op, &[dy]).bound(1e-12),
+        }
+    };
     vec![
+        first(max(3, 2, 1.into()), &[2, 17, 19, 8]).fill(Fill::NonFinite),
+        first(max(3, 2, uneven), &[1, 9, 13, 6]).fill(Fill::NonFinite),
+        first(max(5, 1, 2.into()), &[1, 5, 3, 4]),
+        // A second channel whose values come again a row further on.
+        first(max(3, 2, 1.into()), &[1, 9, 97, 2]).fill(Fill::Pairs),
+        dx(max(3, 2, 1.into()), &[2, 17, 19, 8], &[2, 9, 10, 8]),
+        dx(max(3, 2, uneven), &[1, 9, 13, 6], &[1, 5, 6, 6]),
+        dx(max(2, 3, 0.into()), &[3, 6, 8, 1], &[3, 2, 3, 1]),
+        dx(max(5, 1, 2.into()), &[1, 5, 3, 4], &[1, 5, 3, 4]),
+        dx(mean(2, 2, 0.into(), true), &[2, 13, 12, 8], &[2, 6, 6, 8]),
+        dx(mean(2, 2, 1.into(), true), &[1, 13, 12, 3], &[1, 7, 7, 3]).fill(Fill::NonFinite),
+        dx(mean(4, 3, uneven, true), &[1, 11, 9, 7], &[1, 4, 3, 7]).fill(Fill::Outliers),
+        dx(mean(4, 3, uneven, false), &[1, 11, 9, 7], &[1, 4, 3, 7]),
+        dx(mean(3, 1, 1.into(), false), &[2, 7, 10, 4], &[2, 7, 10, 4]).fill(Fill::NonFinite),
         Case::new(max(3, 2, 1.into()), &[&[2, 17, 19, 8]]),
         Case::new(max(3, 2, uneven), &[&[1, 9, 13, 6]]).fill(Fill::NonFinite),
         Case::new(max(2, 2, 0.into()), &[&[3, 5, 7, 1]]).fill(Fill::Outliers),

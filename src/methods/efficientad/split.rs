@@ -1,0 +1,126 @@
+//! Which good pictures are trained on and which are kept, and in which order: all of it follows from the seed and a number.
+
+use crate::data::dataset::Sample;
+use crate::data::load::read;
+use crate::error::{Error, Result, plain};
+use crate::files::sha256;
+use crate::methods::fitted::{LeftOut, Seen, Why};
+use crate::random::Stream;
+use std::collections::BTreeMap;
+
+/// A good picture, and what its file hashes to.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// The picture.
+    pub sample: Sample,
+    /// Its name, and the hash of its file.
+    pub seen: Seen,
+}
+
+/// Good pictures by what they are for, each in the order of names.
+#[derive(Clone, Debug, Default)]
+pub struct Split {
+    /// To be trained on: nine tenths.
+    pub train: Vec<Kept>,
+    /// Kept to find scales and limits by: a tenth.
+    pub validation: Vec<Kept>,
+    /// Files that are the same as others: one of them could be trained on and another kept.
+    pub left_out: Vec<LeftOut>,
+}
+
+impl Split {
+    /// Of these pictures, drawn.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a file that cannot be read, and for fewer than two different ones; `data` is what messages call the set.
+    pub fn of(samples: &[Sample], seed: u64, data: &str) -> Result<Split> {
+        let (mut names, mut left_out, mut different) = (BTreeMap::<String, String>::new(), vec![], vec![]);
+        for sample in samples {
+            let seen = Seen { name: sample.name.clone(), sha256: sha256(&read(&sample.path)?) };
+            match names.get(&seen.sha256) {
+                Some(same) => left_out.push(LeftOut { picture: seen, why: Why::SameAs(same.clone()) }),
+                None => {
+                    names.insert(seen.sha256.clone(), seen.name.clone());
+                    different.push(Kept { sample: sample.clone(), seen });
+                }
+            }
+        }
+        let trained = trained(different.len(), seed).ok_or_else(|| one(data, samples.len()))?;
+        let (mut train, mut validation) = (vec![], vec![]);
+        for (kept, trained) in different.into_iter().zip(trained) {
+            if trained { train.push(kept) } else { validation.push(kept) }
+        }
+        Ok(Split { train, validation, left_out })
+    }
+}
+
+/// What is wrong with a single good picture, given so many times.
+fn one(data: &str, times: usize) -> Error {
+    let copies = if times > 1 { format!(", {times} times") } else { String::new() };
+    Error::Input(format!(
+        "{}: has one good picture{copies}, but at least 2 are needed: one to train on and another one, which is not, to find scales and \
+         limits by",
+        plain(data)
+    ))
+}
+
+/// Which of `n` pictures are trained on: `floor(0.9 n)` of them, drawn. `None` if that leaves none for one of both parts.
+fn trained(n: usize, seed: u64) -> Option<Vec<bool>> {
+    let count = n * 9 / 10;
+    let mut trained = vec![false; n];
+    let drawn = Stream::new(format!("efficientad.split.{seed}")).shuffled(n);
+    drawn.into_iter().take(count).for_each(|i| trained.iter_mut().skip(i).take(1).for_each(|t| *t = true));
+    (count > 0 && count < n).then_some(trained)
+}
+
+/// Pictures without end: all of them in one order, then all in another, and so on. What stands at a place follows from the seed alone, so
+/// that a training may begin anywhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Order {
+    seed: u64,
+    n: usize,
+}
+
+impl Order {
+    /// Of `n` pictures.
+    pub fn new(seed: u64, n: usize) -> Order {
+        Order { seed, n: n.max(1) }
+    }
+
+    /// The picture at place `k`.
+    pub fn at(&self, k: u64) -> usize {
+        let n = self.n as u64;
+        let shuffled = Stream::new(format!("efficientad.order.{}.{}", self.seed, k / n)).shuffled(self.n);
+        shuffled.get((k % n) as usize).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenth_is_kept_and_at_least_one() {
+        for (n, train) in [(2, 1), (3, 2), (9, 8), (10, 9), (28, 25), (391, 351)] {
+            let parts = trained(n, 7).unwrap();
+            assert_eq!((parts.len(), parts.iter().filter(|t| **t).count()), (n, train), "{n}");
+        }
+        assert_eq!((trained(1, 0), trained(0, 0)), (None, None));
+        assert_ne!(trained(28, 0), trained(28, 1));
+        assert_eq!(trained(28, 0), trained(28, 0));
+    }
+
+    #[test]
+    fn an_order_takes_all_before_any_twice() {
+        let order = Order::new(3, 7);
+        let epoch = |e: u64| (0..7).map(|i| order.at(7 * e + i)).collect::<Vec<_>>();
+        for e in [0, 1, 1_000_000] {
+            let mut all = epoch(e);
+            all.sort_unstable();
+            assert_eq!(all, (0..7).collect::<Vec<_>>());
+        }
+        assert_ne!(epoch(0), epoch(1));
+        assert_ne!(epoch(0), (0..7).map(|i| Order::new(4, 7).at(i)).collect::<Vec<_>>());
+        assert_eq!(Order::new(0, 1).at(12345), 0);
+    }
+}

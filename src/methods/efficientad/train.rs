@@ -1,0 +1,148 @@
+//! The training of student and autoencoder: Adam at 1e-4 with a decay of 1e-5, a tenth of the rate for the last twentieth of the steps, as
+//! published.
+
+use super::begin::Begun;
+use super::examples::Example;
+use super::step::{HARD, Losses, Step};
+use crate::engine::{Gpu, Graph, Named, Options, Parameters, Scope, Store, Var};
+use crate::error::Result;
+use crate::models::autoencoder::DROPPED;
+use crate::tensor::{Shape, Tensor};
+use crate::train::{Job, Keeping, Learning, Rate, Rule, Told, Trainer, ahead, learn};
+use crate::watch::Watch;
+use serde_json::{Map, Value, json};
+
+/// What the work is called while it goes on.
+const STAGE: &str = "training";
+
+/// What a training gave.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// The weights of student and autoencoder, `student.*` and `ae.*`.
+    pub networks: Named,
+    /// Names of the losses.
+    pub names: Vec<&'static str>,
+    /// Their values, `[steps, losses]`.
+    pub losses: Tensor,
+}
+
+/// How weights follow their gradients in a training of so many steps.
+pub fn learning(steps: u64) -> Learning {
+    // int(0.95 n), as the published schedule counts.
+    let at = (0.95 * steps as f64) as u64;
+    Learning { rule: Rule::adam(1e-5), rate: Rate::Drop { rate: 1e-4, at, factor: 0.1 }, clip: None }
+}
+
+impl Step {
+    /// Appends a step to a graph, on pictures of these rows and columns; weights that are trained are parameters of `p`. The inputs are
+    /// pictures `[n, h, w, 3]`, in the order of [`Step::pictures`], the two words of the seed of dropout and, once
+    /// [`learn`] has worked on the total loss, the optimiser's numbers.
+    pub fn build<'g>(&self, graph: &'g Graph, size: [usize; 2], p: &Scope<'g, '_>) -> Losses<'g> {
+        let pictures = graph.input("pictures", [self.pictures(), size[0], size[1], 3]);
+        let seed = graph.input("dropout", [2]);
+        let drop = |layer: usize, y: Var<'g>| y.dropout_of(DROPPED, seed, layer as u32);
+        let hard = |apart: Var<'g>| apart.hard_mean(apart.quantile(HARD));
+        self.losses((pictures, self.taught(pictures, p)), p, &drop, &hard)
+    }
+}
+
+impl<'g> Losses<'g> {
+    /// The losses by name, the total aside.
+    pub fn named(&self) -> Vec<(&'static str, Var<'g>)> {
+        let penalty = self.penalty.map(|p| ("penalty", p));
+        let others = [("autoencoder", self.autoencoder), ("student", self.student)];
+        [("hard", self.hard)].into_iter().chain(penalty).chain(others).collect()
+    }
+}
+
+/// The words that say which values dropout drops in a step: a training that is resumed drops the same.
+pub fn dropped(seed: u64, step: u64) -> Tensor {
+    let z = crate::random::draw(&format!("efficientad.dropout.{seed}"), step);
+    Tensor::new([2], [z as u32, (z >> 32) as u32].map(f32::from_bits).to_vec())
+}
+
+/// Trains student and autoencoder as the choices say, from [`Networks::initial`](super::Networks::initial) weights or from a checkpoint, on the examples of what has
+/// begun.
+///
+/// # Errors
+/// [`Error::Usage`] for a checkpoint of another training; [`Error::Numeric`] for a loss that is no number; [`Error::Input`] for a picture
+/// that cannot be read any more; the watcher's interrupt, once a checkpoint is written; what device and disk report.
+pub async fn train(
+    gpu: &Gpu,
+    begun: &Begun<'_>,
+    (options, keeping): (&Options, &Keeping),
+    watch: &dyn Watch,
+) -> Result<Trained> {
+    let (config, networks) = (begun.config, begun.config.networks());
+    let step = Step { networks, batch: config.batch, penalty: config.penalty.is_some() };
+    let learning = learning(config.steps);
+    let initial = networks.initial(config.seed);
+    let parameters = Parameters::new(&initial, learning.rule.slots(), |_| true);
+    let named: Named = begun.teacher.iter().chain(&initial).map(|(name, t)| (name.clone(), t.clone())).collect();
+    let (graph, store) = (Graph::new(), Store::new());
+    let losses = step.build(&graph, [config.image_size; 2], &Scope::new(&graph, &named).training(&parameters));
+    learn(losses.total, &learning);
+    let losses = losses.named();
+    let mut trainer = Trainer::new(gpu, (&graph, &losses), (&store, &parameters), learning, options.clone()).await?;
+    let memory = trainer.plan().bytes() as f64 / 1e6;
+    let choices = choices(begun);
+    keeping.resume(&mut trainer, &choices, (&gpu.info.describe(), watch))?;
+    watch.say(&format!("training  {} steps, {memory:.0} MB of device memory", config.steps));
+    run(&mut trainer, begun, (keeping, choices), watch)?;
+    let names = losses.iter().map(|l| l.0).collect();
+    Ok(Trained { networks: parameters.weights(gpu, &store)?, names, losses: trainer.losses() })
+}
+
+/// Runs the steps that are left.
+fn run(
+    trainer: &mut Trainer<'_>,
+    begun: &Begun<'_>,
+    (keeping, choices): (&Keeping, Map<String, Value>),
+    watch: &dyn Watch,
+) -> Result<()> {
+    let (config, first) = (begun.config, trainer.step());
+    let (batch, preprocess) = (config.batch as u64, config.preprocess());
+    let numbers = first * batch..config.steps * batch;
+    let mut told = Told::new(first, config.steps);
+    let saving = keeping.saving(choices);
+    ahead(
+        |k| begun.examples.at(k),
+        numbers,
+        |ahead| {
+            let mut inputs = |step: u64| {
+                let examples = (0..batch).map(|_| ahead.next()).collect::<Result<Vec<Example>>>()?;
+                Ok(vec![pictures(&preprocess, examples, config.image_size), dropped(config.seed, step)])
+            };
+            let mut heard = |step: u64, losses: &[f32]| {
+                told.heard(step, losses, watch);
+                Ok(())
+            };
+            let watch = (watch, STAGE);
+            trainer.run(Job { steps: config.steps, inputs: &mut inputs, heard: &mut heard, watch, saving })
+        },
+    )
+}
+
+/// The pictures of a step, in the order of [`Step::pictures`].
+fn pictures(preprocess: &crate::data::Preprocess, examples: Vec<Example>, size: usize) -> Tensor {
+    let (mut penalty, mut plain, mut changed) = (vec![], vec![], vec![]);
+    for example in examples {
+        penalty.extend(example.penalty.map(|p| preprocess.numbers(p)));
+        plain.push(preprocess.numbers(example.plain));
+        changed.push(preprocess.numbers(example.changed));
+    }
+    let all: Vec<Tensor> = penalty.into_iter().chain(plain).chain(changed).collect();
+    let n = all.len();
+    Tensor::new(Shape::from([n, size, size, 3]), all.into_iter().flat_map(|t| t.data).collect())
+}
+
+/// Everything that a training depends on: a checkpoint of another one is none to go on from.
+fn choices(begun: &Begun<'_>) -> Map<String, Value> {
+    let pictures: Vec<&str> = begun.split.train.iter().map(|k| k.seen.sha256.as_str()).collect();
+    let made = json!({
+        "config": begun.config, "teacher": begun.good.teacher.weights.sha256(),
+        "pictures": crate::files::sha256(pictures.join(" ").as_bytes()), "good pictures": pictures.len(),
+    });
+    let Value::Object(made) = made else { return Map::new() };
+    made
+}
