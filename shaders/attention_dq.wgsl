@@ -17,20 +17,21 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 
 var<workgroup> edges: array<vec4f, WX * R4>; // what each invocation knows of its queries
+// dy z' of each query, in parts at first. In registers instead, it and what it is made of took 45 more on Intel's chips, which spilled.
+var<workgroup> along: array<f32, WG>;
 
 fn power(v: vec4f) -> vec4f {
     return select(exp2(v), v, nan4(v));
 }
 
-// dy z' of four queries, as far as an invocation's quads go.
-fn along_own(head: vec2u, query: u32, x: u32) -> vec4f {
-    var sums = vec4f(0.0);
-    for (var c = 0u; c < 4u; c++) { // unroll
-        for (var n = 0u; n < C4; n++) { // unroll
-            sums[c] += dot(part_at(head, query + c, 3u, n * WX + x), z_at(head, query + c, n * WX + x));
-        }
+// dy z' of one query, as far as an invocation's quads go: each query has WX / 4 invocations.
+fn along_own(head: vec2u, query: u32, lane: u32) -> f32 {
+    var sum = 0.0;
+    for (var quad = 0u; quad < p.quads; quad += WX / 4u) {
+        let at = quad + lane / ROWS;
+        sum += dot(part_at(head, query + lane % ROWS, 3u, at), z_at(head, query + lane % ROWS, at));
     }
-    return sums;
+    return sum;
 }
 
 // The sum of what all invocations know of the same four queries.
@@ -47,26 +48,19 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) l: vec3u
     var o: array<array<vec4f, C4>, TM>;
     var best: array<vec4f, M4>;
     var total: array<vec4f, M4>;
-    var along: array<vec4f, M4>;
-    for (var m = 0u; m < M4; m++) { // unroll
-        best[m] = vec4f(LOWEST);
-        edges[l.x * R4 + m * WY + l.y] = along_own(head, query + (m * WY + l.y) * 4u, l.x);
+    for (var m = 0u; m < M4; m++) { best[m] = vec4f(LOWEST); } // unroll
+    along[lane] = along_own(head, query, lane);
+    workgroupBarrier();
+    if lane < ROWS {
+        for (var i = 1u; i < WX / 4u; i++) { along[lane] += along[i * ROWS + lane]; } // unroll
     }
     workgroupBarrier();
-    for (var m = 0u; m < M4; m++) { along[m] = over_edges(m * WY + l.y); } // unroll
     for (var key = 0u; key < p.tokens; key += COLUMNS) {
         var s: array<vec4f, TM>;
-        var t: array<vec4f, TM>;
         for (var quad = 0u; quad < p.quads; quad += K4) {
             load_sides(head, query, key, vec2u(0u, 1u), quad, lane);
             workgroupBarrier();
             add_products(&s, l.xy);
-            workgroupBarrier();
-        }
-        for (var quad = 0u; quad < p.quads; quad += K4) {
-            load_sides(head, query, key, vec2u(3u, 2u), quad, lane);
-            workgroupBarrier();
-            add_products(&t, l.xy);
             workgroupBarrier();
         }
         let used = vec4u(key + l.x * 4u) + vec4u(0u, 1u, 2u, 3u) < vec4u(p.tokens);
@@ -88,11 +82,20 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) l: vec3u
             total[m] *= before;
             for (var c = 0u; c < 4u; c++) { // unroll
                 let share = select(vec4f(0.0), power(s[m * 4u + c] - vec4f(top[c])), used);
+                s[m * 4u + c] = share;
                 total[m][c] += (share.x + share.y) + (share.z + share.w);
-                s[m * 4u + c] = select(vec4f(0.0), share * (t[m * 4u + c] - vec4f(along[m][c])), used);
                 for (var n = 0u; n < C4; n++) { o[m * 4u + c][n] *= before[c]; } // unroll
             }
         }
+        // After the softmax, which needs registers of its own.
+        var t: array<vec4f, TM>;
+        for (var quad = 0u; quad < p.quads; quad += K4) {
+            load_sides(head, query, key, vec2u(3u, 2u), quad, lane);
+            workgroupBarrier();
+            add_products(&t, l.xy);
+            workgroupBarrier();
+        }
+        for (var c = 0u; c < TM; c++) { s[c] = select(vec4f(0.0), s[c] * (t[c] - vec4f(along[(c / 4u * WY + l.y) * 4u + c % 4u])), used); } // unroll
         put_shares(s, l.xy);
         for (var first = 0u; first < p.keys; first += KV) {
             load_values(head, key + first, 1u, lane);
@@ -110,7 +113,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) l: vec3u
         for (var c = 0u; c < 4u; c++) { // unroll
             let token = query + (m * WY + l.y) * 4u + c;
             for (var n = 0u; n < C4; n++) { put(head, token, 0u, n * WX + l.x, o[m * 4u + c][n] * (inverse[c] * p.slope)); } // unroll
-            if l.x == 0u { put_facts(head, token, vec4f(highest[c], inverse[c], along[m][c], 0.0)); }
+            if l.x == 0u { put_facts(head, token, vec4f(highest[c], inverse[c], along[(m * WY + l.y) * 4u + c], 0.0)); }
         }
     }
 }

@@ -224,7 +224,11 @@ fn episodes_are_fine_tuned_each_from_the_networks_own_weights() {
     let lines = |out: &str| fs::read_to_string(b.path(out).join("episodes.jsonl")).unwrap();
     assert_eq!(lines("tuned"), lines("again"));
     let summary = |out: &str| fs::read_to_string(b.path(out).join("summary.json")).unwrap();
-    assert!(summary("tuned").contains("\"steps\": 2") && !summary("plain").contains("finetune"), "{}", summary("tuned"));
+    assert!(
+        summary("tuned").contains("\"steps\": 2") && !summary("plain").contains("finetune"),
+        "{}",
+        summary("tuned")
+    );
     assert_eq!(lines("tuned").lines().count(), 2);
     refused(&mut episodes("wrong", &["--steps", "2", "--lr", "auto"]), 2, &["here give one"]);
     let mut prototypes = verb(&["episodes"]);

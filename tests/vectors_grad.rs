@@ -102,7 +102,8 @@ fn rule_of(shapes: &[Shape], op: impl for<'g> Fn(&[Var<'g>]) -> Var<'g>) -> Rc<d
 fn slopes_by_the_error_function() {
     let x = Tensor::from_fn([120_004], |i| (i as f32 - 60_002.0) / 8000.0);
     let dy = Tensor::from_fn(x.shape, |_| 1.0);
-    let slopes: [(Rc<dyn Op>, fn(f64) -> f64); 2] = [
+    type Slope = (Rc<dyn Op>, fn(f64) -> f64);
+    let slopes: [Slope; 2] = [
         (rule_of(&[x.shape], |x| x[0].gelu()), |x| {
             libm::erfc(-x / 2f64.sqrt()) / 2.0 + x * (-x * x / 2.0).exp() / std::f64::consts::TAU.sqrt()
         }),

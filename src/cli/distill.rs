@@ -110,7 +110,8 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let share = |part: &[f32]| part.iter().sum::<f32>() / part.len().max(1) as f32;
     let n = made.losses.data.len();
     let few = (n / 20).max(1);
-    let [first, last] = [&made.losses.data[..few.min(n)], &made.losses.data[n - few.min(n)..]].map(share);
+    let (begin, end) = (made.losses.data.chunks(few).next(), made.losses.data.rchunks(few).next());
+    let [first, last] = [begin, end].map(|part| share(part.unwrap_or_default()));
     if session.json {
         let all =
             json!({"teacher": args.output, "fingerprint": hash, "steps": n, "loss_first": first, "loss_last": last});

@@ -22,7 +22,7 @@ impl<E> Ahead<E> {
     ///
     /// # Errors
     /// Those of what makes them.
-    pub fn next(&mut self) -> Result<E> {
+    pub fn take(&mut self) -> Result<E> {
         let lane = self.lanes.get((self.next % self.lanes.len().max(1) as u64) as usize);
         self.next += 1;
         let gone = || Error::Internal("a thread that makes examples has ended".into());
@@ -61,16 +61,16 @@ mod tests {
     fn in_their_order_from_anywhere_and_ended_early() {
         for start in [0, 1, 5, 16] {
             let made =
-                ahead(|k| Ok(k * k), start..start + 9, |a| (0..9).map(|_| a.next().unwrap()).collect::<Vec<_>>());
+                ahead(|k| Ok(k * k), start..start + 9, |a| (0..9).map(|_| a.take().unwrap()).collect::<Vec<_>>());
             assert_eq!(made, (start..start + 9).map(|k| k * k).collect::<Vec<_>>());
         }
-        assert_eq!(ahead(Ok, 3..1_000_000_000, |a| a.next().unwrap()), 3, "threads end when nobody asks");
+        assert_eq!(ahead(Ok, 3..1_000_000_000, |a| a.take().unwrap()), 3, "threads end when nobody asks");
         let failed = ahead(
             |k| if k == 2 { Err(Error::Input("no".into())) } else { Ok(k) },
             0..4,
-            |a| [a.next().is_ok(), a.next().is_ok(), a.next().is_ok(), a.next().is_ok()],
+            |a| [a.take().is_ok(), a.take().is_ok(), a.take().is_ok(), a.take().is_ok()],
         );
         assert_eq!(failed, [true, true, false, true]);
-        assert!(ahead(Ok, 0..0, |a| a.next()).is_err(), "there is none");
+        assert!(ahead(Ok, 0..0, |a| a.take()).is_err(), "there is none");
     }
 }

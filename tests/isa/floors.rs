@@ -41,18 +41,43 @@ const FLOORS: &[(&str, &str, f64)] = &[
     ("attention 128", "Intel bmg", 0.80),
     ("attention 128", "Adreno 740", 0.80),
     ("attention 128", "NVIDIA Ampere", 0.80),
+    ("attention back", "AMD navi21", 0.84),
+    ("attention back", "AMD gfx1100", 0.84),
+    ("attention back", "AMD vega10", 0.84),
+    ("attention back", "Intel dg2", 0.74),
+    ("attention back", "Intel bmg", 0.74),
+    ("attention back", "Adreno 740", 0.75),
+    ("attention back", "NVIDIA Ampere", 0.75),
+    ("attention back many", "AMD navi21", 0.84),
+    ("attention back many", "AMD gfx1100", 0.84),
+    ("attention back many", "AMD vega10", 0.84),
+    ("attention back many", "Intel dg2", 0.74),
+    ("attention back many", "Intel bmg", 0.74),
+    ("attention back many", "Adreno 740", 0.75),
+    ("attention back many", "NVIDIA Ampere", 0.75),
+    ("attention back 128", "AMD navi21", 0.84),
+    ("attention back 128", "AMD gfx1100", 0.84),
+    ("attention back 128", "AMD vega10", 0.84),
+    ("attention back 128", "Intel dg2", 0.74),
+    ("attention back 128", "Intel bmg", 0.74),
+    ("attention back 128", "Adreno 740", 0.75),
+    ("attention back 128", "NVIDIA Ampere", 0.75),
 ];
 
 /// First candidates that spill all the same: how the kernel's name begins, chip, the most spills. An entry that is no longer true
 /// fails, too.
 ///
 /// Mali has 64 registers in all. A scan keeps 12 or 16 candidates of every query, 24 or 32 registers beside a tile's sums; attention keeps 16
-/// or 32 sums of the output and 8 of its softmax beside 16 scores and what is loaded for them.
+/// or 32 sums of the output and 8 of its softmax beside 16 scores and what is loaded for them, its gradient 16 more scores and sums.
 const SPILLING: &[(&str, &str, u64)] = &[
     ("knn scan 4x4", "Mali G610", 47),
     ("knn many: knn_scan_gemm", "Mali G610", 73),
     ("attention 16x4", "Mali G610", 143),
     ("attention 16x8", "Mali G610", 191),
+    ("attention dq 16x4", "Mali G610", 302),
+    ("attention dq 16x8", "Mali G610", 387),
+    ("attention dx 16x4", "Mali G610", 375),
+    ("attention dx 32x4", "Mali G610", 375),
 ];
 
 /// One chip's figures.

@@ -62,6 +62,10 @@ const LISTS: &[(&str, bool, Build)] = &[
     ("attention", true, |g| input(g, [1, 1370, 2304]).attention(12)),
     ("attention few", true, |g| input(g, [1, 197, 1152]).attention(6)),
     ("attention 128", true, |g| input(g, [1, 257, 1536]).attention(4)),
+    ("attention back", true, |g| attention_back(g, [1, 1025, 1152], 6)),
+    ("attention back few", true, |g| attention_back(g, [1, 197, 1152], 6)),
+    ("attention back many", true, |g| attention_back(g, [1, 1370, 2304], 12)),
+    ("attention back 128", true, |g| attention_back(g, [1, 257, 1536], 4)),
     ("matmul plain", false, |g| input(g, [1024, 1024]).matmul(weight(g, "w", [1024, 1024]))),
     ("matmul residual", false, |g| {
         let x = input(g, [1024, 1024]);
@@ -91,6 +95,11 @@ fn tokens<'g>(g: &'g Graph, shape: [usize; 3], out: usize) -> Var<'g> {
     input(g, shape).matmul_t(weight(g, "w", [out, shape[2]])) + weight(g, "b", [out])
 }
 
+fn attention_back(g: &Graph, [n, t, d]: [usize; 3], heads: usize) -> Var<'_> {
+    let [y, dy] = ["y", "dy"].map(|name| g.input(name, [n, t, d / 3]));
+    input(g, [n, t, d]).attention_dx(y, dy, heads)
+}
+
 fn weight_gradient(g: &Graph, [size, ci]: [usize; 2], [out, co]: [usize; 2], (k, pad): (usize, usize)) -> Var<'_> {
     let window = Window { stride: [1; 2], pad: pad.into(), groups: 1 };
     g.input("x", [1, size, size, ci]).conv2d_dw(g.input("dy", [1, out, out, co]), window, [k, k])
@@ -105,6 +114,8 @@ fn depthwise(g: &Graph, [size, c, k, stride]: [usize; 4]) -> Var<'_> {
 /// The ops whose candidates are looked at, as `{:?}` begins, and what tables call them.
 const OPS: &[(&str, &str)] = &[
     ("Matmul", "matmul"),
+    ("AttentionDq", "attention dq"),
+    ("AttentionDx", "attention dx"),
     ("Attention", "attention"),
     ("Conv2dDw", "conv dw"),
     ("Conv2d", "conv"),
@@ -166,9 +177,9 @@ fn name(list: &str, op: &str, kernel: &Kernel) -> String {
             let tile = format!("{extra} {tm}x{tn} k{tk} {}", kernel.needs.invocations);
             flags.fold(tile, |name, flag| format!("{name} {}", flag.to_lowercase()))
         }
-        _ if op == "attention" => {
+        _ if op.starts_with("attention") => {
             let size = |name| constant(name).unwrap_or_default();
-            format!("attention {}x{}, {} quads", size("WX"), size("WY"), size("D4"))
+            format!("{op} {}x{}, {} quads", size("WX"), size("WY"), size("D4"))
         }
         _ if op == "conv" && kernel.shader.name == "depthwise" => {
             let size = |name| constant(name).unwrap_or_default();

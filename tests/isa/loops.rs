@@ -60,15 +60,16 @@ fn bodies(listing: &Listing) -> Vec<Vec<bool>> {
     (0..all.len()).filter_map(body).collect()
 }
 
-/// The loop with the most multiply-adds that no loop within it has half of; none where none multiplies and adds.
+/// The loop with the most multiply-adds of which loops within it have less than half; none where none multiplies and adds.
 pub fn hottest(vendor: Vendor, assembly: &str) -> Option<Mix> {
     let listing = Listing::read(vendor, assembly);
     let bodies = bodies(&listing);
     let mixes: Vec<Mix> = bodies.iter().map(|b| Mix::of(&listing, b)).collect();
     let within = |inner: &[bool], outer: &[bool]| inner != outer && inner.iter().zip(outer).all(|(i, o)| *o || !*i);
     let own = |&at: &usize| {
-        let inner = (0..bodies.len()).filter(|&i| within(&bodies[i], &bodies[at]));
-        mixes[at].fma > 0 && inner.into_iter().all(|i| 2 * mixes[i].fma < mixes[at].fma)
+        let inner: Vec<_> = bodies.iter().filter(|b| within(b, &bodies[at])).collect();
+        let inside: Vec<bool> = (0..listing.instructions.len()).map(|i| inner.iter().any(|b| b[i])).collect();
+        mixes[at].fma > 0 && 2 * Mix::of(&listing, &inside).fma < mixes[at].fma
     };
     (0..bodies.len()).filter(own).map(|i| mixes[i]).max_by_key(|m| m.fma)
 }

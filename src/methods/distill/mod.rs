@@ -155,7 +155,7 @@ async fn statistics(
             for i in 0..n {
                 watch.progress("statistics", i, n);
                 watch.go_on()?;
-                let found = plan.collect(plan.submit(&[&ahead.next()?])?)?;
+                let found = plan.collect(plan.submit(&[&ahead.take()?])?)?;
                 found.first().into_iter().for_each(|map| sums.add(map));
             }
             watch.progress("statistics", n, n);
@@ -181,7 +181,7 @@ fn steps(
         first * batch..config.steps * batch,
         |ahead| {
             let mut inputs = |_| {
-                let both = (0..batch).map(|_| ahead.next()).collect::<Result<Vec<[Tensor; 2]>>>()?;
+                let both = (0..batch).map(|_| ahead.take()).collect::<Result<Vec<[Tensor; 2]>>>()?;
                 let (small, large): (Vec<Tensor>, Vec<Tensor>) = both.into_iter().map(|[s, l]| (s, l)).unzip();
                 Ok(vec![pictures::together(small), pictures::together(large)])
             };

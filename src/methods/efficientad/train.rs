@@ -110,7 +110,7 @@ fn run(
         numbers,
         |ahead| {
             let mut inputs = |step: u64| {
-                let examples = (0..batch).map(|_| ahead.next()).collect::<Result<Vec<Example>>>()?;
+                let examples = (0..batch).map(|_| ahead.take()).collect::<Result<Vec<Example>>>()?;
                 Ok(vec![pictures(&preprocess, examples, config.image_size), dropped(config.seed, step)])
             };
             let mut heard = |step: u64, losses: &[f32]| {

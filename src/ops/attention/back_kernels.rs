@@ -30,12 +30,17 @@ fn software(shader: &'static Shader, s: &Sizes, lanes: u32, tn: usize) -> Kernel
     kernel.write(Form::Image { pad: 0 })
 }
 
+/// Tokens of a lane. Four are a tenth faster than two by keys and values, and take three times as long to compile (6 s the first time, of
+/// heads of 64): only where there is much to gain.
+fn wide(s: &Sizes) -> &'static [usize] {
+    if s.tokens >= 512 && s.size <= 64 { &[4, 2] } else { &[2] }
+}
+
 /// By queries, for drivers that run on the processor.
 pub fn dq_software(s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     let Some(lanes) = lanes(s, caps) else { return vec![] };
-    let wide = if s.tokens >= 512 { [4, 2, 1] } else { [2, 4, 1] };
     let kernel = |tn: usize| software(shader!("attention_dq_software"), s, lanes, tn).param("slope", s.scale() as f32);
-    wide.map(|tn| kernel(tn).ordered("attention dq software")).into()
+    wide(s).iter().map(|&tn| kernel(tn).ordered("attention dq software")).collect()
 }
 
 /// By keys and values; an image or, as a twin, a buffer.
@@ -50,7 +55,7 @@ pub fn dx_software(s: &Sizes, caps: &Caps) -> Vec<Kernel> {
         let buffer = kernel(tn).write(Form::Buffer).form("rows_image", "rows_buffer");
         [kernel(tn), buffer]
     };
-    [2, 1, 4].into_iter().flat_map(twins).collect()
+    wide(s).iter().flat_map(|&tn| twins(tn)).collect()
 }
 
 /// Tiles in workgroup memory, for GPUs, as wide as attention's own and for its reasons.
@@ -62,7 +67,7 @@ pub fn dq_tiles(s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     };
     let order = |across: usize| if across == 8 { "attention dq by 32 keys" } else { "attention dq by 64 keys" };
     let kernel = |&[across, down]: &[usize; 2]| {
-        let edges = across * down * EACH / 4;
+        let edges = across * down * EACH / 4 + across * down / 4;
         let kernel = tile(shader!("attention_dq"), s, [across, down], edges);
         kernel.param("z_row", units(s, s.width())).param("y_row", units(s, s.row())).ordered(order(across))
     };
