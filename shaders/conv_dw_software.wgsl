@@ -38,7 +38,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
         place[i] = place_of(min(wg.y * (TM / 4u) + (i * LANES + lane) / PU, p.co4 - 1u));
     }
 
-    // A lane's own pixel is one of the PU of a turn. One past the end stays at its last, and its dy counts as zero.
+    // A lane's own pixel is one of the PU of a turn. One past the end stays at its last, and what lies there counts as zero.
     let begin = wg.z * p.part;
     var q = begin + lane % PU;
     let row = divided(min(q, p.pixels - 1u), p.wo);
@@ -54,7 +54,9 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
         var v: array<array<V, PU>, TN>;
         for (var u = 0u; u < PU; u++) { // unroll
             let src = subgroupShuffle(window, u);
-            for (var j = 0u; j < TN; j++) { v[j][u] = channels(textureLoad(x, src + under[j])); } // unroll
+            for (var j = 0u; j < TN; j++) { // unroll
+                v[j][u] = select(V(0.0), channels(textureLoad(x, src + under[j])), s + u < count);
+            }
         }
         q += PU;
         at = select(at, later(at), q < p.pixels);
