@@ -67,6 +67,8 @@ fn replacing(b: &Bench) -> Vec<Line> {
         &net,
     );
     line("fit efficientad", "fit efficientad @data --teacher @m.ckpt --penalty @new -o @new/a.png", &new);
+    line("distill", "distill @new -o @new/a.png", &new);
+    line("distill", "distill @new --weights @net.safetensors -o @net.safetensors", &net);
     line("episodes", "episodes @data/test --shots 1 --queries 1 --weights @ep/summary.json -o @ep", &summary);
     line("weights convert", "weights convert @net.safetensors @net.safetensors --dtype f16", &net);
     if cfg!(unix) {

@@ -180,9 +180,10 @@ mod tests {
     use super::*;
 
     /// A line for every list option of every command; an option that has none here fails the test.
-    const LISTS: [(&str, &str); 9] = [
+    const LISTS: [(&str, &str); 10] = [
         ("episodes --shots", "episodes d --shots 1,05,5"),
         ("episodes --classes", "episodes d --classes a,b,a"),
+        ("distill --layers", "distill p -o t --layers block3,block3"),
         ("embed --tap", "embed p.png --tap pool --tap layer2 --tap pool"),
         ("fit subspacead --layers", "fit subspacead d -o m.lupe --layers block7,block8,block7"),
         ("fit patchcore --layers", "fit patchcore d -o m.lupe --layers 2,layer2"),

@@ -191,13 +191,16 @@ impl Comparison {
     }
 }
 
-/// The network that most of the file is like, among those of which at least half of the names that they ask for are there.
+/// The network that most of the file is like, if at least half of the names that it asks for are there. A block of a large network may have
+/// all names of a small one: only those are looked at that have a quarter of their weights there, or most of the file.
 pub fn nearest(outline: &Outline) -> Option<Comparison> {
     let missing = |c: &Comparison| c.problems.iter().filter(|p| matches!(p, Problem::Missing { .. })).count();
-    all()
+    let most = |c: &Comparison| c.paths.len() >= c.strangers.len() + c.foreign();
+    let best = all()
         .filter_map(|n| outline.trees(n).into_iter().next())
-        .filter(|c| 2 * missing(c) <= c.wanted)
-        .max_by_key(|c| (c.alike(), Reverse(c.problems.len())))
+        .filter(|c| 4 * c.right() >= c.wanted || most(c))
+        .max_by_key(|c| (c.alike(), Reverse(c.problems.len())));
+    best.filter(|c| 2 * missing(c) <= c.wanted)
 }
 
 /// The network at its own input size, and whether it gives logits: shapes of weights may depend on the size. A head without weights asks

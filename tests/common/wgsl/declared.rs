@@ -26,7 +26,9 @@ fn of(form: Form, write: bool) -> Binding {
 
 fn bindings(kernel: &Kernel, seen: &Seen) -> Vec<String> {
     let mut declared = BTreeMap::from([(0, Binding::Uniform), (1, of(kernel.writes, true))]);
-    declared.extend(kernel.reads.iter().map(|&(binding, form)| (binding, of(form, false))));
+    // An input that the result replaces lies at the output's binding.
+    let bound = kernel.reads.iter().filter(|r| r.0 != 1);
+    declared.extend(bound.map(|&(binding, form)| (binding, of(form, false))));
     let mut faults = vec![];
     for number in declared.keys().chain(seen.bindings.keys().filter(|n| !declared.contains_key(n))) {
         let (told, found) = (declared.get(number), seen.bindings.get(number));
