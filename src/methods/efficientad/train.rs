@@ -65,7 +65,7 @@ pub fn dropped(seed: u64, step: u64) -> Tensor {
 /// begun.
 ///
 /// # Errors
-/// [`Error::Usage`] for a checkpoint of another training; [`Error::Numeric`] for a loss that is no number; [`Error::Input`] for a picture
+/// [`Error::Usage`](crate::Error::Usage) for a checkpoint of another training; [`Error::Numeric`](crate::Error::Numeric) for a loss that is no number; [`Error::Input`](crate::Error::Input) for a picture
 /// that cannot be read any more; the watcher's interrupt, once a checkpoint is written; what device and disk report.
 pub async fn train(
     gpu: &Gpu,

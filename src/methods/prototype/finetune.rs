@@ -159,7 +159,7 @@ impl Ground {
     /// The weights that vectors of a backbone depend on, for pictures of these rows and columns.
     ///
     /// # Errors
-    /// As [`Backbone::vectors`].
+    /// [`Error::Usage`] for a place that the network does not offer, or without a vector.
     pub fn new(backbone: &Backbone<'_>, size: [usize; 2], tuning: &Finetune) -> Result<Ground> {
         let parameters = backbone.parameters(size, learning(tuning).rule.slots())?;
         Ok(Ground { store: Store::new(), parameters })
