@@ -3,7 +3,7 @@
 use super::output::{print, quoted};
 use super::session::Session;
 use super::subject::{WeightsArgs, say_notes};
-use super::working::{LoadArgs, place};
+use super::working::{KeepingArgs, LoadArgs, finished, place};
 use crate::data::dataset::pictures;
 use crate::error::Result;
 use crate::files::write;
@@ -12,7 +12,6 @@ use crate::methods::distill::{Config, Source, distill};
 use crate::models;
 use crate::models::pdn::Size;
 use crate::outputs::Inputs;
-use crate::train::Keeping;
 use crate::watch::Watch;
 use crate::weights::{Weights, safetensors};
 use clap::ValueEnum;
@@ -68,12 +67,8 @@ pub struct Args {
     /// Seed of all random choices
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Steps from one checkpoint to the next; it lies beside the output until that is written, and a training that was stopped goes on from it
-    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    checkpoint_every: u64,
-    /// Begin anew instead of going on from a checkpoint
-    #[arg(long)]
-    fresh: bool,
+    #[command(flatten)]
+    keeping: KeepingArgs,
     #[command(flatten)]
     load: LoadArgs,
 }
@@ -86,24 +81,20 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     say_notes(session, weights.notes());
     let config = config(args, network);
     config.check()?;
-    let mut name = args.output.file_name().unwrap_or_default().to_os_string();
-    name.push(".training");
-    let checkpoint = args.output.with_file_name(name);
+    let keeping = args.keeping.beside(&args.output);
     let inputs = Inputs::of(samples.iter().map(|s| &s.path).chain(&args.weights));
-    [&args.output, &checkpoint].iter().try_for_each(|path| session.outputs.file(path, &inputs))?;
+    std::iter::once(&args.output).chain(&keeping.path).try_for_each(|path| session.outputs.file(path, &inputs))?;
     session.watch_for_interrupts()?;
     let gpu = session.gpu()?;
     session.say(&format!("device    {}", gpu.info.describe()));
     let run = session.run_options(&gpu, 1);
-    let keeping = Keeping { path: Some(checkpoint.clone()), every: args.checkpoint_every, fresh: args.fresh };
     let source = Source { network, weights: &weights };
     let loading = args.load.loading();
     let work = distill(&gpu, (source, &samples), &config, (&run, &loading, &keeping), session);
     let made = pollster::block_on(work)?;
     let tensors: Vec<_> = made.weights.iter().map(|(name, t)| (name.clone(), &**t)).collect();
     write(&args.output, &safetensors::write(&tensors)?)?;
-    // It is of no use any more; one that cannot be removed says so when it is found.
-    let _ = std::fs::remove_file(&checkpoint);
+    finished(session, &keeping);
     log_peak();
     let own = Weights::from_tensors(made.weights.iter().map(|(name, t)| (name.clone(), (**t).clone())));
     let (output, hash) = (quoted(&args.output), own.sha256());

@@ -1,5 +1,6 @@
 //! Arguments shared by fit, predict and eval: how pictures are processed, and what is written about them.
 
+use super::output::quoted;
 use super::session::Session;
 use super::subject::{CheckpointArgs, WeightsArgs, open_model};
 use crate::data::Limits;
@@ -15,6 +16,7 @@ use crate::methods::prototype::Adaptation;
 use crate::methods::prototype::finetune::Finetune;
 use crate::methods::results;
 use crate::outputs::{Inputs, ending_in};
+use crate::train::Keeping;
 use crate::watch::Watch;
 use crate::weights::WeightsFile;
 use clap::{Args, ValueEnum};
@@ -293,5 +295,41 @@ impl TuningArgs {
         let (rate, balance, seed) = (self.lr.0.unwrap_or_default(), self.balance, self.tuning_seed);
         let tuning = Finetune { steps: self.steps.into(), rate, balance, seed };
         Ok(Some(Adaptation { tuning, auto: self.lr.0.is_none(), few: self.micro_batch.map(|n| n as usize) }))
+    }
+}
+
+/// How a training is kept while it goes on.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct KeepingArgs {
+    /// Steps from one checkpoint to the next; it lies beside the output until that is written, and a command that was stopped goes on from it
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    checkpoint_every: u64,
+    /// Begin anew instead of going on from a checkpoint
+    #[arg(long)]
+    fresh: bool,
+}
+
+impl KeepingArgs {
+    /// In a file beside this output.
+    pub fn beside(&self, output: &Path) -> Keeping {
+        Keeping { path: Some(beside(output, ".training")), every: self.checkpoint_every, fresh: self.fresh }
+    }
+}
+
+/// The file beside another one whose name has this ending more.
+pub fn beside(output: &Path, ending: &str) -> PathBuf {
+    let mut name = output.file_name().unwrap_or_default().to_os_string();
+    name.push(ending);
+    output.with_file_name(name)
+}
+
+/// Removes a checkpoint: with the output written, it is of no use any more.
+pub fn finished(session: &Session, keeping: &Keeping) {
+    let Some(path) = &keeping.path else { return };
+    if let Err(e) = std::fs::remove_file(path)
+        && path.exists()
+    {
+        let path = quoted(path);
+        session.say(&format!("note: {path} is of no use any more and cannot be removed: {e}"));
     }
 }

@@ -12,9 +12,7 @@ use super::working::{LabelArgs, TuningArgs, WorkArgs};
 use crate::data::dataset::{Classes, Counted, Sample, reason};
 use crate::error::{Error, Result, plain};
 use crate::files::{write, write_by};
-use crate::methods::episodes::{
-    self as methods_episodes, Class, Episode, Found, Kept, Member, Rule, pool, run as episodes,
-};
+use crate::methods::episodes::{Class, Episode, Found, Kept, Learner, Member, Rule, pool, run as episodes};
 use crate::methods::prototype::head::Distance;
 use crate::methods::prototype::{Asked, Preset};
 use crate::methods::vector::Source;
@@ -227,13 +225,7 @@ fn pooled(set: &Classes, vectors: Vec<Option<(Vec<f32>, String)>>, missed: Misse
 }
 
 /// Draws episodes, lets them be learned, and says what came of it.
-fn draw(
-    session: &Session,
-    args: &Args,
-    found: &Gathered,
-    learner: &mut dyn methods_episodes::Learner,
-    facts: &Value,
-) -> Result<()> {
+fn draw(session: &Session, args: &Args, found: &Gathered, learner: &mut dyn Learner, facts: &Value) -> Result<()> {
     let (rule, classes) = (args.rule(), &found.classes);
     let mut drawn = vec![];
     let mut take = |episode| drawn.extend(args.output.is_some().then_some(episode));

@@ -4,7 +4,7 @@ use crate::cli::env;
 use crate::cli::output::{print, quoted};
 use crate::cli::session::Session;
 use crate::cli::subject::say_notes;
-use crate::cli::working::{LoadArgs, files_of};
+use crate::cli::working::{KeepingArgs, LoadArgs, beside, files_of, finished};
 use crate::data::dataset::{Counted, Dataset, Sample, pictures, reason};
 use crate::error::{Error, Result};
 use crate::files::write;
@@ -16,7 +16,6 @@ use crate::methods::{Fitted, LimitRule, limit};
 use crate::models::pdn::Size;
 use crate::outputs::Inputs;
 use crate::report::Curves;
-use crate::train::Keeping;
 use crate::watch::Watch;
 use crate::weights::WeightsFile;
 use clap::ValueEnum;
@@ -91,12 +90,8 @@ pub struct Args {
     /// Seed of all random choices
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Steps from one checkpoint to the next; it lies beside the model until that is written, and a fit that was stopped goes on from it
-    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    checkpoint_every: u64,
-    /// Begin anew instead of going on from a checkpoint
-    #[arg(long)]
-    fresh: bool,
+    #[command(flatten)]
+    keeping: KeepingArgs,
     /// How the limit follows from the scores of good pictures that nobody was trained on: max, second, quantile=0.99, fixed=SCORE or
     /// fixed=SCORE,PIXEL
     #[arg(long, default_value = "max", value_name = "RULE")]
@@ -145,47 +140,15 @@ impl Args {
     }
 }
 
-/// What lies beside a model's file.
-struct Beside {
-    checkpoint: PathBuf,
-    table: PathBuf,
-    picture: PathBuf,
-}
-
-impl Beside {
-    fn of(model: &Path) -> Beside {
-        let with = |end: &str| {
-            let mut name = model.file_name().unwrap_or_default().to_os_string();
-            name.push(end);
-            model.with_file_name(name)
-        };
-        let [checkpoint, table, picture] = [".training", ".losses.csv", ".losses.svg"].map(with);
-        Beside { checkpoint, table, picture }
-    }
-
-    /// Writes the losses of all steps; with the model written, the checkpoint is of no use any more.
-    fn write(&self, session: &Session, went: &Report) -> Result<()> {
-        let Some(trained) = &went.trained else { return Ok(()) };
-        let curves = Curves {
-            title: "Training of EfficientAD",
-            what: "loss",
-            names: &trained.names,
-            rows: &trained.losses.data,
-        };
-        write(&self.table, &curves.csv()?)?;
-        write(&self.picture, curves.svg()?.as_bytes())?;
-        session.say(&format!("losses    {}, {}", quoted(&self.table), quoted(&self.picture)));
-        match std::fs::remove_file(&self.checkpoint) {
-            Err(e) if self.checkpoint.exists() => {
-                session.say(&format!(
-                    "note: {} is of no use any more and cannot be removed: {e}",
-                    quoted(&self.checkpoint)
-                ));
-            }
-            _ => {}
-        }
-        Ok(())
-    }
+/// Writes the losses of all steps as a table and a picture, to these files.
+fn write_losses(session: &Session, went: &Report, [table, picture]: [&Path; 2]) -> Result<()> {
+    let Some(trained) = &went.trained else { return Ok(()) };
+    let curves =
+        Curves { title: "Training of EfficientAD", what: "loss", names: &trained.names, rows: &trained.losses.data };
+    write(table, &curves.csv()?)?;
+    write(picture, curves.svg()?.as_bytes())?;
+    session.say(&format!("losses    {}, {}", quoted(table), quoted(picture)));
+    Ok(())
 }
 
 /// Runs the command.
@@ -197,8 +160,9 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let (files, read) = (files_of(&set, &args.data), others.iter().map(|s| &s.path).chain([&file.path]));
     let inputs = Inputs::of(files.iter().chain(read));
     session.outputs.model(&args.output, &inputs)?;
-    let beside = Beside::of(&args.output);
-    [&beside.checkpoint, &beside.table, &beside.picture].iter().try_for_each(|p| session.outputs.file(p, &inputs))?;
+    let (keeping, losses) = (args.keeping.beside(&args.output), [".losses.csv", ".losses.svg"]);
+    let losses = losses.map(|ending| beside(&args.output, ending));
+    losses.iter().chain(&keeping.path).try_for_each(|path| session.outputs.file(path, &inputs))?;
     let size = args.size.map(|size| if matches!(size, SizeArg::S) { Size::Small } else { Size::Medium });
     let teacher = Teacher::open(&file, size)?;
     say_notes(session, teacher.weights.notes());
@@ -214,11 +178,12 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         loading: args.load.loading(),
         no_embed_teacher: args.no_embed_teacher,
         limit_rule: args.limit,
-        keeping: Keeping { path: Some(beside.checkpoint.clone()), every: args.checkpoint_every, fresh: args.fresh },
+        keeping: keeping.clone(),
     };
     let (fitted, went) = pollster::block_on(fit(&gpu, good, &config, &options, session))?;
     fitted.save(&args.output)?;
-    beside.write(session, &went)?;
+    write_losses(session, &went, losses.each_ref().map(PathBuf::as_path))?;
+    finished(session, &keeping);
     log_peak();
     let left_out = fitted.file.left_out.iter().map(|left| (reason::SAME, left.picture.name.as_str()));
     let counted = set.fitted(left_out, went.missed.failed.len());

@@ -2,7 +2,7 @@
 
 use super::Config;
 use super::finetune::{Backbone, Classes, Finetune, Ground, Tuner};
-use super::head::{Prototypes, best};
+use super::head::best;
 use crate::data::Preprocess;
 use crate::data::dataset::{self, Sample};
 use crate::data::load::{Arrival, Loading, Stream};
@@ -197,9 +197,7 @@ fn told(
     (queries, asked): (&Tensor, &Classes),
 ) -> Result<usize> {
     let rows: Vec<&[f32]> = own.data.chunks_exact(own.shape.last()).collect();
-    let most = support.labels.iter().max().map_or(0, |m| m + 1);
-    let of = |class: usize| support.labels.iter().zip(&rows).filter(|l| *l.0 == class).map(|l| *l.1).collect();
-    let prototypes = Prototypes::new(&backbone.head, &(0..most).map(of).collect::<Vec<_>>())?;
+    let prototypes = support.prototypes(&rows, &backbone.head)?;
     let said = queries.data.chunks_exact(queries.shape.last()).map(|q| best(&prototypes.logits(q)).map(|b| b.0));
     Ok(said.zip(&asked.labels).filter(|(said, label)| *said == Some(**label)).count())
 }

@@ -113,6 +113,15 @@ impl Classes {
         Tensor::from_fn([1, n], weigh)
     }
 
+    /// The prototypes of their vectors.
+    ///
+    /// # Errors
+    /// As [`Prototypes::new`].
+    pub(super) fn prototypes(&self, vectors: &[&[f32]], head: &Head) -> Result<Prototypes> {
+        let of = |class: usize| self.labels.iter().zip(vectors).filter(|l| *l.0 == class).map(|l| *l.1).collect();
+        Prototypes::new(head, &(0..self.classes()).map(of).collect::<Vec<_>>())
+    }
+
     /// Shape of so many of the pictures.
     pub(super) fn pictures(&self, n: usize) -> Shape {
         Shape::from([n, self.size[0], self.size[1], 3])
@@ -259,8 +268,7 @@ impl<'a> Tuner<'a> {
     pub fn loss(&self, pictures: &Tensor, head: &Head) -> Result<f64> {
         let vectors = self.vectors(pictures)?;
         let rows: Vec<&[f32]> = vectors.data.chunks_exact(vectors.shape.last()).collect();
-        let of = |class: usize| self.support.labels.iter().zip(&rows).filter(|l| *l.0 == class).map(|l| *l.1).collect();
-        let prototypes = Prototypes::new(head, &(0..self.support.classes()).map(of).collect::<Vec<_>>())?;
+        let prototypes = self.support.prototypes(&rows, head)?;
         let loss =
             |(label, row): (&usize, &&[f32])| softmax(&prototypes.logits(row)).get(*label).map_or(0.0, |p| -p.ln());
         Ok(self.support.labels.iter().zip(&rows).map(loss).sum::<f64>() / self.support.len().max(1) as f64)
