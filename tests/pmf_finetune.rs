@@ -3,19 +3,21 @@
 mod common;
 
 use common::parts::{part, spoiled, verb};
-use common::program::{Bench, done, no_gpu, refused};
+use common::program::{Bench, done, no_gpu, refused, text};
 use common::skip::{skip, without_device};
 use common::sweep::gpu;
+use common::thin;
 use common::vectors::{Vectors, close, nhwc};
 use lupe::engine::{Graph, Named, Options, Parameters, Scope, Store};
 use lupe::methods::prototype::ModelFile;
 use lupe::methods::prototype::finetune::{Backbone, Classes, Finetune, Ground, Tuner, loss};
 use lupe::methods::prototype::head::{Distance, Head};
 use lupe::models::vit::{Head as VitHead, Mlp, Vit};
-use lupe::models::{EMBEDDED, Positions, unfolded};
+use lupe::models::{EMBEDDED, Network, Positions, named, stand_in, unfolded};
 use lupe::tensor::Tensor;
 use lupe::train::{Job, Learning, Rate, Rule, Trainer, learn};
 use lupe::watch::Unwatched;
+use lupe::weights::WeightsFile;
 use pollster::block_on;
 use std::fs;
 use std::path::PathBuf;
@@ -103,15 +105,24 @@ fn pictures(size: usize) -> (Tensor, Classes) {
 
 fn tuned(few: Option<usize>, tuning: &Finetune) -> (Named, Vec<f32>, [f64; 2]) {
     let (network, weights) = unfolded(EMBEDDED.name, None).unwrap();
+    tuned_of((network, weights.tensors()), few, tuning)
+}
+
+/// Weights of a network that was tuned to [`pictures`], so `few` at a time; the losses of the steps; that of the pictures before and after.
+fn tuned_of(
+    (network, weights): (&Network, &Named),
+    few: Option<usize>,
+    tuning: &Finetune,
+) -> (Named, Vec<f32>, [f64; 2]) {
     let head = Head::new(Distance::Cosine);
-    let backbone = Backbone { network, weights: weights.tensors(), place: network.vector, head };
+    let backbone = Backbone { network, weights, place: network.vector, head };
     let (pictures, classes) = pictures(64);
     let ground = Ground::new(&backbone, classes.size, tuning).unwrap();
     let options = Options::default();
     let planned = Tuner::new(gpu(), (&backbone, &classes), tuning, &ground, (&options, few));
     let mut tuner = block_on(planned).unwrap();
     let before = tuner.loss(&pictures, &head).unwrap();
-    let losses = tuner.tune(&pictures, &Unwatched).unwrap();
+    let losses = tuner.tune(&pictures, (&mut |_, _| (), &Unwatched)).unwrap();
     let after = tuner.loss(&pictures, &head).unwrap();
     (tuner.weights().unwrap(), losses, [before, after])
 }
@@ -124,24 +135,52 @@ fn twice_the_same_and_a_few_pictures_at_a_time_as_all() {
     let tuning = Finetune { steps: 6, rate: 1e-4, balance: false, seed: 1 };
     let (weights, losses, [before, after]) = tuned(None, &tuning);
     assert!(after < before, "the loss of the pictures as they are went from {before} to {after}");
+    assert!(weights.keys().any(|name| name.ends_with("bn1.weight")), "{:?}", weights.keys());
+    assert!(!weights.keys().any(|name| name.contains("running")), "statistics stay: {:?}", weights.keys());
     let again = tuned(None, &tuning);
     assert!(again.0 == weights && again.1 == losses, "two runs differ");
     let one = Finetune { steps: 1, ..tuning };
     let [whole, three, single] = [None, Some(3), Some(1)].map(|few| tuned(few, &one));
     for (name, other) in [("three", &three), ("one", &single)] {
         close(&format!("the loss, {name} at a time"), &other.1, &whole.1, 1e-6);
-        let (mut near, mut all) = (0, 0);
-        for (key, want) in &whole.0 {
-            let largest = want.data.iter().fold(0f32, |m, v| m.max(v.abs()));
-            for (got, want) in other.0[key].data.iter().zip(&want.data) {
-                assert!((got - want).abs() <= 2.1e-4, "{key}, {name} at a time: {got} instead of {want}");
-                near += usize::from((got - want).abs() <= 1e-6 * largest.max(1.0));
-                all += 1;
-            }
-        }
+        let (near, all) = near(&other.0, &whole.0, one.rate);
         println!("{name} at a time: {near} of {all} weights to 1e-6 of their largest");
         assert!(1000 * near > 990 * all, "{name} at a time: {near} of {all}");
     }
+}
+
+/// The shares of weights that lie within 1e-6 of the largest of their tensor, and whether all lie within what two steps of Adam are.
+fn near(got: &Named, want: &Named, rate: f64) -> (usize, usize) {
+    let (mut near, mut all) = (0, 0);
+    for (key, want) in want {
+        let largest = want.data.iter().fold(0f32, |m, v| m.max(v.abs()));
+        for (got, want) in got[key].data.iter().zip(&want.data) {
+            assert!((got - want).abs() <= 2.1 * rate as f32, "{key}: {got} instead of {want}");
+            near += usize::from((got - want).abs() <= 1e-6 * largest.max(1.0));
+            all += 1;
+        }
+    }
+    (near, all)
+}
+
+#[test]
+fn residual_networks_are_tuned_too() {
+    if without_device("fine-tuning of residual networks") {
+        return;
+    }
+    let tuning = Finetune { steps: 3, rate: 1e-4, balance: false, seed: 1 };
+    let file = WeightsFile { path: thin::FILE.into(), ..WeightsFile::default() };
+    let (network, weights) = unfolded(thin::NAME, Some(&file)).unwrap();
+    let (_, _, [before, after]) = tuned_of((network, weights.tensors()), None, &tuning);
+    assert!(after < before, "{}: from {before} to {after}", thin::NAME);
+    let network = named("resnet18").unwrap();
+    let weights = stand_in::weights(network).tensors().clone();
+    let one = Finetune { steps: 1, ..tuning };
+    let [whole, three] = [None, Some(3)].map(|few| tuned_of((network, &weights), few, &one));
+    close("the loss, three at a time", &three.1, &whole.1, 1e-6);
+    assert!(whole.0.contains_key("conv1.weight") && !whole.0.contains_key("fc.weight"), "{:?}", whole.0.keys());
+    let (near, all) = near(&three.0, &whole.0, one.rate);
+    assert!(1000 * near > 990 * all, "{near} of {all} weights of resnet18");
 }
 
 #[test]
@@ -206,6 +245,54 @@ fn from_pictures_to_a_model() {
 }
 
 #[test]
+fn a_rate_that_is_too_large_is_told_and_the_advice_helps() {
+    if no_gpu() {
+        return skip("rates of fine-tuning by the command", "LUPE_NO_GPU is set");
+    }
+    let b = Bench::new();
+    let root = data(&b);
+    let fit = |more: &[&str]| {
+        let mut command = verb(&["fit", "pmf"]);
+        command.arg(&root).arg("-o").arg(b.path("m.lupe")).args(["--backbone", EMBEDDED.name, "--size", "32"]);
+        told(command.args(["--steps", "4"]).args(more))
+    };
+    let wild = fit(&["--lr", "0.3"]);
+    assert!(wild.contains("warning: the loss of the pictures rose"), "{wild}");
+    assert!(wild.contains("give --lr 0.03, or --lr auto"), "{wild}");
+    let found = fit(&["--lr", "auto"]);
+    assert!(!found.contains("warning") && found.contains("other pictures are told right"), "{found}");
+}
+
+#[test]
+fn a_step_that_does_not_fit_is_done_in_parts() {
+    if no_gpu() {
+        return skip("fine-tuning within a limit of memory", "LUPE_NO_GPU is set");
+    }
+    let b = Bench::new();
+    let root = data(&b);
+    let fit = |name: &str, more: &[&str]| {
+        let mut command = verb(&["fit", "pmf"]);
+        command.arg(&root).arg("-o").arg(b.path(name)).args(["--backbone", EMBEDDED.name, "--size", "64"]);
+        told(command.args(["--steps", "2"]).args(more))
+    };
+    let megabytes = |said: &str| -> u64 {
+        let line = said.lines().find(|l| l.starts_with("tuning ")).unwrap_or_else(|| panic!("{said}"));
+        let words: Vec<&str> = line.split(' ').collect();
+        words[words.iter().position(|w| *w == "MB").unwrap() - 1].parse().unwrap()
+    };
+    let whole = fit("whole.lupe", &[]);
+    assert!(whole.contains("tuning    10 pictures a step") && !whole.contains("warning"), "{whole}");
+    let limit = (1_000_000 * (megabytes(&whole) - 1)).to_string();
+    let cut = fit("cut.lupe", &["--limit-memory", &limit]);
+    assert!(cut.contains("segments, most of it computed twice"), "{cut}");
+    assert!(megabytes(&cut) < megabytes(&whole), "{cut}");
+    let same = |name: &str| fs::read(b.path(name)).unwrap();
+    assert!(same("cut.lupe") == same("whole.lupe"), "a part of it computed twice changes no bit");
+    let few = fit("few.lupe", &["--micro-batch", "1"]);
+    assert!(few.contains("1 at a time") && megabytes(&few) < megabytes(&cut), "{few}");
+}
+
+#[test]
 fn episodes_are_fine_tuned_each_from_the_networks_own_weights() {
     if no_gpu() {
         return skip("fine-tuned episodes", "LUPE_NO_GPU is set");
@@ -234,6 +321,14 @@ fn episodes_are_fine_tuned_each_from_the_networks_own_weights() {
     let mut prototypes = verb(&["episodes"]);
     prototypes.arg(&root).args(["--steps", "2"]);
     refused(&mut prototypes, 2, &["only --method pmf is fine-tuned"]);
+}
+
+/// What a command that succeeds says, all of it.
+fn told(command: &mut std::process::Command) -> String {
+    let output = command.output().unwrap();
+    let said = text(&[&output.stderr[..], &output.stdout].concat());
+    assert!(output.status.success(), "{said}");
+    said
 }
 
 fn lupe_inspect(b: &Bench, name: &str) -> std::process::Command {

@@ -1,6 +1,7 @@
 //! Gradients: nodes appended to a graph, which is planned, fused and run like any other.
 
-use super::graph::{Graph, Node, Source, Var, op_name};
+use super::graph::{Node, Source, Var, op_name};
+use super::recompute::Recompute;
 use crate::tensor::Tensor;
 use std::sync::Arc;
 
@@ -27,6 +28,12 @@ impl<'g> Backward<'_, 'g> {
 /// The gradients of `loss`, one element, by each of `wrt`, as nodes after all others: reverse accumulation. What no gradient needs is not
 /// appended; one that `loss` does not depend on is zero. An op without a rule becomes the graph's error.
 pub fn gradients<'g>(loss: Var<'g>, wrt: &[Var<'g>]) -> Vec<Var<'g>> {
+    gradients_in(loss, wrt, 1)
+}
+
+/// As [`gradients`], with the forward pass in so many segments: of all but the last one only what passes to the next is kept in memory, the
+/// rest is computed again.
+pub fn gradients_in<'g>(loss: Var<'g>, wrt: &[Var<'g>], segments: usize) -> Vec<Var<'g>> {
     let graph = loss.graph();
     // A graph with an error has one already.
     let nodes = graph.nodes().unwrap_or_default();
@@ -38,6 +45,7 @@ pub fn gradients<'g>(loss: Var<'g>, wrt: &[Var<'g>]) -> Vec<Var<'g>> {
     }
     by[loss.id()] =
         Some(graph.weight(&format!("one{}", loss.shape()), Arc::new(Tensor::from_fn(loss.shape(), |_| 1.0))));
+    let mut forward = Recompute::new(graph, &nodes, loss.id(), segments);
     for i in (0..=loss.id()).rev() {
         let Some(dy) = by[i] else { continue };
         let wanted: Vec<bool> = nodes[i].inputs.iter().map(|&k| needed[k]).collect();
@@ -45,7 +53,7 @@ pub fn gradients<'g>(loss: Var<'g>, wrt: &[Var<'g>]) -> Vec<Var<'g>> {
             continue;
         }
         *graph.back.borrow_mut() = Some(nodes[i].label.clone());
-        let given = back(graph, (&nodes, i), dy, &wanted);
+        let given = back(&mut forward, (&nodes, i), dy, &wanted);
         for (&k, given) in nodes[i].inputs.iter().zip(given) {
             if let Some(given) = given.filter(|_| needed[k]) {
                 by[k] = Some(by[k].map_or(given, |sum| sum + given));
@@ -68,11 +76,18 @@ fn needed(nodes: &[Node], wrt: &[Var<'_>]) -> Vec<bool> {
 }
 
 /// The gradients by the inputs of node `i`, whose own is `dy`.
-fn back<'g>(graph: &'g Graph, (nodes, i): (&[Node], usize), dy: Var<'g>, wanted: &[bool]) -> Vec<Option<Var<'g>>> {
-    let x: Vec<Var<'g>> = nodes[i].inputs.iter().map(|&k| graph.var(k)).collect();
+fn back<'g>(
+    forward: &mut Recompute<'_, 'g>,
+    (nodes, i): (&[Node], usize),
+    dy: Var<'g>,
+    wanted: &[bool],
+) -> Vec<Option<Var<'g>>> {
+    let graph = dy.graph();
+    let y = forward.value(i);
+    let x: Vec<Var<'g>> = nodes[i].inputs.iter().map(|&k| forward.value(k)).collect();
     let given = match (&nodes[i].source, x.as_slice()) {
         (Source::Op(op), _) => {
-            let rule = op.vjp(&Backward { x: &x, y: graph.var(i), dy, wanted });
+            let rule = op.vjp(&Backward { x: &x, y, dy, wanted });
             rule.unwrap_or_else(|| {
                 graph.fail(format!("{}: there is no gradient of {}", nodes[i].label, op_name(&**op)));
                 vec![]

@@ -196,7 +196,8 @@ impl Graph {
         self.error.borrow_mut().get_or_insert(message);
     }
 
-    fn push(&self, node: Node) -> Var<'_> {
+    /// Appends a node.
+    pub(super) fn push(&self, node: Node) -> Var<'_> {
         let mut nodes = self.nodes.borrow_mut();
         nodes.push(node);
         Var { graph: self, id: nodes.len() - 1 }

@@ -13,4 +13,4 @@ pub use checkpoint::Checkpoint;
 pub use keeping::{Keeping, Told};
 pub use rate::Rate;
 pub use rule::Rule;
-pub use trainer::{Job, Learning, Saving, Trainer, learn, update};
+pub use trainer::{Forward, Goal, Job, Learning, Saving, Trainer, forward, learn, learn_in, update};

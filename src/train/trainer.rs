@@ -3,7 +3,7 @@
 use super::checkpoint::Checkpoint;
 use super::rate::Rate;
 use super::rule::Rule;
-use crate::engine::{Gpu, Graph, Options, Parameters, Plan, Run, Store, Trained, Var, gradients};
+use crate::engine::{Gpu, Graph, Options, Parameters, Plan, Run, Store, Trained, Var, gradients_in};
 use crate::error::{Error, Result, shown};
 use crate::tensor::Tensor;
 use crate::watch::Watch;
@@ -33,11 +33,37 @@ impl Learning {
 /// Appends what makes a graph a step of training: gradients of `loss` by every parameter that the graph has, and their updates. The numbers
 /// of the optimiser become the graph's last input.
 pub fn learn(loss: Var<'_>, learning: &Learning) {
+    learn_in(loss, learning, 1);
+}
+
+/// As [`learn`], with gradients as of [`gradients_in`] so many segments.
+pub fn learn_in(loss: Var<'_>, learning: &Learning, segments: usize) {
     let trained = loss.graph().trained();
     let values: Vec<Var<'_>> = trained.iter().map(|t| t.value).collect();
-    let gradients = gradients(loss, &values);
+    let gradients = gradients_in(loss, &values, segments);
     update(&trained, &gradients, learning);
 }
+
+/// What a step learns from, and what is told of it.
+#[derive(Clone, Debug)]
+pub struct Goal<'g> {
+    /// The loss that gradients are of: one element.
+    pub loss: Var<'g>,
+    /// Losses of one element each, by name.
+    pub told: Vec<(&'static str, Var<'g>)>,
+}
+
+/// What appends the forward pass of a step to a graph.
+pub type Forward<'f> = dyn for<'g> Fn(&'g Graph) -> Result<Goal<'g>> + 'f;
+
+/// A closure as such a one: its lifetimes are understood only where they are asked for.
+pub fn forward<'f>(append: impl for<'g> Fn(&'g Graph) -> Result<Goal<'g>> + 'f) -> Box<Forward<'f>> {
+    Box::new(append)
+}
+
+/// Segments of a forward pass of which only one is kept in memory at a time: tried from the first on until a plan fits. More keep less, and
+/// compute more again, at most the whole pass.
+const SEGMENTS: [usize; 9] = [1, 2, 3, 4, 6, 8, 12, 16, 24];
 
 /// Appends the update of every parameter by its gradient.
 pub fn update<'g>(trained: &[Trained<'g>], gradients: &[Var<'g>], learning: &Learning) {
@@ -59,6 +85,12 @@ fn scale<'g>(gradients: &[Var<'g>], most: f32) -> Option<Var<'g>> {
     // min(1, a) = -max(-1, -a)
     let share = number("clip", most) / squares.sqrt().affine(1.0, 1e-6);
     Some(share.negated().maximum(number("minus one", -1.0)).negated())
+}
+
+/// What is said of the plan that needs less, of two that do not fit.
+fn smaller(before: Option<Error>, now: Error) -> Error {
+    let need = |e: &Error| if let Error::Memory { need, .. } = e { *need } else { u64::MAX };
+    before.filter(|e| need(e) <= need(&now)).unwrap_or(now)
 }
 
 /// Where and when a training is saved.
@@ -116,6 +148,32 @@ impl<'a> Trainer<'a> {
         let plan = Plan::new(gpu, graph, &outputs, store, options).await?;
         let names = losses.iter().map(|l| l.0).collect();
         Ok(Trainer { gpu, store, parameters, plan, learning, names, step: 0, losses: vec![], saved: None })
+    }
+
+    /// Plans the steps that learn from what `forward` appends. Where they do not fit in memory, part of the forward pass is computed again on
+    /// the way back ([`gradients_in`]); how large a part, the second value says: segments, 1 for none.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where no number of segments fits, with the least that is needed; otherwise as [`Plan::new`].
+    pub async fn fitting(
+        gpu: &'a Gpu,
+        forward: &Forward<'_>,
+        ground: (&'a Store, &'a Parameters),
+        learning: Learning,
+        options: &Options,
+    ) -> Result<(Trainer<'a>, usize)> {
+        let mut least: Option<Error> = None;
+        for segments in SEGMENTS {
+            let graph = Graph::new();
+            let goal = forward(&graph)?;
+            learn_in(goal.loss, &learning, segments);
+            match Trainer::new(gpu, (&graph, &goal.told), ground, learning, options.clone()).await {
+                Ok(trainer) => return Ok((trainer, segments)),
+                Err(e @ Error::Memory { .. }) => least = Some(smaller(least, e)),
+                Err(e) => return Err(e),
+            }
+        }
+        Err(least.unwrap_or_else(|| Error::Internal("no plan of a step was tried".into())))
     }
 
     /// The plan of a step.

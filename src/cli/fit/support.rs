@@ -90,9 +90,23 @@ pub fn fit_classes(session: &Session, args: &SupportArgs, own: Asked) -> Result<
     log_peak();
     let left_out = went.left_out.iter().map(|l| (reason::SAME, l.picture.name.as_str()));
     let counted = support.fitted(left_out, went.missed.failed.len());
+    warn(session, &went);
     report(session, args.model(), (&fitted, &went), &counted)?;
     session.say(&counted.to_string());
     went.missed.ended(support.samples.len())
+}
+
+/// Says where fine-tuning made the pictures' own loss worse.
+fn warn(session: &Session, went: &Report) {
+    let Some(a) = &went.adapted else { return };
+    let [before, after] = a.losses;
+    if let Some(tuned) = a.tuning.filter(|_| after > before) {
+        session.say(&format!(
+            "warning: the loss of the pictures rose from {before:.4} to {after:.4}: the rate is too large for this network; give --lr {}, or \
+             --lr auto",
+            tuned.rate / 10.0
+        ));
+    }
 }
 
 /// What fine-tuning did, for programs.

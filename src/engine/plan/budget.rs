@@ -7,8 +7,17 @@ use super::run::IN_FLIGHT;
 use super::{Options, Store};
 use crate::error::{Error, MemoryBound, Result};
 
-/// Bytes the plan needs in all: slots, inputs, constants that are kept, and states, and outputs read back, of as many runs as may be on their way.
-pub(super) fn check(gpu: &Gpu, lowered: &Lowered, slots: u64, store: &Store, options: &Options) -> Result<u64> {
+/// Bytes that a plan needs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Need {
+    /// Slots, inputs, and outputs read back of as many runs as may be on their way.
+    pub own: u64,
+    /// These, and constants that are kept, and states: other plans may share them.
+    pub all: u64,
+}
+
+/// What the plan needs.
+pub(super) fn check(gpu: &Gpu, lowered: &Lowered, slots: u64, store: &Store, options: &Options) -> Result<Need> {
     for value in &lowered.values {
         let need = bytes(gpu, value);
         let (have, bound) = match value.form {
@@ -25,10 +34,11 @@ pub(super) fn check(gpu: &Gpu, lowered: &Lowered, slots: u64, store: &Store, opt
     let making = lowered.values.iter().filter(|v| matches!(v.origin, Origin::Weight(_)));
     let making = making.filter(|v| store.get(v).is_none()).map(|v| bytes(gpu, v)).max().unwrap_or(0);
     let states = lowered.values.iter().filter(|v| matches!(v.origin, Origin::State(_))).map(|v| bytes(gpu, v));
-    let need = slots + inputs + IN_FLIGHT as u64 * outputs + constants + making + states.sum::<u64>();
+    let own = slots + inputs + IN_FLIGHT as u64 * outputs;
+    let need = own + constants + making + states.sum::<u64>();
     match options.limit_memory {
         Some(have) if need > have => Err(Error::Memory { need, have, bound: MemoryBound::Limit, batch: false }),
-        _ => Ok(need),
+        _ => Ok(Need { own, all: need }),
     }
 }
 

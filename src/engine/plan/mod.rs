@@ -45,7 +45,7 @@ pub struct Plan<'g> {
     outputs: Vec<(Shape, Resource, u64)>,
     sets: Arc<Mutex<Sets>>,
     slots: Vec<(u64, Option<Geometry>)>,
-    bytes: u64,
+    need: budget::Need,
     timeline: Timeline,
 }
 
@@ -94,7 +94,7 @@ impl<'g> Plan<'g> {
         let (slot_of, slots) = slots(gpu, &lowered);
         let slot_bytes: u64 = slots.iter().map(|s| s.0).sum();
         let need = budget::check(gpu, &lowered, slot_bytes, store, &options)?;
-        let room = options.limit_memory.map_or(store::AT_ONCE, |have| store::AT_ONCE.min(have - need));
+        let room = options.limit_memory.map_or(store::AT_ONCE, |have| store::AT_ONCE.min(have - need.all));
         let lowering = watch.ns();
         let kernels = || runtime_steps(&lowered).map(|s| &lowered.steps[s].kernel);
         let prepare = || store.prepare(gpu, &lowered, room).map(|()| watch.ns());
@@ -106,12 +106,12 @@ impl<'g> Plan<'g> {
         let inputs = lowered.inputs.iter().map(input).collect();
         let timeline = Timeline::default();
         let sets = Arc::default();
-        let mut plan = Plan { gpu, steps: vec![], inputs, outputs: vec![], sets, slots, bytes: need, timeline };
+        let mut plan = Plan { gpu, steps: vec![], inputs, outputs: vec![], sets, slots, need, timeline };
         plan.bind(&lowered, store, (&slot_of, &memory), &pipelines)?;
         gpu.check()?;
         plan.timeline = Timeline::of([lowering, prepared, compiled, watch.ns()]);
         let (n, timeline) = (plan.steps.len(), plan.timeline);
-        log::debug!("{n} dispatches, slots {slot_bytes} bytes, {need} bytes in all; {timeline:.0?}");
+        log::debug!("{n} dispatches, slots {slot_bytes} bytes, {} bytes in all; {timeline:.0?}", need.all);
         Ok(plan)
     }
 
@@ -185,7 +185,12 @@ impl<'g> Plan<'g> {
 
     /// Bytes of device memory that the plan and its weights take.
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        self.need.all
+    }
+
+    /// Those of them that no other plan on the same store shares.
+    pub fn own_bytes(&self) -> u64 {
+        self.need.own
     }
 
     /// Every dispatch, in order.

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::methods::looking::Missed;
 use crate::models::Network;
 use crate::tensor::Tensor;
+use crate::train::Told;
 use crate::watch::Watch;
 use std::collections::BTreeSet;
 
@@ -131,11 +132,13 @@ pub(super) async fn adapt(
     let ground = Ground::new(&backbone, pictures.classes.size, &tuning)?;
     let planned = Tuner::new(gpu, (&backbone, &pictures.classes), &tuning, &ground, (options, asked.few));
     let mut tuner = planned.await?;
+    watch.say(&format!("tuning    {}", tuner.words()));
     let before = tuner.loss(&pictures.tensor, &config.head)?;
     if tuning.rate == 0.0 {
         return Ok(Adapted { weights: weights.clone(), tuning: None, losses: [before; 2], tried });
     }
-    tuner.tune(&pictures.tensor, watch)?;
+    let mut told = Told::new(0, tuning.steps);
+    tuner.tune(&pictures.tensor, (&mut |step, losses| told.heard(step, losses, watch), watch))?;
     let after = tuner.loss(&pictures.tensor, &config.head)?;
     let mut tuned = weights.clone();
     tuned.extend(tuner.weights()?);
@@ -166,7 +169,7 @@ async fn trials(
         let planned = Tuner::new(gpu, (backbone, &learned.1), &tuning, &ground, (options, asked.few));
         let mut tuner = planned.await?;
         if rate > 0.0 {
-            match tuner.tune(&learned.0, watch) {
+            match tuner.tune(&learned.0, (&mut |_, _| (), watch)) {
                 // A rate that is too large to learn with is none to take.
                 Err(Error::Numeric(_)) => continue,
                 done => done.map(drop)?,

@@ -15,7 +15,7 @@ use crate::methods::vector;
 use crate::models::Network;
 use crate::random::Stream;
 use crate::tensor::{Shape, Tensor};
-use crate::train::{Job, Learning, Rate, Rule, Trainer, learn};
+use crate::train::{Goal, Job, Learning, Rate, Rule, Trainer, forward};
 use crate::watch::Watch;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -177,7 +177,8 @@ impl Ground {
 
 /// A step: all pictures in one plan, or a few at a time.
 enum Steps<'a> {
-    Whole(Box<Trainer<'a>>),
+    /// The number is that of the segments of its forward pass.
+    Whole(Box<Trainer<'a>>, usize),
     Few(Box<Micro<'a>>),
 }
 
@@ -192,6 +193,9 @@ pub struct Tuner<'a> {
     /// Pictures of a run of `forward`.
     batch: usize,
 }
+
+/// Hears of a step and its losses.
+pub type Heard<'h> = dyn FnMut(u64, &[f32]) + 'h;
 
 /// Pictures whose vectors are computed at a time, at most.
 const BATCH: usize = 8;
@@ -213,7 +217,7 @@ impl<'a> Tuner<'a> {
             None => whole(gpu, (backbone, support), tuning, ground, options).await?,
         };
         let (steps, batch) = match whole {
-            Some(trainer) => (Steps::Whole(Box::new(trainer)), BATCH.min(2 * support.len())),
+            Some((trainer, segments)) => (Steps::Whole(Box::new(trainer), segments), BATCH.min(2 * support.len())),
             None => {
                 let most = few.unwrap_or(2 * support.len());
                 let micro = Micro::new(gpu, (backbone, support), tuning, ground, (options, most)).await?;
@@ -228,20 +232,38 @@ impl<'a> Tuner<'a> {
         Ok(Tuner { gpu, ground, tuning, support, steps, forward, batch })
     }
 
-    /// Fine-tunes to the pictures of a support, `[n, h, w, 3]`; the loss of every step, on augmented pictures.
+    /// What it takes, in words.
+    pub fn words(&self) -> String {
+        let pictures = 2 * self.support.len();
+        let (bytes, how) = match &self.steps {
+            Steps::Whole(trainer, 1) => (trainer.plan().bytes(), String::new()),
+            Steps::Whole(trainer, segments) => (
+                trainer.plan().bytes(),
+                format!(", the forward pass in {segments} segments, most of it computed twice"),
+            ),
+            Steps::Few(micro) => (micro.bytes(), format!(", {} at a time", micro.few())),
+        };
+        format!("{pictures} pictures a step{how}; {:.0} MB of device memory", bytes as f64 / 1e6)
+    }
+
+    /// Fine-tunes to the pictures of a support, `[n, h, w, 3]`; the loss of every step, on augmented pictures, which `heard` is told as well.
     ///
     /// # Errors
     /// [`Error::Numeric`] for a loss that is no number; the watcher's interrupt; what the device reports.
-    pub fn tune(&mut self, pictures: &Tensor, watch: &dyn Watch) -> Result<Vec<f32>> {
+    pub fn tune(&mut self, pictures: &Tensor, (heard, watch): (&mut Heard<'_>, &dyn Watch)) -> Result<Vec<f32>> {
         let (tuning, steps) = (self.tuning, self.tuning.steps);
         let mut inputs = |step| Ok(vec![augmented(pictures, &tuning, step)?]);
         self.ground.parameters.restart(self.gpu, &self.ground.store)?;
         match &mut self.steps {
-            Steps::Few(micro) => micro.run(&mut inputs, watch),
-            Steps::Whole(trainer) => {
+            Steps::Few(micro) => micro.run(&mut inputs, (heard, watch)),
+            Steps::Whole(trainer, _) => {
                 trainer.restart();
                 let watch = (watch, STAGE);
-                trainer.run(Job { steps, inputs: &mut inputs, heard: &mut |_, _| Ok(()), watch, saving: None })?;
+                let mut heard = |step: u64, losses: &[f32]| {
+                    heard(step, losses);
+                    Ok(())
+                };
+                trainer.run(Job { steps, inputs: &mut inputs, heard: &mut heard, watch, saving: None })?;
                 Ok(trainer.losses().data)
             }
         }
@@ -301,21 +323,30 @@ pub(super) fn batches(rows: &Tensor, few: usize) -> Vec<(Tensor, usize)> {
     rows.data.chunks((few * each).max(1)).map(batch).collect()
 }
 
-/// The plan of a whole step, if it fits.
+/// The forward pass of a whole step.
+fn goal<'g>(
+    (backbone, support): (&Backbone<'_>, &Classes),
+    graph: &'g Graph,
+    (tuning, parameters): (&Finetune, &Parameters),
+) -> Result<Goal<'g>> {
+    let pictures = graph.input("pictures", support.pictures(2 * support.len()));
+    let loss = loss(backbone.vectors(pictures, parameters)?, support, &backbone.head, tuning.balance);
+    Ok(Goal { loss, told: vec![("loss", loss)] })
+}
+
+/// The plan of a whole step, and its segments, if it fits.
 async fn whole<'a>(
     gpu: &'a Gpu,
     (backbone, support): (&Backbone<'_>, &Classes),
     tuning: &Finetune,
     ground: &'a Ground,
     options: &Options,
-) -> Result<Option<Trainer<'a>>> {
-    let (graph, learning) = (Graph::new(), learning(tuning));
-    let pictures = graph.input("pictures", support.pictures(2 * support.len()));
-    let loss = loss(backbone.vectors(pictures, &ground.parameters)?, support, &backbone.head, tuning.balance);
-    learn(loss, &learning);
-    let ground = (&ground.store, &ground.parameters);
-    match Trainer::new(gpu, (&graph, &[("loss", loss)]), ground, learning, options.clone()).await {
-        Ok(trainer) => Ok(Some(trainer)),
+) -> Result<Option<(Trainer<'a>, usize)>> {
+    let parameters = &ground.parameters;
+    let forward = forward(|graph| goal((backbone, support), graph, (tuning, parameters)));
+    let ground = (&ground.store, parameters);
+    match Trainer::fitting(gpu, &forward, ground, learning(tuning), options).await {
+        Ok(planned) => Ok(Some(planned)),
         Err(Error::Memory { .. }) => Ok(None),
         Err(e) => Err(e),
     }

@@ -54,7 +54,7 @@ impl episodes::Learner for Learner<'_> {
         let n = own.shape.dim(0);
         let tuner = self.tuners.iter_mut().find(|t| t.0 == n).map(|t| &mut t.1);
         let tuner = tuner.ok_or_else(|| Error::Internal(format!("no fine-tuning is planned for {n} pictures")))?;
-        tuner.tune(&own, &Unwatched)?;
+        tuner.tune(&own, (&mut |_, _| (), &Unwatched))?;
         let (vectors, asked) = (tuner.vectors(&own)?, tuner.vectors(&asked)?);
         let mut rows = vectors.data.chunks_exact(vectors.shape.last().max(1));
         let classes: Vec<Vec<&[f32]>> = support.iter().map(|class| rows.by_ref().take(class.len()).collect()).collect();

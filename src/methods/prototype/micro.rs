@@ -2,12 +2,13 @@
 //! each vector; then every few pictures once more, forward and backward, gradients added up; and the update. A picture's vector depends on
 //! no other picture, so the gradients are those of the whole step, summed in another order.
 
-use super::finetune::{Backbone, Classes, Finetune, Ground, STAGE, batches, learning, loss};
+use super::finetune::{Backbone, Classes, Finetune, Ground, Heard, STAGE, batches, learning, loss};
 use crate::engine::{Gpu, Graph, Options, Plan, Trained, Var, gradients};
-use crate::error::{Error, Result};
+use crate::error::{Error, MemoryBound, Result};
 use crate::tensor::{Shape, Tensor};
 use crate::train::{Learning, update};
 use crate::watch::Watch;
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// Where the gradient of every parameter is added up.
@@ -40,8 +41,9 @@ impl<'a> Micro<'a> {
         let all = 2 * support.len();
         let mut few = pictures.clamp(1, all.max(1));
         let sums: Sums = ground.parameters.iter().map(|(_, p)| Arc::new(Tensor::zeros([1, p.shape.len()]))).collect();
-        let work = Work { gpu, backbone, support, tuning, ground, options, sums: &sums };
         loop {
+            let taken = Cell::new(0);
+            let work = Work { gpu, backbone, support, tuning, ground, options, sums: &sums, taken };
             match work.planned(few).await {
                 Err(Error::Memory { .. }) if few > 1 => few = few.div_ceil(2),
                 made => return made,
@@ -54,17 +56,30 @@ impl<'a> Micro<'a> {
         self.few
     }
 
+    /// Bytes of device memory that all plans take together.
+    pub fn bytes(&self) -> u64 {
+        let all = [&self.forward, &self.head, &self.backward, &self.update];
+        let shared = all.map(|plan| plan.bytes() - plan.own_bytes()).into_iter().max().unwrap_or(0);
+        all.map(Plan::own_bytes).into_iter().sum::<u64>() + shared
+    }
+
     /// Runs all steps; their losses.
     ///
     /// # Errors
     /// [`Error::Numeric`] for a loss that is no number; the watcher's interrupt; what the device reports.
-    pub fn run(&mut self, inputs: &mut dyn FnMut(u64) -> Result<Vec<Tensor>>, watch: &dyn Watch) -> Result<Vec<f32>> {
+    pub fn run(
+        &mut self,
+        inputs: &mut dyn FnMut(u64) -> Result<Vec<Tensor>>,
+        (heard, watch): (&mut Heard<'_>, &dyn Watch),
+    ) -> Result<Vec<f32>> {
         let mut losses = vec![];
         for step in 0..self.steps {
             watch.progress(STAGE, step as usize, self.steps as usize);
             watch.go_on()?;
             let pictures = inputs(step)?.pop().ok_or_else(|| Error::Internal("a step without pictures".into()))?;
-            losses.push(self.step(step, &pictures)?);
+            let loss = self.step(step, &pictures)?;
+            heard(step, &[loss]);
+            losses.push(loss);
         }
         watch.progress(STAGE, self.steps as usize, self.steps as usize);
         Ok(losses)
@@ -107,6 +122,8 @@ struct Work<'a, 'w> {
     ground: &'a Ground,
     options: &'w Options,
     sums: &'w Sums,
+    /// Bytes that the plans so far have to themselves.
+    taken: Cell<u64>,
 }
 
 impl<'a> Work<'a, '_> {
@@ -151,6 +168,15 @@ impl<'a> Work<'a, '_> {
     }
 
     async fn plan(&self, graph: &Graph, outputs: &[Var<'_>]) -> Result<Plan<'a>> {
-        Plan::new(self.gpu, graph, outputs, &self.ground.store, self.options.clone()).await
+        let taken = self.taken.get();
+        let limit_memory = self.options.limit_memory.map(|limit| limit.saturating_sub(taken));
+        let options = Options { limit_memory, ..self.options.clone() };
+        let made = Plan::new(self.gpu, graph, outputs, &self.ground.store, options).await;
+        made.inspect(|plan| self.taken.set(taken + plan.own_bytes())).map_err(|e| match e {
+            Error::Memory { need, have, bound: bound @ MemoryBound::Limit, batch } => {
+                Error::Memory { need: need + taken, have: have + taken, bound, batch }
+            }
+            e => e,
+        })
     }
 }
