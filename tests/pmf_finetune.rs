@@ -132,7 +132,7 @@ fn twice_the_same_and_a_few_pictures_at_a_time_as_all() {
     if without_device("fine-tuning") {
         return;
     }
-    let tuning = Finetune { steps: 6, rate: 1e-4, balance: false, seed: 1 };
+    let tuning = Finetune { steps: 6, rate: 1e-4, balance: false, cutout: false, seed: 1 };
     let (weights, losses, [before, after]) = tuned(None, &tuning);
     assert!(after < before, "the loss of the pictures as they are went from {before} to {after}");
     assert!(weights.keys().any(|name| name.ends_with("bn1.weight")), "{:?}", weights.keys());
@@ -168,7 +168,7 @@ fn residual_networks_are_tuned_too() {
     if without_device("fine-tuning of residual networks") {
         return;
     }
-    let tuning = Finetune { steps: 3, rate: 1e-4, balance: false, seed: 1 };
+    let tuning = Finetune { steps: 3, rate: 1e-4, balance: false, cutout: false, seed: 1 };
     let file = WeightsFile { path: thin::FILE.into(), ..WeightsFile::default() };
     let (network, weights) = unfolded(thin::NAME, Some(&file)).unwrap();
     let (_, _, [before, after]) = tuned_of((network, weights.tensors()), None, &tuning);
@@ -184,13 +184,19 @@ fn residual_networks_are_tuned_too() {
 }
 
 #[test]
-fn classes_may_weigh_the_same() {
+fn classes_may_weigh_the_same_and_copies_may_be_cut() {
     if without_device("fine-tuning") {
         return;
     }
-    let tuning = Finetune { steps: 1, rate: 1e-4, balance: false, seed: 1 };
-    let [plain, balanced] = [false, true].map(|balance| tuned(None, &Finetune { balance, ..tuning }).1[0]);
-    assert!((plain - balanced).abs() > 1e-6, "{plain} {balanced}");
+    let tuning = Finetune { steps: 1, rate: 1e-4, balance: false, cutout: false, seed: 1 };
+    let loss = |tuning: Finetune| tuned(None, &tuning).1[0];
+    let plain = loss(tuning);
+    for (what, other) in
+        [("balance", Finetune { balance: true, ..tuning }), ("cutout", Finetune { cutout: true, ..tuning })]
+    {
+        let other = loss(other);
+        assert!((plain - other).abs() > 1e-6, "{what}: {plain} {other}");
+    }
 }
 
 fn data(b: &Bench) -> PathBuf {
@@ -223,13 +229,14 @@ fn from_pictures_to_a_model() {
     let [plain, tuned, again] = ["plain.lupe", "tuned.lupe", "again.lupe"].map(|name| fs::read(b.path(name)).unwrap());
     assert!(tuned == again && tuned != plain, "twice the same bytes");
     let file = ModelFile::from_bytes(&tuned, "m").unwrap();
-    assert_eq!(file.config.finetune, Some(Finetune { steps: 3, rate: 1e-4, balance: false, seed: 0 }));
+    assert_eq!(file.config.finetune, Some(Finetune { steps: 3, rate: 1e-4, balance: false, cutout: false, seed: 0 }));
     let said = done(lupe_inspect(&b, "tuned.lupe").arg("--json"));
     assert!(said.contains("finetune"), "{said}");
     let predicted = done(verb(&["predict"]).arg(b.path("tuned.lupe")).arg(&root).arg("-o").arg(b.path("results")));
     assert!(predicted.contains("spot"), "{predicted}");
-    let usage: [(&[&str], &str); 6] = [
+    let usage: [(&[&str], &str); 7] = [
         (&["--balance"], "give --steps too"),
+        (&["--cutout"], "give --steps too"),
         (&["--lr", "auto"], "give --steps too"),
         (&["--steps", "3", "--no-embed-backbone"], "fine-tuned weights are nowhere but in the model's file"),
         (&["--steps", "3", "--lr", "0"], "a number above 0"),

@@ -228,4 +228,8 @@ fn diffaugment() {
     hold("saturation", &|draw, i| draw.saturation = get("u_s")[i]);
     hold("contrast", &|draw, i| draw.contrast = get("u_c")[i]);
     hold("translation", &|draw, i| draw.shift = [get("ty")[i] as i64, get("tx")[i] as i64]);
+    let [down, right] = ["cutout.offset_y", "cutout.offset_x"].map(|name| file.get(name).data);
+    let cut = |i: usize| Draw { cut: Some([down[i] as usize, right[i] as usize]), ..Draw::NONE };
+    let draws = Draws { flip: false, pictures: (0..3).map(cut).collect() };
+    within("cutout", &draws.applied(&x).unwrap(), &nhwc(&file.get("cutout.y")));
 }

@@ -251,6 +251,9 @@ pub struct TuningArgs {
     /// Let all classes weigh the same, however many pictures each has
     #[arg(long)]
     balance: bool,
+    /// Blank half the rows and columns of every augmented copy, a window at random
+    #[arg(long)]
+    cutout: bool,
     /// Seed of the augmentation
     #[arg(long, default_value_t = 0)]
     tuning_seed: u64,
@@ -282,6 +285,7 @@ impl TuningArgs {
         if self.steps == 0 {
             let flags = [
                 ("--balance", self.balance),
+                ("--cutout", self.cutout),
                 ("--lr auto", self.lr.0.is_none()),
                 ("--micro-batch", self.micro_batch.is_some()),
             ];
@@ -293,7 +297,7 @@ impl TuningArgs {
             };
         }
         let (rate, balance, seed) = (self.lr.0.unwrap_or_default(), self.balance, self.tuning_seed);
-        let tuning = Finetune { steps: self.steps.into(), rate, balance, seed };
+        let tuning = Finetune { steps: self.steps.into(), rate, balance, cutout: self.cutout, seed };
         Ok(Some(Adaptation { tuning, auto: self.lr.0.is_none(), few: self.micro_batch.map(|n| n as usize) }))
     }
 }

@@ -32,11 +32,18 @@ pub struct Draw {
     pub contrast: f32,
     /// Rows and columns after which what lies here was: the place that pixel (0, 0) is taken from. Beyond the borders are zeros.
     pub shift: [i64; 2],
+    /// The middle of a window of half the rows and columns that becomes zero.
+    pub cut: Option<[usize; 2]>,
 }
 
 impl Draw {
     /// What changes nothing.
-    pub const NONE: Draw = Draw { brightness: 0.5, saturation: 0.5, contrast: 0.5, shift: [0; 2] };
+    pub const NONE: Draw = Draw { brightness: 0.5, saturation: 0.5, contrast: 0.5, shift: [0; 2], cut: None };
+}
+
+/// Half of an axis of so many pixels, rounded.
+fn half(size: usize) -> usize {
+    (0.5 * size as f64 + 0.5) as usize
 }
 
 /// The farthest that an axis of so many pixels is shifted: an eighth of it, rounded.
@@ -45,9 +52,14 @@ fn farthest(size: usize) -> usize {
 }
 
 impl Draws {
-    /// Draws for `pictures` of so many rows and columns; nothing where they stay as they are, which they do but for a share of `often` of
-    /// all batches.
-    pub fn drawn(stream: &mut Stream, pictures: usize, [rows, columns]: [usize; 2], often: f64) -> Option<Draws> {
+    /// Draws for `pictures` of so many rows and columns, windows too where they are to be cut; nothing where they stay as they are, which they
+    /// do but for a share of `often` of all batches.
+    pub fn drawn(
+        stream: &mut Stream,
+        (pictures, [rows, columns]): (usize, [usize; 2]),
+        often: f64,
+        cut: bool,
+    ) -> Option<Draws> {
         if stream.uniform() >= often {
             return None;
         }
@@ -55,11 +67,15 @@ impl Draws {
         let mut shift = |size: usize| stream.below(2 * farthest(size) + 1) as i64 - farthest(size) as i64;
         let shifts: Vec<[i64; 2]> = (0..pictures).map(|_| [shift(rows), shift(columns)]).collect();
         let mut share = || stream.uniform() as f32;
-        let one = |shift| Draw { brightness: share(), saturation: share(), contrast: share(), shift };
-        Some(Draws { flip, pictures: shifts.into_iter().map(one).collect() })
+        let one = |shift| Draw { brightness: share(), saturation: share(), contrast: share(), shift, cut: None };
+        let mut pictures: Vec<Draw> = shifts.into_iter().map(one).collect();
+        // An even window's middle may lie behind the last pixel, as DiffAugment draws it.
+        let mut middle = |size: usize| stream.below(size + 1 - half(size) % 2);
+        pictures.iter_mut().filter(|_| cut).for_each(|p| p.cut = Some([rows, columns].map(&mut middle)));
+        Some(Draws { flip, pictures })
     }
 
-    /// Pictures `[n, h, w, 3]` changed: mirrored, brightness, saturation, contrast, shifted, one after the other.
+    /// Pictures `[n, h, w, 3]` changed: mirrored, brightness, saturation, contrast, shifted, cut, one after the other.
     ///
     /// # Errors
     /// [`Error::Shape`] where these are no such pictures, or not as many as were drawn for.
@@ -90,7 +106,9 @@ impl Draw {
         picture.iter_mut().for_each(|v| *v = (f64::from(*v) + plus) as f32);
         picture.chunks_mut(CHANNELS).for_each(|pixel| spread(pixel, 2.0 * f64::from(self.saturation)));
         spread(&mut picture, f64::from(self.contrast) + 0.5);
-        shifted(&picture, w, self.shift)
+        let mut picture = shifted(&picture, w, self.shift);
+        self.cut.iter().for_each(|middle| cut(&mut picture, w, *middle));
+        picture
     }
 }
 
@@ -120,6 +138,17 @@ fn shifted(picture: &[f32], w: usize, [down, right]: [i64; 2]) -> Vec<f32> {
     out
 }
 
+/// Zeros where the window around a middle lies; one that begins or ends outside leaves the nearest row or column zero, as DiffAugment has it.
+fn cut(picture: &mut [f32], w: usize, middle: [usize; 2]) {
+    let sizes = [picture.len() / (w * CHANNELS), w];
+    let place = |axis: usize, i: usize| (i + middle[axis]).saturating_sub(half(sizes[axis]) / 2).min(sizes[axis] - 1);
+    for row in (0..half(sizes[0])).map(|i| place(0, i)) {
+        for column in (0..half(sizes[1])).map(|j| place(1, j)) {
+            picture.chunks_mut(CHANNELS).skip(row * w + column).take(1).for_each(|pixel| pixel.fill(0.0));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,7 +173,7 @@ mod tests {
     fn draws_are_fair_and_the_same_again() {
         let all = |seed: &str| {
             let mut stream = Stream::new(seed);
-            (0..2000).map(move |_| Draws::drawn(&mut stream, 2, [16, 24], USUAL)).collect::<Vec<_>>()
+            (0..2000).map(move |_| Draws::drawn(&mut stream, (2, [16, 24]), USUAL, true)).collect::<Vec<_>>()
         };
         let drawn = all("seed");
         assert!(drawn == all("seed") && drawn != all("other"));
@@ -162,8 +191,15 @@ mod tests {
             let mean = draws().map(|d| f64::from(share(d))).sum::<f64>() / draws().count() as f64;
             assert!((mean - 0.5).abs() < 0.02 && draws().all(|d| (0.0..1.0).contains(&share(d))), "{mean}");
         }
+        let middles: Vec<[usize; 2]> = draws().filter_map(|d| d.cut).collect();
+        for (axis, most) in [16, 24].into_iter().enumerate() {
+            assert!((0..=most).all(|at| middles.iter().any(|m| m[axis] == at)), "{axis}");
+            assert!(middles.iter().all(|m| m[axis] <= most) && middles.len() == draws().count());
+        }
+        let uncut = Draws::drawn(&mut Stream::new("seed"), (2, [16, 24]), 1.0, false).unwrap();
+        assert!(uncut.pictures.iter().all(|p| p.cut.is_none()));
         let mut stream = Stream::new("none");
-        assert!((0..100).all(|_| Draws::drawn(&mut stream, 1, [8, 8], 0.0).is_none()));
+        assert!((0..100).all(|_| Draws::drawn(&mut stream, (1, [8, 8]), 0.0, false).is_none()));
     }
 
     #[test]

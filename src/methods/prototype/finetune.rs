@@ -31,6 +31,9 @@ pub struct Finetune {
     pub rate: f64,
     /// Whether all classes weigh the same, however many pictures they have; the authors weigh all pictures the same.
     pub balance: bool,
+    /// Whether a window of half the rows and columns of every augmented copy becomes zero.
+    #[serde(default)]
+    pub cutout: bool,
     /// Seed of the augmentation.
     pub seed: u64,
 }
@@ -132,7 +135,7 @@ impl Classes {
 fn augmented(pictures: &Tensor, tuning: &Finetune, step: u64) -> Result<Tensor> {
     let [n, h, w, c] = pictures.shape.nhwc();
     let mut stream = Stream::new(format!("pmf.augment.{}.{step}", tuning.seed));
-    let copies = match Draws::drawn(&mut stream, n, [h, w], USUAL) {
+    let copies = match Draws::drawn(&mut stream, (n, [h, w]), USUAL, tuning.cutout) {
         Some(draws) => draws.applied(pictures)?.data,
         None => pictures.data.clone(),
     };
