@@ -107,7 +107,7 @@ pub fn left_over(session: &Session, older: Option<&String>, error: &Error) {
 /// All files that are read of a data set: pictures, masks, its table.
 pub fn files_of(set: &Dataset, data: &Path) -> Vec<PathBuf> {
     let table = if set.layout == Layout::Csv { ending_in(data, &["csv", "tsv"]) } else { vec![] };
-    set.train.iter().chain(&set.test).flat_map(Sample::files).map(Path::to_path_buf).chain(table).collect()
+    set.train.iter().chain(&set.test).chain(&set.validation).flat_map(Sample::files).map(Path::to_path_buf).chain(table).collect()
 }
 
 /// A place by its name, or a stage by its number.

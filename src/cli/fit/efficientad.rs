@@ -154,7 +154,7 @@ fn write_losses(session: &Session, went: &Report, [table, picture]: [&Path; 2]) 
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let (others, penalty) = args.penalty()?;
-    let set = Dataset::open(&args.data)?.to_fit(args.load.all)?;
+    let set = Dataset::open_validated(&args.data)?.to_fit(args.load.all)?;
     set.notes.iter().for_each(|note| session.say(note));
     let file = WeightsFile { path: env::weights(&args.teacher), ..WeightsFile::default() };
     let (files, read) = (files_of(&set, &args.data), others.iter().map(|s| &s.path).chain([&file.path]));
@@ -189,7 +189,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let counted = set.fitted(left_out, went.missed.failed.len());
     report(session, &args.output, (&fitted, &went), &counted)?;
     session.say(&counted.to_string());
-    went.missed.ended(set.train.len())
+    went.missed.ended(set.train.len() + set.validation.len())
 }
 
 fn report(session: &Session, output: &Path, (fitted, went): (&EfficientAd, &Report), counted: &Counted) -> Result<()> {

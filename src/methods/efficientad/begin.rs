@@ -18,7 +18,7 @@ use crate::watch::Watch;
 /// What a fit works on.
 #[derive(Clone, Copy, Debug)]
 pub struct Good<'a> {
-    /// The good pictures are its training split.
+    /// The good pictures are its training split, and its own validation split where it has one.
     pub set: &'a Dataset,
     /// The teacher.
     pub teacher: &'a Teacher,
@@ -77,7 +77,7 @@ pub async fn begin<'a>(
 ) -> Result<Begun<'a>> {
     good.check(config)?;
     let data = good.set.root.to_string_lossy().into_owned();
-    let mut split = Split::of(&good.set.train, config.seed, &data)?;
+    let mut split = Split::of([&good.set.train, &good.set.validation], config.seed, &data)?;
     limit::check_asked(&options.limit_rule, &vec![0.0; split.validation.len()])?;
     for left in &split.left_out {
         let (name, why) = (plain(&left.picture.name), plain(&left.why.to_string()));
