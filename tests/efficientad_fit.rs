@@ -238,7 +238,8 @@ fn a_validation_split_of_the_sets_own() {
     let left_out: usize = set.census.left_out().values().sum();
     assert_eq!(set.census.found, set.train.len() + set.test.len() + set.validation.len() + left_out);
     let split = Split::of([&set.train, &set.validation], 5, "data").unwrap();
-    let names = |kept: &[lupe::methods::efficientad::Kept]| kept.iter().map(|k| k.seen.name.clone()).collect::<Vec<_>>();
+    let names =
+        |kept: &[lupe::methods::efficientad::Kept]| kept.iter().map(|k| k.seen.name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&split.train), ["000", "001", "002", "003"].map(|n| format!("train/good/{n}.png")));
     assert_eq!(names(&split.validation), ["0", "1", "2"].map(|n| format!("validation/good/{n}.png")));
     assert_eq!(split.left_out[0].picture.name, "validation/good/9.png", "a copy validates nothing");
@@ -247,7 +248,10 @@ fn a_validation_split_of_the_sets_own() {
     }
     let set = Dataset::open_validated(&data).unwrap();
     let said = Split::of([&set.train, &set.validation], 5, "data").map(|_| ()).unwrap_err().to_string();
-    assert!(said.contains("every picture of its validation split is the same file as one of its training split"), "{said}");
+    assert!(
+        said.contains("every picture of its validation split is the same file as one of its training split"),
+        "{said}"
+    );
     if no_gpu() {
         return;
     }

@@ -1,9 +1,10 @@
 //! Steps one after the other: losses watched, checkpoints written, an interrupt or a number that is none ends it with nothing lost.
 
 use super::checkpoint::Checkpoint;
+use super::patience::{Checks, End, Held};
 use super::rate::Rate;
 use super::rule::Rule;
-use crate::engine::{Gpu, Graph, Options, Parameters, Plan, Run, Store, Trained, Var, gradients};
+use crate::engine::{Gpu, Graph, Named, Options, Parameter, Parameters, Plan, Run, Store, Trained, Var, gradients};
 use crate::error::{Error, Result, shown};
 use crate::tensor::Tensor;
 use crate::watch::Watch;
@@ -98,6 +99,9 @@ pub struct Trainer<'a> {
     step: u64,
     losses: Vec<f32>,
     saved: Option<u64>,
+    checks: Checks,
+    /// The weights at the best check.
+    best: Named,
 }
 
 impl<'a> Trainer<'a> {
@@ -115,12 +119,18 @@ impl<'a> Trainer<'a> {
         let outputs: Vec<Var<'_>> = losses.iter().map(|l| l.1).collect();
         let plan = Plan::new(gpu, graph, &outputs, store, options).await?;
         let names = losses.iter().map(|l| l.0).collect();
-        Ok(Trainer { gpu, store, parameters, plan, learning, names, step: 0, losses: vec![], saved: None })
+        let (losses, checks, best) = Default::default();
+        Ok(Trainer { gpu, store, parameters, plan, learning, names, step: 0, losses, saved: None, checks, best })
     }
 
     /// The plan of a step.
     pub fn plan(&self) -> &Plan<'a> {
         &self.plan
+    }
+
+    /// The device in words.
+    pub fn device(&self) -> String {
+        self.gpu.info.describe()
     }
 
     /// Steps that are done.
@@ -136,6 +146,24 @@ impl<'a> Trainer<'a> {
     /// Begins anew; states are the caller's to put back.
     pub fn restart(&mut self) {
         (self.step, self.losses, self.saved) = (0, vec![], None);
+        (self.checks, self.best) = Default::default();
+    }
+
+    /// Begins anew, with every state where it began.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn begin_anew(&mut self) -> Result<()> {
+        self.restart();
+        self.parameters.restart(self.gpu, self.store)
+    }
+
+    /// The weights: those of the best check, where there were checks, else as they are now.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn weights(&self) -> Result<Named> {
+        if self.best.is_empty() { self.parameters.weights(self.gpu, self.store) } else { Ok(self.best.clone()) }
     }
 
     /// Goes on from a checkpoint of a training with the same parameters and losses.
@@ -151,7 +179,13 @@ impl<'a> Trainer<'a> {
             let state = from.states.get(name).ok_or_else(|| wrong(format!("has no state of {name}")))?;
             self.store.write(self.gpu, &p.began, state)?;
         }
+        if from.checks.0.is_empty() != from.best.is_empty()
+            || !self.parameters.iter().all(|(name, p)| suits(from, name, p))
+        {
+            return Err(wrong("has not the weights of its best check".into()));
+        }
         (self.step, self.losses, self.saved) = (from.step, from.losses.data.clone(), Some(from.step));
+        (self.checks, self.best) = (from.checks.clone(), from.best.clone());
         Ok(())
     }
 
@@ -161,14 +195,24 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// [`Error::Numeric`] for a loss that is no number, with the step and the last checkpoint; [`Error::Interrupted`] once a checkpoint of
     /// the steps so far is written; what inputs, device and disk have to say.
-    pub fn run(&mut self, mut job: Job<'_>) -> Result<()> {
+    pub fn run(&mut self, job: Job<'_>) -> Result<()> {
+        self.run_held(job, None).map(drop)
+    }
+
+    /// The same, but where something is `held` out it ends once its patience does; the weights are then those of the best check.
+    ///
+    /// # Errors
+    /// As [`Trainer::run`].
+    pub fn run_held(&mut self, mut job: Job<'_>, mut held: Option<Held<'_>>) -> Result<End> {
         let mut way: VecDeque<Run> = VecDeque::new();
         let mut sent = self.step;
-        while self.step < job.steps {
+        while self.step < job.steps && !self.ended(held.as_ref()) {
             job.watch.0.progress(job.watch.1, self.step as usize, job.steps as usize);
-            let stopped = job.watch.0.go_on();
-            let due =
+            let mut stopped = job.watch.0.go_on();
+            let check = held.as_ref().is_some_and(|h| self.checks.due(sent, &h.patience));
+            let save =
                 job.saving.as_ref().is_some_and(|s| sent > self.saved.unwrap_or(0) && sent.is_multiple_of(s.every));
+            let due = check || save;
             if stopped.is_ok() && !due && sent < job.steps && way.len() < 2 {
                 way.push_back(self.send(sent, &mut job)?);
                 sent += 1;
@@ -180,16 +224,47 @@ impl<'a> Trainer<'a> {
                     break;
                 }
             }
-            if stopped.is_err() || due {
+            if check && stopped.is_ok() {
+                stopped = interrupt(self.check(held.as_mut(), &job))?;
+            }
+            if stopped.is_err() || save {
                 self.save(&job)?;
             }
             if stopped.is_err() {
                 let at = |s: &Saving<'_>| format!("{} of {} steps are in {}", self.step, job.steps, shown(s.path));
                 job.saving.as_ref().map(at).iter().for_each(|text| job.watch.0.left_by_interrupt(text));
-                return stopped;
+                return stopped.map(|()| End::default());
             }
         }
         job.watch.0.progress(job.watch.1, job.steps as usize, job.steps as usize);
+        let early = self.step < job.steps;
+        if !early && self.checks.0.last().is_none_or(|last| last.0 < self.step) {
+            self.check(held.as_mut(), &job)?;
+        }
+        Ok(End { step: self.step, early, best: self.checks.best() })
+    }
+
+    fn ended(&self, held: Option<&Held<'_>>) -> bool {
+        held.is_some_and(|held| held.patience.ended(&self.checks))
+    }
+
+    /// Asks for the loss on what is held out, and keeps the weights where it is the lowest so far.
+    fn check(&mut self, held: Option<&mut Held<'_>>, job: &Job<'_>) -> Result<()> {
+        let Some(held) = held else { return Ok(()) };
+        let loss = (held.loss)()?;
+        if !loss.is_finite() {
+            return Err(Error::Numeric(format!("step {}: the loss on what is held out is {loss}", self.step)));
+        }
+        self.checks.0.push((self.step, loss));
+        if self.checks.improved() {
+            self.best = self.parameters.weights(self.gpu, self.store)?;
+        }
+        let best = match self.checks.best() {
+            Some((step, _)) if step == self.step => "the lowest so far".into(),
+            Some((step, best)) => format!("it was {best:.4} after {step}"),
+            None => String::new(),
+        };
+        job.watch.0.say(&format!("check     {loss:.4} on what is held out after {} steps, {best}", self.step));
         Ok(())
     }
 
@@ -223,10 +298,24 @@ impl<'a> Trainer<'a> {
             return Ok(());
         }
         let states = Checkpoint::states(self.gpu, self.store, self.parameters)?;
-        let (device, choices) = (self.gpu.info.describe(), saving.choices.clone());
-        let made = Checkpoint { step: self.step, choices, device, losses: self.losses(), states };
+        let (device, choices, losses) = (self.device(), saving.choices.clone(), self.losses());
+        let (checks, best) = (self.checks.clone(), self.best.clone());
+        let made = Checkpoint { step: self.step, choices, device, losses, states, checks, best };
         made.write(saving.path)?;
         self.saved = Some(self.step);
         Ok(())
     }
+}
+
+/// An interrupt apart from other errors: what is done is saved before it ends anything.
+fn interrupt(outcome: Result<()>) -> Result<Result<()>> {
+    match outcome {
+        Err(e) if !matches!(e, Error::Interrupted(_)) => Err(e),
+        outcome => Ok(outcome),
+    }
+}
+
+/// Whether a checkpoint with checks has the best weight of a parameter.
+fn suits(from: &Checkpoint, name: &str, parameter: &Parameter) -> bool {
+    from.checks.0.is_empty() || from.best.get(name).is_some_and(|t| t.shape == parameter.shape)
 }

@@ -1,10 +1,11 @@
 //! `lupe fit efficientad`: good pictures and a teacher in, a model file out.
 
 use crate::cli::env;
+use crate::cli::global::bytes;
 use crate::cli::output::{print, quoted};
 use crate::cli::session::Session;
 use crate::cli::subject::say_notes;
-use crate::cli::working::{KeepingArgs, LoadArgs, beside, files_of, finished};
+use crate::cli::working::{KeepingArgs, LoadArgs, beside, files_of, finished, keep};
 use crate::data::dataset::{Counted, Dataset, Sample, pictures, reason};
 use crate::error::{Error, Result};
 use crate::files::write;
@@ -90,6 +91,9 @@ pub struct Args {
     /// Seed of all random choices
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// How much room the teacher's maps of good pictures may take in the cache, e.g. 4G; 0 keeps none, and the teacher is asked at every step
+    #[arg(long, default_value = "2G", value_name = "SIZE", value_parser = bytes)]
+    keep: u64,
     #[command(flatten)]
     keeping: KeepingArgs,
     /// How the limit follows from the scores of good pictures that nobody was trained on: max, second, quantile=0.99, fixed=SCORE or
@@ -178,6 +182,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         loading: args.load.loading(),
         no_embed_teacher: args.no_embed_teacher,
         limit_rule: args.limit,
+        kept: keep("teacher", args.keep, false),
         keeping: keeping.clone(),
     };
     let (fitted, went) = pollster::block_on(fit(&gpu, good, &config, &options, session))?;

@@ -15,6 +15,7 @@ use crate::memory::peak_memory;
 use crate::methods::backbone::Backbone;
 use crate::methods::batched::{RunOptions, head};
 use crate::methods::fitted::Seen;
+use crate::methods::kept::Kept as Keep;
 use crate::methods::limit::{self, LimitRule};
 use crate::methods::looking::Missed;
 use crate::tensor::Tensor;
@@ -44,6 +45,8 @@ pub struct FitOptions {
     pub no_embed_teacher: bool,
     /// How the limits follow from the scores of the pictures that were kept.
     pub limit_rule: LimitRule,
+    /// Where what the teacher says of good pictures is kept between runs.
+    pub kept: Keep,
     /// Where the training is kept while it goes on.
     pub keeping: Keeping,
 }

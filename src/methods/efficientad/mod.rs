@@ -18,6 +18,7 @@ mod networks;
 mod split;
 mod statistics;
 pub mod step;
+mod taught;
 pub mod teacher;
 pub mod train;
 

@@ -3,12 +3,14 @@
 
 use super::begin::Begun;
 use super::examples::Example;
+use super::networks::UNSCALED;
+use super::statistics::Statistics;
 use super::step::{HARD, Losses, Step};
 use crate::engine::{Gpu, Graph, Named, Options, Parameters, Scope, Store, Var};
 use crate::error::Result;
 use crate::models::autoencoder::DROPPED;
 use crate::tensor::{Shape, Tensor};
-use crate::train::{Job, Keeping, Learning, Rate, Rule, Told, Trainer, ahead, learn};
+use crate::train::{Course, Keeping, Learning, Rate, Rule, Trainer, learn};
 use crate::watch::Watch;
 use serde_json::{Map, Value, json};
 
@@ -35,14 +37,28 @@ pub fn learning(steps: u64) -> Learning {
 
 impl Step {
     /// Appends a step to a graph, on pictures of these rows and columns; weights that are trained are parameters of `p`. The inputs are
-    /// pictures `[n, h, w, 3]`, in the order of [`Step::pictures`], the two words of the seed of dropout and, once
-    /// [`learn`] has worked on the total loss, the optimiser's numbers.
-    pub fn build<'g>(&self, graph: &'g Graph, size: [usize; 2], p: &Scope<'g, '_>) -> Losses<'g> {
+    /// pictures `[n, h, w, 3]`, in the order of [`Step::pictures`], where it is `known` what the teacher says of the good ones as they are
+    /// that, `[n, h, w, c]`, its outputs not brought to one scale, the two words of the seed of dropout and, once [`learn`] has worked on the
+    /// total loss, the optimiser's numbers.
+    pub fn build<'g>(
+        &self,
+        graph: &'g Graph,
+        (size, known): ([usize; 2], bool),
+        statistics: &Statistics,
+        p: &Scope<'g, '_>,
+    ) -> Losses<'g> {
         let pictures = graph.input("pictures", [self.pictures(), size[0], size[1], 3]);
+        let known = known.then(|| graph.input("maps of the teacher", self.map(size)));
         let seed = graph.input("dropout", [2]);
         let drop = |layer: usize, y: Var<'g>| y.dropout_of(DROPPED, seed, layer as u32);
         let hard = |apart: Var<'g>| apart.hard_mean(apart.quantile(HARD));
-        self.losses((pictures, self.taught(pictures, p)), p, &drop, &hard)
+        let taught = self.taught_by(pictures, (known, statistics), p);
+        self.losses((pictures, taught), p, &drop, &hard)
+    }
+
+    /// Shape of what the teacher says of the good pictures of a step, of these rows and columns.
+    fn map(&self, [h, w]: [usize; 2]) -> Shape {
+        self.networks.map_of([self.batch, h, w, 3])
     }
 }
 
@@ -78,49 +94,35 @@ pub async fn train(
     let learning = learning(config.steps);
     let initial = networks.initial(config.seed);
     let parameters = Parameters::new(&initial, learning.rule.slots(), |_| true);
-    let named: Named = begun.teacher.iter().chain(&initial).map(|(name, t)| (name.clone(), t.clone())).collect();
+    let mut named: Named = begun.teacher.iter().chain(&initial).map(|(name, t)| (name.clone(), t.clone())).collect();
+    let known = begun.examples.known();
+    if !known {
+        let own = begun.good.teacher.weights.tensors();
+        named.extend(own.iter().map(|(name, t)| (format!("{UNSCALED}.{name}"), t.clone())));
+    }
     let (graph, store) = (Graph::new(), Store::new());
-    let losses = step.build(&graph, [config.image_size; 2], &Scope::new(&graph, &named).training(&parameters));
+    let scope = Scope::new(&graph, &named).training(&parameters);
+    let losses = step.build(&graph, ([config.image_size; 2], known), &begun.statistics, &scope);
     learn(losses.total, &learning);
     let losses = losses.named();
     let mut trainer = Trainer::new(gpu, (&graph, &losses), (&store, &parameters), learning, options.clone()).await?;
-    let memory = trainer.plan().bytes() as f64 / 1e6;
-    let choices = choices(begun);
-    keeping.resume(&mut trainer, &choices, (&gpu.info.describe(), watch))?;
-    watch.say(&format!("training  {} steps, {memory:.0} MB of device memory", config.steps));
-    run(&mut trainer, begun, (keeping, choices), watch)?;
+    let (preprocess, map) = (config.preprocess(), step.map([config.image_size; 2]));
+    let inputs = |step: u64, examples: Vec<Example>| {
+        let taught = taught(&examples, map);
+        let pictures = pictures(&preprocess, examples, config.image_size);
+        Ok([pictures].into_iter().chain(taught).chain([dropped(config.seed, step)]).collect())
+    };
+    let (make, each) = (|k| begun.examples.at(k), config.batch as u64);
+    let course = Course { steps: config.steps, each, make: &make, inputs: &inputs, stage: STAGE };
+    course.run(&mut trainer, None, (keeping, choices(begun)), watch)?;
     let names = losses.iter().map(|l| l.0).collect();
-    Ok(Trained { networks: parameters.weights(gpu, &store)?, names, losses: trainer.losses() })
+    Ok(Trained { networks: trainer.weights()?, names, losses: trainer.losses() })
 }
 
-/// Runs the steps that are left.
-fn run(
-    trainer: &mut Trainer<'_>,
-    begun: &Begun<'_>,
-    (keeping, choices): (&Keeping, Map<String, Value>),
-    watch: &dyn Watch,
-) -> Result<()> {
-    let (config, first) = (begun.config, trainer.step());
-    let (batch, preprocess) = (config.batch as u64, config.preprocess());
-    let numbers = first * batch..config.steps * batch;
-    let mut told = Told::new(first, config.steps);
-    let saving = keeping.saving(choices);
-    ahead(
-        |k| begun.examples.at(k),
-        numbers,
-        |ahead| {
-            let mut inputs = |step: u64| {
-                let examples = (0..batch).map(|_| ahead.take()).collect::<Result<Vec<Example>>>()?;
-                Ok(vec![pictures(&preprocess, examples, config.image_size), dropped(config.seed, step)])
-            };
-            let mut heard = |step: u64, losses: &[f32]| {
-                told.heard(step, losses, watch);
-                Ok(())
-            };
-            let watch = (watch, STAGE);
-            trainer.run(Job { steps: config.steps, inputs: &mut inputs, heard: &mut heard, watch, saving })
-        },
-    )
+/// What the teacher says of the good pictures of a step, where that is known.
+fn taught(examples: &[Example], shape: Shape) -> Option<Tensor> {
+    let all: Vec<f32> = examples.iter().filter_map(|e| e.taught.as_ref()).flatten().copied().collect();
+    (!all.is_empty()).then(|| Tensor::new(shape, all))
 }
 
 /// The pictures of a step, in the order of [`Step::pictures`].
@@ -143,6 +145,10 @@ fn choices(begun: &Begun<'_>) -> Map<String, Value> {
         "config": begun.config, "teacher": begun.good.teacher.weights.sha256(),
         "pictures": crate::files::sha256(pictures.join(" ").as_bytes()), "good pictures": pictures.len(),
     });
-    let Value::Object(made) = made else { return Map::new() };
+    let Value::Object(mut made) = made else { return Map::new() };
+    // Of one picture a plan asks the teacher with the kernels that asked it before; of several it need not, where these do not fit.
+    if begun.config.batch > 1 {
+        made.insert("maps of the teacher".into(), json!(if begun.examples.known() { "kept" } else { "asked for" }));
+    }
     made
 }
