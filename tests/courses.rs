@@ -83,7 +83,7 @@ fn how_long_it_takes_is_said_first_and_changes_nothing() {
     let at = |lines: &[String], word: &str| lines.iter().position(|l| l.starts_with(word));
     let (long, short) = (listener(0), listener(0));
     let (end, losses, named) = run(70, NO_PATIENCE, &Keeping::default(), &long).unwrap();
-    assert_eq!(end, End { step: 70, early: false, best: None });
+    assert_eq!(end, End { step: 70, ..End::default() });
     let lines = long.0.lock().unwrap().clone();
     assert_eq!((at(&lines, "training  70 steps"), at(&lines, "estimate")), (Some(0), Some(1)), "{lines:?}");
     assert!(
@@ -123,7 +123,7 @@ fn it_ends_where_nothing_is_gained_and_keeps_the_best_weights() {
     let (end, losses, named) = run(400, asked, &Keeping::default(), &heard).unwrap();
     let lines = heard.0.lock().unwrap().clone();
     let checks = lines.iter().filter(|l| l.starts_with("check ")).count() as u64;
-    let (best, loss) = end.best.unwrap();
+    let (best, loss) = end.checks.best().unwrap();
     assert!(end.early && best > 0 && end.step == best + 15 && checks == end.step / 5, "{end:?}: {lines:?}");
     assert_eq!(losses.shape.dims(), [end.step as usize, 1]);
     let (_, alone, until) = run(best, NO_PATIENCE, &Keeping::default(), &Unwatched).unwrap();
@@ -140,6 +140,6 @@ fn it_ends_where_nothing_is_gained_and_keeps_the_best_weights() {
     assert!(stops > 2 && resumed == (end, losses, named), "{stops} stops");
     // One that ends by itself has the best weights, too, and a last check.
     let (end, ..) = run(13, asked, &Keeping::default(), &Unwatched).unwrap();
-    assert!(!end.early && end.step == 13 && end.best.is_some(), "{end:?}");
+    assert!(!end.early && end.step == 13 && end.checks.best().is_some(), "{end:?}");
     assert!(loss > 0.0);
 }

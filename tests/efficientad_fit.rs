@@ -39,7 +39,7 @@ fn untrained(data: &Path, teacher: &Teacher, config: &Config, options: &FitOptio
     let good = Good { set: &set, teacher, penalty: &[] };
     let begun: Begun = pollster::block_on(begin(gpu(), good, config, options, &Unwatched)).unwrap();
     let trained = config.networks().initial(config.seed);
-    let (fitted, missed) = pollster::block_on(begun.finish(gpu(), &trained, options, &Unwatched)).unwrap();
+    let (fitted, missed) = pollster::block_on(begun.finish(gpu(), (&trained, None), options, &Unwatched)).unwrap();
     assert!(missed.failed.is_empty());
     fitted
 }

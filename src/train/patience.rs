@@ -26,15 +26,14 @@ pub struct Held<'h> {
 pub struct Checks(pub Vec<(u64, f64)>);
 
 /// How a training ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct End {
     /// Steps that were done.
     pub step: u64,
     /// Whether it ended early, its patience at an end.
     pub early: bool,
-    /// After how many steps the loss on what is held out was lowest, and that loss, where it was checked: the weights are those.
-    pub best: Option<(u64, f64)>,
+    /// The checks, where there were any: the weights are those of the best.
+    pub checks: Checks,
 }
 
 impl Checks {

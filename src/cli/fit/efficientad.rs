@@ -12,11 +12,12 @@ use crate::files::write;
 use crate::memory::log_peak;
 use crate::methods::efficientad::config::{QUICK, STEPS};
 use crate::methods::efficientad::{Border, Config, EfficientAd, FitOptions, Good, Penalty, Preset};
-use crate::methods::efficientad::{Report, Teacher, Times, fit};
+use crate::methods::efficientad::{Report, Teacher, Times, ended, ended_json, fit};
 use crate::methods::{Fitted, LimitRule, limit};
 use crate::models::pdn::Size;
 use crate::outputs::Inputs;
 use crate::report::Curves;
+use crate::train::Patience;
 use crate::watch::Watch;
 use crate::weights::WeightsFile;
 use clap::ValueEnum;
@@ -82,6 +83,12 @@ pub struct Args {
     /// Train for 16000 steps: most of the accuracy in a quarter of the time
     #[arg(long, conflicts_with = "steps")]
     quick: bool,
+    /// End the training once so many checks in a row have gained nothing on the good pictures that are kept; the best weights count
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    patience: Option<u64>,
+    /// Steps from one check to the next
+    #[arg(long, default_value_t = 1000, value_name = "N", requires = "patience", value_parser = clap::value_parser!(u64).range(1..))]
+    check_every: u64,
     /// Edge length of the networks' input
     #[arg(long, default_value_t = 256, value_name = "N")]
     image_size: usize,
@@ -140,7 +147,8 @@ impl Args {
         };
         let (image_size, batch, seed) = (self.image_size, self.batch.into(), self.seed);
         let steps = if self.quick { QUICK } else { self.steps.unwrap_or(STEPS) };
-        Config { border, image_size, steps, batch, seed, penalty, ..usual }
+        let patience = self.patience.map(|checks| Patience { checks, every: self.check_every });
+        Config { border, image_size, steps, batch, seed, penalty, patience, ..usual }
     }
 }
 
@@ -207,14 +215,17 @@ fn report(session: &Session, output: &Path, (fitted, went): (&EfficientAd, &Repo
                 "model": output, "pictures": n, "validation": kept, "teacher": file.backbone.sha256, "limit": fitted.limit(),
                 "pixel_limit": fitted.map_limit(), "limit_rule": fitted.limit_rule().map(|rule| rule.to_string()),
                 "apart": limit::apart_names(&trained), "left_out": file.left_out, "counts": counted.json(),
+                "ended": file.ended.as_ref().map(ended_json),
                 "seconds": {"teacher": teacher, "training": training, "scoring": scoring},
             })
             .to_string(),
         );
     }
     let (model, limit) = (quoted(output), limit::words(fitted).unwrap_or_else(|| "none".into()));
+    let steps = file.ended.as_ref().map_or(format!("{} steps", file.config.steps), |end| {
+        format!("{} of {} steps ({})", end.step, file.config.steps, ended(end))
+    });
     print(&format!(
-        "wrote     {model}\ntrained   {} steps on {n} pictures; {kept} others gave scales and limit\nlimit     {limit}\ntime      {teacher:.1} s teacher, {training:.1} s training, {scoring:.1} s scoring\n\nNext: lupe predict {model} PICTURES -o results",
-        file.config.steps
+        "wrote     {model}\ntrained   {steps} on {n} pictures; {kept} others gave scales and limit\nlimit     {limit}\ntime      {teacher:.1} s teacher, {training:.1} s training, {scoring:.1} s scoring\n\nNext: lupe predict {model} PICTURES -o results"
     ))
 }

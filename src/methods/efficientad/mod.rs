@@ -11,6 +11,7 @@ mod describe;
 mod examples;
 mod file;
 mod fit;
+mod held;
 mod looking;
 pub mod maps;
 mod model;
@@ -24,7 +25,7 @@ pub mod train;
 
 pub use begin::{Begun, Good, begin};
 pub use config::{Border, Config, Penalty, Preset};
-pub use describe::describe;
+pub use describe::{describe, ended, ended_json};
 pub use examples::{Changed, Example, Examples};
 pub use file::ModelFile;
 pub use fit::{FitOptions, Report, Times, fit};

@@ -93,13 +93,39 @@ impl Step {
         let said = student.head(trunk.slice(0, 0, n - b), &at, 0..c);
         let said_of_whole = student.head(trunk.slice(0, n - b, n), &at, c..2 * c);
         let whole = self.networks.autoencoder.map(pictures.slice(0, n - b, n), &p.at(AUTOENCODER), drop);
-        let apart = (plain - said.slice(0, n - 2 * b, n - b)).square();
-        let hard = mean(hard(apart.reshape([b, apart.shape().len() / b])));
         let penalty = self.penalty.then(|| mean(said.slice(0, 0, b).square()));
+        let said = [said.slice(0, n - 2 * b, n - b), said_of_whole];
+        Losses::between([plain, changed], said, whole, (penalty, hard))
+    }
+}
+
+impl Networks {
+    /// The losses of good pictures `[n, h, w, 3]` as they are, by networks of which nothing is dropped: what is held out is judged by.
+    pub fn held_out<'g>(&self, pictures: Var<'g>, p: &Scope<'g, '_>, hard: &HardLoss<'_, 'g>) -> Losses<'g> {
+        let (c, at) = (self.channels(), p.at(STUDENT));
+        let taught = self.teacher.map(pictures, &p.at(TEACHER));
+        let trunk = self.student().trunk(pictures, &at);
+        let said = [0..c, c..2 * c].map(|rows| self.student().head(trunk, &at, rows));
+        let whole = self.autoencoder.map(pictures, &p.at(AUTOENCODER), &|_, y| y);
+        Losses::between([taught; 2], said, whole, (None, hard))
+    }
+}
+
+impl<'g> Losses<'g> {
+    /// Those between what the teacher says of good pictures as they are and changed, what the student says of them, its first half and its
+    /// second, and what the autoencoder says of the changed ones.
+    fn between(
+        [plain, changed]: [Var<'g>; 2],
+        [first, second]: [Var<'g>; 2],
+        whole: Var<'g>,
+        (penalty, hard): (Option<Var<'g>>, &HardLoss<'_, 'g>),
+    ) -> Losses<'g> {
+        let (apart, b) = ((plain - first).square(), plain.dim(0));
+        let hard = mean(hard(apart.reshape([b, apart.shape().len() / b])));
         let autoencoder = mean((changed - whole).square());
-        let both = mean((whole - said_of_whole).square());
+        let student = mean((whole - second).square());
         let known = penalty.map_or(hard, |p| hard + p);
-        Losses { hard, penalty, autoencoder, student: both, total: known + autoencoder + both }
+        Losses { hard, penalty, autoencoder, student, total: known + autoencoder + student }
     }
 }
 

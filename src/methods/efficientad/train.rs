@@ -3,14 +3,16 @@
 
 use super::begin::Begun;
 use super::examples::Example;
+use super::fit::FitOptions;
+use super::held::HeldOut;
 use super::networks::UNSCALED;
 use super::statistics::Statistics;
 use super::step::{HARD, Losses, Step};
-use crate::engine::{Gpu, Graph, Named, Options, Parameters, Scope, Store, Var};
+use crate::engine::{Gpu, Graph, Named, Parameters, Scope, Store, Var};
 use crate::error::Result;
 use crate::models::autoencoder::DROPPED;
 use crate::tensor::{Shape, Tensor};
-use crate::train::{Course, Keeping, Learning, Rate, Rule, Trainer, learn};
+use crate::train::{Course, End, Held, Learning, Rate, Rule, Trainer, learn};
 use crate::watch::Watch;
 use serde_json::{Map, Value, json};
 
@@ -26,6 +28,8 @@ pub struct Trained {
     pub names: Vec<&'static str>,
     /// Their values, `[steps, losses]`.
     pub losses: Tensor,
+    /// How it ended.
+    pub end: End,
 }
 
 /// How weights follow their gradients in a training of so many steps.
@@ -83,12 +87,7 @@ pub fn dropped(seed: u64, step: u64) -> Tensor {
 /// # Errors
 /// [`Error::Usage`](crate::Error::Usage) for a checkpoint of another training; [`Error::Numeric`](crate::Error::Numeric) for a loss that is no number; [`Error::Input`](crate::Error::Input) for a picture
 /// that cannot be read any more; the watcher's interrupt, once a checkpoint is written; what device and disk report.
-pub async fn train(
-    gpu: &Gpu,
-    begun: &Begun<'_>,
-    (options, keeping): (&Options, &Keeping),
-    watch: &dyn Watch,
-) -> Result<Trained> {
+pub async fn train(gpu: &Gpu, begun: &Begun<'_>, options: &FitOptions, watch: &dyn Watch) -> Result<Trained> {
     let (config, networks) = (begun.config, begun.config.networks());
     let step = Step { networks, batch: config.batch, penalty: config.penalty.is_some() };
     let learning = learning(config.steps);
@@ -105,7 +104,16 @@ pub async fn train(
     let losses = step.build(&graph, ([config.image_size; 2], known), &begun.statistics, &scope);
     learn(losses.total, &learning);
     let losses = losses.named();
-    let mut trainer = Trainer::new(gpu, (&graph, &losses), (&store, &parameters), learning, options.clone()).await?;
+    let planned = Trainer::new(gpu, (&graph, &losses), (&store, &parameters), learning, options.run.planning());
+    let mut trainer = planned.await?;
+    let other = Graph::new();
+    let scope = Scope::new(&other, &named).training(&parameters);
+    let held_out = match config.patience {
+        Some(_) => Some(HeldOut::new(gpu, begun, (&other, &scope, &store), options).await?),
+        None => None,
+    };
+    let mut loss = || held_out.as_ref().map_or(Ok(f64::NAN), |held_out| held_out.loss(watch));
+    let held = config.patience.map(|patience| Held { patience, loss: &mut loss });
     let (preprocess, map) = (config.preprocess(), step.map([config.image_size; 2]));
     let inputs = |step: u64, examples: Vec<Example>| {
         let taught = taught(&examples, map);
@@ -114,9 +122,9 @@ pub async fn train(
     };
     let (make, each) = (|k| begun.examples.at(k), config.batch as u64);
     let course = Course { steps: config.steps, each, make: &make, inputs: &inputs, stage: STAGE };
-    course.run(&mut trainer, None, (keeping, choices(begun)), watch)?;
+    let end = course.run(&mut trainer, held, (&options.keeping, choices(begun)), watch)?;
     let names = losses.iter().map(|l| l.0).collect();
-    Ok(Trained { networks: trainer.weights()?, names, losses: trainer.losses() })
+    Ok(Trained { networks: trainer.weights()?, names, losses: trainer.losses(), end })
 }
 
 /// What the teacher says of the good pictures of a step, where that is known.
@@ -146,6 +154,11 @@ fn choices(begun: &Begun<'_>) -> Map<String, Value> {
         "pictures": crate::files::sha256(pictures.join(" ").as_bytes()), "good pictures": pictures.len(),
     });
     let Value::Object(mut made) = made else { return Map::new() };
+    // What is checked by decides when it ends.
+    if begun.config.patience.is_some() {
+        let held: Vec<&str> = begun.split.validation.iter().map(|k| k.seen.sha256.as_str()).collect();
+        made.insert("pictures kept".into(), json!(crate::files::sha256(held.join(" ").as_bytes())));
+    }
     // Of one picture a plan asks the teacher with the kernels that asked it before; of several it need not, where these do not fit.
     if begun.config.batch > 1 {
         made.insert("maps of the teacher".into(), json!(if begun.examples.known() { "kept" } else { "asked for" }));
