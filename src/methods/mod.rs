@@ -22,6 +22,7 @@ pub mod embed;
 pub mod episodes;
 pub mod evaluation;
 pub mod fitted;
+pub mod kept;
 pub mod limit;
 mod looking;
 pub mod metrics;
