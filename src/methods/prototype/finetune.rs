@@ -5,12 +5,12 @@
 //! cross-entropies; Adam on all weights of the backbone. Scale and bias stay, and so do the statistics of batch norms. Where a step's plan would not
 //! fit, its pictures go in batches (`micro.rs`), which gives the same gradients for one more forward pass.
 
-use super::head::{Head, Prototypes, softmax};
+use super::head::{Head, Prototypes};
 use super::micro::Micro;
-use crate::engine::graph::live;
 use crate::engine::{Gpu, Graph, Named, Options, Parameters, Plan, Scope, Store, Var};
 use crate::error::{Error, Result};
 use crate::methods::augment::{Draws, USUAL};
+use crate::methods::labelled::softmax;
 use crate::methods::vector;
 use crate::models::Network;
 use crate::random::Stream;
@@ -18,7 +18,6 @@ use crate::tensor::{Shape, Tensor};
 use crate::train::{Job, Learning, Rate, Rule, Trainer, learn};
 use crate::watch::Watch;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// How a backbone is fine-tuned.
@@ -61,22 +60,16 @@ impl Backbone<'_> {
     /// The vectors `[n, d]` of pictures `[n, h, w, 3]`.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a place that the network does not offer, or without a vector.
+    /// As [`vector::at`].
     pub(super) fn vectors<'g>(&self, pictures: Var<'g>, trained: &Parameters) -> Result<Var<'g>> {
-        let scope = Scope::new(pictures.graph(), self.weights).training(trained);
-        let place = self.network.build(pictures, &scope).find(self.place)?;
-        vector::of(place).ok_or_else(|| Error::Usage(format!("place {}: is no vector of the picture", self.place)))
+        vector::at(self.network, self.place, pictures, &Scope::new(pictures.graph(), self.weights).training(trained))
     }
 
     /// Every weight that vectors depend on and that is no statistic of a batch norm, with room for what an optimiser keeps.
     fn parameters(&self, size: [usize; 2], slots: usize) -> Result<Parameters> {
         let graph = Graph::new();
         let vectors = self.vectors(graph.input("picture", [1, size[0], size[1], 3]), &Parameters::default())?;
-        let nodes = graph.nodes()?;
-        let read = nodes.iter().zip(live(&nodes, &[vectors.id()])).filter(|n| n.1).map(|n| n.0.label.as_str());
-        let read: BTreeSet<&str> = read.collect();
-        let statistic = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
-        Ok(Parameters::new(self.weights, slots, |name| read.contains(name) && !statistic(name)))
+        vector::trainable(vectors, self.weights, slots)
     }
 }
 

@@ -1,0 +1,284 @@
+//! The training: epochs of steps and, after each, what the pictures that were kept say of it.
+
+use super::examples::{Example, Examples};
+use super::{Config, Step};
+use crate::engine::{Gpu, Graph, Named, Options, Parameters, Plan, Store};
+use crate::error::{Error, Result};
+use crate::methods::labelled::{best, softmax};
+use crate::methods::metrics::Confusion;
+use crate::tensor::{Shape, Tensor};
+use crate::train::{Ahead, Job, Keeping, Told, Trainer, ahead, learn};
+use crate::watch::Watch;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// What the work is called while it goes on.
+const STAGE: &str = "training";
+
+/// Names of what lies in checkpoints beside the states: what was said after epochs, and the weights of the best one.
+const CHECKS: &str = "checks";
+const BEST: &str = "best.";
+
+/// What the kept pictures said after an epoch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Check {
+    /// Epochs that were done.
+    pub epoch: u64,
+    /// The mean loss of the pictures; of balanced classes the mean of their means.
+    pub loss: f32,
+    /// The share of pictures that were called what they are.
+    pub accuracy: f32,
+    /// The mean of these shares over the classes that have pictures.
+    pub balanced: f32,
+    /// The accuracy of always saying the largest class.
+    pub majority: f32,
+}
+
+impl Check {
+    fn row(self) -> [f32; 5] {
+        [self.epoch as f32, self.loss, self.accuracy, self.balanced, self.majority]
+    }
+
+    fn of(&[epoch, loss, accuracy, balanced, majority]: &[f32; 5]) -> Check {
+        Check { epoch: epoch as u64, loss, accuracy, balanced, majority }
+    }
+
+    /// The one of the lowest loss, the first of several.
+    pub fn best(checks: &[Check]) -> Option<Check> {
+        checks.iter().copied().reduce(|best, one| if one.loss < best.loss { one } else { best })
+    }
+}
+
+/// What a training gave.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// The weights: of the best epoch, or of the last where none was compared.
+    pub weights: Named,
+    /// The mean loss of the steps of every epoch.
+    pub losses: Vec<f32>,
+    /// What the kept pictures said after each; none without such pictures.
+    pub checks: Vec<Check>,
+    /// Whether it ended before all epochs were done.
+    pub early: bool,
+    /// Steps that were done.
+    pub steps: u64,
+}
+
+/// Trains from [`Step::named`] or from a checkpoint.
+///
+/// # Errors
+/// [`Error::Usage`] for a checkpoint of another training; [`Error::Numeric`] for a loss that is no number; [`Error::Input`] for a picture that
+/// cannot be read any more; the watcher's interrupt, once a checkpoint is written; [`Error::Memory`] for steps that do not fit, before any
+/// is done; what device and disk report.
+pub async fn train(
+    gpu: &Gpu,
+    (step, examples, config): (&Step<'_>, &Examples, &Config),
+    (options, keeping, choices): (&Options, &Keeping, Map<String, Value>),
+    watch: &dyn Watch,
+) -> Result<Trained> {
+    let (learning, batch) = (config.learning(), config.batch.min(examples.trained()));
+    let (store, parameters) = (Store::new(), step.parameters(learning.rule.slots())?);
+    let graph = Graph::new();
+    let loss = step.loss(&graph, batch, &parameters)?;
+    learn(loss, &learning);
+    let losses = [("loss", loss)];
+    let planned = Trainer::new(gpu, (&graph, &losses), (&store, &parameters), learning, options.clone());
+    let mut trainer = planned.await?;
+    let asked = Asked::new(gpu, step, examples, (batch, &parameters, &store), options).await?;
+    let memory = (trainer.plan().bytes() + asked.as_ref().map_or(0, |a| a.plan.bytes())) as f64 / 1e6;
+    keeping.resume(&mut trainer, &choices, (&gpu.info.describe(), watch))?;
+    let all = config.steps(config.epochs, examples.trained());
+    watch.say(&format!(
+        "training  up to {} epochs, {all} steps of {batch}, {memory:.0} MB of device memory",
+        config.epochs
+    ));
+    let ground = (gpu, &store, &parameters);
+    let mut work = Work { ground, trainer, asked, step, examples, config, batch, watch };
+    let checks = work.run((keeping, choices))?;
+    work.trained(checks)
+}
+
+/// A training under way.
+struct Work<'a, 'w> {
+    /// The device, and where the weights are.
+    ground: (&'a Gpu, &'a Store, &'a Parameters),
+    trainer: Trainer<'a>,
+    asked: Option<Asked<'a>>,
+    step: &'w Step<'w>,
+    examples: &'w Examples,
+    config: &'w Config,
+    batch: usize,
+    watch: &'w dyn Watch,
+}
+
+impl Work<'_, '_> {
+    /// The weights as they are now.
+    fn weights(&self) -> Result<Named> {
+        let (gpu, store, parameters) = self.ground;
+        parameters.weights(gpu, store)
+    }
+
+    /// Runs what is left; what was said after each epoch.
+    fn run(&mut self, (keeping, choices): (&Keeping, Map<String, Value>)) -> Result<Vec<Check>> {
+        let (step, examples, batch, watch) = (self.step, self.examples, self.batch as u64, self.watch);
+        let (steps, first) = (self.config.steps(self.config.epochs, examples.trained()), self.trainer.step());
+        let mut told = Told::new(first, steps);
+        ahead(
+            |k| examples.at(k),
+            first * batch..steps * batch,
+            |ahead| {
+                let mut inputs = |_| inputs(ahead, (step, examples), batch as usize);
+                let mut heard = |step: u64, losses: &[f32]| {
+                    told.heard(step, losses, watch);
+                    Ok(())
+                };
+                let (watch, saving) = ((watch, STAGE), keeping.saving(choices));
+                self.epochs(&mut Job { steps, inputs: &mut inputs, heard: &mut heard, watch, saving })
+            },
+        )
+    }
+
+    fn epochs(&mut self, job: &mut Job<'_>) -> Result<Vec<Check>> {
+        let rows = self.trainer.kept().get(CHECKS).map_or(&[][..], |t| &t.data);
+        let mut checks: Vec<Check> = rows.as_chunks().0.iter().map(Check::of).collect();
+        for epoch in 1..=self.config.epochs {
+            let until = self.config.steps(epoch, self.examples.trained());
+            self.trainer.run_to(until, job)?;
+            if self.trainer.step() == until && checks.last().is_none_or(|last| last.epoch < epoch) {
+                self.check(epoch, &mut checks, job)?;
+            }
+            if ended(&checks, epoch, self.config.patience) {
+                break;
+            }
+        }
+        Ok(checks)
+    }
+
+    /// Asks the kept pictures, if there are any, and keeps the weights if these are the best so far.
+    fn check(&mut self, epoch: u64, checks: &mut Vec<Check>, job: &Job<'_>) -> Result<()> {
+        let Some(asked) = &self.asked else { return Ok(()) };
+        let check = match asked.check(epoch, self.examples, (self.config.balance, self.watch)) {
+            Err(stopped @ Error::Interrupted(_)) => return self.trainer.unless(Err(stopped), job),
+            found => found?,
+        };
+        if Check::best(checks).is_none_or(|best| check.loss < best.loss) {
+            for (name, weight) in self.weights()? {
+                self.trainer.keep(format!("{BEST}{name}"), (*weight).clone());
+            }
+        }
+        checks.push(check);
+        let rows: Vec<f32> = checks.iter().flat_map(|c| c.row()).collect();
+        self.trainer.keep(CHECKS, Tensor::new([checks.len(), 5], rows));
+        if epoch.is_multiple_of(self.config.epochs.div_ceil(10)) || epoch == self.config.epochs {
+            let share = 100.0 * check.accuracy;
+            self.watch.say(&format!("epoch{epoch:>6}  kept pictures: loss {:.4}, {share:.1} % right", check.loss));
+        }
+        Ok(())
+    }
+
+    fn trained(self, checks: Vec<Check>) -> Result<Trained> {
+        let (n, steps) = (self.examples.trained(), self.trainer.step());
+        let best = |(name, t): (&String, &Tensor)| Some((name.strip_prefix(BEST)?.to_string(), Arc::new(t.clone())));
+        let weights = match checks.is_empty() {
+            true => self.weights()?,
+            false => self.trainer.kept().iter().filter_map(best).collect(),
+        };
+        let all = self.trainer.losses().data;
+        let ends = (0..=self.config.epochs).map(|e| self.config.steps(e, n) as usize).filter(|e| *e <= all.len());
+        let ends: Vec<usize> = ends.collect();
+        let mean = |part: &[f32]| part.iter().sum::<f32>() / part.len().max(1) as f32;
+        let losses: Vec<f32> = ends.windows(2).map(|w| mean(all.get(w[0]..w[1]).unwrap_or_default())).collect();
+        let early = (losses.len() as u64) < self.config.epochs;
+        Ok(Trained { weights, losses, checks, early, steps })
+    }
+}
+
+/// Whether so many epochs have passed without a lower loss.
+fn ended(checks: &[Check], epoch: u64, patience: u64) -> bool {
+    patience > 0 && Check::best(checks).is_some_and(|best| epoch >= best.epoch + patience)
+}
+
+/// The inputs of a step.
+fn inputs(ahead: &mut Ahead<Example>, (step, examples): (&Step<'_>, &Examples), batch: usize) -> Result<Vec<Tensor>> {
+    let (mut values, mut labels, mut shares) = (vec![], vec![], vec![]);
+    for _ in 0..batch {
+        let example = ahead.take()?;
+        values.extend(example.values);
+        labels.push(example.class as f32);
+        shares.push((examples.weight(example.class) / batch as f64) as f32);
+    }
+    Ok(vec![Tensor::new(step.shape(batch), values), Tensor::new([batch], labels), Tensor::new([1, batch], shares)])
+}
+
+/// What the kept pictures are asked with.
+struct Asked<'a> {
+    plan: Plan<'a>,
+    batch: usize,
+    shape: Shape,
+}
+
+impl<'a> Asked<'a> {
+    /// Plans it, if there are such pictures.
+    async fn new(
+        gpu: &'a Gpu,
+        step: &Step<'_>,
+        examples: &Examples,
+        (batch, parameters, store): (usize, &Parameters, &Store),
+        options: &Options,
+    ) -> Result<Option<Asked<'a>>> {
+        if examples.kept() == 0 {
+            return Ok(None);
+        }
+        let (graph, batch) = (Graph::new(), batch.min(examples.kept()));
+        let logits = step.logits(&graph, batch, parameters)?;
+        let plan = Plan::new(gpu, &graph, &[logits], store, options.clone()).await?;
+        Ok(Some(Asked { plan, batch, shape: step.shape(batch) }))
+    }
+
+    /// Their losses and labels by the weights as they are now.
+    fn check(&self, epoch: u64, examples: &Examples, (balance, watch): (bool, &dyn Watch)) -> Result<Check> {
+        let (classes, n) = (examples.classes(), examples.kept());
+        let (mut confusion, mut sums) = (Confusion::new(classes), vec![0.0; classes]);
+        let mut add = |class: usize, logits: &[f32]| {
+            let logits: Vec<f64> = logits.iter().map(|l| f64::from(*l)).collect();
+            let loss = -softmax(&logits).get(class).map_or(f64::NAN, |p| p.max(f64::MIN_POSITIVE).ln());
+            sums.iter_mut().skip(class).take(1).for_each(|sum| *sum += loss);
+            confusion.add(class, best(&logits).map_or(classes, |b| b.0));
+        };
+        ahead(
+            |i| examples.kept_at(i),
+            0..n as u64,
+            |ahead| {
+                for from in (0..n).step_by(self.batch) {
+                    watch.go_on()?;
+                    self.ask(ahead, self.batch.min(n - from), &mut add)?;
+                }
+                Ok(())
+            },
+        )?;
+        let counts = confusion.pictures();
+        let means = sums.iter().zip(&counts).filter(|s| *s.1 > 0).map(|(sum, count)| sum / *count as f64);
+        let loss = match balance {
+            true => means.clone().sum::<f64>() / means.count().max(1) as f64,
+            false => sums.iter().sum::<f64>() / n as f64,
+        };
+        if !loss.is_finite() {
+            return Err(Error::Numeric(format!("epoch {epoch}: the loss of the kept pictures is {loss}")));
+        }
+        let share = |share: Option<f64>| share.unwrap_or_default() as f32;
+        let (accuracy, balanced) = (share(confusion.accuracy()), share(confusion.balanced_accuracy()));
+        Ok(Check { epoch, loss: loss as f32, accuracy, balanced, majority: share(confusion.majority()) })
+    }
+
+    /// Asks about the next `n`.
+    fn ask(&self, ahead: &mut Ahead<Example>, n: usize, add: &mut dyn FnMut(usize, &[f32])) -> Result<()> {
+        let examples = (0..n).map(|_| ahead.take()).collect::<Result<Vec<Example>>>()?;
+        let mut values: Vec<f32> = examples.iter().flat_map(|e| e.values.iter().copied()).collect();
+        values.resize(self.shape.len(), 0.0);
+        let outputs = self.plan.collect(self.plan.submit(&[&Tensor::new(self.shape, values)])?)?;
+        let rows = outputs.first().map_or(&[][..], |t| &t.data);
+        let rows = rows.chunks_exact(rows.len() / self.batch.max(1));
+        examples.iter().zip(rows).for_each(|(e, row)| add(e.class, row));
+        Ok(())
+    }
+}
