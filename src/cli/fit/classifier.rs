@@ -9,7 +9,7 @@ use crate::data::dataset::{Classes, Counted, reason};
 use crate::error::Result;
 use crate::files::write;
 use crate::memory::log_peak;
-use crate::methods::classifier::{Asked, Check, Classifier, FitOptions, Layers, Optimizer, Report, Start, fit};
+use crate::methods::classifier::{Asked, Classifier, Figures, FitOptions, Layers, Optimizer, Report, Start, fit};
 use crate::methods::classifier::{class_words, trained_words, validation_words};
 use crate::outputs::Inputs;
 use crate::report::Curves;
@@ -141,7 +141,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
 
 /// Writes what every epoch gave as a table and, of it, the losses as a picture, to these files.
 fn write_losses(session: &Session, went: &Report, [table, picture]: [&Path; 2]) -> Result<()> {
-    let said = |check: &Check| vec![check.loss, check.accuracy, check.balanced];
+    let said = |f: &Figures| [f.loss, f.accuracy, f.balanced_accuracy].map(|v| v as f32).to_vec();
     let checks = || went.checks.iter().map(said).chain(std::iter::repeat(vec![]));
     let rows = |columns: usize| -> Vec<f32> {
         let row = |(loss, said): (&f32, Vec<f32>)| [*loss].into_iter().chain(said.into_iter().take(columns - 1));

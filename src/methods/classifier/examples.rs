@@ -3,7 +3,7 @@
 use super::Config;
 use crate::data::dataset::Sample;
 use crate::data::load::read;
-use crate::data::{Limits, Picture, Preprocess};
+use crate::data::{Limits, Picture, Prepared, Preprocess};
 use crate::error::{Error, Result, shown};
 use crate::methods::augment::{Draw, Draws, USUAL};
 use crate::random::{Order, Stream};
@@ -14,10 +14,10 @@ use crate::tensor::Tensor;
 pub enum Inputs {
     /// Its vector, which the network gave.
     Vectors(Vec<Vec<f32>>),
-    /// The picture itself, read whenever it is asked for.
+    /// The picture itself: as it was prepared or, where that is not held in memory, read whenever it is asked for.
     Pictures {
         /// All.
-        samples: Vec<Sample>,
+        pictures: Vec<(Sample, Option<Prepared>)>,
         /// What they go through.
         preprocess: Preprocess,
         /// How large a picture may be.
@@ -71,6 +71,12 @@ impl Examples {
         self.parts[1].len()
     }
 
+    /// How many were kept of each class.
+    pub fn kept_by_class(&self) -> Vec<usize> {
+        let of = |class: usize| self.parts[1].iter().filter(|i| self.classes.get(**i) == Some(&class)).count();
+        (0..self.classes()).map(of).collect()
+    }
+
     /// Classes.
     pub fn classes(&self) -> usize {
         self.weights.len()
@@ -115,10 +121,12 @@ impl Examples {
         let class = *self.classes.get(number).ok_or_else(none)?;
         let values = match &self.inputs {
             Inputs::Vectors(rows) => rows.get(number).ok_or_else(none)?.clone(),
-            Inputs::Pictures { samples, preprocess, limits } => {
-                let path = &samples.get(number).ok_or_else(none)?.path;
-                preprocess.apply(&Picture::decode(&read(path)?, &shown(path), *limits)?)?.data
-            }
+            Inputs::Pictures { pictures, preprocess, limits } => match pictures.get(number).ok_or_else(none)? {
+                (_, Some(prepared)) => preprocess.numbers(prepared.clone()).data,
+                (Sample { path, .. }, None) => {
+                    preprocess.apply(&Picture::decode(&read(path)?, &shown(path), *limits)?)?.data
+                }
+            },
         };
         Ok(Example { values, class })
     }

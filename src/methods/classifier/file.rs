@@ -56,25 +56,25 @@ pub struct Learned {
     /// Steps that were done.
     pub steps: u64,
     /// The mean loss of the steps of the epoch whose weights these are.
-    pub loss: f32,
+    pub loss: f64,
     /// What the kept pictures said of these weights; null without such pictures.
     pub validation: Option<Figures>,
 }
 
-/// What the kept pictures say of the weights.
+/// What the kept pictures say of the weights after an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Figures {
     /// The epoch that they are of.
     pub epoch: u64,
     /// Their mean loss; of balanced classes the mean of their means.
-    pub loss: f32,
+    pub loss: f64,
     /// The share of them that were called what they are.
-    pub accuracy: f32,
+    pub accuracy: f64,
     /// The mean of these shares over the classes.
-    pub balanced_accuracy: f32,
+    pub balanced_accuracy: f64,
     /// The accuracy of always saying the class that has most of them.
-    pub majority: f32,
+    pub majority: f64,
 }
 
 #[derive(Serialize, Deserialize)]

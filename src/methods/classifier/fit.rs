@@ -5,11 +5,11 @@ use super::examples::{Examples, Inputs};
 use super::file::{Figures, Learned, Part};
 use super::head::{BODY, Body, HEAD, Step};
 use super::model::source;
-use super::train::{Check, Trained, train};
+use super::train::{Trained, train};
 use super::{Classifier, ModelFile, split};
-use crate::data::Limits;
 use crate::data::dataset::Classes;
-use crate::data::load::Loading;
+use crate::data::load::{Loaded, Loading};
+use crate::data::{Limits, Prepared};
 use crate::engine::{Gpu, Named};
 use crate::error::{Error, Result, plain};
 use crate::files::sha256;
@@ -62,13 +62,28 @@ pub struct Report {
     /// The mean loss of every epoch.
     pub losses: Vec<f32>,
     /// What the kept pictures said after each.
-    pub checks: Vec<Check>,
+    pub checks: Vec<Figures>,
     /// Seconds of reading pictures and computing vectors, and of the training.
     pub seconds: [f64; 2],
 }
 
-/// A picture, and the number of the sample that it is.
-type Known = (String, Seen, (usize, Vec<f32>));
+/// What is kept of a picture.
+#[derive(Clone, Debug)]
+struct Own {
+    /// The number of the sample that it is.
+    number: usize,
+    /// Its vector, where the network stays as it is.
+    vector: Vec<f32>,
+    /// It, prepared, where the network is trained and there is room.
+    prepared: Option<Prepared>,
+}
+
+/// Class and picture, and what is kept of it.
+type Known = (String, Seen, Own);
+
+/// Bytes of prepared pictures that are held in memory while a network is trained; others are read in every epoch. At 224 pixels a side these
+/// are some 3500 pictures.
+const HELD: usize = 512 << 20;
 
 impl Start {
     /// With a network's weights, from a file or built in, and everything that was not asked for as it usually is.
@@ -112,10 +127,10 @@ impl Start {
         support: &Classes,
         options: &FitOptions,
         watch: &dyn Watch,
-    ) -> Result<(Gathered<(usize, Vec<f32>)>, Missed)> {
+    ) -> Result<(Gathered<Own>, Missed)> {
         let mut gathered = Gathered::new(vec![]);
-        let mut take = |number: usize, sha256: String, vector: Vec<f32>| match support.samples.get(number) {
-            Some(sample) => gathered.take(sample, sha256, (number, vector)).map(drop),
+        let mut take = |sha256: String, own: Own| match support.samples.get(own.number) {
+            Some(sample) => gathered.take(sample, sha256, own).map(drop),
             None => Ok(()),
         };
         let (samples, loading) = (&support.samples[..], &options.loading);
@@ -123,12 +138,17 @@ impl Start {
             Layers::Fc => {
                 let from = source(&self.config, self.network, &self.weights);
                 let mut vectors = Vectors::new(gpu, from, &options.run).await?;
-                let mut take = |looked: Looked, vector| take(looked.number, looked.sha256, vector);
+                let mut take =
+                    |looked: Looked, vector| take(looked.sha256, Own { number: looked.number, vector, prepared: None });
                 vectors.each(samples, loading, watch, &mut take).await?
             }
             Layers::All => {
-                let preprocess = self.config.preprocess(self.network);
-                read((samples, &preprocess), loading, watch, &mut |found| take(found.number, found.sha256, vec![]))?
+                let (preprocess, mut room) = (self.config.preprocess(self.network), HELD);
+                read((samples, &preprocess), loading, watch, &mut |Loaded { number, sha256, input, .. }| {
+                    let fits = input.bytes() <= room;
+                    room -= if fits { input.bytes() } else { 0 };
+                    take(sha256, Own { number, vector: vec![], prepared: fits.then_some(input) })
+                })?
             }
         };
         Ok((gathered.sorted(support, &missed, watch)?, missed))
@@ -138,14 +158,14 @@ impl Start {
     fn examples(
         &self,
         (support, limits): (&Classes, Limits),
-        found: &[Known],
+        own: impl Iterator<Item = Own>,
         (classes, kept): (Vec<usize>, &[bool]),
     ) -> Examples {
-        let own = || found.iter().map(|(.., own)| own);
+        let picture = |own: Own| Some((support.samples.get(own.number)?.clone(), own.prepared));
         let inputs = match self.config.layers {
-            Layers::Fc => Inputs::Vectors(own().map(|(_, vector)| vector.clone()).collect()),
+            Layers::Fc => Inputs::Vectors(own.map(|own| own.vector).collect()),
             Layers::All => Inputs::Pictures {
-                samples: own().filter_map(|(number, _)| support.samples.get(*number).cloned()).collect(),
+                pictures: own.filter_map(picture).collect(),
                 preprocess: self.config.preprocess(self.network),
                 limits,
             },
@@ -192,17 +212,19 @@ pub async fn fit(
     let names: Vec<&str> = support.counts().into_keys().collect();
     let class = |(name, ..): &Known| names.iter().position(|n| n == name).unwrap_or_default();
     let classes: Vec<usize> = found.iter().map(class).collect();
-    let pictures: Vec<(usize, &str)> = classes.iter().copied().zip(found.iter().map(|f| f.1.sha256.as_str())).collect();
-    let kept = split::kept(&pictures, start.config.validation, start.config.seed);
+    let choices = start.choices(&found);
+    let (seen, own): (Vec<Seen>, Vec<Own>) = found.into_iter().map(|(_, seen, own)| (seen, own)).unzip();
+    let hashes: Vec<(usize, &str)> = classes.iter().zip(&seen).map(|(class, seen)| (*class, &*seen.sha256)).collect();
+    let kept = split::kept(&hashes, start.config.validation, start.config.seed);
     let parts = parts(&names, &classes, &kept);
     say(&parts, start.config.validation, watch);
-    let examples = start.examples((support, options.loading.limits), &found, (classes, &kept));
+    let examples = start.examples((support, options.loading.limits), own.into_iter(), (classes, &kept));
     let step = start.step(names.len());
     let work = (&step, &examples, &start.config);
     let planning = options.run.planning();
-    let trained = train(gpu, work, (&planning, &options.keeping, start.choices(&found)), watch).await?;
+    let trained = train(gpu, work, (&planning, &options.keeping, choices), watch).await?;
     let seconds = [read, lap()];
-    let part = |which: bool| found.iter().zip(&kept).filter(move |f| *f.1 == which).map(|f| f.0.1.clone());
+    let part = |which: bool| seen.iter().zip(&kept).filter(move |s| *s.1 == which).map(|s| s.0.clone());
     let pictures = part(false).chain(part(true)).collect();
     let fitted = start.fitted(&trained, (parts, pictures, left_out.clone()))?;
     let Trained { losses, checks, .. } = trained;
@@ -248,22 +270,14 @@ impl Start {
             let found = trained.weights.get(&format!("{HEAD}.{name}"));
             found.map(|t| (**t).clone()).ok_or_else(|| Error::Internal(format!("no {name} was trained")))
         };
-        let best = Check::best(&trained.checks);
-        let figures = |c: Check| Figures {
-            epoch: c.epoch,
-            loss: c.loss,
-            accuracy: c.accuracy,
-            balanced_accuracy: c.balanced,
-            majority: c.majority,
-        };
         let epochs = trained.losses.len() as u64;
-        let taken = best.map_or(epochs, |b| b.epoch).saturating_sub(1) as usize;
+        let taken = trained.best.map_or(epochs, |b| b.epoch).saturating_sub(1) as usize;
         let (weight, bias) = (head("weight")?, head("bias")?);
         let learned = Learned {
             epochs,
             steps: trained.steps,
-            loss: trained.losses.get(taken).copied().unwrap_or_default(),
-            validation: best.map(figures),
+            loss: trained.losses.get(taken).copied().map_or(0.0, f64::from),
+            validation: trained.best,
         };
         let (network, config, embed) = (self.network, self.config.clone(), self.embed);
         let weights = self.network_of(&trained.weights)?;

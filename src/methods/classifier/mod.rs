@@ -19,7 +19,7 @@ pub use fit::{FitOptions, Report, Start, fit};
 pub use head::{Body, Step, initial};
 pub use model::Classifier;
 pub use split::kept;
-pub use train::{Check, Trained, train};
+pub use train::{Trained, train};
 
 use super::fitted::Method;
 

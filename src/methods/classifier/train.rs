@@ -1,10 +1,11 @@
 //! The training: epochs of steps and, after each, what the pictures that were kept say of it.
 
 use super::examples::{Example, Examples};
+use super::file::Figures;
 use super::{Config, Step};
 use crate::engine::{Gpu, Graph, Named, Options, Parameters, Plan, Store};
 use crate::error::{Error, Result};
-use crate::methods::labelled::{best, softmax};
+use crate::methods::labelled::{self, softmax};
 use crate::methods::metrics::Confusion;
 use crate::tensor::{Shape, Tensor};
 use crate::train::{Ahead, Job, Keeping, Told, Trainer, ahead, learn};
@@ -20,33 +21,47 @@ const CHECKS: &str = "checks";
 const BEST: &str = "best.";
 
 /// What the kept pictures said after an epoch.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Check {
+#[derive(Clone, Debug, PartialEq)]
+struct Check {
     /// Epochs that were done.
-    pub epoch: u64,
-    /// The mean loss of the pictures; of balanced classes the mean of their means.
-    pub loss: f32,
-    /// The share of pictures that were called what they are.
-    pub accuracy: f32,
-    /// The mean of these shares over the classes that have pictures.
-    pub balanced: f32,
-    /// The accuracy of always saying the largest class.
-    pub majority: f32,
+    epoch: u64,
+    /// The mean loss of the pictures; of balanced classes the mean of their means. A checkpoint has as many digits.
+    loss: f32,
+    /// How many pictures of each class were called what they are.
+    right: Vec<usize>,
 }
 
 impl Check {
-    fn row(self) -> [f32; 5] {
-        [self.epoch as f32, self.loss, self.accuracy, self.balanced, self.majority]
+    fn row(&self) -> Vec<f32> {
+        [self.epoch as f32, self.loss].into_iter().chain(self.right.iter().map(|n| *n as f32)).collect()
     }
 
-    fn of(&[epoch, loss, accuracy, balanced, majority]: &[f32; 5]) -> Check {
-        Check { epoch: epoch as u64, loss, accuracy, balanced, majority }
+    fn of(row: &[f32]) -> Option<Check> {
+        let (&[epoch, loss], right) = row.split_first_chunk()?;
+        Some(Check { epoch: epoch as u64, loss, right: right.iter().map(|n| *n as usize).collect() })
     }
 
-    /// The one of the lowest loss, the first of several.
-    pub fn best(checks: &[Check]) -> Option<Check> {
-        checks.iter().copied().reduce(|best, one| if one.loss < best.loss { one } else { best })
+    /// In shares of so many pictures of each class.
+    fn figures(&self, pictures: &[usize]) -> Figures {
+        // What is wrong counts as a class behind all others, which has no picture.
+        let none = pictures.len();
+        let mut confusion = Confusion::new(none + 1);
+        for (class, (right, all)) in self.right.iter().zip(pictures).enumerate() {
+            (0..*all).for_each(|i| confusion.add(class, if i < *right { class } else { none }));
+        }
+        Figures {
+            epoch: self.epoch,
+            loss: f64::from(self.loss),
+            accuracy: confusion.accuracy().unwrap_or_default(),
+            balanced_accuracy: confusion.balanced_accuracy().unwrap_or_default(),
+            majority: confusion.majority().unwrap_or_default(),
+        }
     }
+}
+
+/// The one of the lowest loss, the first of several.
+fn best(checks: &[Check]) -> Option<&Check> {
+    checks.iter().reduce(|best, one| if one.loss < best.loss { one } else { best })
 }
 
 /// What a training gave.
@@ -57,9 +72,9 @@ pub struct Trained {
     /// The mean loss of the steps of every epoch.
     pub losses: Vec<f32>,
     /// What the kept pictures said after each; none without such pictures.
-    pub checks: Vec<Check>,
-    /// Whether it ended before all epochs were done.
-    pub early: bool,
+    pub checks: Vec<Figures>,
+    /// The one of the weights.
+    pub best: Option<Figures>,
     /// Steps that were done.
     pub steps: u64,
 }
@@ -140,7 +155,7 @@ impl Work<'_, '_> {
 
     fn epochs(&mut self, job: &mut Job<'_>) -> Result<Vec<Check>> {
         let rows = self.trainer.kept().get(CHECKS).map_or(&[][..], |t| &t.data);
-        let mut checks: Vec<Check> = rows.as_chunks().0.iter().map(Check::of).collect();
+        let mut checks: Vec<Check> = rows.chunks(2 + self.examples.classes()).filter_map(Check::of).collect();
         for epoch in 1..=self.config.epochs {
             let until = self.config.steps(epoch, self.examples.trained());
             self.trainer.run_to(until, job)?;
@@ -161,41 +176,44 @@ impl Work<'_, '_> {
             Err(stopped @ Error::Interrupted(_)) => return self.trainer.unless(Err(stopped), job),
             found => found?,
         };
-        if Check::best(checks).is_none_or(|best| check.loss < best.loss) {
+        if best(checks).is_none_or(|best| check.loss < best.loss) {
             for (name, weight) in self.weights()? {
                 self.trainer.keep(format!("{BEST}{name}"), (*weight).clone());
             }
         }
+        let Figures { loss, accuracy, .. } = check.figures(&self.examples.kept_by_class());
         checks.push(check);
-        let rows: Vec<f32> = checks.iter().flat_map(|c| c.row()).collect();
-        self.trainer.keep(CHECKS, Tensor::new([checks.len(), 5], rows));
+        let rows: Vec<f32> = checks.iter().flat_map(Check::row).collect();
+        self.trainer.keep(CHECKS, Tensor::new([checks.len(), 2 + self.examples.classes()], rows));
         if epoch.is_multiple_of(self.config.epochs.div_ceil(10)) || epoch == self.config.epochs {
-            let share = 100.0 * check.accuracy;
-            self.watch.say(&format!("epoch{epoch:>6}  kept pictures: loss {:.4}, {share:.1} % right", check.loss));
+            let share = 100.0 * accuracy;
+            self.watch.say(&format!("epoch{epoch:>6}  kept pictures: loss {loss:.4}, {share:.1} % right"));
         }
         Ok(())
     }
 
     fn trained(self, checks: Vec<Check>) -> Result<Trained> {
         let (n, steps) = (self.examples.trained(), self.trainer.step());
-        let best = |(name, t): (&String, &Tensor)| Some((name.strip_prefix(BEST)?.to_string(), Arc::new(t.clone())));
+        let kept = |(name, t): (&String, &Tensor)| Some((name.strip_prefix(BEST)?.to_string(), Arc::new(t.clone())));
         let weights = match checks.is_empty() {
             true => self.weights()?,
-            false => self.trainer.kept().iter().filter_map(best).collect(),
+            false => self.trainer.kept().iter().filter_map(kept).collect(),
         };
         let all = self.trainer.losses().data;
         let ends = (0..=self.config.epochs).map(|e| self.config.steps(e, n) as usize).filter(|e| *e <= all.len());
         let ends: Vec<usize> = ends.collect();
         let mean = |part: &[f32]| part.iter().sum::<f32>() / part.len().max(1) as f32;
         let losses: Vec<f32> = ends.windows(2).map(|w| mean(all.get(w[0]..w[1]).unwrap_or_default())).collect();
-        let early = (losses.len() as u64) < self.config.epochs;
-        Ok(Trained { weights, losses, checks, early, steps })
+        let pictures = self.examples.kept_by_class();
+        let best = best(&checks).map(|check| check.figures(&pictures));
+        let checks = checks.iter().map(|check| check.figures(&pictures)).collect();
+        Ok(Trained { weights, losses, checks, best, steps })
     }
 }
 
 /// Whether so many epochs have passed without a lower loss.
 fn ended(checks: &[Check], epoch: u64, patience: u64) -> bool {
-    patience > 0 && Check::best(checks).is_some_and(|best| epoch >= best.epoch + patience)
+    patience > 0 && best(checks).is_some_and(|best| epoch >= best.epoch + patience)
 }
 
 /// The inputs of a step.
@@ -238,12 +256,13 @@ impl<'a> Asked<'a> {
     /// Their losses and labels by the weights as they are now.
     fn check(&self, epoch: u64, examples: &Examples, (balance, watch): (bool, &dyn Watch)) -> Result<Check> {
         let (classes, n) = (examples.classes(), examples.kept());
-        let (mut confusion, mut sums) = (Confusion::new(classes), vec![0.0; classes]);
+        let (mut right, mut sums) = (vec![0; classes], vec![0.0; classes]);
         let mut add = |class: usize, logits: &[f32]| {
             let logits: Vec<f64> = logits.iter().map(|l| f64::from(*l)).collect();
+            let is = labelled::best(&logits).is_some_and(|b| b.0 == class);
             let loss = -softmax(&logits).get(class).map_or(f64::NAN, |p| p.max(f64::MIN_POSITIVE).ln());
+            right.iter_mut().skip(class).take(1).for_each(|n| *n += usize::from(is));
             sums.iter_mut().skip(class).take(1).for_each(|sum| *sum += loss);
-            confusion.add(class, best(&logits).map_or(classes, |b| b.0));
         };
         ahead(
             |i| examples.kept_at(i),
@@ -256,18 +275,18 @@ impl<'a> Asked<'a> {
                 Ok(())
             },
         )?;
-        let counts = confusion.pictures();
+        let counts = examples.kept_by_class();
         let means = sums.iter().zip(&counts).filter(|s| *s.1 > 0).map(|(sum, count)| sum / *count as f64);
         let loss = match balance {
             true => means.clone().sum::<f64>() / means.count().max(1) as f64,
             false => sums.iter().sum::<f64>() / n as f64,
         };
-        if !loss.is_finite() {
-            return Err(Error::Numeric(format!("epoch {epoch}: the loss of the kept pictures is {loss}")));
+        match loss.is_finite() {
+            true => Ok(Check { epoch, loss: loss as f32, right }),
+            false => Err(Error::Numeric(format!(
+                "epoch {epoch}: the loss of the kept pictures is {loss}; a smaller learning rate may help"
+            ))),
         }
-        let share = |share: Option<f64>| share.unwrap_or_default() as f32;
-        let (accuracy, balanced) = (share(confusion.accuracy()), share(confusion.balanced_accuracy()));
-        Ok(Check { epoch, loss: loss as f32, accuracy, balanced, majority: share(confusion.majority()) })
     }
 
     /// Asks about the next `n`.
