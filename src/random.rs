@@ -80,6 +80,28 @@ impl Stream {
     }
 }
 
+/// Numbers below `n` without end: all of them in one order, then all in another, and so on. What stands at a place follows from the name
+/// alone, so that a training may begin anywhere.
+#[derive(Clone, Debug)]
+pub struct Order {
+    name: String,
+    n: usize,
+}
+
+impl Order {
+    /// Of the numbers below `n`, which is at least 1.
+    pub fn new(name: impl Into<String>, n: usize) -> Order {
+        Order { name: name.into(), n: n.max(1) }
+    }
+
+    /// The number at place `k`.
+    pub fn at(&self, k: u64) -> usize {
+        let n = self.n as u64;
+        let shuffled = Stream::new(format!("{}.{}", self.name, k / n)).shuffled(self.n);
+        shuffled.get((k % n) as usize).copied().unwrap_or_default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +127,20 @@ mod tests {
         }
         // 1000 each, with a deviation of 27.
         assert!(places.iter().flatten().all(|n| (880..1120).contains(n)), "{places:?}");
+    }
+
+    #[test]
+    fn an_order_takes_all_before_any_twice() {
+        let order = Order::new("order.3", 7);
+        let epoch = |e: u64| (0..7).map(|i| order.at(7 * e + i)).collect::<Vec<_>>();
+        for e in [0, 1, 1_000_000] {
+            let mut all = epoch(e);
+            all.sort_unstable();
+            assert_eq!(all, (0..7).collect::<Vec<_>>());
+        }
+        assert_ne!(epoch(0), epoch(1));
+        assert_ne!(epoch(0), (0..7).map(|i| Order::new("order.4", 7).at(i)).collect::<Vec<_>>());
+        assert_eq!(Order::new("order", 1).at(12345), 0);
     }
 
     const SHUFFLED: [[usize; 8]; 2] = [[4, 0, 1, 5, 7, 3, 2, 6], [1, 0, 6, 7, 5, 4, 3, 2]];

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::parts::{part, spoiled, verb};
+use common::parts::{classes as folder, verb};
 use common::program::{Bench, done, no_gpu, refused};
 use common::sweep::gpu;
 use common::vectors::close;
@@ -17,27 +17,8 @@ use lupe::models::{EMBEDDED, open};
 use lupe::tensor::Tensor;
 use lupe::watch::Unwatched;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-
-/// Picture number `n` of a kind: parts as they are, with a dark spot, or turned red.
-fn picture(root: &Path, class: &str, n: u64) {
-    let path = root.join(class).join(format!("{n:03}.png"));
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let mut made = if class == "spot" { spoiled(n, 64, 64).0 } else { part(n, 64, 64) };
-    if class == "red" {
-        made.pixels_mut().for_each(|p| p.0[0] = 255);
-    }
-    made.save(path).unwrap();
-}
-
-/// A folder of classes, each with its number of pictures.
-fn folder(root: PathBuf, classes: &[(&str, u64)]) -> PathBuf {
-    for (class, n) in classes {
-        (0..*n).for_each(|i| picture(&root, class, i + 100 * class.len() as u64));
-    }
-    root
-}
 
 /// `lupe fit prototype` of a small input.
 fn fit(data: &Path, model: &Path, more: &[&str]) -> Command {

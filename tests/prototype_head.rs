@@ -3,9 +3,8 @@
 mod common;
 
 use common::vectors::{Vectors, close};
-use lupe::methods::prototype::head::{
-    Distance, Head, Prototypes, Sums, best, doubles, log_odds_against, normalised, pooled_trace, softmax,
-};
+use lupe::methods::labelled::{best, log_odds_against, softmax};
+use lupe::methods::prototype::head::{Distance, Head, Prototypes, Sums, doubles, normalised, pooled_trace};
 use lupe::random::at;
 use lupe::tensor::Tensor;
 

@@ -56,7 +56,8 @@ fn train(limit: Option<u64>) -> Result<(usize, u64, Tensor, Named)> {
     let forward: Box<Forward<'_>> = forward(|graph| goal(graph, &named, &parameters));
     let options = Options { limit_memory: limit, ..Options::default() };
     let planned = Trainer::fitting(gpu(), &forward, (&store, &parameters), LEARNING, &options);
-    let (mut trainer, segments) = block_on(planned)?;
+    let mut trainer = block_on(planned)?;
+    let segments = trainer.segments();
     let mut inputs = |step: u64| {
         let pictures = ["x", "wanted"].map(|name| noise(&format!("{name} {step}"), [2, EDGE, EDGE, 8]));
         Ok(pictures.to_vec())

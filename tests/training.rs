@@ -5,7 +5,7 @@ mod common;
 use common::two_layers::{ADAM, Stop, network, rows, saving, step, weights};
 use lupe::engine::{Gpu, Graph, Named, Options, Parameters, Plan, Scope, Store, Var, gradients};
 use lupe::tensor::Tensor;
-use lupe::train::{Checkpoint, Checks, Job, Learning, Rate, Rule, Saving, Trainer};
+use lupe::train::{Checkpoint, Job, Learning, Rate, Rule, Saving, Trainer};
 use lupe::watch::{Unwatched, Watch};
 use lupe::{Error, Result};
 use pollster::block_on;
@@ -212,8 +212,7 @@ fn other_choices_do_not_go_on_from_a_checkpoint() {
         losses: Tensor::zeros([3, 1]),
         device: String::new(),
         states: [].into(),
-        checks: Checks::default(),
-        best: Named::new(),
+        kept: [].into(),
     };
     let text = made.suits(json!({"steps": 12}).as_object().unwrap(), Path::new("part.training")).unwrap_err();
     assert!(text.to_string().contains("steps is 10 there, 12 here"), "{text}");

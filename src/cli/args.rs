@@ -124,6 +124,7 @@ impl Command {
                 subject.batch > 1
             }
             Command::Bench(args) => args.sweep.batch.iter().any(|n| *n > 1),
+            Command::Fit(args) => args.several_pictures(),
             _ => false,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::batched::{Feed, Form, Head, head};
 use super::limit::{LimitRule, Trained};
-use super::{caml, dino, efficientad, patchcore, prototype};
+use super::{caml, classifier, dino, efficientad, patchcore, prototype};
 use crate::data::{Picture, Prepared, Preprocess, Resampling};
 use crate::engine::{Caps, Graph, Var};
 use crate::error::{Error, Result};
@@ -312,7 +312,7 @@ impl Default for Methods {
     /// Lupe's own: a new one is a line here.
     fn default() -> Methods {
         let anomalies = [patchcore::METHOD, dino::ANOMALY_DINO, dino::SUBSPACE_AD, efficientad::METHOD];
-        Methods([&anomalies[..], &[prototype::METHOD, caml::METHOD]].concat())
+        Methods([&anomalies[..], &[prototype::METHOD, caml::METHOD, classifier::METHOD]].concat())
     }
 }
 

@@ -57,6 +57,19 @@ pub struct Missed {
 }
 
 impl Missed {
+    /// Counts what is not ready.
+    fn add(&mut self, arrival: Arrival, loading: &Loading) -> Result<()> {
+        match arrival {
+            Arrival::Ready(_) => {}
+            Arrival::LeftOut => self.left_out += 1,
+            Arrival::Failed(number, e) if loading.keep_going && !matches!(e, Error::Internal(_)) => {
+                self.failed.push((number, e.to_string()));
+            }
+            Arrival::Failed(_, e) => return Err(e),
+        }
+        Ok(())
+    }
+
     /// Whether sample `number` could not be read.
     pub fn has(&self, number: usize) -> bool {
         self.failed.iter().any(|f| f.0 == number)
@@ -73,6 +86,29 @@ impl Missed {
         let list: String = self.failed.iter().map(|(_, why)| format!("\n  {why}")).collect();
         Err(Error::Partial(format!("{} of {of} pictures could not be read:{list}", self.failed.len())))
     }
+}
+
+/// Reads all samples, in order, and hands each to `take`; those that were missed are told.
+///
+/// # Errors
+/// [`Error::Input`] for a picture that cannot be read, unless [`Loading::keep_going`]; that of `take`; the watcher's interrupt.
+pub(super) fn read(
+    (samples, preprocess): (&[Sample], &Preprocess),
+    loading: &Loading,
+    watch: &dyn Watch,
+    take: &mut dyn FnMut(Loaded) -> Result<()>,
+) -> Result<Missed> {
+    let mut missed = Missed::default();
+    for (done, arrival) in Stream::open(samples, preprocess, loading, 4).enumerate() {
+        watch.progress("reading", done, samples.len());
+        watch.go_on()?;
+        match arrival {
+            Arrival::Ready(loaded) => take(*loaded)?,
+            other => missed.add(other, loading)?,
+        }
+    }
+    watch.progress("reading", samples.len(), samples.len());
+    Ok(missed)
 }
 
 /// What a batch goes through.
@@ -167,11 +203,7 @@ fn next(
                 bytes += loaded.picture.bytes() + loaded.input.bytes();
                 ready.push(*loaded);
             }
-            Some(Arrival::LeftOut) => missed.left_out += 1,
-            Some(Arrival::Failed(number, e)) if loading.keep_going && !matches!(e, Error::Internal(_)) => {
-                missed.failed.push((number, e.to_string()));
-            }
-            Some(Arrival::Failed(_, e)) => return Err(e),
+            Some(other) => missed.add(other, loading)?,
             None => return Ok((ready, true)),
         }
     }

@@ -5,12 +5,14 @@ use super::looking::{Device, Looked, Missed, look};
 use crate::data::dataset::Sample;
 use crate::data::load::Loading;
 use crate::data::{Prepared, Preprocess, Scaling};
-use crate::engine::{Gpu, Graph, Scope, Var};
+use crate::engine::graph::live;
+use crate::engine::{Gpu, Graph, Named, Parameters, Scope, Var};
 use crate::error::{Error, Result, plain};
 use crate::models::{Network, check};
 use crate::tensor::Tensor;
 use crate::watch::Watch;
 use crate::weights::Weights;
+use std::collections::BTreeSet;
 
 /// The vector `[n, c]` of a place: a vector as it is, a map's mean over its places; `None` for anything else.
 pub fn of(place: Var<'_>) -> Option<Var<'_>> {
@@ -19,6 +21,28 @@ pub fn of(place: Var<'_>) -> Option<Var<'_>> {
         4 => Some(place.global_pool()),
         _ => None,
     }
+}
+
+/// The vectors `[n, c]` of pictures `[n, h, w, 3]` from a place of a network whose weights are at `weights`.
+///
+/// # Errors
+/// [`Error::Usage`] for a place that the network does not offer, with those that it does, and for one without a vector.
+pub fn at<'g>(network: &Network, place: &str, pictures: Var<'g>, weights: &Scope<'g, '_>) -> Result<Var<'g>> {
+    let (found, name) = (network.build(pictures, weights).find(place)?, plain(place));
+    of(found).ok_or_else(|| Error::Usage(format!("place {name}: is neither a map nor a vector of the picture")))
+}
+
+/// What a training changes of the weights that `value` depends on, with `slots` elements for each of theirs: all of them but the statistics
+/// of batch norms.
+///
+/// # Errors
+/// That of the graph.
+pub fn trainable(value: Var<'_>, named: &Named, slots: usize) -> Result<Parameters> {
+    let nodes = value.graph().nodes()?;
+    let read = nodes.iter().zip(live(&nodes, &[value.id()])).filter(|n| n.1).map(|n| n.0.label.as_str());
+    let read: BTreeSet<&str> = read.collect();
+    let statistic = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
+    Ok(Parameters::new(named, slots, |name| read.contains(name) && !statistic(name)))
 }
 
 /// How pictures are prepared for vectors of a network: the whole picture at `size` pixels a side, or, with `crop`, as the network's own
@@ -57,11 +81,9 @@ impl<'a> Source<'a> {
     /// The vectors `[n, c]` of pictures `[n, h, w, 3]`.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a place that the network does not offer, with those that it does, and for one without a vector.
+    /// As [`at`].
     pub fn vectors<'g>(&self, graph: &'g Graph, pictures: Var<'g>) -> Result<Var<'g>> {
-        let places = self.network.build(pictures, &Scope::new(graph, self.weights.tensors()));
-        let (place, name) = (places.find(self.place)?, plain(self.place));
-        of(place).ok_or_else(|| Error::Usage(format!("place {name}: is neither a map nor a vector of the picture")))
+        at(self.network, self.place, pictures, &Scope::new(graph, self.weights.tensors()))
     }
 
     /// Values of a vector.
@@ -162,7 +184,6 @@ fn finite(vector: &[f32], Source { network, place, .. }: Source) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Named;
     use crate::models::all;
 
     #[test]

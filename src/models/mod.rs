@@ -4,6 +4,7 @@ pub mod autoencoder;
 pub mod caml;
 mod compare;
 pub mod efficientnet;
+mod initial;
 mod layers;
 mod outline;
 pub mod pdn;
@@ -15,6 +16,8 @@ mod tree;
 pub mod vit;
 
 pub use compare::{Comparison, check, nearest};
+pub use initial::initial;
+pub use layers::classifier;
 pub use outline::Outline;
 pub use positions::Positions;
 pub use spelling::{Names, Rule, Spelling};

@@ -1,4 +1,4 @@
-//! Numbers over the steps of a work, as a picture in SVG and as a table.
+//! Numbers over the steps or epochs of a work, as a picture in SVG and as a table.
 
 use crate::error::{Error, Result};
 use plotters::prelude::*;
@@ -13,6 +13,8 @@ pub struct Curves<'c> {
     pub title: &'c str,
     /// What is drawn upwards.
     pub what: &'c str,
+    /// What is counted to the right: `step` or `epoch`.
+    pub over: &'c str,
     /// Names of the lines.
     pub names: &'c [&'c str],
     /// Their values, step after step.
@@ -20,14 +22,14 @@ pub struct Curves<'c> {
 }
 
 impl Curves<'_> {
-    /// A table of all steps: `step,NAME,…`, steps counted from 1.
+    /// A table of all steps: `step,NAME,…`, counted from 1.
     ///
     /// # Errors
     /// [`Error::Output`] if it cannot be put together: a bug.
     pub fn csv(&self) -> Result<Vec<u8>> {
         let wrong = |e: &dyn std::fmt::Display| Error::Output(format!("the table of losses cannot be made: {e}"));
         let mut table = csv::Writer::from_writer(vec![]);
-        let head = ["step"].into_iter().chain(self.names.iter().copied());
+        let head = [self.over].into_iter().chain(self.names.iter().copied());
         table.write_record(head).map_err(|e| wrong(&e))?;
         for (i, row) in self.rows.chunks(self.names.len().max(1)).enumerate() {
             let cells = [(i + 1).to_string()].into_iter().chain(row.iter().map(f32::to_string));
@@ -76,7 +78,7 @@ impl Curves<'_> {
             .build_cartesian_2d(0.0..steps.max(1) as f64, (low..high).log_scale())
             .map_err(|e| told(&e))?;
         let mut mesh = chart.configure_mesh();
-        mesh.x_desc("step").y_desc(self.what).light_line_style(WHITE).draw().map_err(|e| told(&e))?;
+        mesh.x_desc(self.over).y_desc(self.what).light_line_style(WHITE).draw().map_err(|e| told(&e))?;
         for (k, (line, name)) in lines.into_iter().zip(self.names).enumerate() {
             let color = Palette99::pick(k).to_rgba();
             let style = color.stroke_width(2);
@@ -96,7 +98,7 @@ mod tests {
     #[test]
     fn a_table_and_a_picture_of_all_lines() {
         let rows: Vec<f32> = (0..2400).map(|i| if i % 2 == 0 { 1.0 / (1 + i) as f32 } else { 0.5 }).collect();
-        let curves = Curves { title: "losses", what: "loss", names: &["hard", "both"], rows: &rows };
+        let curves = Curves { title: "losses", what: "loss", over: "step", names: &["hard", "both"], rows: &rows };
         let table = String::from_utf8(curves.csv().unwrap()).unwrap();
         assert!(table.starts_with("step,hard,both\n1,1,0.5\n2,0.33333334,0.5\n"), "{}", &table[..60]);
         assert_eq!(table.lines().count(), 1201);
@@ -109,7 +111,7 @@ mod tests {
 
     #[test]
     fn no_step_at_all_is_no_error() {
-        let none = Curves { title: "t", what: "w", names: &["a"], rows: &[] };
+        let none = Curves { title: "t", what: "w", over: "step", names: &["a"], rows: &[] };
         assert!(none.svg().is_ok() && none.csv().is_ok());
     }
 }

@@ -1,7 +1,6 @@
 //! Where a training stands, in a file that is written whole or not at all.
 
-use super::patience::Checks;
-use crate::engine::{Gpu, Named, Parameters, Store};
+use crate::engine::{Gpu, Parameters, Store};
 use crate::error::{Error, Result, shown};
 use crate::files;
 use crate::tensor::Tensor;
@@ -9,7 +8,6 @@ use crate::weights::container::{self, Stored};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 /// What `method` says in the facts of such a file.
 const METHOD: &str = "training";
@@ -17,11 +15,8 @@ const METHOD: &str = "training";
 /// Prefix of the tensors that are states.
 const STATE: &str = "state.";
 
-/// Prefix of the weights of the best check.
-const BEST: &str = "best.";
-
-/// The checks: after how many steps, and the loss.
-const CHECKS: &str = "checks";
+/// Prefix of what else is kept.
+const KEPT: &str = "kept.";
 
 /// Where a training stands after so many steps.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,10 +31,8 @@ pub struct Checkpoint {
     pub losses: Tensor,
     /// States by the names of their weights.
     pub states: BTreeMap<String, Tensor>,
-    /// Checks by what is held out, where there were any.
-    pub checks: Checks,
-    /// The weights of the best one.
-    pub best: Named,
+    /// What else the training keeps.
+    pub kept: BTreeMap<String, Tensor>,
 }
 
 impl Checkpoint {
@@ -65,14 +58,10 @@ impl Checkpoint {
             "lupe_version": env!("CARGO_PKG_VERSION"),
         });
         let Value::Object(facts) = facts else { return Err(Error::Output("a checkpoint has no facts".into())) };
-        let states = self.states.iter().map(|(name, t)| (format!("{STATE}{name}"), Stored::floats(t, false)));
-        let best = self.best.iter().map(|(name, t)| (format!("{BEST}{name}"), Stored::floats(t, false)));
-        let losses = ("losses".to_string(), Stored::floats(&self.losses, false));
-        let mut tensors: BTreeMap<String, Stored> = states.chain(best).chain([losses]).collect();
-        if !self.checks.0.is_empty() {
-            let rows: Vec<f64> = self.checks.0.iter().flat_map(|c| [c.0 as f64, c.1]).collect();
-            tensors.insert(CHECKS.into(), Stored::doubles(vec![self.checks.0.len(), 2], &rows));
-        }
+        let all = [(STATE, &self.states), (KEPT, &self.kept)];
+        let all = all.into_iter().flat_map(|(prefix, all)| all.iter().map(move |(k, t)| (format!("{prefix}{k}"), t)));
+        let all = all.chain([("losses".to_string(), &self.losses)]);
+        let tensors = all.map(|(name, t)| (name, Stored::floats(t, false))).collect();
         files::write(path, &container::write(facts, &tensors)?)
     }
 
@@ -93,22 +82,17 @@ impl Checkpoint {
         let Some(Value::Object(choices)) = facts.remove("choices") else {
             return Err(fail("is damaged: it has no choices"));
         };
-        let (mut states, mut best, mut losses) = (BTreeMap::new(), Named::new(), None);
-        let mut tensors = tensors;
-        let checks = tensors.remove(CHECKS).map_or(vec![], |stored| {
-            let numbers: Vec<f64> = stored.numbers().collect();
-            numbers.as_chunks().0.iter().map(|[step, loss]| (*step as u64, *loss)).collect()
-        });
+        let (mut states, mut kept, mut losses) = (BTreeMap::new(), BTreeMap::new(), None);
         for (name, stored) in tensors {
             let tensor = stored.tensor().ok_or_else(|| fail(&format!("is damaged: {name} is no tensor of floats")))?;
-            match (name.strip_prefix(STATE), name.strip_prefix(BEST)) {
+            match (name.strip_prefix(STATE), name.strip_prefix(KEPT)) {
                 (Some(name), _) => drop(states.insert(name.to_string(), tensor)),
-                (_, Some(name)) => drop(best.insert(name.to_string(), Arc::new(tensor))),
+                (_, Some(name)) => drop(kept.insert(name.to_string(), tensor)),
                 _ => losses = Some(tensor),
             }
         }
         let losses = losses.ok_or_else(|| fail("is damaged: it has no losses"))?;
-        Ok(Checkpoint { step, choices, device, losses, states, checks: Checks(checks), best })
+        Ok(Checkpoint { step, choices, device, losses, states, kept })
     }
 
     /// Whether a training with these choices can go on from here.
@@ -142,9 +126,8 @@ mod tests {
         let Value::Object(choices) = json!({"steps": 7, "rate": 0.1}) else { panic!() };
         let states = [("a.weight".to_string(), Tensor::from_fn([3, 4], |i| i as f32 / 3.0))].into();
         let losses = Tensor::new([2, 1], vec![0.5, f32::MIN_POSITIVE / 8.0]);
-        let best = [("a.weight".to_string(), Arc::new(Tensor::zeros([2, 2])))].into();
-        let checks = Checks(vec![(1, 0.1), (2, 1.0 / 3.0)]);
-        Checkpoint { step: 2, choices, device: "here".into(), losses, states, checks, best }
+        let kept = [("best".to_string(), Tensor::from_fn([2], |i| i as f32))].into();
+        Checkpoint { step: 2, choices, device: "here".into(), losses, states, kept }
     }
 
     #[test]

@@ -61,8 +61,7 @@ impl<E: Send> Course<'_, E> {
         let first = found.as_ref().map_or(0, |checkpoint| checkpoint.step);
         let each = if self.steps.saturating_sub(first) >= WORTH { self.tried(trainer, watch)? } else { None };
         found.iter().try_for_each(|checkpoint| keeping.go_on(trainer, checkpoint, (&device, watch)))?;
-        let memory = trainer.plan().bytes() as f64 / 1e6;
-        watch.say(&format!("training  {} steps, {memory:.0} MB of device memory", self.steps));
+        watch.say(&format!("training  {} steps, {}", self.steps, trainer.needs()));
         let mut told = Told::new(first, self.steps);
         if let Some(each) = each {
             told.estimate(each, first, watch);

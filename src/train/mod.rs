@@ -8,6 +8,7 @@ mod keeping;
 mod patience;
 mod rate;
 mod rule;
+mod step;
 mod trainer;
 
 pub use ahead::{Ahead, ahead};
@@ -17,4 +18,5 @@ pub use keeping::Keeping;
 pub use patience::{Checks, End, Held, Patience};
 pub use rate::Rate;
 pub use rule::Rule;
-pub use trainer::{Forward, Goal, Job, Learning, Saving, Trainer, forward, learn, learn_in, update};
+pub use step::{Forward, Goal, Learning, forward, learn, learn_in, update};
+pub use trainer::{Job, Saving, Trainer};

@@ -1,92 +1,19 @@
 //! Steps one after the other: losses watched, checkpoints written, an interrupt or a number that is none ends it with nothing lost.
 
 use super::checkpoint::Checkpoint;
-use super::patience::{Checks, End, Held};
-use super::rate::Rate;
-use super::rule::Rule;
-use crate::engine::{Gpu, Graph, Named, Options, Parameter, Parameters, Plan, Run, Store, Trained, Var, gradients_in};
+use super::step::{Forward, Learning, learn_in};
+use crate::engine::{Gpu, Graph, Named, Options, Parameter, Parameters, Plan, Run, Store, Var};
 use crate::error::{Error, Result, shown};
 use crate::tensor::Tensor;
 use crate::watch::Watch;
 use serde_json::{Map, Value};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
-
-/// How weights follow their gradients.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Learning {
-    /// The optimiser.
-    pub rule: Rule,
-    /// The learning rate of every step.
-    pub rate: Rate,
-    /// The Euclidean norm of all gradients together that they are scaled down to, where they pass it.
-    pub clip: Option<f32>,
-}
-
-impl Learning {
-    /// The numbers of the optimiser at a step: the last input of a graph that [`learn`] or [`update`] has worked on.
-    pub fn numbers(&self, step: u64) -> Tensor {
-        self.rule.hyper(step, self.rate.at(step))
-    }
-}
-
-/// Appends what makes a graph a step of training: gradients of `loss` by every parameter that the graph has, and their updates. The numbers
-/// of the optimiser become the graph's last input.
-pub fn learn(loss: Var<'_>, learning: &Learning) {
-    learn_in(loss, learning, 1);
-}
-
-/// As [`learn`], with gradients as of [`gradients_in`] so many segments.
-pub fn learn_in(loss: Var<'_>, learning: &Learning, segments: usize) {
-    let trained = loss.graph().trained();
-    let values: Vec<Var<'_>> = trained.iter().map(|t| t.value).collect();
-    let gradients = gradients_in(loss, &values, segments);
-    update(&trained, &gradients, learning);
-}
-
-/// What a step learns from, and what is told of it.
-#[derive(Clone, Debug)]
-pub struct Goal<'g> {
-    /// The loss that gradients are of: one element.
-    pub loss: Var<'g>,
-    /// Losses of one element each, by name.
-    pub told: Vec<(&'static str, Var<'g>)>,
-}
-
-/// What appends the forward pass of a step to a graph.
-pub type Forward<'f> = dyn for<'g> Fn(&'g Graph) -> Result<Goal<'g>> + 'f;
-
-/// A closure as such a one: its lifetimes are understood only where they are asked for.
-pub fn forward<'f>(append: impl for<'g> Fn(&'g Graph) -> Result<Goal<'g>> + 'f) -> Box<Forward<'f>> {
-    Box::new(append)
-}
 
 /// Segments of a forward pass of which only one is kept in memory at a time: tried from the first on until a plan fits. More keep less, and
 /// compute more again, at most the whole pass.
 const SEGMENTS: [usize; 9] = [1, 2, 3, 4, 6, 8, 12, 16, 24];
-
-/// Appends the update of every parameter by its gradient.
-pub fn update<'g>(trained: &[Trained<'g>], gradients: &[Var<'g>], learning: &Learning) {
-    let Some(first) = trained.first() else { return };
-    let numbers = learning.rule.numbers();
-    let hyper = first.value.graph().input("optimiser", [numbers]);
-    let scale = learning.clip.and_then(|most| scale(gradients, most));
-    let hyper = scale.map_or(hyper, |scale| hyper.slice(0, 0, numbers - 1).concat(scale, 0));
-    for (t, gradient) in trained.iter().zip(gradients) {
-        learning.rule.update(t.state, *gradient, hyper);
-    }
-}
-
-/// What gradients are multiplied by so that their norm is `most` at the most, as PyTorch's clip_grad_norm_ has it: `[1]`.
-fn scale<'g>(gradients: &[Var<'g>], most: f32) -> Option<Var<'g>> {
-    let square = |g: &Var<'g>| g.reshape([1, g.shape().len()]).square().sum();
-    let squares = gradients.iter().map(square).reduce(|sum, s| sum + s)?;
-    let number = |name: &str, v: f32| squares.graph().weight(name, Arc::new(Tensor::new([1], vec![v])));
-    // min(1, a) = -max(-1, -a)
-    let share = number("clip", most) / squares.sqrt().affine(1.0, 1e-6);
-    Some(share.negated().maximum(number("minus one", -1.0)).negated())
-}
 
 /// What is said of the plan that needs less, of two that do not fit.
 fn smaller(before: Option<Error>, now: Error) -> Error {
@@ -131,10 +58,13 @@ pub struct Trainer<'a> {
     step: u64,
     losses: Vec<f32>,
     saved: Option<u64>,
-    checks: Checks,
-    /// The weights at the best check.
-    best: Named,
+    kept: BTreeMap<String, Tensor>,
+    /// Of the forward pass: more than one where part of it is computed again.
+    segments: usize,
 }
+
+/// Prefix of the names of the best weights among what is kept.
+const BEST: &str = "best.";
 
 impl<'a> Trainer<'a> {
     /// Plans the steps of a graph that [`learn`] has made one; `losses` by name, of one element each.
@@ -151,12 +81,12 @@ impl<'a> Trainer<'a> {
         let outputs: Vec<Var<'_>> = losses.iter().map(|l| l.1).collect();
         let plan = Plan::new(gpu, graph, &outputs, store, options).await?;
         let names = losses.iter().map(|l| l.0).collect();
-        let (losses, checks, best) = Default::default();
-        Ok(Trainer { gpu, store, parameters, plan, learning, names, step: 0, losses, saved: None, checks, best })
+        let (losses, kept) = Default::default();
+        Ok(Trainer { gpu, store, parameters, plan, learning, names, step: 0, losses, saved: None, kept, segments: 1 })
     }
 
     /// Plans the steps that learn from what `forward` appends. Where they do not fit in memory, part of the forward pass is computed again on
-    /// the way back ([`gradients_in`]); how large a part, the second value says: segments, 1 for none.
+    /// the way back ([`gradients_in`](crate::engine::gradients_in)), as little as will do.
     ///
     /// # Errors
     /// [`Error::Memory`] where no number of segments fits, with the least that is needed; otherwise as [`Plan::new`].
@@ -166,14 +96,14 @@ impl<'a> Trainer<'a> {
         ground: (&'a Store, &'a Parameters),
         learning: Learning,
         options: &Options,
-    ) -> Result<(Trainer<'a>, usize)> {
+    ) -> Result<Trainer<'a>> {
         let mut least: Option<Error> = None;
         for segments in SEGMENTS {
             let graph = Graph::new();
             let goal = forward(&graph)?;
             learn_in(goal.loss, &learning, segments);
             match Trainer::new(gpu, (&graph, &goal.told), ground, learning, options.clone()).await {
-                Ok(trainer) => return Ok((trainer, segments)),
+                Ok(trainer) => return Ok(Trainer { segments, ..trainer }),
                 Err(e @ Error::Memory { .. }) => least = Some(smaller(least, e)),
                 Err(e) => return Err(e),
             }
@@ -184,6 +114,20 @@ impl<'a> Trainer<'a> {
     /// The plan of a step.
     pub fn plan(&self) -> &Plan<'a> {
         &self.plan
+    }
+
+    /// Segments of the forward pass: of all but the last, what the way back reads is computed again.
+    pub fn segments(&self) -> usize {
+        self.segments
+    }
+
+    /// What a step takes, in words.
+    pub fn needs(&self) -> String {
+        let twice = match self.segments {
+            1 => String::new(),
+            n => format!(", its forward pass in {n} segments, most of it computed twice"),
+        };
+        format!("{:.0} MB of device memory{twice}", self.plan.bytes() as f64 / 1e6)
     }
 
     /// The device in words.
@@ -203,8 +147,7 @@ impl<'a> Trainer<'a> {
 
     /// Begins anew; states are the caller's to put back.
     pub fn restart(&mut self) {
-        (self.step, self.losses, self.saved) = (0, vec![], None);
-        (self.checks, self.best) = Default::default();
+        (self.step, self.losses, self.saved, self.kept) = Default::default();
     }
 
     /// Begins anew, with every state where it began.
@@ -216,12 +159,40 @@ impl<'a> Trainer<'a> {
         self.parameters.restart(self.gpu, self.store)
     }
 
-    /// The weights: those of the best check, where there were checks, else as they are now.
+    /// Names of the losses.
+    pub fn names(&self) -> &[&'static str] {
+        &self.names
+    }
+
+    /// What lies beside the states in checkpoints, and comes back from them: the caller's.
+    pub fn kept(&self) -> &BTreeMap<String, Tensor> {
+        &self.kept
+    }
+
+    /// Keeps something in the checkpoints from now on.
+    pub fn keep(&mut self, name: impl Into<String>, tensor: Tensor) {
+        self.kept.insert(name.into(), tensor);
+    }
+
+    /// Keeps the weights as they are now: they are the best so far.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn keep_best(&mut self) -> Result<()> {
+        for (name, weight) in self.parameters.weights(self.gpu, self.store)? {
+            self.keep(format!("{BEST}{name}"), Arc::unwrap_or_clone(weight));
+        }
+        Ok(())
+    }
+
+    /// The weights: the best that were kept, or as they are now where none were.
     ///
     /// # Errors
     /// What the device reports.
     pub fn weights(&self) -> Result<Named> {
-        if self.best.is_empty() { self.parameters.weights(self.gpu, self.store) } else { Ok(self.best.clone()) }
+        let best = |(name, t): (&String, &Tensor)| Some((name.strip_prefix(BEST)?.to_string(), Arc::new(t.clone())));
+        let best: Named = self.kept.iter().filter_map(best).collect();
+        if best.is_empty() { self.parameters.weights(self.gpu, self.store) } else { Ok(best) }
     }
 
     /// Goes on from a checkpoint of a training with the same parameters and losses.
@@ -237,13 +208,13 @@ impl<'a> Trainer<'a> {
             let state = from.states.get(name).ok_or_else(|| wrong(format!("has no state of {name}")))?;
             self.store.write(self.gpu, &p.began, state)?;
         }
-        if from.checks.0.is_empty() != from.best.is_empty()
-            || !self.parameters.iter().all(|(name, p)| suits(from, name, p))
-        {
+        let best = |name: &str, p: &Parameter| from.kept.get(&format!("{BEST}{name}")).map(|t| t.shape == p.shape);
+        let mut best = self.parameters.iter().map(|(name, p)| best(name, p));
+        if from.kept.keys().any(|name| name.starts_with(BEST)) && !best.all(|fits| fits == Some(true)) {
             return Err(wrong("has not the weights of its best check".into()));
         }
         (self.step, self.losses, self.saved) = (from.step, from.losses.data.clone(), Some(from.step));
-        (self.checks, self.best) = (from.checks.clone(), from.best.clone());
+        self.kept = from.kept.clone();
         Ok(())
     }
 
@@ -253,29 +224,27 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// [`Error::Numeric`] for a loss that is no number, with the step and the last checkpoint; [`Error::Interrupted`] once a checkpoint of
     /// the steps so far is written; what inputs, device and disk have to say.
-    pub fn run(&mut self, job: Job<'_>) -> Result<()> {
-        self.run_held(job, None).map(drop)
+    pub fn run(&mut self, mut job: Job<'_>) -> Result<()> {
+        self.run_to(job.steps, &mut job)
     }
 
-    /// The same, but where something is `held` out it ends once its patience does; the weights are then those of the best check.
+    /// The same up to step `until`, after which weights can be looked at before it goes on.
     ///
     /// # Errors
     /// As [`Trainer::run`].
-    pub fn run_held(&mut self, mut job: Job<'_>, mut held: Option<Held<'_>>) -> Result<End> {
-        self.go(&mut job, held.as_mut()).map_err(|e| self.told(e, job.saving.as_ref()))
+    pub fn run_to(&mut self, until: u64, job: &mut Job<'_>) -> Result<()> {
+        self.go(until, job).map_err(|e| self.told(e, job.saving.as_ref()))
     }
 
-    fn go(&mut self, job: &mut Job<'_>, mut held: Option<&mut Held<'_>>) -> Result<End> {
+    fn go(&mut self, until: u64, job: &mut Job<'_>) -> Result<()> {
         let mut way: VecDeque<Run> = VecDeque::new();
         let mut sent = self.step;
-        while self.step < job.steps && !self.ended(held.as_deref()) {
+        while self.step < until {
             job.watch.0.progress(job.watch.1, self.step as usize, job.steps as usize);
-            let mut stopped = job.watch.0.go_on();
-            let check = held.as_ref().is_some_and(|h| self.checks.due(sent, &h.patience));
-            let save =
+            let stopped = job.watch.0.go_on();
+            let due =
                 job.saving.as_ref().is_some_and(|s| sent > self.saved.unwrap_or(0) && sent.is_multiple_of(s.every));
-            let due = check || save;
-            if stopped.is_ok() && !due && sent < job.steps && way.len() < 2 {
+            if stopped.is_ok() && !due && sent < until && way.len() < 2 {
                 way.push_back(self.send(sent, job)?);
                 sent += 1;
                 continue;
@@ -286,30 +255,28 @@ impl<'a> Trainer<'a> {
                     break;
                 }
             }
-            if check && stopped.is_ok() {
-                stopped = self.check(held.as_deref_mut(), job);
-            }
-            if save {
+            if due {
                 self.save(job)?;
             }
-            stopped.or_else(|e| self.stop(e, job))?;
+            self.unless(stopped, job)?;
         }
-        job.watch.0.progress(job.watch.1, job.steps as usize, job.steps as usize);
-        let early = self.step < job.steps;
-        if !early && self.checks.0.last().is_none_or(|last| last.0 < self.step) {
-            self.check(held, job).or_else(|e| self.stop(e, job))?;
-        }
-        Ok(End { step: self.step, early, checks: self.checks.clone() })
+        job.watch.0.progress(job.watch.1, self.step as usize, job.steps as usize);
+        Ok(())
     }
 
-    /// Ends it: an interrupt once a checkpoint of the steps so far is written, anything else at once.
-    fn stop(&mut self, why: Error, job: &Job<'_>) -> Result<()> {
-        if !matches!(why, Error::Interrupted(_)) {
-            return Err(why);
+    /// Goes on unless it is `stopped`: by an interrupt, once a checkpoint of the steps so far is written, by anything else at once.
+    ///
+    /// # Errors
+    /// What it is stopped by; [`Error::Output`] for a checkpoint that cannot be written.
+    pub fn unless(&mut self, stopped: Result<()>, job: &Job<'_>) -> Result<()> {
+        match stopped {
+            Err(why @ Error::Interrupted(_)) => {
+                self.save(job)?;
+                // It says by now what was saved.
+                Err(job.watch.0.go_on().err().unwrap_or(why))
+            }
+            other => other,
         }
-        self.save(job)?;
-        // It says by now what was saved.
-        Err(job.watch.0.go_on().err().unwrap_or(why))
     }
 
     /// An error of the device or the disk, with what there is to go on from.
@@ -331,30 +298,6 @@ impl<'a> Trainer<'a> {
             (Some(s), Some(step)) => format!("the checkpoint of step {step} is {}", shown(s.path)),
             _ => "there is no checkpoint".into(),
         }
-    }
-
-    fn ended(&self, held: Option<&Held<'_>>) -> bool {
-        held.is_some_and(|held| held.patience.ended(&self.checks))
-    }
-
-    /// Asks for the loss on what is held out, and keeps the weights where it is the lowest so far.
-    fn check(&mut self, held: Option<&mut Held<'_>>, job: &Job<'_>) -> Result<()> {
-        let Some(held) = held else { return Ok(()) };
-        let loss = (held.loss)()?;
-        if !loss.is_finite() {
-            return Err(Error::Numeric(format!("step {}: the loss on what is held out is {loss}", self.step)));
-        }
-        self.checks.0.push((self.step, loss));
-        if self.checks.improved() {
-            self.best = self.parameters.weights(self.gpu, self.store)?;
-        }
-        let best = match self.checks.best() {
-            Some((step, _)) if step == self.step => "the lowest so far".into(),
-            Some((step, best)) => format!("it was {best:.4} after {step}"),
-            None => String::new(),
-        };
-        job.watch.0.say(&format!("check     {loss:.4} on what is held out after {} steps, {best}", self.step));
-        Ok(())
     }
 
     fn send(&self, step: u64, job: &mut Job<'_>) -> Result<Run> {
@@ -385,8 +328,8 @@ impl<'a> Trainer<'a> {
         }
         let states = Checkpoint::states(self.gpu, self.store, self.parameters)?;
         let (device, choices, losses) = (self.device(), saving.choices.clone(), self.losses());
-        let (checks, best) = (self.checks.clone(), self.best.clone());
-        let made = Checkpoint { step: self.step, choices, device, losses, states, checks, best };
+        let kept = self.kept.clone();
+        let made = Checkpoint { step: self.step, choices, device, losses, states, kept };
         made.write(saving.path)?;
         self.saved = Some(self.step);
         // Whoever is interrupted from here on has this much.
@@ -396,15 +339,11 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// Whether a checkpoint with checks has the best weight of a parameter.
-fn suits(from: &Checkpoint, name: &str, parameter: &Parameter) -> bool {
-    from.checks.0.is_empty() || from.best.get(name).is_some_and(|t| t.shape == parameter.shape)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::{Choice, Scope};
+    use crate::train::{Rate, Rule, learn};
     use crate::watch::Unwatched;
 
     /// A step of a weight towards zero, after which the device is taken away once so many are done.

@@ -173,3 +173,19 @@ pub fn read(bytes: &[u8], origin: &str) -> Result<(Map<String, Value>, BTreeMap<
         None => Ok((facts, tensors)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The hash is of numbers as they are written: one that is read as its neighbour would be damage.
+    #[test]
+    fn every_number_of_the_facts_is_read_as_it_was_written() {
+        for i in 0..2000 {
+            let value = crate::random::uniform("facts", 2 * i) * crate::random::uniform("facts", 2 * i + 1);
+            let facts = Map::from_iter([("value".to_string(), json!(value))]);
+            let (read, _) = super::read(&write(facts, &BTreeMap::new()).unwrap(), "m").unwrap();
+            assert_eq!(read["value"].as_f64(), Some(value));
+        }
+    }
+}

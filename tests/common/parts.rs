@@ -84,3 +84,18 @@ pub fn huge_png() -> Vec<u8> {
     out.extend(b"\0\0\0\0IDAT\x35\xaf\x06\x1e\0\0\0\0IEND\xae\x42\x60\x82");
     out
 }
+
+/// A folder of classes, each with so many pictures of 64 x 64: parts as they are, with a dark spot (`spot`), or turned `red`.
+pub fn classes(root: PathBuf, classes: &[(&str, u64)]) -> PathBuf {
+    for (class, n) in classes.iter().flat_map(|(class, n)| (0..*n).map(move |i| (class, i + 100 * class.len() as u64)))
+    {
+        let path = root.join(class).join(format!("{n:03}.png"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mut made = if *class == "spot" { spoiled(n, 64, 64).0 } else { part(n, 64, 64) };
+        if *class == "red" {
+            made.pixels_mut().for_each(|p| p.0[0] = 255);
+        }
+        made.save(path).unwrap();
+    }
+    root
+}

@@ -155,8 +155,8 @@ impl Args {
 /// Writes the losses of all steps as a table and a picture, to these files.
 fn write_losses(session: &Session, went: &Report, [table, picture]: [&Path; 2]) -> Result<()> {
     let Some(trained) = &went.trained else { return Ok(()) };
-    let curves =
-        Curves { title: "Training of EfficientAD", what: "loss", names: &trained.names, rows: &trained.losses.data };
+    let (names, rows) = (&trained.names[..], &trained.losses.data[..]);
+    let curves = Curves { title: "Training of EfficientAD", what: "loss", over: "step", names, rows };
     write(table, &curves.csv()?)?;
     write(picture, curves.svg()?.as_bytes())?;
     session.say(&format!("losses    {}, {}", quoted(table), quoted(picture)));

@@ -2,6 +2,7 @@
 
 mod anomalydino;
 mod caml;
+mod classifier;
 mod dino;
 mod efficientad;
 mod patchcore;
@@ -57,11 +58,23 @@ enum FitMethod {
         after_help = "Examples:\n  lupe fit efficientad hazelnut -o hazelnut.lupe --teacher pdn_s.nelson --penalty imagenette2\n  lupe fit efficientad good_parts -o part.lupe --teacher teacher_medium.pth --penalty none --quick"
     )]
     EfficientAd(Box<efficientad::Args>),
+    /// A classifier: a pretrained network with a new last layer, or all of it, trained by cross-entropy on a folder of classes
+    #[command(
+        after_help = "Examples:\n  lupe fit classifier parts -o parts.lupe\n  lupe fit classifier parts -o parts.lupe --layers all --backbone resnet18 --weights resnet18.pth\n  lupe fit classifier parts -o parts.lupe --validation 0 --epochs 50\n\nWith --layers fc the network stays as it is and no picture is changed: vectors are computed once, and only the last layer is trained. The weights of the epoch with the lowest loss of the kept pictures are written. To resume an interrupted training, run the same command again."
+    )]
+    Classifier(Box<classifier::Args>),
     /// CAML: a transformer reads a few pictures of each class together with each one that is asked about
     #[command(
         after_help = "Example:\n  lupe fit caml parts -o parts.lupe --weights clip_vitb16.safetensors --checkpoint CAML_CLIP/model.pth\n\nThe model file holds neither the encoder's weights nor the checkpoint: predict and eval take --weights and --checkpoint, too."
     )]
     Caml(Box<caml::Args>),
+}
+
+impl Args {
+    /// Whether several pictures a step were asked for, and are not halved where memory does not suffice.
+    pub fn several_pictures(&self) -> bool {
+        matches!(self.method, FitMethod::Classifier(_))
+    }
 }
 
 /// Runs the command.
@@ -73,6 +86,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         FitMethod::AnomalyDino(args) => anomalydino::run(session, args),
         FitMethod::SubspaceAd(args) => subspacead::run(session, args),
         FitMethod::EfficientAd(args) => efficientad::run(session, args),
+        FitMethod::Classifier(args) => classifier::run(session, args),
         FitMethod::Caml(args) => caml::run(session, args),
     }
 }

@@ -10,9 +10,42 @@ use crate::memory::log_peak;
 use crate::methods::prototype::{Asked, FitOptions, Prototype, Report, Start, class_words, distance_words, fit};
 use crate::outputs::Inputs;
 use crate::watch::Watch;
+use crate::weights::WeightsFile;
 use crate::weights::safetensors::with_file;
 use serde_json::json;
 use std::path::{Path, PathBuf};
+
+/// Which network gives a picture's vector, and how it sees the picture.
+#[derive(Debug, clap::Args)]
+pub struct NetworkArgs {
+    /// Network [default: efficientnet_lite0, whose weights are built in; for pmf dino_vits16]
+    #[arg(long, alias = "network", value_name = "NAME")]
+    pub backbone: Option<String>,
+    /// Its weights, safetensors or .pth; only the default network has built-in ones
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    #[command(flatten)]
+    choice: WeightsArgs,
+    /// Store only the backbone's name and hash in the model, not its weights
+    #[arg(long)]
+    pub no_embed_backbone: bool,
+    /// Place of the network to take a vector from; of a map it is the mean over its places [default: pool or cls]
+    #[arg(long, value_name = "PLACE")]
+    pub place: Option<String>,
+    /// Edge length of the network's input [default: the network's own]
+    #[arg(long)]
+    pub size: Option<usize>,
+    /// Look at the centre of a picture, as the network's preprocessing has it, not at the whole
+    #[arg(long)]
+    pub crop: bool,
+}
+
+impl NetworkArgs {
+    /// The weights file that was named.
+    pub fn file(&self) -> Option<WeightsFile> {
+        self.choice.of(self.weights.as_deref())
+    }
+}
 
 /// What fits on classes accept.
 #[derive(Debug, clap::Args)]
@@ -26,26 +59,8 @@ pub struct SupportArgs {
     /// Add the pictures to those of an earlier fit, whose choices hold: as if all had been given at once
     #[arg(long, value_name = "MODEL.lupe")]
     add: Option<PathBuf>,
-    /// Network [default: efficientnet_lite0, whose weights are built in; for pmf dino_vits16]
-    #[arg(long, value_name = "NAME")]
-    backbone: Option<String>,
-    /// Its weights, safetensors or .pth; only the default network has built-in ones
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
     #[command(flatten)]
-    choice: WeightsArgs,
-    /// Store only the backbone's name and hash in the model, not its weights
-    #[arg(long)]
-    no_embed_backbone: bool,
-    /// Place of the network to take a vector from; of a map it is the mean over its places [default: pool or cls]
-    #[arg(long, value_name = "PLACE")]
-    place: Option<String>,
-    /// Edge length of the network's input [default: the network's own]
-    #[arg(long)]
-    size: Option<usize>,
-    /// Look at the centre of a picture, as the network's preprocessing has it, not at the whole
-    #[arg(long)]
-    crop: bool,
+    network: NetworkArgs,
     #[command(flatten)]
     work: WorkArgs,
 }
@@ -57,7 +72,7 @@ impl SupportArgs {
     }
 
     fn start(&self, asked: &Asked) -> Result<Start> {
-        let (weights, embed) = (self.choice.of(self.weights.as_deref()), !self.no_embed_backbone);
+        let (weights, embed) = (self.network.file(), !self.network.no_embed_backbone);
         match &self.add {
             None => Start::new(asked, weights.as_ref(), embed),
             Some(path) => with_file(path, |bytes| Start::after(asked, (bytes, &shown(path)), weights.as_ref(), embed)),
@@ -67,13 +82,13 @@ impl SupportArgs {
 
 /// Fits what was asked for.
 pub fn fit_classes(session: &Session, args: &SupportArgs, own: Asked) -> Result<()> {
-    let SupportArgs { backbone, place, size, crop, .. } = args;
+    let NetworkArgs { backbone, place, size, crop, weights, .. } = &args.network;
     let asked = Asked { backbone: backbone.clone(), place: place.clone(), size: *size, crop: *crop, ..own };
     let support = Classes::open(&args.data, args.work.load.all)?;
     support.notes.iter().for_each(|note| session.say(note));
     let files = files_of(&support.clone().to_test_on(), &args.data);
     let earlier = args.add.iter().filter(|_| args.output.is_some());
-    session.outputs.model(args.model(), &Inputs::of(files.iter().chain(&args.weights).chain(earlier)))?;
+    session.outputs.model(args.model(), &Inputs::of(files.iter().chain(weights).chain(earlier)))?;
     let (gpu, start) = session.gpu_beside(|| {
         let start = args.start(&asked)?;
         start.check(&support)?;

@@ -9,7 +9,7 @@ use crate::engine::{Gpu, Graph, Named, Options, Scope};
 use crate::error::{Error, Result, plain, shown};
 use crate::methods::backbone::Backbone;
 use crate::methods::batched::RunOptions;
-use crate::methods::fitted::{LeftOut, Seen, Why};
+use crate::methods::gathered::{Gathered, several};
 use crate::methods::looking::{Looked, Missed};
 use crate::methods::vector::{Source, Vectors, of};
 use crate::models::caml::{Caml, Checkpoint, HEADS};
@@ -157,12 +157,7 @@ impl Start {
     /// [`Error::Input`] for one class only; otherwise as [`Ways::new`].
     pub fn check(&self, support: &Classes) -> Result<()> {
         let names: Vec<String> = support.counts().into_keys().map(String::from).collect();
-        if let [name] = &names[..] {
-            let (root, name) = (shown(&support.root), plain(name));
-            return Err(Error::Input(format!(
-                "{root}: has one class, {name}; expected two or more, each a folder of pictures"
-            )));
-        }
+        several(support, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
         Ways::new(&names, self.checkpoint.caml.labels, &self.config).map(drop)
     }
 
@@ -233,19 +228,17 @@ pub async fn fit(
     watch.go_on()?;
     let mut vectors = Vectors::new(gpu, start.source(), &options.run).await?;
     let ready = lap();
-    let mut gathered = Gathered { support, known: BTreeMap::new(), found: vec![], left_out: vec![] };
-    let mut take = |looked: Looked, feature: Vec<f32>| gathered.take(looked.number, looked.sha256, feature);
+    let mut gathered = Gathered::new(vec![]);
+    let mut take = |looked: Looked, feature: Vec<f32>| match support.samples.get(looked.number) {
+        Some(sample) => gathered.take(sample, looked.sha256, feature).map(drop),
+        None => Ok(()),
+    };
     let missed = vectors.each(&support.samples, &options.loading, watch, &mut take).await?;
     drop(vectors);
     let seconds = [tested, ready, lap()];
     let Start { config, encoder, weights, checkpoint, origin } = start;
-    let file = gathered.file(&missed, config, Backbone::new(encoder, &weights, false), origin)?;
-    if let Some(first) = file.left_out.first() {
-        let (n, name, why) = (file.left_out.len(), plain(&first.picture.name), plain(&first.why.to_string()));
-        watch.say(&format!(
-            "note: {n} of the pictures are copies of others and are left out; the first is {name}, {why}"
-        ));
-    }
+    let gathered = gathered.sorted(support, &missed, watch)?;
+    let file = file(gathered, config, Backbone::new(encoder, &weights, false), origin);
     let fitted = CamlModel::fitted(file, encoder, weights, Some(checkpoint))?;
     Ok((fitted, Report { missed, verdict, seconds }))
 }
@@ -261,57 +254,20 @@ fn flipped(start: &Start) -> Error {
     Error::Weights(vec![format!("{}: {what}", plain(&start.origin.file))])
 }
 
-/// Pictures of the support as they come.
-struct Gathered<'s> {
-    support: &'s Classes,
-    /// Class and name of every file, by its hash.
-    known: BTreeMap<String, [String; 2]>,
-    found: Vec<(String, Seen, Vec<f32>)>,
-    left_out: Vec<LeftOut>,
-}
-
-impl Gathered<'_> {
-    fn take(&mut self, number: usize, sha256: String, feature: Vec<f32>) -> Result<()> {
-        let Some(sample) = self.support.samples.get(number) else { return Ok(()) };
-        let (class, picture) = (sample.label.clone(), Seen { name: sample.name.clone(), sha256: sha256.clone() });
-        match self.known.get(&sha256) {
-            Some([other, name]) if *other == class => {
-                self.left_out.push(LeftOut { picture, why: Why::SameAs(name.clone()) });
-            }
-            Some([other, name]) => {
-                let [one, class, name, other] = [&picture.name, &class, name, other].map(|text| plain(text));
-                return Err(Error::Input(format!(
-                    "{one} and {name} are the same file, one in the class {class} and one in {other}; remove one of them"
-                )));
-            }
-            None => {
-                self.known.insert(sha256, [class.clone(), picture.name.clone()]);
-                self.found.push((class, picture, feature));
-            }
-        }
-        Ok(())
-    }
-
-    fn file(mut self, missed: &Missed, config: Config, encoder: Backbone, checkpoint: Origin) -> Result<ModelFile> {
-        self.found.sort_by(|(c, s, _), (d, t, _)| (c, &s.name, &s.sha256).cmp(&(d, &t.name, &t.sha256)));
-        let mut classes: BTreeMap<String, usize> =
-            self.support.counts().into_keys().map(|name| (name.to_string(), 0)).collect();
-        self.found.iter().for_each(|(class, ..)| *classes.entry(class.clone()).or_default() += 1);
-        if let Some((empty, _)) = classes.iter().find(|(_, n)| **n == 0) {
-            let list: String = missed.failed.iter().map(|(_, why)| format!("\n  {why}")).collect();
-            let (root, empty) = (shown(&self.support.root), plain(empty));
-            return Err(Error::Input(format!("{root}: no picture of the class {empty} can be read:{list}")));
-        }
-        let rows: Vec<f32> = self.found.iter().flat_map(|(_, _, feature)| feature.iter().copied()).collect();
-        Ok(ModelFile {
-            support: Tensor::new([self.found.len(), checkpoint.sizes.features], rows),
-            classes: classes.into_iter().collect(),
-            pictures: self.found.into_iter().map(|(_, seen, _)| seen).collect(),
-            left_out: self.left_out,
-            limit: None,
-            config,
-            encoder,
-            checkpoint,
-        })
+/// The file of a support's features.
+fn file(support: Gathered<Vec<f32>>, config: Config, encoder: Backbone, checkpoint: Origin) -> ModelFile {
+    let Gathered { found, left_out, .. } = support;
+    let mut classes = BTreeMap::<String, usize>::new();
+    found.iter().for_each(|(class, ..)| *classes.entry(class.clone()).or_default() += 1);
+    let rows: Vec<f32> = found.iter().flat_map(|(_, _, feature)| feature.iter().copied()).collect();
+    ModelFile {
+        support: Tensor::new([found.len(), checkpoint.sizes.features], rows),
+        classes: classes.into_iter().collect(),
+        pictures: found.into_iter().map(|(_, seen, _)| seen).collect(),
+        left_out,
+        limit: None,
+        config,
+        encoder,
+        checkpoint,
     }
 }

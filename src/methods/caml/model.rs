@@ -4,13 +4,12 @@ use super::file::METHOD;
 use super::support::Supports;
 use super::{Config, ModelFile, Origin, Ways};
 use crate::data::Preprocess;
-use crate::data::dataset::GOOD;
 use crate::engine::{Caps, Graph, Var};
 use crate::error::{Error, Result, plain, shown};
 use crate::files::write;
 use crate::methods::fitted::{Answer, Finding, Fitted, Known};
+use crate::methods::labelled;
 use crate::methods::limit::LimitRule;
-use crate::methods::prototype::head::{best, log_odds_against};
 use crate::methods::vector::Source;
 use crate::models::Network;
 use crate::models::caml::Checkpoint;
@@ -89,16 +88,8 @@ impl CamlModel {
             return Err(Error::Numeric("a logit of CAML's is not finite".into()));
         }
         let logs = self.ways.log_probabilities(logits);
-        let (label, margin) = best(&logs).unwrap_or_default();
-        let against = self.names.iter().position(|n| n == GOOD).unwrap_or(label);
-        Ok(Finding {
-            score: log_odds_against(&logs, against).unwrap_or_default(),
-            label: self.names.get(label).cloned(),
-            probabilities: self.names.iter().cloned().zip(logs.iter().map(|l| l.exp())).collect(),
-            margin: Some(margin),
-            map: None,
-            whole: false,
-        })
+        let likely = logs.iter().map(|l| l.exp()).collect();
+        Ok(labelled::finding(&self.names, &logs, likely))
     }
 }
 
@@ -139,21 +130,12 @@ impl Fitted for CamlModel {
     }
 
     fn limit_rule(&self) -> Option<LimitRule> {
-        self.file.limit.map(|score| LimitRule::Fixed { score, pixel: None })
+        labelled::rule(self.file.limit)
     }
 
     fn with_limit(&self, rule: LimitRule) -> Result<Vec<u8>> {
-        let refused = |what: &str| Err(Error::Usage(format!("rule {rule}: {what}")));
-        match rule {
-            _ if !self.names.iter().any(|n| n == GOOD) => {
-                refused(&format!("none of the classes is called {GOOD}, so no score says how defective a picture is"))
-            }
-            LimitRule::Fixed { score, pixel: None } => ModelFile { limit: Some(score), ..self.file.clone() }.to_bytes(),
-            LimitRule::Fixed { .. } => refused("a model of CAML has no pixels; expected fixed=SCORE"),
-            _ => refused(
-                "a model of CAML has no training scores; state a limit: fixed=0 rejects what is likelier not good than good",
-            ),
-        }
+        let limit = Some(labelled::stated(rule, "a model of CAML", &self.names)?);
+        ModelFile { limit, ..self.file.clone() }.to_bytes()
     }
 
     fn localises(&self) -> bool {

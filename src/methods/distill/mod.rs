@@ -14,7 +14,7 @@ use crate::methods::efficientad::{Networks, Sums};
 use crate::models::Network;
 use crate::models::pdn::{NARROW, Pdn, Size};
 use crate::tensor::Tensor;
-use crate::train::{Course, Keeping, Learning, Rate, Rule, Trainer, ahead, learn};
+use crate::train::{Course, Goal, Keeping, Learning, Rate, Rule, Trainer, ahead, forward};
 use crate::watch::Watch;
 use crate::weights::Weights;
 use pictures::Pictures;
@@ -117,17 +117,18 @@ pub async fn distill(
     let pdn = config.pdn();
     let initial = Networks::initial_of(pdn, config.seed);
     let parameters = Parameters::new(&initial, learning().rule.slots(), |_| true);
-    let (graph, store) = (Graph::new(), Store::new());
-    let edge = config.image_size;
-    let small = graph.input("pictures", [config.batch, edge, edge, 3]);
-    let said = pdn.map(small, &Scope::new(&graph, &initial).training(&parameters));
-    let wanted = target.of(graph.input("larger pictures", target.shape(config.batch)), &statistics)?;
-    let apart = (wanted.reshape(said.shape()) - said).square();
-    let loss = apart.mean().reshape([1, apart.shape().rows().0]).mean();
-    learn(loss, &learning());
-    let losses = [("loss", loss)];
-    let planned = Trainer::new(gpu, (&graph, &losses), (&store, &parameters), learning(), run.planning());
-    let mut trainer = planned.await?;
+    let store = Store::new();
+    let forward = forward(|graph| {
+        let edge = config.image_size;
+        let small = graph.input("pictures", [config.batch, edge, edge, 3]);
+        let said = pdn.map(small, &Scope::new(graph, &initial).training(&parameters));
+        let wanted = target.of(graph.input("larger pictures", target.shape(config.batch)), &statistics)?;
+        let apart = (wanted.reshape(said.shape()) - said).square();
+        let loss = apart.mean().reshape([1, apart.shape().rows().0]).mean();
+        Ok(Goal { loss, told: vec![("loss", loss)] })
+    });
+    let ground = (&store, &parameters);
+    let mut trainer = Trainer::fitting(gpu, &forward, ground, learning(), &run.planning()).await?;
     let together = |_, both: Vec<[Tensor; 2]>| {
         let (small, large): (Vec<Tensor>, Vec<Tensor>) = both.into_iter().map(|[s, l]| (s, l)).unzip();
         Ok(vec![pictures::together(small), pictures::together(large)])

@@ -2,13 +2,12 @@
 //! the number of the example, so that a training that was interrupted goes on with the same ones.
 
 use super::config::{Config, Preset};
-use super::split::Order;
 use crate::data::dataset::Sample;
 use crate::data::load::read;
 use crate::data::{Jitter, Limits, Picture, Prepared, Preprocess, Scaling, without_colours};
 use crate::error::{Error, Result, shown};
 use crate::methods::kept::Values;
-use crate::random::{draw, uniform};
+use crate::random::{Order, draw, uniform};
 use std::sync::Arc;
 
 /// The share of pictures of anything else that lose their colours.
@@ -113,12 +112,17 @@ impl Examples {
         &self.train
     }
 
+    /// The order in which they come.
+    fn order(&self) -> Order {
+        Order::new(format!("efficientad.order.{}", self.seed), self.train.len())
+    }
+
     /// Example `k`: that of picture `k % batch` of step `k / batch`.
     ///
     /// # Errors
     /// [`Error::Input`] for a picture that cannot be read.
     pub fn at(&self, k: u64) -> Result<Example> {
-        let number = Order::new(self.seed, self.train.len()).at(k);
+        let number = self.order().at(k);
         let sample = self.train.get(number).ok_or_else(|| Error::Input("there is no good picture".into()))?;
         let picture = self.picture(sample)?;
         let changed = Changed::drawn(self.seed, k).prepare(&picture, &self.preprocess, self.in_bytes)?;

@@ -31,7 +31,7 @@ pub use file::ModelFile;
 pub use fit::{FitOptions, Report, Times, fit};
 pub use model::EfficientAd;
 pub use networks::{AUTOENCODER, Maps, Networks, STUDENT, TEACHER};
-pub use split::{Kept, Order, Split};
+pub use split::{Kept, Split};
 pub use statistics::{Statistics, Sums};
 pub use teacher::Teacher;
 

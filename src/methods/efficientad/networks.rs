@@ -4,8 +4,8 @@ use super::statistics::Statistics;
 use crate::engine::{Graph, Named, Problem, Scope, Var};
 use crate::error::Result;
 use crate::models::autoencoder::Autoencoder;
+use crate::models::initial;
 use crate::models::pdn::{Pdn, Size};
-use crate::random::draw;
 use crate::tensor::{Shape, Tensor};
 use std::sync::Arc;
 
@@ -101,14 +101,14 @@ impl Networks {
     /// The weights that a training begins with, uniform in ±1/√(fan in), biases too, as PyTorch has them by default; drawn from seed, name
     /// and place.
     pub fn initial(&self, seed: u64) -> Named {
-        drawn(&self.trained(), seed)
+        initial(&self.trained(), &stream(seed))
     }
 
     /// The same of a PDN by itself, `conv1.weight`, ….
     pub fn initial_of(pdn: Pdn, seed: u64) -> Named {
         let (graph, none) = (Graph::new(), Named::new());
         pdn.map(graph.input("picture", ANY_SIZE), &Scope::new(&graph, &none));
-        drawn(&asked(&graph), seed)
+        initial(&asked(&graph), &stream(seed))
     }
 
     /// The teacher's weights by [`TEACHER`], with `(y - mean) / deviation` of each channel folded into its last layer, in f64.
@@ -133,6 +133,11 @@ impl Networks {
     }
 }
 
+/// The stream that weights to begin a training with are drawn from.
+fn stream(seed: u64) -> String {
+    format!("efficientad.initial.{seed}")
+}
+
 /// The weights that a graph asked for without having any.
 fn asked(graph: &Graph) -> Vec<(String, Shape)> {
     let one = |p: Problem| match p {
@@ -140,21 +145,6 @@ fn asked(graph: &Graph) -> Vec<(String, Shape)> {
         _ => None,
     };
     graph.requested().problems(&Named::new(), &[]).into_iter().filter_map(one).collect()
-}
-
-/// Weights to begin a training with, as PyTorch draws them: uniform within 1 / sqrt(fan in).
-fn drawn(asked: &[(String, Shape)], seed: u64) -> Named {
-    let fan_in = |shape: Shape| shape.dims().iter().skip(1).product::<usize>();
-    let of = |(name, shape): &(String, Shape)| {
-        // A bias has the fan in of its weight, which was asked for before it.
-        let weight = name.strip_suffix("bias").map(|path| format!("{path}weight"));
-        let like = weight.and_then(|w| asked.iter().find(|(name, _)| *name == w)).map_or(*shape, |w| w.1);
-        let bound = 1.0 / (fan_in(like).max(1) as f64).sqrt();
-        let stream = format!("efficientad.initial.{seed}.{name}");
-        let unit = |i: usize| (draw(&stream, i as u64) >> 40) as f64 * 2f64.powi(-23) - 1.0;
-        (name.clone(), Arc::new(Tensor::from_fn(*shape, |i| (bound * unit(i)) as f32)))
-    };
-    asked.iter().map(of).collect()
 }
 
 #[cfg(test)]

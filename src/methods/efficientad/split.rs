@@ -1,4 +1,4 @@
-//! Which good pictures are trained on and which are kept, and in which order: all of it follows from the seed and a number.
+//! Which good pictures are trained on and which are kept: it follows from the seed.
 
 use crate::data::dataset::Sample;
 use crate::data::load::read;
@@ -92,28 +92,6 @@ fn trained(n: usize, seed: u64) -> Option<Vec<bool>> {
     (count > 0 && count < n).then_some(trained)
 }
 
-/// Pictures without end: all of them in one order, then all in another, and so on. What stands at a place follows from the seed alone, so
-/// that a training may begin anywhere.
-#[derive(Clone, Copy, Debug)]
-pub struct Order {
-    seed: u64,
-    n: usize,
-}
-
-impl Order {
-    /// Of `n` pictures.
-    pub fn new(seed: u64, n: usize) -> Order {
-        Order { seed, n: n.max(1) }
-    }
-
-    /// The picture at place `k`.
-    pub fn at(&self, k: u64) -> usize {
-        let n = self.n as u64;
-        let shuffled = Stream::new(format!("efficientad.order.{}.{}", self.seed, k / n)).shuffled(self.n);
-        shuffled.get((k % n) as usize).copied().unwrap_or_default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,19 +105,5 @@ mod tests {
         assert_eq!((trained(1, 0), trained(0, 0)), (None, None));
         assert_ne!(trained(28, 0), trained(28, 1));
         assert_eq!(trained(28, 0), trained(28, 0));
-    }
-
-    #[test]
-    fn an_order_takes_all_before_any_twice() {
-        let order = Order::new(3, 7);
-        let epoch = |e: u64| (0..7).map(|i| order.at(7 * e + i)).collect::<Vec<_>>();
-        for e in [0, 1, 1_000_000] {
-            let mut all = epoch(e);
-            all.sort_unstable();
-            assert_eq!(all, (0..7).collect::<Vec<_>>());
-        }
-        assert_ne!(epoch(0), epoch(1));
-        assert_ne!(epoch(0), (0..7).map(|i| Order::new(4, 7).at(i)).collect::<Vec<_>>());
-        assert_eq!(Order::new(0, 1).at(12345), 0);
     }
 }

@@ -12,7 +12,7 @@ use crate::engine::{Gpu, Graph, Named, Parameters, Scope, Store, Var};
 use crate::error::Result;
 use crate::models::autoencoder::DROPPED;
 use crate::tensor::{Shape, Tensor};
-use crate::train::{Course, End, Held, Learning, Rate, Rule, Trainer, learn};
+use crate::train::{Course, End, Goal, Held, Learning, Rate, Rule, Trainer, forward};
 use crate::watch::Watch;
 use serde_json::{Map, Value, json};
 
@@ -99,13 +99,14 @@ pub async fn train(gpu: &Gpu, begun: &Begun<'_>, options: &FitOptions, watch: &d
         let own = begun.good.teacher.weights.tensors();
         named.extend(own.iter().map(|(name, t)| (format!("{UNSCALED}.{name}"), t.clone())));
     }
-    let (graph, store) = (Graph::new(), Store::new());
-    let scope = Scope::new(&graph, &named).training(&parameters);
-    let losses = step.build(&graph, ([config.image_size; 2], known), &begun.statistics, &scope);
-    learn(losses.total, &learning);
-    let losses = losses.named();
-    let planned = Trainer::new(gpu, (&graph, &losses), (&store, &parameters), learning, options.run.planning());
-    let mut trainer = planned.await?;
+    let store = Store::new();
+    let forward = forward(|graph| {
+        let scope = Scope::new(graph, &named).training(&parameters);
+        let losses = step.build(graph, ([config.image_size; 2], known), &begun.statistics, &scope);
+        Ok(Goal { loss: losses.total, told: losses.named() })
+    });
+    let ground = (&store, &parameters);
+    let mut trainer = Trainer::fitting(gpu, &forward, ground, learning, &options.run.planning()).await?;
     let other = Graph::new();
     let scope = Scope::new(&other, &named).training(&parameters);
     let held_out = match config.patience {
@@ -123,7 +124,7 @@ pub async fn train(gpu: &Gpu, begun: &Begun<'_>, options: &FitOptions, watch: &d
     let (make, each) = (|k| begun.examples.at(k), config.batch as u64);
     let course = Course { steps: config.steps, each, make: &make, inputs: &inputs, stage: STAGE };
     let end = course.run(&mut trainer, held, (&options.keeping, choices(begun)), watch)?;
-    let names = losses.iter().map(|l| l.0).collect();
+    let names = trainer.names().to_vec();
     Ok(Trained { networks: trainer.weights()?, names, losses: trainer.losses(), end })
 }
 

@@ -13,8 +13,9 @@ pub use summary::{Recall, Summary};
 
 use crate::data::dataset::GOOD;
 use crate::error::{Error, Result, plain};
+use crate::methods::labelled::{best, log_odds_against};
 use crate::methods::metrics::{Confusion, ranking};
-use crate::methods::prototype::head::{Head, Prototypes, best, log_odds_against};
+use crate::methods::prototype::head::{Head, Prototypes};
 use crate::watch::Watch;
 use std::collections::BTreeMap;
 use std::rc::Rc;

@@ -1,7 +1,7 @@
 //! Episodes as they are written: one line each.
 
 use super::{Class, Drawn};
-use crate::methods::prototype::head::best;
+use crate::methods::labelled::best;
 use serde_json::{Map, Value, json};
 use std::rc::Rc;
 

@@ -2,13 +2,13 @@
 
 use super::Config;
 use super::finetune::{Backbone, Classes, Finetune, Ground, Tuner};
-use super::head::best;
 use crate::data::Preprocess;
 use crate::data::dataset::{self, Sample};
-use crate::data::load::{Arrival, Loading, Stream};
+use crate::data::load::Loading;
 use crate::engine::{Gpu, Named, Options};
 use crate::error::{Error, Result};
-use crate::methods::looking::Missed;
+use crate::methods::labelled::best;
+use crate::methods::looking::{Missed, read};
 use crate::models::Network;
 use crate::tensor::Tensor;
 use crate::train::Told;
@@ -65,22 +65,12 @@ pub fn decoded(
     loading: &Loading,
     watch: &dyn Watch,
 ) -> Result<(Vec<Option<(Tensor, String)>>, Missed)> {
-    let (mut all, mut missed) = (vec![], Missed::default());
-    for arrival in Stream::open(samples, preprocess, loading, 4) {
-        watch.go_on()?;
-        match arrival {
-            Arrival::Ready(loaded) => all.push(Some((preprocess.numbers(loaded.input), loaded.sha256))),
-            Arrival::LeftOut => {
-                missed.left_out += 1;
-                all.push(None);
-            }
-            Arrival::Failed(number, e) if loading.keep_going && !matches!(e, Error::Internal(_)) => {
-                missed.failed.push((number, e.to_string()));
-                all.push(None);
-            }
-            Arrival::Failed(_, e) => return Err(e),
-        }
-    }
+    let mut all = vec![None; samples.len()];
+    let missed = read((samples, preprocess), loading, watch, &mut |loaded| {
+        let found = Some((preprocess.numbers(loaded.input), loaded.sha256));
+        all.iter_mut().skip(loaded.number).take(1).for_each(|place| *place = found.clone());
+        Ok(())
+    })?;
     Ok((all, missed))
 }
 

@@ -5,12 +5,12 @@
 //! cross-entropies; Adam on all weights of the backbone. Scale and bias stay, and so do the statistics of batch norms. Where a step's plan would not
 //! fit, its pictures go in batches (`micro.rs`), which gives the same gradients for one more forward pass.
 
-use super::head::{Head, Prototypes, softmax};
+use super::head::{Head, Prototypes};
 use super::micro::Micro;
-use crate::engine::graph::live;
 use crate::engine::{Gpu, Graph, Named, Options, Parameters, Plan, Scope, Store, Var};
 use crate::error::{Error, Result};
 use crate::methods::augment::{Draws, USUAL};
+use crate::methods::labelled::softmax;
 use crate::methods::vector;
 use crate::models::Network;
 use crate::random::Stream;
@@ -18,7 +18,6 @@ use crate::tensor::{Shape, Tensor};
 use crate::train::{Goal, Job, Learning, Rate, Rule, Trainer, forward};
 use crate::watch::Watch;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// How a backbone is fine-tuned.
@@ -64,22 +63,16 @@ impl Backbone<'_> {
     /// The vectors `[n, d]` of pictures `[n, h, w, 3]`.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a place that the network does not offer, or without a vector.
+    /// As [`vector::at`].
     pub(super) fn vectors<'g>(&self, pictures: Var<'g>, trained: &Parameters) -> Result<Var<'g>> {
-        let scope = Scope::new(pictures.graph(), self.weights).training(trained);
-        let place = self.network.build(pictures, &scope).find(self.place)?;
-        vector::of(place).ok_or_else(|| Error::Usage(format!("place {}: is no vector of the picture", self.place)))
+        vector::at(self.network, self.place, pictures, &Scope::new(pictures.graph(), self.weights).training(trained))
     }
 
     /// Every weight that vectors depend on and that is no statistic of a batch norm, with room for what an optimiser keeps.
     fn parameters(&self, size: [usize; 2], slots: usize) -> Result<Parameters> {
         let graph = Graph::new();
         let vectors = self.vectors(graph.input("picture", [1, size[0], size[1], 3]), &Parameters::default())?;
-        let nodes = graph.nodes()?;
-        let read = nodes.iter().zip(live(&nodes, &[vectors.id()])).filter(|n| n.1).map(|n| n.0.label.as_str());
-        let read: BTreeSet<&str> = read.collect();
-        let statistic = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
-        Ok(Parameters::new(self.weights, slots, |name| read.contains(name) && !statistic(name)))
+        vector::trainable(vectors, self.weights, slots)
     }
 }
 
@@ -180,8 +173,7 @@ impl Ground {
 
 /// A step: all pictures in one plan, or a few at a time.
 enum Steps<'a> {
-    /// The number is that of the segments of its forward pass.
-    Whole(Box<Trainer<'a>>, usize),
+    Whole(Box<Trainer<'a>>),
     Few(Box<Micro<'a>>),
 }
 
@@ -220,7 +212,7 @@ impl<'a> Tuner<'a> {
             None => whole(gpu, (backbone, support), tuning, ground, options).await?,
         };
         let (steps, batch) = match whole {
-            Some((trainer, segments)) => (Steps::Whole(Box::new(trainer), segments), BATCH.min(2 * support.len())),
+            Some(trainer) => (Steps::Whole(Box::new(trainer)), BATCH.min(2 * support.len())),
             None => {
                 let most = few.unwrap_or(2 * support.len());
                 let micro = Micro::new(gpu, (backbone, support), tuning, ground, (options, most)).await?;
@@ -237,16 +229,13 @@ impl<'a> Tuner<'a> {
 
     /// What it takes, in words.
     pub fn words(&self) -> String {
-        let pictures = 2 * self.support.len();
-        let (bytes, how) = match &self.steps {
-            Steps::Whole(trainer, 1) => (trainer.plan().bytes(), String::new()),
-            Steps::Whole(trainer, segments) => (
-                trainer.plan().bytes(),
-                format!(", the forward pass in {segments} segments, most of it computed twice"),
-            ),
-            Steps::Few(micro) => (micro.bytes(), format!(", {} at a time", micro.few())),
+        let needs = match &self.steps {
+            Steps::Whole(trainer) => trainer.needs(),
+            Steps::Few(micro) => {
+                format!("{} at a time; {:.0} MB of device memory", micro.few(), micro.bytes() as f64 / 1e6)
+            }
         };
-        format!("{pictures} pictures a step{how}; {:.0} MB of device memory", bytes as f64 / 1e6)
+        format!("{} pictures a step, {needs}", 2 * self.support.len())
     }
 
     /// Fine-tunes to the pictures of a support, `[n, h, w, 3]`; the loss of every step, on augmented pictures, which `heard` is told as well.
@@ -259,7 +248,7 @@ impl<'a> Tuner<'a> {
         self.ground.parameters.restart(self.gpu, &self.ground.store)?;
         match &mut self.steps {
             Steps::Few(micro) => micro.run(&mut inputs, (heard, watch)),
-            Steps::Whole(trainer, _) => {
+            Steps::Whole(trainer) => {
                 trainer.restart();
                 let watch = (watch, STAGE);
                 let mut heard = |step: u64, losses: &[f32]| {
@@ -337,14 +326,14 @@ fn goal<'g>(
     Ok(Goal { loss, told: vec![("loss", loss)] })
 }
 
-/// The plan of a whole step, and its segments, if it fits.
+/// The plan of a whole step, if it fits.
 async fn whole<'a>(
     gpu: &'a Gpu,
     (backbone, support): (&Backbone<'_>, &Classes),
     tuning: &Finetune,
     ground: &'a Ground,
     options: &Options,
-) -> Result<Option<(Trainer<'a>, usize)>> {
+) -> Result<Option<Trainer<'a>>> {
     let parameters = &ground.parameters;
     let forward = forward(|graph| goal((backbone, support), graph, (tuning, parameters)));
     let ground = (&ground.store, parameters);

@@ -8,17 +8,18 @@ use super::{Asked, Config, ModelFile, Prototype};
 use crate::data::dataset::Classes;
 use crate::data::load::Loading;
 use crate::engine::Gpu;
-use crate::error::{Error, Result, plain, shown};
+use crate::error::{Error, Result};
 use crate::methods::backbone::Backbone;
 use crate::methods::batched::RunOptions;
-use crate::methods::fitted::{LeftOut, Seen, Why};
+use crate::methods::fitted::LeftOut;
+use crate::methods::gathered::{Gathered, several};
 use crate::methods::looking::Missed;
 use crate::methods::vector::Vectors;
 use crate::models::{self, Network};
 use crate::tensor::Tensor;
 use crate::watch::Watch;
 use crate::weights::{Weights, WeightsFile};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// How a fit works.
@@ -110,12 +111,7 @@ impl Start {
     pub fn check(&self, support: &Classes) -> Result<()> {
         let mut counts: BTreeMap<&str, usize> = self.file.classes.iter().map(|(n, c)| (n.as_str(), c.count)).collect();
         support.counts().into_iter().for_each(|(name, n)| *counts.entry(name).or_default() += n);
-        if let [(name, _)] = counts.iter().collect::<Vec<_>>()[..] {
-            let (root, name) = (shown(&support.root), plain(name));
-            return Err(Error::Input(format!(
-                "{root}: has one class, {name}; expected two or more, each a folder of pictures"
-            )));
-        }
+        several(support, &counts.keys().copied().collect::<Vec<_>>())?;
         if self.file.config.head.shot_correction && counts.values().all(|n| *n < 2) {
             return Err(one_each());
         }
@@ -179,13 +175,7 @@ pub async fn fit(
     let missed = vectors.each(&support.samples, &options.loading, watch, &mut take).await?;
     drop(vectors);
     let seconds = [planned, since.elapsed().as_secs_f64()];
-    let (file, left_out) = growing.grown(&missed)?;
-    if let Some(first) = left_out.first() {
-        let (n, name, why) = (left_out.len(), plain(&first.picture.name), plain(&first.why.to_string()));
-        watch.say(&format!(
-            "note: {n} of the pictures are copies of others and are left out; the first is {name}, {why}"
-        ));
-    }
+    let (file, left_out) = growing.grown(&missed, watch)?;
     let fitted = Prototype::fitted(file, network, weights)?;
     log::info!("classes: {}", class_words(&fitted.file));
     Ok((fitted, Report { missed, left_out, adapted, seconds }))
@@ -195,11 +185,8 @@ pub async fn fit(
 struct Growing<'s> {
     file: ModelFile,
     support: &'s Classes,
-    /// Class, picture and, where they are kept, vector of every picture.
-    all: Vec<(String, Seen, Vec<f32>)>,
-    /// Class and name of every file, by its hash.
-    known: BTreeMap<String, [String; 2]>,
-    left_out: Vec<LeftOut>,
+    /// All pictures, with their vectors where these are kept.
+    all: Gathered<Vec<f32>>,
 }
 
 impl Growing<'_> {
@@ -207,54 +194,33 @@ impl Growing<'_> {
         let kept = file.support.as_ref().map_or(&[][..], |t| &t.data).chunks_exact(file.dim.max(1));
         let kept = kept.map(<[f32]>::to_vec).chain(std::iter::repeat(vec![]));
         let pictures = file.pictures_by_class().map(|(class, seen)| (class.to_string(), seen.clone()));
-        let all: Vec<_> = pictures.zip(kept).map(|((class, seen), vector)| (class, seen, vector)).collect();
-        let place =
-            |(class, seen, _): &(String, Seen, Vec<f32>)| (seen.sha256.clone(), [class.clone(), seen.name.clone()]);
-        let known = all.iter().map(place).collect();
-        Growing { file, support, all, known, left_out: vec![] }
+        let all = pictures.zip(kept).map(|((class, seen), vector)| (class, seen, vector)).collect();
+        Growing { file, support, all: Gathered::new(all) }
     }
 
     fn take(&mut self, number: usize, sha256: String, vector: Vec<f32>) -> Result<()> {
         let Some(sample) = self.support.samples.get(number) else { return Ok(()) };
-        let (class, seen) = (sample.label.clone(), Seen { name: sample.name.clone(), sha256: sha256.clone() });
-        match self.known.get(&sha256) {
-            Some([other, name]) if *other == class => {
-                self.left_out.push(LeftOut { picture: seen, why: Why::SameAs(name.clone()) });
-                return Ok(());
-            }
-            Some([other, name]) => {
-                let [one, class, name, other] = [&seen.name, &class, name, other].map(|text| plain(text));
-                return Err(Error::Input(format!(
-                    "{one} and {name} are the same file, one in the class {class} and one in {other}; remove one of them"
-                )));
-            }
-            None => self.known.insert(sha256, [class.clone(), seen.name.clone()]),
-        };
-        let sums = self.file.classes.remove(&class).unwrap_or_default().with(doubles(&vector));
-        self.file.classes.insert(class.clone(), sums);
-        let kept = if self.file.support.is_some() { vector } else { vec![] };
-        self.all.push((class, seen, kept));
+        let kept = if self.file.support.is_some() { vector.clone() } else { vec![] };
+        if self.all.take(sample, sha256, kept)? {
+            let sums = self.file.classes.remove(&sample.label).unwrap_or_default().with(doubles(&vector));
+            self.file.classes.insert(sample.label.clone(), sums);
+        }
         Ok(())
     }
 
     /// The file, and the pictures of this fit that were left out.
-    fn grown(mut self, missed: &Missed) -> Result<(ModelFile, Vec<LeftOut>)> {
-        let wanted: BTreeSet<&str> = self.support.counts().into_keys().collect();
-        if let Some(empty) = wanted.into_iter().find(|name| !self.file.classes.contains_key(*name)) {
-            let list: String = missed.failed.iter().map(|(_, why)| format!("\n  {why}")).collect();
-            let (root, empty) = (shown(&self.support.root), plain(empty));
-            return Err(Error::Input(format!("{root}: no picture of the class {empty} can be read:{list}")));
-        }
-        if self.file.config.head.shot_correction && self.file.trace().is_none() {
+    fn grown(self, missed: &Missed, watch: &dyn Watch) -> Result<(ModelFile, Vec<LeftOut>)> {
+        let Growing { mut file, support, all } = self;
+        let Gathered { found, left_out, .. } = all.sorted(support, missed, watch)?;
+        if file.config.head.shot_correction && file.trace().is_none() {
             return Err(one_each());
         }
-        self.all.sort_by(|(c, s, _), (c2, s2, _)| (c, &s.name, &s.sha256).cmp(&(c2, &s2.name, &s2.sha256)));
-        if self.file.support.is_some() {
-            let rows: Vec<f32> = self.all.iter().flat_map(|(_, _, vector)| vector.iter().copied()).collect();
-            self.file.support = Some(Tensor::new([self.all.len(), self.file.dim], rows));
+        if file.support.is_some() {
+            let rows: Vec<f32> = found.iter().flat_map(|(_, _, vector)| vector.iter().copied()).collect();
+            file.support = Some(Tensor::new([found.len(), file.dim], rows));
         }
-        self.file.pictures = self.all.into_iter().map(|(_, seen, _)| seen).collect();
-        self.file.left_out.extend(self.left_out.clone());
-        Ok((self.file, self.left_out))
+        file.pictures = found.into_iter().map(|(_, seen, _)| seen).collect();
+        file.left_out.extend(left_out.clone());
+        Ok((file, left_out))
     }
 }

@@ -1,4 +1,4 @@
-//! The head: from the vectors of each class to its prototype, and from a picture's vector to logits and probabilities.
+//! The head: from the vectors of each class to its prototype, and from a picture's vector to logits.
 //!
 //! Everything is f64 on the host: there are as many distances as classes, a few thousand products a picture beside the network's hundreds
 //! of millions; and log-odds of pictures that are far from all classes need more digits than f32 has.
@@ -214,52 +214,9 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Probabilities of these logits.
-pub fn softmax(logits: &[f64]) -> Vec<f64> {
-    let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let powers: Vec<f64> = logits.iter().map(|l| (l - most).exp()).collect();
-    let sum: f64 = powers.iter().sum();
-    powers.into_iter().map(|p| p / sum).collect()
-}
-
-/// The class with the largest logit, the first of several, and by how much it is larger than the next: the logarithm of how many times
-/// likelier it is. `None` for fewer than two classes.
-pub fn best(logits: &[f64]) -> Option<(usize, f64)> {
-    let largest = |but: Option<usize>| {
-        let all = logits.iter().enumerate().filter(|(i, _)| Some(*i) != but);
-        all.reduce(|best, one| if one.1 > best.1 { one } else { best })
-    };
-    let (class, most) = largest(None)?;
-    Some((class, most - largest(Some(class))?.1))
-}
-
-/// The logarithm of the odds against a class, `ln((1 - p) / p)`, from logits: finite where p itself is 0 or 1 in f64.
-pub fn log_odds_against(logits: &[f64], class: usize) -> Option<f64> {
-    let others = || logits.iter().enumerate().filter(|(i, _)| *i != class).map(|(_, l)| *l);
-    let most = others().reduce(f64::max)?;
-    let all = most + others().map(|l| (l - most).exp()).sum::<f64>().ln();
-    Some(all - logits.get(class)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn odds_stay_finite_where_probabilities_are_used_up() {
-        let logits = [-3.0, -2500.0, -2501.0];
-        assert_eq!(softmax(&logits), [1.0, 0.0, 0.0]);
-        assert_eq!(best(&logits), Some((0, 2497.0)));
-        let against = log_odds_against(&logits, 0).expect("two others");
-        assert!((against - (-2497.0 + (1.0 + (-1f64).exp()).ln())).abs() < 1e-9, "{against}");
-        let even = [1.0, 1.0];
-        assert_eq!((best(&even), log_odds_against(&even, 1), best(&even[..1])), (Some((0, 0.0)), Some(0.0), None));
-        for logits in [[0.3, -1.2, 2.0], [5.0, 5.1, -40.0]] {
-            let p = softmax(&logits)[1];
-            let odds = log_odds_against(&logits, 1).expect("two others");
-            assert!((odds - ((1.0 - p) / p).ln()).abs() < 1e-9, "{odds}");
-        }
-    }
 
     #[test]
     fn a_head_says_what_it_cannot_be() {

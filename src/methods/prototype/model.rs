@@ -1,14 +1,14 @@
 //! Fitted prototypes, ready to use.
 
 use super::file::METHOD;
-use super::head::{Prototypes, best, log_odds_against, softmax};
+use super::head::Prototypes;
 use super::{Config, ModelFile};
 use crate::data::Preprocess;
-use crate::data::dataset::GOOD;
 use crate::engine::{Caps, Graph, Var};
 use crate::error::{Error, Result};
 use crate::files::write;
 use crate::methods::fitted::{Answer, Finding, Fitted, Known};
+use crate::methods::labelled::{self, softmax};
 use crate::methods::limit::LimitRule;
 use crate::methods::vector::Source;
 use crate::models::Network;
@@ -70,16 +70,8 @@ impl Prototype {
         if logits.iter().any(|l| !l.is_finite()) {
             return Err(Error::Numeric("its distances to the prototypes are not finite".into()));
         }
-        let (label, margin) = best(&logits).unwrap_or_default();
-        let against = self.names.iter().position(|n| n == GOOD).unwrap_or(label);
-        Ok(Finding {
-            score: log_odds_against(&logits, against).unwrap_or_default(),
-            label: self.names.get(label).cloned(),
-            probabilities: self.names.iter().cloned().zip(softmax(&logits)).collect(),
-            margin: Some(margin),
-            map: None,
-            whole: false,
-        })
+        let likely = softmax(&logits);
+        Ok(labelled::finding(&self.names, &logits, likely))
     }
 }
 
@@ -106,23 +98,12 @@ impl Fitted for Prototype {
     }
 
     fn limit_rule(&self) -> Option<LimitRule> {
-        self.file.limit.map(|score| LimitRule::Fixed { score, pixel: None })
+        labelled::rule(self.file.limit)
     }
 
     fn with_limit(&self, rule: LimitRule) -> Result<Vec<u8>> {
-        let refused = |what: String| Err(Error::Usage(format!("rule {rule}: {what}")));
-        match rule {
-            _ if !self.names.iter().any(|n| n == GOOD) => {
-                let names = self.names.join(", ");
-                refused(format!("none of the classes ({names}) is called {GOOD}, so no score says how defective a picture is"))
-            }
-            LimitRule::Fixed { score, pixel: None } => ModelFile { limit: Some(score), ..self.file.clone() }.to_bytes(),
-            LimitRule::Fixed { .. } => refused("a model of prototypes has no pixels; expected fixed=SCORE".into()),
-            _ => refused(
-                "a model of prototypes has no training scores; state a limit: fixed=0 rejects what is likelier not good than good"
-                    .into(),
-            ),
-        }
+        let limit = Some(labelled::stated(rule, "a model of prototypes", &self.names)?);
+        ModelFile { limit, ..self.file.clone() }.to_bytes()
     }
 
     fn localises(&self) -> bool {
