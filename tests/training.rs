@@ -272,7 +272,6 @@ fn other_choices_do_not_go_on_from_a_checkpoint() {
         device: String::new(),
         losses: Tensor::zeros([3, 1]),
         states: [].into(),
-        kept: [].into(),
     };
     let text = made.suits(json!({"steps": 12}).as_object().unwrap(), Path::new("part.training")).unwrap_err();
     assert!(text.to_string().contains("steps is 10 there, 12 here"), "{text}");

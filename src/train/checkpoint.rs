@@ -15,9 +15,6 @@ const METHOD: &str = "training";
 /// Prefix of the tensors that are states.
 const STATE: &str = "state.";
 
-/// Prefix of what else is kept.
-const KEPT: &str = "kept.";
-
 /// Where a training stands after so many steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
@@ -31,8 +28,6 @@ pub struct Checkpoint {
     pub losses: Tensor,
     /// States by the names of their weights.
     pub states: BTreeMap<String, Tensor>,
-    /// What else the training keeps.
-    pub kept: BTreeMap<String, Tensor>,
 }
 
 impl Checkpoint {
@@ -58,10 +53,8 @@ impl Checkpoint {
             "lupe_version": env!("CARGO_PKG_VERSION"),
         });
         let Value::Object(facts) = facts else { return Err(Error::Output("a checkpoint has no facts".into())) };
-        let all = [(STATE, &self.states), (KEPT, &self.kept)];
-        let all = all.into_iter().flat_map(|(prefix, all)| all.iter().map(move |(k, t)| (format!("{prefix}{k}"), t)));
-        let all = all.chain([("losses".to_string(), &self.losses)]);
-        let tensors = all.map(|(name, t)| (name, Stored::floats(t, false))).collect();
+        let states = self.states.iter().map(|(name, t)| (format!("{STATE}{name}"), Stored::floats(t, false)));
+        let tensors = states.chain([("losses".to_string(), Stored::floats(&self.losses, false))]).collect();
         files::write(path, &container::write(facts, &tensors)?)
     }
 
@@ -82,17 +75,16 @@ impl Checkpoint {
         let Some(Value::Object(choices)) = facts.remove("choices") else {
             return Err(fail("is damaged: it has no choices"));
         };
-        let (mut states, mut kept, mut losses) = (BTreeMap::new(), BTreeMap::new(), None);
+        let (mut states, mut losses) = (BTreeMap::new(), None);
         for (name, stored) in tensors {
             let tensor = stored.tensor().ok_or_else(|| fail(&format!("is damaged: {name} is no tensor of floats")))?;
-            match (name.strip_prefix(STATE), name.strip_prefix(KEPT)) {
-                (Some(name), _) => drop(states.insert(name.to_string(), tensor)),
-                (_, Some(name)) => drop(kept.insert(name.to_string(), tensor)),
-                _ => losses = Some(tensor),
+            match name.strip_prefix(STATE) {
+                Some(name) => drop(states.insert(name.to_string(), tensor)),
+                None => losses = Some(tensor),
             }
         }
         let losses = losses.ok_or_else(|| fail("is damaged: it has no losses"))?;
-        Ok(Checkpoint { step, choices, device, losses, states, kept })
+        Ok(Checkpoint { step, choices, device, losses, states })
     }
 
     /// Whether a training with these choices can go on from here.
@@ -126,8 +118,7 @@ mod tests {
         let Value::Object(choices) = json!({"steps": 7, "rate": 0.1}) else { panic!() };
         let states = [("a.weight".to_string(), Tensor::from_fn([3, 4], |i| i as f32 / 3.0))].into();
         let losses = Tensor::new([2, 1], vec![0.5, f32::MIN_POSITIVE / 8.0]);
-        let kept = [("best".to_string(), Tensor::from_fn([2], |i| i as f32))].into();
-        Checkpoint { step: 2, choices, device: "here".into(), losses, states, kept }
+        Checkpoint { step: 2, choices, device: "here".into(), losses, states }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::error::{Error, Result, shown};
 use crate::tensor::Tensor;
 use crate::watch::Watch;
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -98,7 +98,6 @@ pub struct Trainer<'a> {
     step: u64,
     losses: Vec<f32>,
     saved: Option<u64>,
-    kept: BTreeMap<String, Tensor>,
 }
 
 impl<'a> Trainer<'a> {
@@ -116,18 +115,7 @@ impl<'a> Trainer<'a> {
         let outputs: Vec<Var<'_>> = losses.iter().map(|l| l.1).collect();
         let plan = Plan::new(gpu, graph, &outputs, store, options).await?;
         let names = losses.iter().map(|l| l.0).collect();
-        Ok(Trainer {
-            gpu,
-            store,
-            parameters,
-            plan,
-            learning,
-            names,
-            step: 0,
-            losses: vec![],
-            saved: None,
-            kept: BTreeMap::new(),
-        })
+        Ok(Trainer { gpu, store, parameters, plan, learning, names, step: 0, losses: vec![], saved: None })
     }
 
     /// The plan of a step.
@@ -145,19 +133,9 @@ impl<'a> Trainer<'a> {
         Tensor::new([self.losses.len() / self.names.len().max(1), self.names.len()], self.losses.clone())
     }
 
-    /// What lies beside the states in checkpoints, and comes back from them: the caller's.
-    pub fn kept(&self) -> &BTreeMap<String, Tensor> {
-        &self.kept
-    }
-
-    /// Keeps something in the checkpoints from now on.
-    pub fn keep(&mut self, name: impl Into<String>, tensor: Tensor) {
-        self.kept.insert(name.into(), tensor);
-    }
-
     /// Begins anew; states are the caller's to put back.
     pub fn restart(&mut self) {
-        (self.step, self.losses, self.saved, self.kept) = (0, vec![], None, BTreeMap::new());
+        (self.step, self.losses, self.saved) = (0, vec![], None);
     }
 
     /// Goes on from a checkpoint of a training with the same parameters and losses.
@@ -174,7 +152,6 @@ impl<'a> Trainer<'a> {
             self.store.write(self.gpu, &p.began, state)?;
         }
         (self.step, self.losses, self.saved) = (from.step, from.losses.data.clone(), Some(from.step));
-        self.kept = from.kept.clone();
         Ok(())
     }
 
@@ -185,52 +162,35 @@ impl<'a> Trainer<'a> {
     /// [`Error::Numeric`] for a loss that is no number, with the step and the last checkpoint; [`Error::Interrupted`] once a checkpoint of
     /// the steps so far is written; what inputs, device and disk have to say.
     pub fn run(&mut self, mut job: Job<'_>) -> Result<()> {
-        self.run_to(job.steps, &mut job)
-    }
-
-    /// The same up to step `until`, after which weights can be looked at before it goes on.
-    ///
-    /// # Errors
-    /// As [`Trainer::run`].
-    pub fn run_to(&mut self, until: u64, job: &mut Job<'_>) -> Result<()> {
         let mut way: VecDeque<Run> = VecDeque::new();
         let mut sent = self.step;
-        while self.step < until {
+        while self.step < job.steps {
             job.watch.0.progress(job.watch.1, self.step as usize, job.steps as usize);
             let stopped = job.watch.0.go_on();
             let due =
                 job.saving.as_ref().is_some_and(|s| sent > self.saved.unwrap_or(0) && sent.is_multiple_of(s.every));
-            if stopped.is_ok() && !due && sent < until && way.len() < 2 {
-                way.push_back(self.send(sent, job)?);
+            if stopped.is_ok() && !due && sent < job.steps && way.len() < 2 {
+                way.push_back(self.send(sent, &mut job)?);
                 sent += 1;
                 continue;
             }
             while let Some(run) = way.pop_front() {
-                self.hear(run, job)?;
+                self.hear(run, &mut job)?;
                 if stopped.is_ok() && !due {
                     break;
                 }
             }
-            if due {
-                self.save(job)?;
+            if stopped.is_err() || due {
+                self.save(&job)?;
             }
-            self.unless(stopped, job)?;
+            if stopped.is_err() {
+                let at = |s: &Saving<'_>| format!("{} of {} steps are in {}", self.step, job.steps, shown(s.path));
+                job.saving.as_ref().map(at).iter().for_each(|text| job.watch.0.left_by_interrupt(text));
+                return stopped;
+            }
         }
-        job.watch.0.progress(job.watch.1, self.step as usize, job.steps as usize);
+        job.watch.0.progress(job.watch.1, job.steps as usize, job.steps as usize);
         Ok(())
-    }
-
-    /// Goes on unless it is `stopped`; a checkpoint of the steps so far is written then, which the watcher is told.
-    ///
-    /// # Errors
-    /// What it is stopped by; [`Error::Output`] for a checkpoint that cannot be written.
-    pub fn unless(&mut self, stopped: Result<()>, job: &Job<'_>) -> Result<()> {
-        if stopped.is_err() {
-            self.save(job)?;
-            let at = |s: &Saving<'_>| format!("{} of {} steps are in {}", self.step, job.steps, shown(s.path));
-            job.saving.as_ref().map(at).iter().for_each(|text| job.watch.0.left_by_interrupt(text));
-        }
-        stopped
     }
 
     fn send(&self, step: u64, job: &mut Job<'_>) -> Result<Run> {
@@ -264,8 +224,7 @@ impl<'a> Trainer<'a> {
         }
         let states = Checkpoint::states(self.gpu, self.store, self.parameters)?;
         let (device, choices) = (self.gpu.info.describe(), saving.choices.clone());
-        let (losses, kept) = (self.losses(), self.kept.clone());
-        let made = Checkpoint { step: self.step, choices, device, losses, states, kept };
+        let made = Checkpoint { step: self.step, choices, device, losses: self.losses(), states };
         made.write(saving.path)?;
         self.saved = Some(self.step);
         Ok(())
