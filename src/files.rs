@@ -83,6 +83,40 @@ pub fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
     temporary.persist(path).map(drop).map_err(|e| e.error)
 }
 
+/// A file that is mapped into memory.
+#[derive(Debug)]
+pub struct Mapped(memmap2::Mmap);
+
+impl Mapped {
+    /// Maps a file.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn open(path: &Path) -> io::Result<Mapped> {
+        Mapped::of(&File::open(path)?)
+    }
+
+    /// Maps an open file.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn of(file: &File) -> io::Result<Mapped> {
+        // SAFETY: the file is only read; if another program shortens it meanwhile, a signal ends this process, as with any mapped file,
+        // but it cannot read anything else.
+        #[allow(unsafe_code)]
+        let map = unsafe { memmap2::Mmap::map(file) }?;
+        Ok(Mapped(map))
+    }
+}
+
+impl std::ops::Deref for Mapped {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// Marks a file of a cache as used just now.
 ///
 /// # Errors

@@ -241,6 +241,24 @@ fn a_teachers_statistics() {
     }
 }
 
+/// What the teacher said before the training is the same as what it says at a step, and what its scaled outputs say.
+#[test]
+fn what_a_teacher_said_before() {
+    let v = Vectors::open("ad/efficientad_toy_step.safetensors");
+    let scene = toy_scene(&v);
+    let graph = Graph::new();
+    let named: Named = scene.named.iter().chain(&scene.unscaled).map(|(name, t)| (name.clone(), t.clone())).collect();
+    let (p, x) = (Scope::new(&graph, &named), graph.input("pictures", scene.pictures.shape));
+    let said = scene.step.networks.teacher.map(x.slice(0, 1, 2), &p.at("unscaled"));
+    let by = |known| scene.step.taught_by(x, (known, &scene.statistics), &p);
+    let outputs = [scene.step.taught(x, &p), by(None), by(Some(said))].concat();
+    let got = graph.eval(&outputs, &[&scene.pictures]).unwrap();
+    assert_eq!(got[2].data, got[4].data);
+    for (before, scaled) in got[2..4].iter().zip(&got[..2]) {
+        close("taught", &before.data, &scaled.data, 1e-5);
+    }
+}
+
 #[test]
 fn the_losses_of_a_narrow_step_by_the_references() {
     let v = Vectors::open("ad/efficientad_toy_step.safetensors");

@@ -35,11 +35,11 @@ fn opened(path: &Path) -> Teacher {
 
 /// A model of networks that were not trained.
 fn untrained(data: &Path, teacher: &Teacher, config: &Config, options: &FitOptions) -> EfficientAd {
-    let set = Dataset::open(data).unwrap().to_fit(false).unwrap();
+    let set = Dataset::open_validated(data).unwrap().to_fit(false).unwrap();
     let good = Good { set: &set, teacher, penalty: &[] };
     let begun: Begun = pollster::block_on(begin(gpu(), good, config, options, &Unwatched)).unwrap();
     let trained = config.networks().initial(config.seed);
-    let (fitted, missed) = pollster::block_on(begun.finish(gpu(), &trained, options, &Unwatched)).unwrap();
+    let (fitted, missed) = pollster::block_on(begun.finish(gpu(), (&trained, None), options, &Unwatched)).unwrap();
     assert!(missed.failed.is_empty());
     fitted
 }
@@ -219,6 +219,51 @@ fn copies_are_left_out_and_what_is_kept_counts_as_seen() {
     assert!(kept.is_sorted() && !on[..10].iter().any(|s| kept.contains(&s.name.as_str())), "{kept:?}");
 }
 
+/// LOCO's layout: what validates is the set's own, and all of the training split is trained on; other methods leave it out.
+#[test]
+fn a_validation_split_of_the_sets_own() {
+    let b = Bench::new();
+    let data = b.path("data");
+    data_set(&data, 4, 256, 256);
+    fs::create_dir_all(data.join("validation/good")).unwrap();
+    for n in 0..3 {
+        part(300 + n, 256, 256).save(data.join(format!("validation/good/{n}.png"))).unwrap();
+    }
+    fs::copy(data.join("train/good/002.png"), data.join("validation/good/9.png")).unwrap();
+    let left = |set: &Dataset| set.census.left_out().get("validation split").copied();
+    let [usual, set] = [Dataset::open(&data).unwrap(), Dataset::open_validated(&data).unwrap()];
+    assert_eq!((usual.validation.len(), left(&usual), usual.notes.len()), (0, Some(4), 0));
+    assert_eq!((set.train.len(), set.validation.len(), left(&set)), (4, 4, None));
+    assert!(set.notes[0].contains("4 good pictures of the set's own validation split are kept"), "{:?}", set.notes);
+    let left_out: usize = set.census.left_out().values().sum();
+    assert_eq!(set.census.found, set.train.len() + set.test.len() + set.validation.len() + left_out);
+    let split = Split::of([&set.train, &set.validation], 5, "data").unwrap();
+    let names =
+        |kept: &[lupe::methods::efficientad::Kept]| kept.iter().map(|k| k.seen.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&split.train), ["000", "001", "002", "003"].map(|n| format!("train/good/{n}.png")));
+    assert_eq!(names(&split.validation), ["0", "1", "2"].map(|n| format!("validation/good/{n}.png")));
+    assert_eq!(split.left_out[0].picture.name, "validation/good/9.png", "a copy validates nothing");
+    for n in 0..3 {
+        fs::remove_file(data.join(format!("validation/good/{n}.png"))).unwrap();
+    }
+    let set = Dataset::open_validated(&data).unwrap();
+    let said = Split::of([&set.train, &set.validation], 5, "data").map(|_| ()).unwrap_err().to_string();
+    assert!(
+        said.contains("every picture of its validation split is the same file as one of its training split"),
+        "{said}"
+    );
+    if no_gpu() {
+        return;
+    }
+    fs::rename(data.join("validation/good/9.png"), b.path("copy.png")).unwrap();
+    for n in 0..3 {
+        part(300 + n, 256, 256).save(data.join(format!("validation/good/{n}.png"))).unwrap();
+    }
+    let config = Config::new(Size::Small, NARROW, Preset::Nelson);
+    let fitted = untrained(&data, &opened(&teacher_file(&b)), &config, &FitOptions::default());
+    assert_eq!((fitted.file.pictures.len(), fitted.file.validation, fitted.training().len()), (7, 3, 3));
+}
+
 fn examples(b: &Bench, preset: Preset, penalty: usize) -> Examples {
     let (data, others) = (b.path("data"), b.path("others"));
     if !data.exists() {
@@ -299,7 +344,7 @@ fn a_split_needs_two_different_pictures() {
     refused(&mut fit(&data, &file, &none), if std::env::var_os("LUPE_NO_GPU").is_some() { 5 } else { 3 }, &[one]);
     fs::copy(data.join("a.png"), data.join("b.png")).unwrap();
     let samples = pictures(std::slice::from_ref(&data), true).unwrap().samples;
-    let said = Split::of(&samples, 0, "data").map(|_| ()).unwrap_err().to_string();
+    let said = Split::of([&samples, &[]], 0, "data").map(|_| ()).unwrap_err().to_string();
     assert!(said.contains("has one good picture, 2 times"), "{said}");
 }
 

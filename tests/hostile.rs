@@ -4,8 +4,9 @@ mod common;
 
 use common::hash;
 use common::parts::{data_set, fit, fitted, huge_png, part, spoiled, verb};
+#[cfg(target_os = "linux")]
+use common::program::on_a_small_disk;
 use common::program::{Bench, done, no_gpu, refused};
-use common::skip::{skip, this_test};
 use lupe::methods::patchcore::ModelFile;
 use lupe::tensor::Tensor;
 use lupe::weights::{Weights, safetensors};
@@ -262,20 +263,6 @@ fn a_bank_that_is_not_a_number_is_code_7_and_never_a_verdict() {
     refused(&mut predict(&file, &data.join("test"), &out), 7, &["row 3 of the memory bank", "not finite"]);
     refused(&mut eval(&file, &data, &out), 7, &["row 3"]);
     assert!(!out.join("results.ndjson").exists() && !out.join("metrics.json").exists());
-}
-
-/// Runs `with` in a folder that is a file system of its own of one MiB, if that may be had.
-#[cfg(target_os = "linux")]
-fn on_a_small_disk(b: &Bench, with: impl FnOnce(&Path)) {
-    let mount = b.path("mount");
-    fs::create_dir_all(&mount).unwrap();
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&mount).status();
-    if !mounted.is_ok_and(|s| s.success()) {
-        return skip(&format!("{}, the full disk", this_test()), "a tmpfs may not be mounted here");
-    }
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| with(&mount)));
-    assert!(Command::new("umount").arg(&mount).status().unwrap().success());
-    result.unwrap();
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn habits(name: &str, text: &str) -> Vec<String> {
     // changed for a training, where kernels are compiled, and where a process is waited for.
     let clock = ["cli/", "methods/"].iter().any(|p| name.starts_with(p));
     let clock =
-        clock || ["engine/profile.rs", "data/load.rs", "measure/supervised.rs", "train/keeping.rs"].contains(&name);
+        clock || ["engine/profile.rs", "data/load.rs", "measure/supervised.rs", "train/course.rs"].contains(&name);
     // How long a server is waited for; when a file of a cache was used.
     let clock = clock || ["weights/pull.rs", "files.rs"].contains(&name);
     let thread =

@@ -1,5 +1,6 @@
 //! Arguments shared by fit, predict and eval: how pictures are processed, and what is written about them.
 
+use super::env;
 use super::output::quoted;
 use super::session::Session;
 use super::subject::{CheckpointArgs, WeightsArgs, open_model};
@@ -11,6 +12,7 @@ use crate::manifest::Manifest;
 use crate::methods::Fitted;
 use crate::methods::caml::{Asked, Average, Many};
 use crate::methods::drawing::{self, Draw};
+use crate::methods::kept::Kept;
 use crate::methods::patchcore::layer;
 use crate::methods::prototype::Adaptation;
 use crate::methods::prototype::finetune::Finetune;
@@ -107,7 +109,14 @@ pub fn left_over(session: &Session, older: Option<&String>, error: &Error) {
 /// All files that are read of a data set: pictures, masks, its table.
 pub fn files_of(set: &Dataset, data: &Path) -> Vec<PathBuf> {
     let table = if set.layout == Layout::Csv { ending_in(data, &["csv", "tsv"]) } else { vec![] };
-    set.train.iter().chain(&set.test).flat_map(Sample::files).map(Path::to_path_buf).chain(table).collect()
+    set.train
+        .iter()
+        .chain(&set.test)
+        .chain(&set.validation)
+        .flat_map(Sample::files)
+        .map(Path::to_path_buf)
+        .chain(table)
+        .collect()
 }
 
 /// A place by its name, or a stage by its number.
@@ -296,6 +305,12 @@ impl TuningArgs {
         let tuning = Finetune { steps: self.steps.into(), rate, balance, seed };
         Ok(Some(Adaptation { tuning, auto: self.lr.0.is_none(), few: self.micro_batch.map(|n| n as usize) }))
     }
+}
+
+/// Where what networks say of pictures is kept between runs: in a folder of the cache, which takes so many bytes at most.
+pub fn keep(folder: &str, most: u64, fresh: bool) -> Kept {
+    let folder = env::cache().filter(|_| most > 0).map(|cache| cache.join(folder));
+    Kept { folder, most, fresh }
 }
 
 /// How a training is kept while it goes on.

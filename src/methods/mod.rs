@@ -24,6 +24,7 @@ pub mod episodes;
 pub mod evaluation;
 pub mod fitted;
 mod gathered;
+pub mod kept;
 pub mod labelled;
 pub mod limit;
 mod looking;

@@ -1,6 +1,7 @@
 //! Where a training stands, in a file that is written whole or not at all.
 
-use crate::engine::{Gpu, Parameters, Store};
+use super::patience::Checks;
+use crate::engine::{Gpu, Named, Parameters, Store};
 use crate::error::{Error, Result, shown};
 use crate::files;
 use crate::tensor::Tensor;
@@ -8,12 +9,19 @@ use crate::weights::container::{self, Stored};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// What `method` says in the facts of such a file.
 const METHOD: &str = "training";
 
 /// Prefix of the tensors that are states.
 const STATE: &str = "state.";
+
+/// Prefix of the weights of the best check.
+const BEST: &str = "best.";
+
+/// The checks: after how many steps, and the loss.
+const CHECKS: &str = "checks";
 
 /// Where a training stands after so many steps.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +36,10 @@ pub struct Checkpoint {
     pub losses: Tensor,
     /// States by the names of their weights.
     pub states: BTreeMap<String, Tensor>,
+    /// Checks by what is held out, where there were any.
+    pub checks: Checks,
+    /// The weights of the best one.
+    pub best: Named,
 }
 
 impl Checkpoint {
@@ -54,7 +66,13 @@ impl Checkpoint {
         });
         let Value::Object(facts) = facts else { return Err(Error::Output("a checkpoint has no facts".into())) };
         let states = self.states.iter().map(|(name, t)| (format!("{STATE}{name}"), Stored::floats(t, false)));
-        let tensors = states.chain([("losses".to_string(), Stored::floats(&self.losses, false))]).collect();
+        let best = self.best.iter().map(|(name, t)| (format!("{BEST}{name}"), Stored::floats(t, false)));
+        let losses = ("losses".to_string(), Stored::floats(&self.losses, false));
+        let mut tensors: BTreeMap<String, Stored> = states.chain(best).chain([losses]).collect();
+        if !self.checks.0.is_empty() {
+            let rows: Vec<f64> = self.checks.0.iter().flat_map(|c| [c.0 as f64, c.1]).collect();
+            tensors.insert(CHECKS.into(), Stored::doubles(vec![self.checks.0.len(), 2], &rows));
+        }
         files::write(path, &container::write(facts, &tensors)?)
     }
 
@@ -75,16 +93,22 @@ impl Checkpoint {
         let Some(Value::Object(choices)) = facts.remove("choices") else {
             return Err(fail("is damaged: it has no choices"));
         };
-        let (mut states, mut losses) = (BTreeMap::new(), None);
+        let (mut states, mut best, mut losses) = (BTreeMap::new(), Named::new(), None);
+        let mut tensors = tensors;
+        let checks = tensors.remove(CHECKS).map_or(vec![], |stored| {
+            let numbers: Vec<f64> = stored.numbers().collect();
+            numbers.as_chunks().0.iter().map(|[step, loss]| (*step as u64, *loss)).collect()
+        });
         for (name, stored) in tensors {
             let tensor = stored.tensor().ok_or_else(|| fail(&format!("is damaged: {name} is no tensor of floats")))?;
-            match name.strip_prefix(STATE) {
-                Some(name) => drop(states.insert(name.to_string(), tensor)),
-                None => losses = Some(tensor),
+            match (name.strip_prefix(STATE), name.strip_prefix(BEST)) {
+                (Some(name), _) => drop(states.insert(name.to_string(), tensor)),
+                (_, Some(name)) => drop(best.insert(name.to_string(), Arc::new(tensor))),
+                _ => losses = Some(tensor),
             }
         }
         let losses = losses.ok_or_else(|| fail("is damaged: it has no losses"))?;
-        Ok(Checkpoint { step, choices, device, losses, states })
+        Ok(Checkpoint { step, choices, device, losses, states, checks: Checks(checks), best })
     }
 
     /// Whether a training with these choices can go on from here.
@@ -118,7 +142,9 @@ mod tests {
         let Value::Object(choices) = json!({"steps": 7, "rate": 0.1}) else { panic!() };
         let states = [("a.weight".to_string(), Tensor::from_fn([3, 4], |i| i as f32 / 3.0))].into();
         let losses = Tensor::new([2, 1], vec![0.5, f32::MIN_POSITIVE / 8.0]);
-        Checkpoint { step: 2, choices, device: "here".into(), losses, states }
+        let best = [("a.weight".to_string(), Arc::new(Tensor::zeros([2, 2])))].into();
+        let checks = Checks(vec![(1, 0.1), (2, 1.0 / 3.0)]);
+        Checkpoint { step: 2, choices, device: "here".into(), losses, states, checks, best }
     }
 
     #[test]

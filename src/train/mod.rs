@@ -3,14 +3,18 @@
 
 mod ahead;
 mod checkpoint;
+mod course;
 mod keeping;
+mod patience;
 mod rate;
 mod rule;
 mod trainer;
 
 pub use ahead::{Ahead, ahead};
 pub use checkpoint::Checkpoint;
-pub use keeping::{Keeping, Told};
+pub use course::{Course, Told};
+pub use keeping::Keeping;
+pub use patience::{Checks, End, Held, Patience};
 pub use rate::Rate;
 pub use rule::Rule;
 pub use trainer::{Job, Learning, Saving, Trainer, learn, update};

@@ -3,6 +3,7 @@
 use super::catalog::advice;
 use super::raw::{self, Left, Raw, ReadOptions};
 use crate::error::{Error, Result};
+use crate::files::Mapped;
 use crate::tensor::{Shape, Tensor};
 use ::safetensors::Dtype;
 use ::safetensors::tensor::TensorView;
@@ -40,10 +41,7 @@ pub fn with_file<T>(path: &Path, f: impl FnOnce(&[u8]) -> Result<T>) -> Result<T
     if !meta.is_file() {
         return Err(fail("not a regular file; give the file itself".into()));
     }
-    // SAFETY: the file is only read; if another program shortens it meanwhile, a signal ends this process, as with any mapped file,
-    // but it cannot read anything else.
-    #[allow(unsafe_code)]
-    let map = unsafe { memmap2::Mmap::map(&file) }.map_err(|e| fail(format!("cannot be mapped: {e}")))?;
+    let map = Mapped::of(&file).map_err(|e| fail(format!("cannot be mapped: {e}")))?;
     f(&map)
 }
 

@@ -21,5 +21,6 @@ pub mod sweep;
 pub mod thin;
 pub mod torch;
 pub mod trained;
+pub mod two_layers;
 pub mod vectors;
 pub mod vit;

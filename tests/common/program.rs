@@ -1,8 +1,8 @@
 //! The binary as a user meets it: running it in a folder of its own, and holding its answers to what is wanted.
 
-use super::skip::{this_test, without_device};
+use super::skip::{skip, this_test, without_device};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 pub struct Bench {
@@ -84,4 +84,18 @@ pub fn done(command: &mut Command) -> String {
 /// Whether the running test, which needs a device, is skipped.
 pub fn no_gpu() -> bool {
     without_device(&this_test())
+}
+
+/// Runs `with` in a folder that is a file system of its own of one MiB, if that may be had.
+#[cfg(target_os = "linux")]
+pub fn on_a_small_disk(b: &Bench, with: impl FnOnce(&Path)) {
+    let mount = b.path("mount");
+    fs::create_dir_all(&mount).unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&mount).status();
+    if !mounted.is_ok_and(|s| s.success()) {
+        return skip(&format!("{}, the full disk", this_test()), "a tmpfs may not be mounted here");
+    }
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| with(&mount)));
+    assert!(Command::new("umount").arg(&mount).status().unwrap().success());
+    result.unwrap();
 }

@@ -22,6 +22,9 @@ pub struct Scene {
     pub step: Step,
     pub named: Named,
     pub pictures: Tensor,
+    pub statistics: Statistics,
+    /// The teacher's weights as they are.
+    pub unscaled: Named,
 }
 
 impl Scene {
@@ -34,12 +37,13 @@ impl Scene {
         });
         named.extend(rest);
         networks.check(&named, "the vectors' networks").unwrap();
+        let unscaled = teacher.iter().map(|(name, t)| (format!("unscaled.{name}"), t.clone())).collect();
         let img = hash::image("toy.img", 256, 256);
         let brighter = Tensor::from_fn(img.shape, |i| (1.1 * img.data[i] / 255.0).clamp(0.0, 1.0) * 255.0);
         let changed = nhwc(&hash::normalised(&brighter).reshape([1, 3, 256, 256]));
         let all = [picture("toy.pen", 256), picture("toy.img", 256), changed];
         let pictures = Tensor::new([3, 256, 256, 3], all.into_iter().flat_map(|t| t.data).collect());
-        Scene { step: Step { networks, batch: 1, penalty: true }, named, pictures }
+        Scene { step: Step { networks, batch: 1, penalty: true }, named, pictures, statistics, unscaled }
     }
 }
 

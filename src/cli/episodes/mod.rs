@@ -8,7 +8,7 @@ use super::global::bytes;
 use super::output::print;
 use super::session::Session;
 use super::subject::{WeightsArgs, say_notes};
-use super::working::{LabelArgs, TuningArgs, WorkArgs};
+use super::working::{LabelArgs, TuningArgs, WorkArgs, keep};
 use crate::data::dataset::{Classes, Counted, Sample, reason};
 use crate::error::{Error, Result, plain};
 use crate::files::{write, write_by};
@@ -271,8 +271,7 @@ impl Args {
     }
 
     fn kept(&self) -> Kept {
-        let folder = env::cache().filter(|_| self.keep > 0).map(|cache| cache.join("features"));
-        Kept { folder, most: self.keep, fresh: self.fresh }
+        keep("features", self.keep, self.fresh)
     }
 
     /// What CAML is asked for.

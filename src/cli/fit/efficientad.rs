@@ -1,21 +1,23 @@
 //! `lupe fit efficientad`: good pictures and a teacher in, a model file out.
 
 use crate::cli::env;
+use crate::cli::global::bytes;
 use crate::cli::output::{print, quoted};
 use crate::cli::session::Session;
 use crate::cli::subject::say_notes;
-use crate::cli::working::{KeepingArgs, LoadArgs, beside, files_of, finished};
+use crate::cli::working::{KeepingArgs, LoadArgs, beside, files_of, finished, keep};
 use crate::data::dataset::{Counted, Dataset, Sample, pictures, reason};
 use crate::error::{Error, Result};
 use crate::files::write;
 use crate::memory::log_peak;
 use crate::methods::efficientad::config::{QUICK, STEPS};
 use crate::methods::efficientad::{Border, Config, EfficientAd, FitOptions, Good, Penalty, Preset};
-use crate::methods::efficientad::{Report, Teacher, Times, fit};
+use crate::methods::efficientad::{Report, Teacher, Times, ended, ended_json, fit};
 use crate::methods::{Fitted, LimitRule, limit};
 use crate::models::pdn::Size;
 use crate::outputs::Inputs;
 use crate::report::Curves;
+use crate::train::Patience;
 use crate::watch::Watch;
 use crate::weights::WeightsFile;
 use clap::ValueEnum;
@@ -81,6 +83,12 @@ pub struct Args {
     /// Train for 16000 steps: most of the accuracy in a quarter of the time
     #[arg(long, conflicts_with = "steps")]
     quick: bool,
+    /// End the training once so many checks in a row have gained nothing on the good pictures that are kept; the best weights count
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    patience: Option<u64>,
+    /// Steps from one check to the next
+    #[arg(long, default_value_t = 1000, value_name = "N", requires = "patience", value_parser = clap::value_parser!(u64).range(1..))]
+    check_every: u64,
     /// Edge length of the networks' input
     #[arg(long, default_value_t = 256, value_name = "N")]
     image_size: usize,
@@ -90,6 +98,9 @@ pub struct Args {
     /// Seed of all random choices
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// How much room the teacher's maps of good pictures may take in the cache, e.g. 4G; 0 keeps none, and the teacher is asked at every step
+    #[arg(long, default_value = "2G", value_name = "SIZE", value_parser = bytes)]
+    keep: u64,
     #[command(flatten)]
     keeping: KeepingArgs,
     /// How the limit follows from the scores of good pictures that nobody was trained on: max, second, quantile=0.99, fixed=SCORE or
@@ -136,7 +147,8 @@ impl Args {
         };
         let (image_size, batch, seed) = (self.image_size, self.batch.into(), self.seed);
         let steps = if self.quick { QUICK } else { self.steps.unwrap_or(STEPS) };
-        Config { border, image_size, steps, batch, seed, penalty, ..usual }
+        let patience = self.patience.map(|checks| Patience { checks, every: self.check_every });
+        Config { border, image_size, steps, batch, seed, penalty, patience, ..usual }
     }
 }
 
@@ -154,7 +166,7 @@ fn write_losses(session: &Session, went: &Report, [table, picture]: [&Path; 2]) 
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let (others, penalty) = args.penalty()?;
-    let set = Dataset::open(&args.data)?.to_fit(args.load.all)?;
+    let set = Dataset::open_validated(&args.data)?.to_fit(args.load.all)?;
     set.notes.iter().for_each(|note| session.say(note));
     let file = WeightsFile { path: env::weights(&args.teacher), ..WeightsFile::default() };
     let (files, read) = (files_of(&set, &args.data), others.iter().map(|s| &s.path).chain([&file.path]));
@@ -178,6 +190,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         loading: args.load.loading(),
         no_embed_teacher: args.no_embed_teacher,
         limit_rule: args.limit,
+        kept: keep("teacher", args.keep, false),
         keeping: keeping.clone(),
     };
     let (fitted, went) = pollster::block_on(fit(&gpu, good, &config, &options, session))?;
@@ -189,7 +202,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let counted = set.fitted(left_out, went.missed.failed.len());
     report(session, &args.output, (&fitted, &went), &counted)?;
     session.say(&counted.to_string());
-    went.missed.ended(set.train.len())
+    went.missed.ended(set.train.len() + set.validation.len())
 }
 
 fn report(session: &Session, output: &Path, (fitted, went): (&EfficientAd, &Report), counted: &Counted) -> Result<()> {
@@ -202,14 +215,17 @@ fn report(session: &Session, output: &Path, (fitted, went): (&EfficientAd, &Repo
                 "model": output, "pictures": n, "validation": kept, "teacher": file.backbone.sha256, "limit": fitted.limit(),
                 "pixel_limit": fitted.map_limit(), "limit_rule": fitted.limit_rule().map(|rule| rule.to_string()),
                 "apart": limit::apart_names(&trained), "left_out": file.left_out, "counts": counted.json(),
+                "ended": file.ended.as_ref().map(ended_json),
                 "seconds": {"teacher": teacher, "training": training, "scoring": scoring},
             })
             .to_string(),
         );
     }
     let (model, limit) = (quoted(output), limit::words(fitted).unwrap_or_else(|| "none".into()));
+    let steps = file.ended.as_ref().map_or(format!("{} steps", file.config.steps), |end| {
+        format!("{} of {} steps ({})", end.step, file.config.steps, ended(end))
+    });
     print(&format!(
-        "wrote     {model}\ntrained   {} steps on {n} pictures; {kept} others gave scales and limit\nlimit     {limit}\ntime      {teacher:.1} s teacher, {training:.1} s training, {scoring:.1} s scoring\n\nNext: lupe predict {model} PICTURES -o results",
-        file.config.steps
+        "wrote     {model}\ntrained   {steps} on {n} pictures; {kept} others gave scales and limit\nlimit     {limit}\ntime      {teacher:.1} s teacher, {training:.1} s training, {scoring:.1} s scoring\n\nNext: lupe predict {model} PICTURES -o results"
     ))
 }

@@ -104,7 +104,7 @@ impl Classes {
     pub fn to_test_on(self) -> Dataset {
         let Classes { root, layout, samples: mut test, census, notes } = self;
         sort(&mut test);
-        Dataset { root, layout, train: vec![], test, census, notes }
+        Dataset { root, layout, train: vec![], test, validation: vec![], census, notes }
     }
 
     /// What became of everything, of which so many pictures were `unreadable` and others were looked at and `left_out`, by reason and

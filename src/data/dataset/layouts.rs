@@ -23,6 +23,8 @@ pub(super) struct Found {
     pub layout: Layout,
     pub train: Vec<Sample>,
     pub test: Vec<Sample>,
+    /// Good pictures of a validation split, where these are asked for.
+    pub validation: Vec<Sample>,
     /// What was decided where the folder leaves a choice.
     pub notes: Vec<String>,
 }
@@ -101,8 +103,8 @@ fn no_good(kinds: &[String]) -> String {
     format!("has no folder that means good, but {kinds}; rename it: these names mean good: {}", labels::goods())
 }
 
-/// Splits: `train/good`, `test/KIND`, and ground truth in folders of the same names.
-pub(super) fn splits(listing: &mut Listing) -> Result<Option<Found>> {
+/// Splits: `train/good`, `test/KIND`, and ground truth in folders of the same names; `validated`: `validation/good`, too.
+pub(super) fn splits(listing: &mut Listing, validated: bool) -> Result<Option<Found>> {
     let (trains, tests) = (listing.named("", &TRAIN), listing.named("", &TEST));
     let good: Vec<String> = trains.iter().flat_map(|t| listing.inside(t)).filter(|f| means_good(last(f))).collect();
     let labelled_test = tests.iter().any(|t| listing.inside(t).iter().any(|k| listing.pictures_below(k) > 0));
@@ -139,8 +141,17 @@ pub(super) fn splits(listing: &mut Listing) -> Result<Option<Found>> {
     let truths = [""].into_iter().chain(tests.iter().map(String::as_str));
     let truths: Vec<String> = truths.flat_map(|t| listing.named(t, &masks::FOLDERS)).collect();
     with_masks(listing, &mut kinds, &truths)?;
+    let validation = if validated { validation(listing)? } else { vec![] };
     leave_out_others(listing);
-    Ok(Some(Found { layout: Layout::Mvtec, train: joined(train), test: joined(kinds), notes }))
+    let (train, test) = (joined(train), joined(kinds));
+    Ok(Some(Found { layout: Layout::Mvtec, train, test, validation, notes }))
+}
+
+/// The good pictures of validation splits.
+fn validation(listing: &mut Listing) -> Result<Vec<Sample>> {
+    let splits = listing.named("", &VALIDATION);
+    let good: Vec<String> = splits.iter().flat_map(|s| listing.inside(s)).filter(|f| means_good(last(f))).collect();
+    good.iter().map(|folder| labelled(listing, folder)).collect::<Result<Vec<_>>>().map(joined)
 }
 
 fn with_masks(listing: &mut Listing, kinds: &mut [Kind], truths: &[String]) -> Result<()> {
@@ -181,7 +192,7 @@ pub(super) fn labels(listing: &mut Listing) -> Result<Option<Found>> {
     with_masks(listing, &mut kinds, &truths)?;
     leave_out_others(listing);
     let (train, test) = joined(kinds).into_iter().partition(|s| s.label == GOOD);
-    Ok(Some(Found { layout: Layout::Plain, train, test, notes }))
+    Ok(Some(Found { layout: Layout::Plain, train, test, validation: vec![], notes }))
 }
 
 /// Classes: every folder with pictures is one, whatever it is called. Their masks are left out.
@@ -203,7 +214,7 @@ pub(super) fn classes(listing: &mut Listing) -> Result<Option<Found>> {
     masks::side_by_side(listing, &mut kinds)?;
     listing.leave_out(reason::MASK, |name| name.split_once('/').is_some_and(|(folder, _)| is_truth(folder)));
     listing.leave_out(reason::ELSEWHERE, |_| true);
-    Ok(Some(Found { layout: Layout::Plain, train: joined(kinds), test: vec![], notes }))
+    Ok(Some(Found { layout: Layout::Plain, train: joined(kinds), test: vec![], validation: vec![], notes }))
 }
 
 /// The split of a data set in splits that is most like a folder of classes; `None` where there are no splits.
@@ -262,7 +273,7 @@ pub(super) fn flat(listing: &mut Listing) -> Result<Option<Found>> {
     }
     let sample = |(name, path)| Sample { name, path, label: GOOD.into(), mask: None };
     let train = listing.take(|_| true).into_iter().map(sample).collect();
-    Ok(Some(Found { layout: Layout::Flat, train, test: vec![], notes: vec![] }))
+    Ok(Some(Found { layout: Layout::Flat, train, test: vec![], validation: vec![], notes: vec![] }))
 }
 
 /// Folders below that are data sets of their own, for advice.

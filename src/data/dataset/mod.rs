@@ -68,6 +68,8 @@ pub struct Dataset {
     pub train: Vec<Sample>,
     /// Pictures to test on.
     pub test: Vec<Sample>,
+    /// Good pictures of the set's own validation split, where [`Dataset::open_validated`] read it; otherwise they are left out.
+    pub validation: Vec<Sample>,
     /// What was found, and what of it is in neither list.
     pub census: Census,
     /// What was decided where the set leaves a choice: to be said.
@@ -95,6 +97,19 @@ impl Dataset {
     /// # Errors
     /// [`Error::Input`] saying what was expected and what is wrong, or that there is no picture.
     pub fn open(path: &Path) -> Result<Dataset> {
+        Dataset::read(path, false)
+    }
+
+    /// The same for a method that keeps good pictures to validate with: those of `validation/good`, where the set is in splits and has
+    /// some, are [`Dataset::validation`].
+    ///
+    /// # Errors
+    /// As [`Dataset::open`].
+    pub fn open_validated(path: &Path) -> Result<Dataset> {
+        Dataset::read(path, true)
+    }
+
+    fn read(path: &Path, validated: bool) -> Result<Dataset> {
         if !path.exists() {
             return fail(path, "does not exist");
         }
@@ -102,7 +117,7 @@ impl Dataset {
             return Dataset::table(path);
         }
         let mut listing = Listing::open(path)?;
-        let folders = match layouts::splits(&mut listing)? {
+        let folders = match layouts::splits(&mut listing, validated)? {
             None => layouts::labels(&mut listing)?,
             found => found,
         };
@@ -129,11 +144,10 @@ impl Dataset {
 
     /// Checks names and labels of what was found.
     fn new(root: &Path, found: Found, census: Census) -> Result<Dataset> {
-        let Found { layout, mut train, mut test, mut notes } = found;
-        sort(&mut train);
-        sort(&mut test);
+        let Found { layout, mut train, mut test, mut validation, mut notes } = found;
+        [&mut train, &mut test, &mut validation].into_iter().for_each(|samples| sort(samples));
         let (mut seen, root) = (BTreeSet::new(), root.to_path_buf());
-        if let Some(twice) = train.iter().chain(&test).find(|s| !seen.insert(s.name.clone())) {
+        if let Some(twice) = train.iter().chain(&test).chain(&validation).find(|s| !seen.insert(s.name.clone())) {
             return fail(&root, &format!("{} occurs twice", plain(&twice.name)));
         }
         let labels: BTreeSet<&str> = test.iter().map(|s| s.label.as_str()).collect();
@@ -151,7 +165,14 @@ impl Dataset {
         if unsplit && !test.is_empty() && !labels.contains(GOOD) {
             notes.push(labels::none_good(labels.into_iter(), test.len()));
         }
-        Ok(Dataset { root, layout, train, test, census, notes })
+        if !validation.is_empty() && !train.is_empty() {
+            notes.push(format!(
+                "note: {} good pictures of the set's own validation split are kept to validate with; all {} of its training split are fitted on",
+                validation.len(),
+                train.len()
+            ));
+        }
+        Ok(Dataset { root, layout, train, test, validation, census, notes })
     }
 
     /// The set as something to fit on. Unless `all` pictures are to be taken, those that may be masks are refused.
@@ -176,6 +197,7 @@ impl Dataset {
         }
         if !all {
             pictures_not_masks(&self.train)?;
+            pictures_not_masks(&self.validation)?;
         }
         Ok(self)
     }
@@ -196,7 +218,7 @@ impl Dataset {
     /// What became of everything after a fit, of which so many pictures were `unreadable` and others were looked at and `left_out`, by
     /// reason and name.
     pub fn fitted<'a>(&self, left_out: impl Iterator<Item = (&'static str, &'a str)>, unreadable: usize) -> Counted {
-        let (mut census, mut used) = (self.census.clone(), self.train.len());
+        let (mut census, mut used) = (self.census.clone(), self.train.len() + self.validation.len());
         for (reason, name) in left_out {
             census.leave_out(reason, name);
             used = used.saturating_sub(1);

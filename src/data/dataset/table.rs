@@ -149,7 +149,7 @@ impl Table {
             }
         }
         let notes = self.notes();
-        Ok(Found { layout: Layout::Csv, train, test, notes })
+        Ok(Found { layout: Layout::Csv, train, test, validation: vec![], notes })
     }
 
     /// The rows, whatever their labels: those of the split `test` apart, all others to fit on.
@@ -160,7 +160,7 @@ impl Table {
         let (test, train): (Vec<_>, Vec<_>) =
             self.rows(None)?.into_iter().partition(|(_, _, split)| split.as_deref() == Some("test"));
         let [train, test] = [train, test].map(|rows| rows.into_iter().map(|(_, sample, _)| sample).collect());
-        Ok(Found { layout: Layout::Csv, train, test, notes: self.unused() })
+        Ok(Found { layout: Layout::Csv, train, test, validation: vec![], notes: self.unused() })
     }
 
     /// The rows in their order: where each begins, its picture, and its split in small letters, `train` or `test`.

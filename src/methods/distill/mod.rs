@@ -14,7 +14,7 @@ use crate::methods::efficientad::{Networks, Sums};
 use crate::models::Network;
 use crate::models::pdn::{NARROW, Pdn, Size};
 use crate::tensor::Tensor;
-use crate::train::{Job, Keeping, Learning, Rate, Rule, Told, Trainer, ahead, learn};
+use crate::train::{Course, Keeping, Learning, Rate, Rule, Trainer, ahead, learn};
 use crate::watch::Watch;
 use crate::weights::Weights;
 use pictures::Pictures;
@@ -128,12 +128,19 @@ pub async fn distill(
     let losses = [("loss", loss)];
     let planned = Trainer::new(gpu, (&graph, &losses), (&store, &parameters), learning(), run.planning());
     let mut trainer = planned.await?;
-    let choices = choices(source, samples, config);
-    keeping.resume(&mut trainer, &choices, (&gpu.info.describe(), watch))?;
-    let memory = trainer.plan().bytes() as f64 / 1e6;
-    watch.say(&format!("training  {} steps, {memory:.0} MB of device memory", config.steps));
-    steps(&mut trainer, &pictures, config, (keeping, choices), watch)?;
-    Ok(Distilled { weights: parameters.weights(gpu, &store)?, losses: trainer.losses() })
+    let together = |_, both: Vec<[Tensor; 2]>| {
+        let (small, large): (Vec<Tensor>, Vec<Tensor>) = both.into_iter().map(|[s, l]| (s, l)).unzip();
+        Ok(vec![pictures::together(small), pictures::together(large)])
+    };
+    let course = Course {
+        steps: config.steps,
+        each: config.batch as u64,
+        make: &|k| pictures.at(k),
+        inputs: &together,
+        stage: "distilling",
+    };
+    course.run(&mut trainer, None, (keeping, choices(source, samples, config)), watch)?;
+    Ok(Distilled { weights: trainer.weights()?, losses: trainer.losses() })
 }
 
 /// Mean and deviation of every value of the target over pictures.
@@ -163,36 +170,6 @@ async fn statistics(
         },
     )?;
     sums.statistics()
-}
-
-/// Runs the steps that are left.
-fn steps(
-    trainer: &mut Trainer<'_>,
-    pictures: &Pictures<'_>,
-    config: &Config,
-    (keeping, choices): (&Keeping, Map<String, Value>),
-    watch: &dyn Watch,
-) -> Result<()> {
-    let (first, batch) = (trainer.step(), config.batch as u64);
-    let mut told = Told::new(first, config.steps);
-    let saving = keeping.saving(choices);
-    ahead(
-        |k| pictures.at(k),
-        first * batch..config.steps * batch,
-        |ahead| {
-            let mut inputs = |_| {
-                let both = (0..batch).map(|_| ahead.take()).collect::<Result<Vec<[Tensor; 2]>>>()?;
-                let (small, large): (Vec<Tensor>, Vec<Tensor>) = both.into_iter().map(|[s, l]| (s, l)).unzip();
-                Ok(vec![pictures::together(small), pictures::together(large)])
-            };
-            let mut heard = |step: u64, losses: &[f32]| {
-                told.heard(step, losses, watch);
-                Ok(())
-            };
-            let watch = (watch, "distilling");
-            trainer.run(Job { steps: config.steps, inputs: &mut inputs, heard: &mut heard, watch, saving })
-        },
-    )
 }
 
 /// Everything that a distillation depends on.

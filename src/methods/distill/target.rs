@@ -1,12 +1,11 @@
 //! What a teacher is to say: patch vectors of a network, as PatchCore has them, pooled to as many values as the teacher has outputs.
 
 use super::{Config, Source};
-use crate::engine::{Graph, Scope, Var};
+use crate::engine::{Scope, Var};
 use crate::error::{Error, Result};
 use crate::methods::efficientad::Statistics;
 use crate::methods::patchcore;
-use crate::tensor::{Shape, Tensor};
-use std::sync::Arc;
+use crate::tensor::Shape;
 
 /// The target of a distillation.
 #[derive(Debug)]
@@ -77,13 +76,6 @@ impl<'a> Target<'a> {
     /// # Errors
     /// As [`Target::raw`].
     pub fn of<'g>(&self, pictures: Var<'g>, statistics: &Statistics) -> Result<Var<'g>> {
-        let graph: &'g Graph = pictures.graph();
-        let row = |name: &str, values: Vec<f64>| {
-            let values = values.into_iter().map(|v| v as f32).collect::<Vec<_>>();
-            graph.weight(name, Arc::new(Tensor::new([values.len()], values)))
-        };
-        let mean = row("target.mean", statistics.mean.clone());
-        let scale = row("target.scale", statistics.std.iter().map(|s| 1.0 / s).collect());
-        Ok((self.raw(pictures)? - mean) * scale)
+        self.raw(pictures).map(|raw| statistics.scaled(raw))
     }
 }

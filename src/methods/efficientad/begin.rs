@@ -3,14 +3,13 @@
 use super::Config;
 use super::examples::Examples;
 use super::fit::FitOptions;
-use super::looking::each;
 use super::split::Split;
-use super::statistics::{Statistics, Sums};
+use super::statistics::Statistics;
+use super::taught::{Taught, taught};
 use super::teacher::Teacher;
 use crate::data::dataset::{Dataset, Sample};
-use crate::engine::{Gpu, Named, Scope};
+use crate::engine::{Gpu, Named};
 use crate::error::{Error, Result, plain, shown};
-use crate::methods::batched::head;
 use crate::methods::limit;
 use crate::methods::looking::Missed;
 use crate::watch::Watch;
@@ -18,7 +17,7 @@ use crate::watch::Watch;
 /// What a fit works on.
 #[derive(Clone, Copy, Debug)]
 pub struct Good<'a> {
-    /// The good pictures are its training split.
+    /// The good pictures are its training split, and its own validation split where it has one.
     pub set: &'a Dataset,
     /// The teacher.
     pub teacher: &'a Teacher,
@@ -77,26 +76,15 @@ pub async fn begin<'a>(
 ) -> Result<Begun<'a>> {
     good.check(config)?;
     let data = good.set.root.to_string_lossy().into_owned();
-    let mut split = Split::of(&good.set.train, config.seed, &data)?;
+    let mut split = Split::of([&good.set.train, &good.set.validation], config.seed, &data)?;
     limit::check_asked(&options.limit_rule, &vec![0.0; split.validation.len()])?;
     for left in &split.left_out {
         let (name, why) = (plain(&left.picture.name), plain(&left.why.to_string()));
         watch.say(&format!("note: {name} is left out: {why}"));
     }
     let networks = config.networks();
-    let samples: Vec<Sample> = split.train.iter().map(|k| k.sample.clone()).collect();
-    let mut sums = Sums::default();
-    let missed = {
-        let head = head(move |graph, pictures| {
-            vec![networks.teacher.map(pictures, &Scope::new(graph, good.teacher.weights.tensors()))]
-        });
-        let place = (&samples[..], &config.preprocess(), config.image_size);
-        let mut take = |_, outputs: Vec<_>| {
-            outputs.first().into_iter().for_each(|map| sums.add(map));
-            Ok(())
-        };
-        each(gpu, place, (options, watch), head, &mut take).await?
-    };
+    let asked = (good.teacher, &split.train[..]);
+    let Taught { sums, maps, missed } = taught(gpu, asked, config, (options, watch)).await?;
     let read = split.train.into_iter().enumerate().filter(|(i, _)| !missed.has(*i));
     split.train = read.map(|k| k.1).collect();
     if split.train.is_empty() {
@@ -106,6 +94,6 @@ pub async fn begin<'a>(
     let statistics = sums.statistics()?;
     let teacher = networks.normalised(good.teacher.weights.tensors(), &statistics);
     let train = split.train.iter().map(|k| k.sample.clone()).collect();
-    let examples = Examples::new(config, train, good.penalty.to_vec(), options.loading.limits);
+    let examples = Examples::new(config, train, good.penalty.to_vec(), options.loading.limits).taught(maps);
     Ok(Begun { config, good, split, statistics, teacher, examples, missed })
 }

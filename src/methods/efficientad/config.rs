@@ -5,6 +5,7 @@ use crate::data::{Preprocess, Resampling, Scaling};
 use crate::error::{Error, Result};
 use crate::models::autoencoder::LEAST;
 use crate::models::pdn::{NARROW, Size};
+use crate::train::Patience;
 use serde::{Deserialize, Serialize};
 
 /// Whose order of steps is followed, from pictures to maps.
@@ -64,6 +65,9 @@ pub struct Config {
     pub seed: u64,
     /// Where pictures of anything else come from; nothing where the student is trained without.
     pub penalty: Option<Penalty>,
+    /// When the training ends before its steps are done; never, where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<Patience>,
 }
 
 /// Steps as published.
@@ -79,7 +83,8 @@ impl Config {
     /// As published, for a teacher that is as narrow as that.
     pub fn new(size: Size, narrow: usize, preset: Preset) -> Config {
         let border = if preset == Preset::Paper { Border::None } else { Border::Zero };
-        Config { size, narrow, preset, border, image_size: LEAST, steps: STEPS, batch: 1, seed: 0, penalty: None }
+        let (penalty, patience) = (None, None);
+        Config { size, narrow, preset, border, image_size: LEAST, steps: STEPS, batch: 1, seed: 0, penalty, patience }
     }
 
     /// Checks it.
@@ -105,6 +110,15 @@ impl Config {
         }
         if self.steps == 0 || self.batch == 0 {
             return wrong("--steps and --batch: must be at least 1".into());
+        }
+        if let Some(Patience { checks, every }) = self.patience
+            && (checks == 0 || every == 0 || every >= self.steps)
+        {
+            return wrong(format!(
+                "--check-every {every}: with {} steps there is no check before the last one; give fewer, such as {}",
+                self.steps,
+                (self.steps / 20).max(1)
+            ));
         }
         Ok(())
     }
@@ -144,6 +158,12 @@ mod tests {
         assert!(bad(&|c| c.image_size = 4096).contains("at most 2048"));
         assert!(bad(&|c| c.preset = Preset::Paper).contains("no border to fill"));
         assert!(bad(&|c| c.border = Border::None).contains("--border"));
+        let patience = |checks, every| Some(Patience { checks, every });
+        assert!(
+            bad(&|c| (c.steps, c.patience) = (500, patience(3, 500)))
+                .contains("--check-every 500: with 500 steps there is no")
+        );
+        assert!(bad(&|c| c.patience = patience(0, 5)).contains("--check-every"));
         assert!(bad(&|c| c.steps = 0).contains("at least 1") && bad(&|c| c.narrow = 3).contains("[1, 2, 4, 8, 16]"));
     }
 

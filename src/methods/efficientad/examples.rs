@@ -6,7 +6,9 @@ use crate::data::dataset::Sample;
 use crate::data::load::read;
 use crate::data::{Jitter, Limits, Picture, Prepared, Preprocess, Scaling, without_colours};
 use crate::error::{Error, Result, shown};
+use crate::methods::kept::Values;
 use crate::random::{Order, draw, uniform};
+use std::sync::Arc;
 
 /// The share of pictures of anything else that lose their colours.
 const WITHOUT_COLOURS: f64 = 0.3;
@@ -27,6 +29,8 @@ pub struct Example {
     pub number: usize,
     /// It, prepared.
     pub plain: Prepared,
+    /// What the teacher says of it, where that is known: the values of a map.
+    pub taught: Option<Vec<f32>>,
     /// It, changed.
     pub changed: Prepared,
     /// A picture of anything else, where there are any.
@@ -43,6 +47,8 @@ pub struct Examples {
     in_bytes: bool,
     limits: Limits,
     seed: u64,
+    /// What the teacher says of each good picture.
+    taught: Option<Arc<Vec<Values>>>,
 }
 
 impl Changed {
@@ -83,7 +89,17 @@ impl Examples {
     /// Of these good pictures and these of anything else, none where the student is trained without.
     pub fn new(config: &Config, train: Vec<Sample>, penalty: Vec<Sample>, limits: Limits) -> Examples {
         let (preprocess, in_bytes) = (config.preprocess(), config.preset == Preset::Nelson);
-        Examples { train, penalty, preprocess, in_bytes, limits, seed: config.seed }
+        Examples { train, penalty, preprocess, in_bytes, limits, seed: config.seed, taught: None }
+    }
+
+    /// With what the teacher says of each good picture, in their order.
+    pub(super) fn taught(self, maps: Option<Vec<Values>>) -> Examples {
+        Examples { taught: maps.map(Arc::new), ..self }
+    }
+
+    /// Whether it is known what the teacher says of the good pictures.
+    pub fn known(&self) -> bool {
+        self.taught.is_some()
     }
 
     /// Whether there are pictures of anything else.
@@ -111,7 +127,8 @@ impl Examples {
         let picture = self.picture(sample)?;
         let changed = Changed::drawn(self.seed, k).prepare(&picture, &self.preprocess, self.in_bytes)?;
         let plain = self.preprocess.prepare(&picture)?;
-        Ok(Example { number, plain, changed, penalty: self.penalty(k)? })
+        let taught = self.taught.as_ref().and_then(|maps| maps.get(number)).map(Values::to_vec);
+        Ok(Example { number, plain, taught, changed, penalty: self.penalty(k)? })
     }
 
     /// The picture of anything else of example `k`: at twice the networks' size, sometimes without its colours, of which the centre is

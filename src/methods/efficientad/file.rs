@@ -9,12 +9,16 @@ use crate::error::{Error, Result};
 use crate::methods::backbone::Backbone;
 use crate::methods::fitted::{LeftOut, Seen};
 use crate::methods::limit::{self, LimitRule};
+use crate::train::{Checks, End};
 use crate::weights::container::{self, Stored};
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// The checks of a training that might have ended early: after how many steps, and the loss on the pictures that were kept.
+const CHECKS: &str = "checks";
 
 type Found<T> = std::result::Result<T, String>;
 
@@ -43,6 +47,16 @@ pub struct ModelFile {
     pub left_out: Vec<LeftOut>,
     /// How the limits follow from `scores` and `peaks`.
     pub limit_rule: LimitRule,
+    /// How the training ended, where it might have ended early.
+    pub ended: Option<End>,
+}
+
+/// How a training ended, its checks aside.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ended {
+    step: u64,
+    early: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -59,6 +73,8 @@ struct Facts {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     left_out: Vec<LeftOut>,
     limit_rule: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ended: Option<Ended>,
     format_version: u64,
 }
 
@@ -103,6 +119,7 @@ impl ModelFile {
             validation: self.validation,
             left_out: self.left_out.clone(),
             limit_rule: self.limit_rule.to_string(),
+            ended: self.ended.as_ref().map(|end| Ended { step: end.step, early: end.early }),
             format_version: container::FORMAT,
         });
         let Value::Object(facts) = facts else { return Err(Error::Output("the facts are not an object".into())) };
@@ -114,6 +131,10 @@ impl ModelFile {
             ("statistics.mean".to_string(), row(&self.statistics.mean)),
             ("statistics.std".to_string(), row(&self.statistics.std)),
         ]);
+        if let Some(Checks(checks)) = self.ended.as_ref().map(|end| &end.checks) {
+            let rows: Vec<f64> = checks.iter().flat_map(|c| [c.0 as f64, c.1]).collect();
+            tensors.insert(CHECKS.into(), Stored::doubles(vec![checks.len(), 2], &rows));
+        }
         tensors.extend(self.trained.iter().map(|(name, t)| (name.clone(), Stored::floats(t, false))));
         tensors.extend(self.backbone.stored());
         container::write(facts, &tensors)
@@ -131,6 +152,11 @@ impl ModelFile {
         let [scores, peaks] = [row("train.score"), row("train.peak")];
         let [mean, std] = [row("statistics.mean"), row("statistics.std")];
         let scales: Found<Vec<f64>> = row("scales");
+        let ended = facts.ended.map(|Ended { step, early }| {
+            let rows: Vec<f64> = row(CHECKS)?;
+            let checks = Checks(rows.as_chunks().0.iter().map(|[step, loss]| (*step as u64, *loss)).collect());
+            Ok(End { step, early, checks })
+        });
         let weights = facts.backbone_embedded.then(|| Backbone::weights_of(&tensors));
         let ours = |name: &str| [STUDENT, AUTOENCODER].iter().any(|part| name.split('.').next() == Some(part));
         let trained = tensors.iter().filter(|(name, _)| ours(name));
@@ -147,6 +173,7 @@ impl ModelFile {
             peaks: peaks.map_err(&fail)?,
             left_out: facts.left_out,
             limit_rule: facts.limit_rule.parse().map_err(&fail)?,
+            ended: ended.transpose().map_err(&fail)?,
         };
         model.check().map_err(fail)?;
         Ok(model)
@@ -172,6 +199,11 @@ impl ModelFile {
             if scores.len() != self.validation {
                 return Err(format!("it has {} scores for {} pictures", scores.len(), self.validation));
             }
+        }
+        let checked =
+            |end: &End| end.step <= self.config.steps && end.checks.best().is_some_and(|best| best.0 <= end.step);
+        if self.ended.is_some() != self.config.patience.is_some() || !self.ended.iter().all(checked) {
+            return Err("how its training ended does not follow from its choices".into());
         }
         if self.backbone.is_own() { Ok(()) } else { Err("its teacher is not the one it names".into()) }
     }

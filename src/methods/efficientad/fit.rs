@@ -15,10 +15,11 @@ use crate::memory::peak_memory;
 use crate::methods::backbone::Backbone;
 use crate::methods::batched::{RunOptions, head};
 use crate::methods::fitted::Seen;
+use crate::methods::kept::Kept as Keep;
 use crate::methods::limit::{self, LimitRule};
 use crate::methods::looking::Missed;
 use crate::tensor::Tensor;
-use crate::train::Keeping;
+use crate::train::{End, Keeping};
 use crate::watch::Watch;
 use std::time::Instant;
 
@@ -44,6 +45,8 @@ pub struct FitOptions {
     pub no_embed_teacher: bool,
     /// How the limits follow from the scores of the pictures that were kept.
     pub limit_rule: LimitRule,
+    /// Where what the teacher says of good pictures is kept between runs.
+    pub kept: Keep,
     /// Where the training is kept while it goes on.
     pub keeping: Keeping,
 }
@@ -75,9 +78,9 @@ pub async fn fit(
     times.teacher = lap(&mut since, "teacher");
     let (train_on, kept) = (begun.split.train.len(), begun.split.validation.len());
     watch.say(&format!("fitting   {train_on} good pictures, {kept} are kept to find scales and limits by"));
-    let trained = train(gpu, &begun, (&options.run.planning(), &options.keeping), watch).await?;
+    let trained = train(gpu, &begun, options, watch).await?;
     times.training = lap(&mut since, "training");
-    let (fitted, missed) = begun.finish(gpu, &trained.networks, options, watch).await?;
+    let (fitted, missed) = begun.finish(gpu, (&trained.networks, Some(&trained.end)), options, watch).await?;
     times.scoring = lap(&mut since, "scoring");
     Ok((fitted, Report { missed, times, trained: Some(trained) }))
 }
@@ -100,7 +103,8 @@ struct Raw {
 }
 
 impl Begun<'_> {
-    /// The model of a student and an autoencoder that were trained, `student.*` and `ae.*`; and the pictures that were missed.
+    /// The model of a student and an autoencoder that were trained, `student.*` and `ae.*`, and how that ended; and the pictures that were
+    /// missed.
     ///
     /// # Errors
     /// [`Error::Weights`] for weights that are not theirs; [`Error::Input`] for a picture that cannot be read, unless others are to be
@@ -109,7 +113,7 @@ impl Begun<'_> {
     pub async fn finish(
         self,
         gpu: &Gpu,
-        trained: &Named,
+        (trained, end): (&Named, Option<&End>),
         options: &FitOptions,
         watch: &dyn Watch,
     ) -> Result<(EfficientAd, Missed)> {
@@ -139,6 +143,7 @@ impl Begun<'_> {
             peaks,
             left_out: self.split.left_out,
             limit_rule: options.limit_rule,
+            ended: end.filter(|_| self.config.patience.is_some()).cloned(),
         };
         Ok((EfficientAd::fitted(file, all, teacher.weights.notes()), missed))
     }

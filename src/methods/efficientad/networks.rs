@@ -12,6 +12,9 @@ use std::sync::Arc;
 /// Where the weights of the teacher are, its outputs brought to one scale.
 pub const TEACHER: &str = "teacher";
 
+/// Where the weights of the teacher are as its file has them.
+pub const UNSCALED: &str = "unscaled";
+
 /// Where the weights of the student are.
 pub const STUDENT: &str = "student";
 
@@ -57,6 +60,12 @@ impl Networks {
     /// Channels of what the teacher says.
     pub fn channels(&self) -> usize {
         self.teacher.outputs
+    }
+
+    /// Shape of what the teacher says of pictures of this shape.
+    pub fn map_of(&self, pictures: impl Into<Shape>) -> Shape {
+        let (graph, none) = (Graph::new(), Named::new());
+        self.teacher.map(graph.input("pictures", pictures), &Scope::new(&graph, &none)).shape()
     }
 
     /// The maps of pictures `[n, h, w, 3]`, preprocessed.

@@ -20,35 +20,45 @@ pub struct Kept {
 /// Good pictures by what they are for, each in the order of names.
 #[derive(Clone, Debug, Default)]
 pub struct Split {
-    /// To be trained on: nine tenths.
+    /// To be trained on: all others.
     pub train: Vec<Kept>,
-    /// Kept to find scales and limits by: a tenth.
+    /// Kept to find scales and limits by: the set's own validation split, or a tenth.
     pub validation: Vec<Kept>,
     /// Files that are the same as others: one of them could be trained on and another kept.
     pub left_out: Vec<LeftOut>,
 }
 
 impl Split {
-    /// Of these pictures, drawn.
+    /// Of the good pictures of a set: `own` are those of its own validation split, and all others are trained on; where there are none, a
+    /// tenth of the others is drawn.
     ///
     /// # Errors
-    /// [`Error::Input`] for a file that cannot be read, and for fewer than two different ones; `data` is what messages call the set.
-    pub fn of(samples: &[Sample], seed: u64, data: &str) -> Result<Split> {
-        let (mut names, mut left_out, mut different) = (BTreeMap::<String, String>::new(), vec![], vec![]);
-        for sample in samples {
-            let seen = Seen { name: sample.name.clone(), sha256: sha256(&read(&sample.path)?) };
-            match names.get(&seen.sha256) {
-                Some(same) => left_out.push(LeftOut { picture: seen, why: Why::SameAs(same.clone()) }),
-                None => {
-                    names.insert(seen.sha256.clone(), seen.name.clone());
-                    different.push(Kept { sample: sample.clone(), seen });
+    /// [`Error::Input`] for a file that cannot be read, and where none is left for one of both parts; `data` is what messages call the set.
+    pub fn of([samples, own]: [&[Sample]; 2], seed: u64, data: &str) -> Result<Split> {
+        let (mut names, mut left_out) = (BTreeMap::<String, String>::new(), vec![]);
+        let mut different = |samples: &[Sample]| -> Result<Vec<Kept>> {
+            let mut different = vec![];
+            for sample in samples {
+                let seen = Seen { name: sample.name.clone(), sha256: sha256(&read(&sample.path)?) };
+                match names.get(&seen.sha256) {
+                    Some(same) => left_out.push(LeftOut { picture: seen, why: Why::SameAs(same.clone()) }),
+                    None => {
+                        names.insert(seen.sha256.clone(), seen.name.clone());
+                        different.push(Kept { sample: sample.clone(), seen });
+                    }
                 }
             }
+            Ok(different)
+        };
+        let (mut train, mut validation) = (different(samples)?, different(own)?);
+        if own.is_empty() {
+            let trained = trained(train.len(), seed).ok_or_else(|| one(data, samples.len()))?;
+            for (kept, trained) in std::mem::take(&mut train).into_iter().zip(trained) {
+                if trained { train.push(kept) } else { validation.push(kept) }
+            }
         }
-        let trained = trained(different.len(), seed).ok_or_else(|| one(data, samples.len()))?;
-        let (mut train, mut validation) = (vec![], vec![]);
-        for (kept, trained) in different.into_iter().zip(trained) {
-            if trained { train.push(kept) } else { validation.push(kept) }
+        if train.is_empty() || validation.is_empty() {
+            return Err(none_of_its_own(data));
         }
         Ok(Split { train, validation, left_out })
     }
@@ -60,6 +70,15 @@ fn one(data: &str, times: usize) -> Error {
     Error::Input(format!(
         "{}: has one good picture{copies}, but at least 2 are needed: one to train on and another one, which is not, to find scales and \
          limits by",
+        plain(data)
+    ))
+}
+
+/// What is wrong with a validation split that has nothing new.
+fn none_of_its_own(data: &str) -> Error {
+    Error::Input(format!(
+        "{}: every picture of its validation split is the same file as one of its training split, but pictures that nobody is trained on \
+         are needed to find scales and limits by; remove the validation split, and a tenth of the others is kept",
         plain(data)
     ))
 }

@@ -1,7 +1,9 @@
 //! Mean and deviation of every channel of what a teacher says of good pictures.
 
+use crate::engine::Var;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
+use std::sync::Arc;
 
 /// Mean and deviation of each channel over all places of all pictures.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -10,6 +12,18 @@ pub struct Statistics {
     pub mean: Vec<f64>,
     /// The deviations, of the population.
     pub std: Vec<f64>,
+}
+
+impl Statistics {
+    /// A map `[n, h, w, c]` with mean 0 and deviation 1 in every channel.
+    pub fn scaled<'g>(&self, map: Var<'g>) -> Var<'g> {
+        let row = |name: &str, values: Vec<f64>| {
+            let values = values.into_iter().map(|v| v as f32).collect::<Vec<_>>();
+            map.graph().weight(name, Arc::new(Tensor::new([values.len()], values)))
+        };
+        let mean = row("statistics.mean", self.mean.clone());
+        (map - mean) * row("statistics.scale", self.std.iter().map(|s| 1.0 / s).collect())
+    }
 }
 
 /// Sums over places, in f64: the mean of each channel, and the squares of what deviates from it.

@@ -3,12 +3,16 @@
 
 use super::begin::Begun;
 use super::examples::Example;
+use super::fit::FitOptions;
+use super::held::HeldOut;
+use super::networks::UNSCALED;
+use super::statistics::Statistics;
 use super::step::{HARD, Losses, Step};
-use crate::engine::{Gpu, Graph, Named, Options, Parameters, Scope, Store, Var};
+use crate::engine::{Gpu, Graph, Named, Parameters, Scope, Store, Var};
 use crate::error::Result;
 use crate::models::autoencoder::DROPPED;
 use crate::tensor::{Shape, Tensor};
-use crate::train::{Job, Keeping, Learning, Rate, Rule, Told, Trainer, ahead, learn};
+use crate::train::{Course, End, Held, Learning, Rate, Rule, Trainer, learn};
 use crate::watch::Watch;
 use serde_json::{Map, Value, json};
 
@@ -24,6 +28,8 @@ pub struct Trained {
     pub names: Vec<&'static str>,
     /// Their values, `[steps, losses]`.
     pub losses: Tensor,
+    /// How it ended.
+    pub end: End,
 }
 
 /// How weights follow their gradients in a training of so many steps.
@@ -35,14 +41,28 @@ pub fn learning(steps: u64) -> Learning {
 
 impl Step {
     /// Appends a step to a graph, on pictures of these rows and columns; weights that are trained are parameters of `p`. The inputs are
-    /// pictures `[n, h, w, 3]`, in the order of [`Step::pictures`], the two words of the seed of dropout and, once
-    /// [`learn`] has worked on the total loss, the optimiser's numbers.
-    pub fn build<'g>(&self, graph: &'g Graph, size: [usize; 2], p: &Scope<'g, '_>) -> Losses<'g> {
+    /// pictures `[n, h, w, 3]`, in the order of [`Step::pictures`], where it is `known` what the teacher says of the good ones as they are
+    /// that, `[n, h, w, c]`, its outputs not brought to one scale, the two words of the seed of dropout and, once [`learn`] has worked on the
+    /// total loss, the optimiser's numbers.
+    pub fn build<'g>(
+        &self,
+        graph: &'g Graph,
+        (size, known): ([usize; 2], bool),
+        statistics: &Statistics,
+        p: &Scope<'g, '_>,
+    ) -> Losses<'g> {
         let pictures = graph.input("pictures", [self.pictures(), size[0], size[1], 3]);
+        let known = known.then(|| graph.input("maps of the teacher", self.map(size)));
         let seed = graph.input("dropout", [2]);
         let drop = |layer: usize, y: Var<'g>| y.dropout_of(DROPPED, seed, layer as u32);
         let hard = |apart: Var<'g>| apart.hard_mean(apart.quantile(HARD));
-        self.losses((pictures, self.taught(pictures, p)), p, &drop, &hard)
+        let taught = self.taught_by(pictures, (known, statistics), p);
+        self.losses((pictures, taught), p, &drop, &hard)
+    }
+
+    /// Shape of what the teacher says of the good pictures of a step, of these rows and columns.
+    fn map(&self, [h, w]: [usize; 2]) -> Shape {
+        self.networks.map_of([self.batch, h, w, 3])
     }
 }
 
@@ -67,60 +87,50 @@ pub fn dropped(seed: u64, step: u64) -> Tensor {
 /// # Errors
 /// [`Error::Usage`](crate::Error::Usage) for a checkpoint of another training; [`Error::Numeric`](crate::Error::Numeric) for a loss that is no number; [`Error::Input`](crate::Error::Input) for a picture
 /// that cannot be read any more; the watcher's interrupt, once a checkpoint is written; what device and disk report.
-pub async fn train(
-    gpu: &Gpu,
-    begun: &Begun<'_>,
-    (options, keeping): (&Options, &Keeping),
-    watch: &dyn Watch,
-) -> Result<Trained> {
+pub async fn train(gpu: &Gpu, begun: &Begun<'_>, options: &FitOptions, watch: &dyn Watch) -> Result<Trained> {
     let (config, networks) = (begun.config, begun.config.networks());
     let step = Step { networks, batch: config.batch, penalty: config.penalty.is_some() };
     let learning = learning(config.steps);
     let initial = networks.initial(config.seed);
     let parameters = Parameters::new(&initial, learning.rule.slots(), |_| true);
-    let named: Named = begun.teacher.iter().chain(&initial).map(|(name, t)| (name.clone(), t.clone())).collect();
+    let mut named: Named = begun.teacher.iter().chain(&initial).map(|(name, t)| (name.clone(), t.clone())).collect();
+    let known = begun.examples.known();
+    if !known {
+        let own = begun.good.teacher.weights.tensors();
+        named.extend(own.iter().map(|(name, t)| (format!("{UNSCALED}.{name}"), t.clone())));
+    }
     let (graph, store) = (Graph::new(), Store::new());
-    let losses = step.build(&graph, [config.image_size; 2], &Scope::new(&graph, &named).training(&parameters));
+    let scope = Scope::new(&graph, &named).training(&parameters);
+    let losses = step.build(&graph, ([config.image_size; 2], known), &begun.statistics, &scope);
     learn(losses.total, &learning);
     let losses = losses.named();
-    let mut trainer = Trainer::new(gpu, (&graph, &losses), (&store, &parameters), learning, options.clone()).await?;
-    let memory = trainer.plan().bytes() as f64 / 1e6;
-    let choices = choices(begun);
-    keeping.resume(&mut trainer, &choices, (&gpu.info.describe(), watch))?;
-    watch.say(&format!("training  {} steps, {memory:.0} MB of device memory", config.steps));
-    run(&mut trainer, begun, (keeping, choices), watch)?;
+    let planned = Trainer::new(gpu, (&graph, &losses), (&store, &parameters), learning, options.run.planning());
+    let mut trainer = planned.await?;
+    let other = Graph::new();
+    let scope = Scope::new(&other, &named).training(&parameters);
+    let held_out = match config.patience {
+        Some(_) => Some(HeldOut::new(gpu, begun, (&other, &scope, &store), options).await?),
+        None => None,
+    };
+    let mut loss = || held_out.as_ref().map_or(Ok(f64::NAN), |held_out| held_out.loss(watch));
+    let held = config.patience.map(|patience| Held { patience, loss: &mut loss });
+    let (preprocess, map) = (config.preprocess(), step.map([config.image_size; 2]));
+    let inputs = |step: u64, examples: Vec<Example>| {
+        let taught = taught(&examples, map);
+        let pictures = pictures(&preprocess, examples, config.image_size);
+        Ok([pictures].into_iter().chain(taught).chain([dropped(config.seed, step)]).collect())
+    };
+    let (make, each) = (|k| begun.examples.at(k), config.batch as u64);
+    let course = Course { steps: config.steps, each, make: &make, inputs: &inputs, stage: STAGE };
+    let end = course.run(&mut trainer, held, (&options.keeping, choices(begun)), watch)?;
     let names = losses.iter().map(|l| l.0).collect();
-    Ok(Trained { networks: parameters.weights(gpu, &store)?, names, losses: trainer.losses() })
+    Ok(Trained { networks: trainer.weights()?, names, losses: trainer.losses(), end })
 }
 
-/// Runs the steps that are left.
-fn run(
-    trainer: &mut Trainer<'_>,
-    begun: &Begun<'_>,
-    (keeping, choices): (&Keeping, Map<String, Value>),
-    watch: &dyn Watch,
-) -> Result<()> {
-    let (config, first) = (begun.config, trainer.step());
-    let (batch, preprocess) = (config.batch as u64, config.preprocess());
-    let numbers = first * batch..config.steps * batch;
-    let mut told = Told::new(first, config.steps);
-    let saving = keeping.saving(choices);
-    ahead(
-        |k| begun.examples.at(k),
-        numbers,
-        |ahead| {
-            let mut inputs = |step: u64| {
-                let examples = (0..batch).map(|_| ahead.take()).collect::<Result<Vec<Example>>>()?;
-                Ok(vec![pictures(&preprocess, examples, config.image_size), dropped(config.seed, step)])
-            };
-            let mut heard = |step: u64, losses: &[f32]| {
-                told.heard(step, losses, watch);
-                Ok(())
-            };
-            let watch = (watch, STAGE);
-            trainer.run(Job { steps: config.steps, inputs: &mut inputs, heard: &mut heard, watch, saving })
-        },
-    )
+/// What the teacher says of the good pictures of a step, where that is known.
+fn taught(examples: &[Example], shape: Shape) -> Option<Tensor> {
+    let all: Vec<f32> = examples.iter().filter_map(|e| e.taught.as_ref()).flatten().copied().collect();
+    (!all.is_empty()).then(|| Tensor::new(shape, all))
 }
 
 /// The pictures of a step, in the order of [`Step::pictures`].
@@ -143,6 +153,15 @@ fn choices(begun: &Begun<'_>) -> Map<String, Value> {
         "config": begun.config, "teacher": begun.good.teacher.weights.sha256(),
         "pictures": crate::files::sha256(pictures.join(" ").as_bytes()), "good pictures": pictures.len(),
     });
-    let Value::Object(made) = made else { return Map::new() };
+    let Value::Object(mut made) = made else { return Map::new() };
+    // What is checked by decides when it ends.
+    if begun.config.patience.is_some() {
+        let held: Vec<&str> = begun.split.validation.iter().map(|k| k.seen.sha256.as_str()).collect();
+        made.insert("pictures kept".into(), json!(crate::files::sha256(held.join(" ").as_bytes())));
+    }
+    // Of one picture a plan asks the teacher with the kernels that asked it before; of several it need not, where these do not fit.
+    if begun.config.batch > 1 {
+        made.insert("maps of the teacher".into(), json!(if begun.examples.known() { "kept" } else { "asked for" }));
+    }
     made
 }

@@ -3,37 +3,15 @@
 use crate::data::dataset::Sample;
 use crate::data::load::Loading;
 use crate::engine::Gpu;
-use crate::error::{Result, shown};
-use crate::files::{keep, prune, sha256, sha256_of, touch};
+use crate::error::Result;
+use crate::files::sha256_of;
+use crate::methods::kept::{Entry, Kept, tell_damaged};
 use crate::methods::vector::{Source, Vectors};
 use crate::methods::{Looked, Missed, RunOptions};
 use crate::watch::Watch;
-use std::io;
-use std::path::PathBuf;
 
-/// How a file begins; another number when what vectors are changes.
-const MARK: &[u8] = b"lupe vector 1\n";
-
-/// Hexadecimal digits of a SHA-256.
-const DIGITS: usize = 64;
-
-/// Where vectors are kept.
-#[derive(Clone, Debug)]
-pub struct Kept {
-    /// The folder; `None`: nothing is kept.
-    pub folder: Option<PathBuf>,
-    /// How many bytes the vectors of all sources may take.
-    pub most: u64,
-    /// Whether what is there is made anew.
-    pub fresh: bool,
-}
-
-/// What a file of the folder holds.
-enum Entry {
-    Whole(Vec<f32>),
-    Damaged,
-    None,
-}
+/// What messages call them.
+const VECTORS: &str = "vectors";
 
 impl Kept {
     /// Looks up the vectors of samples.
@@ -42,8 +20,8 @@ impl Kept {
     /// As [`Source::dim`], and the watcher's interrupt.
     pub fn look_up<'s>(&'s self, source: Source<'s>, samples: &'s [Sample], watch: &dyn Watch) -> Result<Found<'s>> {
         let Source { network, weights, place, preprocess } = source;
-        let (dim, name) = (source.dim()?, network.name);
-        let recipe = sha256(format!("{name}\n{}\n{place}\n{preprocess:?}", weights.sha256()).as_bytes());
+        let dim = source.dim()?;
+        let recipe = Kept::recipe(&[network.name, &weights.sha256(), place, &format!("{preprocess:?}")]);
         let (mut vectors, mut damaged) = (vec![], 0);
         for sample in samples {
             watch.go_on()?;
@@ -52,59 +30,13 @@ impl Kept {
             let entry = hash.as_ref().map_or(Entry::None, |hash| self.read(&recipe, hash, dim));
             damaged += usize::from(matches!(entry, Entry::Damaged));
             vectors.push(match entry {
-                Entry::Whole(vector) => hash.map(|hash| (vector, hash)),
+                Entry::Whole(vector) => hash.map(|hash| (vector.to_vec(), hash)),
                 Entry::Damaged | Entry::None => None,
             });
         }
-        if damaged > 0 {
-            watch.say(&format!("note: {damaged} of the vectors that were kept are damaged; they are computed again"));
-        }
+        tell_damaged(VECTORS, damaged, watch);
         Ok(Found { kept: self, source, recipe, samples, vectors, missed: Missed::default() })
     }
-
-    fn file(&self, recipe: &str, picture: &str) -> Option<PathBuf> {
-        let name = sha256(format!("{recipe} {picture}").as_bytes());
-        Some(self.folder.as_ref()?.join(name.get(..2)?).join(name))
-    }
-
-    fn read(&self, recipe: &str, picture: &str, dim: usize) -> Entry {
-        let Some(file) = self.file(recipe, picture).filter(|file| !self.fresh && file.exists()) else {
-            return Entry::None;
-        };
-        let vector = std::fs::read(&file).ok().and_then(|bytes| unpacked(&bytes)).filter(|v| v.len() == dim);
-        // One that cannot be marked is only removed earlier.
-        let _ = touch(&file);
-        vector.map_or(Entry::Damaged, Entry::Whole)
-    }
-
-    fn write(&self, recipe: &str, picture: &str, vector: &[f32]) -> io::Result<()> {
-        self.file(recipe, picture).map_or(Ok(()), |file| keep(&file, &packed(vector)))
-    }
-
-    /// Removes those that were used longest ago, and says what cannot be kept.
-    fn tidy(&self, unkept: Option<io::Error>, watch: &dyn Watch) {
-        let Some(folder) = &self.folder else { return };
-        let pruned = unkept.map_or_else(|| prune(folder, self.most), Err);
-        match pruned {
-            Err(e) => watch.say(&format!("note: vectors cannot be kept in {}: {e}", shown(folder))),
-            Ok(removed) => log::info!("{removed} kept vectors were removed for room"),
-        }
-    }
-}
-
-/// Mark, values, and the hash of both.
-fn packed(vector: &[f32]) -> Vec<u8> {
-    let mut bytes = MARK.to_vec();
-    bytes.extend(vector.iter().flat_map(|v| v.to_le_bytes()));
-    let hash = sha256(&bytes);
-    bytes.extend(hash.as_bytes());
-    bytes
-}
-
-fn unpacked(bytes: &[u8]) -> Option<Vec<f32>> {
-    let (content, hash) = bytes.split_at_checked(bytes.len().checked_sub(DIGITS)?)?;
-    let values = content.strip_prefix(MARK).filter(|_| sha256(content).as_bytes() == hash)?;
-    Some(values.chunks_exact(4).filter_map(|four| Some(f32::from_le_bytes(four.try_into().ok()?))).collect())
 }
 
 /// The vectors of samples, as far as they are known.
@@ -151,52 +83,7 @@ impl Found<'_> {
         let mut missed = planned.each(&wanted, loading, watch, &mut take).await?;
         missed.failed.iter_mut().for_each(|f| f.0 = missing.get(f.0).copied().unwrap_or(f.0));
         self.missed = missed;
-        self.kept.tidy(unkept, watch);
+        self.kept.tidy(VECTORS, unkept, watch);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_damage_of_a_kept_vector_goes_unseen() {
-        let vector = vec![1.5, -0.0, f32::MAX];
-        let bytes = packed(&vector);
-        assert_eq!(unpacked(&bytes), Some(vector));
-        for i in 0..bytes.len() {
-            let mut changed = bytes.clone();
-            changed[i] ^= 1;
-            assert_eq!(unpacked(&changed), None, "byte {i}");
-            assert_eq!(unpacked(&bytes[..i]), None, "cut at {i}");
-        }
-        assert_eq!(unpacked(&[bytes, vec![0]].concat()), None);
-    }
-
-    #[test]
-    fn what_was_used_longest_ago_goes_first() {
-        let folder = tempfile::tempdir().unwrap();
-        let kept = |most| Kept { folder: Some(folder.path().into()), most, fresh: false };
-        let names: Vec<PathBuf> = (0..4).map(|i| kept(0).file("r", &format!("{i}")).unwrap()).collect();
-        for (i, name) in names.iter().enumerate() {
-            kept(0).write("r", &format!("{i}"), &[1.0; 100]).unwrap();
-            let age = std::time::Duration::from_secs(100 * (10 - i as u64));
-            std::fs::File::options()
-                .append(true)
-                .open(name)
-                .unwrap()
-                .set_modified(std::time::SystemTime::now() - age)
-                .unwrap();
-        }
-        assert!(matches!(kept(0).read("r", "0", 100), Entry::Whole(_)), "and it is used just now");
-        assert!(matches!(kept(0).read("other", "0", 100), Entry::None));
-        assert!(matches!(kept(0).read("r", "0", 99), Entry::Damaged));
-        let size = packed(&[1.0; 100]).len() as u64;
-        assert_eq!(prune(folder.path(), 3 * size).unwrap(), 1);
-        assert!(!names[1].exists() && names[0].exists() && names[2].exists());
-        assert_eq!(prune(folder.path(), 3 * size - 1).unwrap(), 1);
-        assert!(!names[2].exists() && names[3].exists());
-        assert_eq!(prune(folder.path(), 0).unwrap(), 2);
     }
 }

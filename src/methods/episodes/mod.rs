@@ -5,8 +5,9 @@ mod kept;
 mod records;
 mod summary;
 
+pub use super::kept::Kept;
 pub use draw::{Drawn, Rule};
-pub use kept::{Found, Kept};
+pub use kept::Found;
 pub use records::Episode;
 pub use summary::{Recall, Summary};
 
