@@ -47,7 +47,7 @@ fn by_hand(config: &Config) -> (Vec<f64>, Vec<f64>) {
     let (mut m, mut v, mut losses) = (vec![0.0; w.len()], vec![0.0; w.len()], vec![]);
     let order = Order::new(format!("classifier.order.{}", config.seed), 7);
     let weight = |label: usize| if config.balance { 7.0 / (3.0 * [4.0, 2.0, 1.0][label]) } else { 1.0 };
-    for step in 0..config.steps(config.epochs, 7) {
+    for step in 0..config.steps(7) {
         let (mut by, mut loss) = (vec![0.0; w.len()], 0.0);
         for i in (3 * step..3 * step + 3).map(|k| order.at(k)) {
             let x: Vec<f64> = rows[i].iter().map(|v| f64::from(*v)).collect();
@@ -98,11 +98,10 @@ fn the_last_layer_is_trained_as_by_hand() {
         for (got, want) in got.iter().zip(&want) {
             assert!((f64::from(*got) - want).abs() < 1e-5, "{optimizer:?}, balance {balance}: {got} for {want}");
         }
-        // Three epochs of 7 pictures in steps of 3 end after 3, 5 and 7 steps.
-        let mean = |of: &[f64]| of.iter().sum::<f64>() / of.len() as f64;
-        let want = [&losses[..3], &losses[3..5], &losses[5..]].map(mean);
-        assert!(found.losses.len() == 3 && found.steps == 7 && found.checks.is_empty());
-        found.losses.iter().zip(want).for_each(|(got, want)| assert!((f64::from(*got) - want).abs() < 2e-6));
+        // Three epochs of 7 pictures are 9 steps of 3, which are fewer than come before a check.
+        let mean = losses.iter().sum::<f64>() / 9.0;
+        assert!(found.losses.len() == 1 && found.end.step == 9 && found.figures.is_none());
+        assert!((f64::from(found.losses[0]) - mean).abs() < 2e-6, "{} for {mean}", found.losses[0]);
     }
 }
 
@@ -150,8 +149,9 @@ fn from_pictures_to_a_model_and_its_verdicts() {
     assert!(said.contains("100.0 % of 3 pictures right") && figures.loss < 0.2, "{said}");
     assert!(!b.path("m.lupe.training").exists());
     let table = fs::read_to_string(b.path("m.lupe.losses.csv")).unwrap();
-    assert!(table.starts_with("epoch,training,validation,accuracy,balanced accuracy\n1,"), "{table}");
-    assert_eq!(table.lines().count() as u64, 1 + m.learned.epochs);
+    assert!(table.starts_with("check,training,validation\n1,"), "{table}");
+    // 13 pictures in steps of 4, and a check every five times that they were gone through.
+    assert_eq!((table.lines().count() as u64, m.learned.of), (1 + m.learned.steps.div_ceil(20), 160));
     assert!(fs::read_to_string(b.path("m.lupe.losses.svg")).unwrap().contains("validation"));
     done(&mut fit(&data, &again, &["--epochs", "40", "--batch", "4", "--network", EMBEDDED.name]));
     assert!(fs::read(&model).unwrap() == fs::read(&again).unwrap(), "twice the same bytes");
@@ -199,18 +199,17 @@ fn an_early_stop_keeps_the_best_weights() {
     let more = ["--patience", "4", "--validation", "0.4", "--no-embed-backbone", "--lr", "0.01"];
     let said = done(&mut fit(&b.path("data"), &model, &more));
     let learned = file(&model).learned;
-    let best = learned.validation.unwrap().epoch;
-    assert!(learned.epochs < 200 && learned.epochs == best + patience, "{said}");
-    assert!(
-        said.contains(&format!("the weights of epoch {best}")) && said.contains("no loss was lower for 4"),
-        "{said}"
-    );
+    let best = learned.validation.unwrap().step;
+    // All 12 pictures are in a step, and five steps are from one check to the next.
+    assert!(learned.steps < 200 && learned.steps == best + 5 * patience, "{said}");
+    let want = format!("{} steps of 200, after 4 checks that gained nothing; the weights after {best}", learned.steps);
+    assert!(said.contains(&want), "{said}");
     let table = fs::read_to_string(b.path("m.lupe.losses.csv")).unwrap();
     let losses: Vec<f32> = table.lines().skip(1).map(|l| l.split(',').nth(2).unwrap().parse().unwrap()).collect();
     let least = losses.iter().copied().fold(f32::INFINITY, f32::min);
-    assert_eq!(losses.iter().position(|l| *l == least).unwrap() as u64 + 1, best, "{table}");
+    assert_eq!(5 * (losses.iter().position(|l| *l == least).unwrap() as u64 + 1), best, "{table}");
     assert!((learned.validation.unwrap().loss - f64::from(least)).abs() < 1e-7);
-    // The weights are those of that epoch: a training that ends with it has them.
+    // The weights are those after that step: a training that ends with it has them.
     let short = b.path("short.lupe");
     let epochs = best.to_string();
     done(&mut fit(&b.path("data"), &short, &[&more[..], &["--epochs", &epochs]].concat()));
@@ -228,12 +227,12 @@ fn wait_for(file: &Path, child: &mut Child) {
     }
 }
 
-/// A training that is killed again and again gives the bytes of one that is not.
-fn killed_and_resumed(b: &Bench, fit: &dyn Fn(&str, &[&str]) -> Command) {
+/// A training that is killed, each time so many milliseconds after there is a checkpoint, gives the bytes of one that is not.
+fn killed_and_resumed(b: &Bench, delays: &[u64], fit: &dyn Fn(&str, &[&str]) -> Command) {
     done(&mut fit("whole.lupe", &[]));
     let checkpoint = b.path("killed.lupe.training");
     let mut resumed = false;
-    for delay in [0, 30, 120] {
+    for delay in delays.iter().copied() {
         let mut child = fit("killed.lupe", &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         wait_for(&checkpoint, &mut child);
         std::thread::sleep(Duration::from_millis(delay));
@@ -261,7 +260,7 @@ fn a_last_layer_that_is_stopped_goes_on_to_the_same_bytes() {
     }
     let b = Bench::new();
     let data = classes(b.path("data"), &[("good", 5), ("spot", 5)]);
-    killed_and_resumed(&b, &|name, more| {
+    killed_and_resumed(&b, &[0, 30, 120], &|name, more| {
         let all = ["--batch", "3", "--epochs", "120", "--patience", "0", "--checkpoint-every", "1"];
         fit(&data, &b.path(name), &[&all, more].concat())
     });
@@ -274,19 +273,19 @@ fn all_layers_learn_and_go_on_to_the_same_bytes() {
     }
     let b = Bench::new();
     let data = classes(b.path("data"), &[("good", 5), ("red", 5)]);
-    let all = ["--layers", "all", "--batch", "4", "--epochs", "4", "--checkpoint-every", "2", "--lr", "0.0002"];
-    killed_and_resumed(&b, &|name, more| {
-        fit(&data, &b.path(name), &[&all[..], &thin::BACKBONE, &["--size", "32"], more].concat())
+    let all = ["--layers", "all", "--batch", "4", "--epochs", "3", "--checkpoint-every", "2", "--lr", "0.0002"];
+    killed_and_resumed(&b, &[0], &|name, more| {
+        fit(&data, &b.path(name), &[&all[..], &thin::BACKBONE, &["--size", "32", "--place", "layer2"], more].concat())
     });
     let model = file(&b.path("whole.lupe"));
-    assert_eq!((model.config.layers, model.learned.steps, model.kept()), (Layers::All, 8, 2));
+    assert_eq!((model.config.layers, model.learned.steps, model.kept()), (Layers::All, 6, 2));
     let table = fs::read_to_string(b.path("whole.lupe.losses.csv")).unwrap();
     let losses: Vec<f32> = table.lines().skip(1).map(|l| l.split(',').nth(1).unwrap().parse().unwrap()).collect();
-    assert!(losses[3] < 0.7 * losses[0], "{table}");
+    assert!(losses[2] < 0.7 * losses[0], "{table}");
     // The network is another one than it was, inside and out.
     let (was, now) = (thin::weights(), model.backbone.weights.as_ref().unwrap());
-    for name in ["conv1.weight", "layer1.0.conv1.bias", "layer4.2.conv3.weight"] {
-        assert!(now.tensors()[name].data != was.tensors()[name].data, "{name} was not trained");
+    for (name, trained) in [("conv1.weight", true), ("layer2.0.conv1.bias", true), ("layer3.0.conv1.weight", false)] {
+        assert_eq!(now.tensors()[name].data != was.tensors()[name].data, trained, "{name}");
     }
     assert_eq!(now.tensors().len(), was.tensors().len());
     let opened = Classifier::new(model, "m", None).unwrap();
@@ -301,7 +300,21 @@ fn the_statistics_of_batch_norms_stay() {
     let b = Bench::new();
     let data = classes(b.path("data"), &[("good", 2), ("red", 2)]);
     let model = b.path("m.lupe");
-    let more = ["--layers", "all", "--batch", "2", "--epochs", "1", "--validation", "0", "--size", "32", "--no-flip"];
+    let more = [
+        "--layers",
+        "all",
+        "--batch",
+        "2",
+        "--epochs",
+        "1",
+        "--validation",
+        "0",
+        "--size",
+        "32",
+        "--no-flip",
+        "--place",
+        "block3",
+    ];
     let end = fit(&data, &model, &more).output().unwrap();
     let said = text(&end.stderr);
     assert!(end.status.success() && said.contains("note: no picture is kept to see how the training goes"), "{said}");
@@ -366,7 +379,7 @@ fn a_damaged_file_is_refused() {
     }
     let b = Bench::new();
     let (data, model) = (classes(b.path("data"), &[("good", 3), ("spot", 3)]), b.path("m.lupe"));
-    done(&mut fit(&data, &model, &["--epochs", "1", "--no-embed-backbone"]));
+    done(&mut fit(&data, &model, &["--epochs", "1", "--no-embed-backbone", "--validation", "0.3"]));
     let bytes = fs::read(&model).unwrap();
     let whole = file(&model).to_bytes().unwrap();
     assert!(whole == bytes, "read and written again");

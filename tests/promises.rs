@@ -59,6 +59,8 @@ fn replacing(b: &Bench) -> Vec<Line> {
     line("fit prototype", "fit prototype @data/test --add @m.lupe -o @m.lupe", &model);
     line("fit pmf", "fit pmf @data/test --weights @net.safetensors -o @net.safetensors", &net);
     line("fit caml", "fit caml @data/test --weights @net.safetensors --checkpoint @m.ckpt -o @m.ckpt", &ckpt);
+    line("fit classifier", "fit classifier @data/test -o @data/test/good/000.png", &data.join("test/good/000.png"));
+    line("fit classifier", "fit classifier @data/test --weights @net.safetensors -o @net.safetensors", &net);
     line("fit anomalydino", "fit anomalydino @data --weights @net.safetensors -o @data/train/good/000.png", &picture);
     line("fit subspacead", "fit subspacead @data --weights @net.safetensors -o @net.safetensors", &net);
     line(
@@ -102,9 +104,11 @@ fn writers() -> Vec<String> {
     for command in named(&done(lupe().arg("--help")), "  ") {
         let help = done(lupe().args(["help", &command]));
         let below: Vec<String> = match command.as_str() {
-            "fit" => ["patchcore", "prototype", "pmf", "caml", "anomalydino", "subspacead", "efficientad"]
-                .map(|c| format!("fit {c}"))
-                .into(),
+            "fit" => {
+                ["patchcore", "prototype", "pmf", "caml", "classifier", "anomalydino", "subspacead", "efficientad"]
+                    .map(|c| format!("fit {c}"))
+                    .into()
+            }
             "weights" => ["inspect", "convert", "list", "verify"].map(|c| format!("weights {c}")).into(),
             _ => vec![command],
         };
@@ -176,6 +180,7 @@ fn fault_09_outputs_are_tried_before_anything_else() {
         "fit patchcore data --weights missing.pth -o f.lupe",
         "fit prototype data/test --weights missing.pth -o f.lupe",
         "fit pmf data/test --weights missing.pth -o file/m.lupe",
+        "fit classifier data/test --weights missing.pth -o f.lupe",
         "fit patchcore data --weights missing.pth -o file/m.lupe",
         "weights convert missing.pth f.safetensors",
         "weights convert missing.pth file/x.safetensors",

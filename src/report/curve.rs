@@ -1,4 +1,4 @@
-//! Numbers over the steps or epochs of a work, as a picture in SVG and as a table.
+//! Numbers over the steps or checks of a work, as a picture in SVG and as a table.
 
 use crate::error::{Error, Result};
 use plotters::prelude::*;
@@ -13,7 +13,7 @@ pub struct Curves<'c> {
     pub title: &'c str,
     /// What is drawn upwards.
     pub what: &'c str,
-    /// What is counted to the right: `step` or `epoch`.
+    /// What is counted to the right: `step` or `check`.
     pub over: &'c str,
     /// Names of the lines.
     pub names: &'c [&'c str],

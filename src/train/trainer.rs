@@ -164,13 +164,13 @@ impl<'a> Trainer<'a> {
         &self.names
     }
 
-    /// What lies beside the states in checkpoints, and comes back from them: the caller's.
-    pub fn kept(&self) -> &BTreeMap<String, Tensor> {
+    /// What lies beside the states in checkpoints, and comes back from them.
+    pub(super) fn kept(&self) -> &BTreeMap<String, Tensor> {
         &self.kept
     }
 
     /// Keeps something in the checkpoints from now on.
-    pub fn keep(&mut self, name: impl Into<String>, tensor: Tensor) {
+    pub(super) fn keep(&mut self, name: impl Into<String>, tensor: Tensor) {
         self.kept.insert(name.into(), tensor);
     }
 
@@ -178,7 +178,7 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// What the device reports.
-    pub fn keep_best(&mut self) -> Result<()> {
+    pub(super) fn keep_best(&mut self) -> Result<()> {
         for (name, weight) in self.parameters.weights(self.gpu, self.store)? {
             self.keep(format!("{BEST}{name}"), Arc::unwrap_or_clone(weight));
         }
@@ -232,7 +232,7 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// As [`Trainer::run`].
-    pub fn run_to(&mut self, until: u64, job: &mut Job<'_>) -> Result<()> {
+    pub(super) fn run_to(&mut self, until: u64, job: &mut Job<'_>) -> Result<()> {
         self.go(until, job).map_err(|e| self.told(e, job.saving.as_ref()))
     }
 
@@ -268,7 +268,7 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// What it is stopped by; [`Error::Output`] for a checkpoint that cannot be written.
-    pub fn unless(&mut self, stopped: Result<()>, job: &Job<'_>) -> Result<()> {
+    pub(super) fn unless(&mut self, stopped: Result<()>, job: &Job<'_>) -> Result<()> {
         match stopped {
             Err(why @ Error::Interrupted(_)) => {
                 self.save(job)?;

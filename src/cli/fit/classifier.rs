@@ -9,7 +9,7 @@ use crate::data::dataset::{Classes, Counted, reason};
 use crate::error::Result;
 use crate::files::write;
 use crate::memory::log_peak;
-use crate::methods::classifier::{Asked, Classifier, Figures, FitOptions, Layers, Optimizer, Report, Start, fit};
+use crate::methods::classifier::{Asked, Classifier, FitOptions, Layers, Optimizer, Report, Start, fit};
 use crate::methods::classifier::{class_words, trained_words, validation_words};
 use crate::outputs::Inputs;
 use crate::report::Curves;
@@ -72,7 +72,7 @@ pub struct Args {
     /// Share of each class's pictures to keep: they are not trained on, but say when to stop and how good the model is [default: 0.2]
     #[arg(long, value_name = "SHARE")]
     validation: Option<f64>,
-    /// Epochs in a row without a lower loss of the kept pictures after which to stop; 0: never [default: 20, all layers 6]
+    /// Stop after so many checks in a row in which the loss of the kept pictures did not fall; 0: never [default: 4, all layers 6]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=1_000_000))]
     patience: Option<u64>,
     /// Seed of all random choices
@@ -139,21 +139,15 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     went.missed.ended(support.samples.len())
 }
 
-/// Writes what every epoch gave as a table and, of it, the losses as a picture, to these files.
+/// Writes the losses at every check as a table and a picture, to these files.
 fn write_losses(session: &Session, went: &Report, [table, picture]: [&Path; 2]) -> Result<()> {
-    let said = |f: &Figures| [f.loss, f.accuracy, f.balanced_accuracy].map(|v| v as f32).to_vec();
-    let checks = || went.checks.iter().map(said).chain(std::iter::repeat(vec![]));
-    let rows = |columns: usize| -> Vec<f32> {
-        let row = |(loss, said): (&f32, Vec<f32>)| [*loss].into_iter().chain(said.into_iter().take(columns - 1));
-        went.losses.iter().zip(checks()).flat_map(row).collect()
-    };
-    let names = ["training", "validation", "accuracy", "balanced accuracy"];
-    let columns = |most: usize| if went.checks.is_empty() { 1 } else { most };
-    let curves = Curves { title: "Training of a classifier", what: "loss", over: "epoch", names: &names, rows: &[] };
-    let [all, few] = [columns(4), columns(2)];
-    let names = |n: usize| names.get(..n).unwrap_or_default();
-    write(table, &Curves { names: names(all), rows: &rows(all), ..curves.clone() }.csv()?)?;
-    write(picture, Curves { names: names(few), rows: &rows(few), ..curves }.svg()?.as_bytes())?;
+    let names: &[&str] = if went.checks.is_empty() { &["training"] } else { &["training", "validation"] };
+    let checks = went.checks.iter().map(Some).chain(std::iter::repeat(None));
+    let row = |(loss, check): (&f32, Option<&f32>)| [Some(*loss), check.copied()].into_iter().flatten();
+    let rows: Vec<f32> = went.losses.iter().zip(checks).flat_map(row).collect();
+    let curves = Curves { title: "Training of a classifier", what: "loss", over: "check", names, rows: &rows };
+    write(table, &curves.csv()?)?;
+    write(picture, curves.svg()?.as_bytes())?;
     session.say(&format!("losses    {}, {}", quoted(table), quoted(picture)));
     Ok(())
 }

@@ -71,7 +71,7 @@ pub struct Config {
     pub flip: bool,
     /// The share of each class's pictures that is not trained on.
     pub validation: f64,
-    /// Epochs in a row without a lower validation loss after which the training ends; 0: it never ends early.
+    /// Checks in a row without a lower loss of the kept pictures after which the training ends; 0: it never ends early.
     pub patience: u64,
     /// Seed of all that is drawn.
     pub seed: u64,
@@ -112,9 +112,24 @@ impl Config {
         Learning { rule, rate: Rate::Constant(self.rate), clip: None }
     }
 
-    /// Steps after which so many epochs of `n` pictures are gone through.
-    pub fn steps(&self, epochs: u64, n: usize) -> u64 {
-        (epochs * n as u64).div_ceil(self.batch.min(n).max(1) as u64)
+    /// Pictures in a step, where `n` are trained on.
+    pub fn step(&self, n: usize) -> usize {
+        self.batch.min(n).max(1)
+    }
+
+    /// Steps that go once through `n` pictures; the last may begin to go through them again.
+    fn epoch(&self, n: usize) -> u64 {
+        n.div_ceil(self.step(n)) as u64
+    }
+
+    /// Steps of a training on `n` pictures.
+    pub fn steps(&self, n: usize) -> u64 {
+        self.epochs * self.epoch(n)
+    }
+
+    /// Steps from one look at the kept pictures to the next: an epoch of the network, five of a last layer, which are short.
+    pub fn every(&self, n: usize) -> u64 {
+        self.epoch(n) * if self.layers == Layers::Fc { 5 } else { 1 }
     }
 }
 
@@ -175,7 +190,7 @@ impl Asked {
             )));
         }
         // Last layers of 10 to 50 pictures had learned all they would in 20 to 100 epochs; whole networks do so in fewer.
-        let (epochs, batch, patience) = if fc { (200, 32, 20) } else { (30, 16, 6) };
+        let (epochs, batch, patience) = if fc { (200, 32, 4) } else { (30, 16, 6) };
         let rate = match (self.layers, self.optimizer) {
             (Layers::Fc, Optimizer::Adam) => 1e-3,
             (Layers::Fc, Optimizer::Sgd) => 1e-2,

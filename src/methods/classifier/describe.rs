@@ -1,7 +1,7 @@
 //! How a file describes itself.
 
 use super::config::{Config, Layers};
-use super::file::{Figures, METHOD, ModelFile};
+use super::file::{Figures, Learned, METHOD, ModelFile};
 use crate::error::{Result, plain};
 use crate::methods::fitted::Description;
 use serde_json::json;
@@ -54,14 +54,13 @@ pub fn trained_words(m: &ModelFile) -> String {
         Layers::Fc => "the last layer",
         Layers::All => "all layers",
     };
-    let (l, of) = (&m.learned, m.config.epochs);
-    let early = if l.epochs < of {
-        format!(" of {of}, then no loss was lower for {}", m.config.patience)
-    } else {
-        String::new()
+    let Learned { steps, of, validation } = m.learned;
+    let early = match steps < of {
+        true => format!(" of {of}, after {} checks that gained nothing", m.config.patience),
+        false => String::new(),
     };
-    let best = l.validation.map_or("the last epoch's weights".into(), |v| format!("the weights of epoch {}", v.epoch));
-    format!("{what}, {} steps, {} epochs{early}; {best}", l.steps, l.epochs)
+    let best = validation.map_or("the last weights".into(), |v| format!("the weights after {}", v.step));
+    format!("{what}, {steps} steps{early}; {best}")
 }
 
 fn choice_words(c: &Config) -> String {

@@ -51,22 +51,20 @@ pub struct Part {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Learned {
-    /// Epochs that were done.
-    pub epochs: u64,
     /// Steps that were done.
     pub steps: u64,
-    /// The mean loss of the steps of the epoch whose weights these are.
-    pub loss: f64,
+    /// Steps that were to be done.
+    pub of: u64,
     /// What the kept pictures said of these weights; null without such pictures.
     pub validation: Option<Figures>,
 }
 
-/// What the kept pictures say of the weights after an epoch.
+/// What the kept pictures say of the weights.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Figures {
-    /// The epoch that they are of.
-    pub epoch: u64,
+    /// Steps after which they were taken.
+    pub step: u64,
     /// Their mean loss; of balanced classes the mean of their means.
     pub loss: f64,
     /// The share of them that were called what they are.

@@ -2,7 +2,7 @@
 
 use super::config::{Asked, Config, Layers};
 use super::examples::{Examples, Inputs};
-use super::file::{Figures, Learned, Part};
+use super::file::{Learned, Part};
 use super::head::{BODY, Body, HEAD, Step};
 use super::model::source;
 use super::train::{Trained, train};
@@ -59,10 +59,10 @@ pub struct Report {
     pub missed: Missed,
     /// Pictures that were left out, with why.
     pub left_out: Vec<LeftOut>,
-    /// The mean loss of every epoch.
+    /// The mean loss of the steps up to each check.
     pub losses: Vec<f32>,
-    /// What the kept pictures said after each.
-    pub checks: Vec<Figures>,
+    /// The loss of the kept pictures at each; none without such pictures.
+    pub checks: Vec<f32>,
     /// Seconds of reading pictures and computing vectors, and of the training.
     pub seconds: [f64; 2],
 }
@@ -227,7 +227,8 @@ pub async fn fit(
     let part = |which: bool| seen.iter().zip(&kept).filter(move |s| *s.1 == which).map(|s| s.0.clone());
     let pictures = part(false).chain(part(true)).collect();
     let fitted = start.fitted(&trained, (parts, pictures, left_out.clone()))?;
-    let Trained { losses, checks, .. } = trained;
+    let Trained { losses, end, .. } = trained;
+    let checks = end.checks.0.iter().map(|check| check.1 as f32).collect();
     Ok((fitted, Report { missed, left_out, losses, checks, seconds }))
 }
 
@@ -270,15 +271,10 @@ impl Start {
             let found = trained.weights.get(&format!("{HEAD}.{name}"));
             found.map(|t| (**t).clone()).ok_or_else(|| Error::Internal(format!("no {name} was trained")))
         };
-        let epochs = trained.losses.len() as u64;
-        let taken = trained.best.map_or(epochs, |b| b.epoch).saturating_sub(1) as usize;
+        let n = classes.iter().map(|class| class.pictures).sum();
+        let (steps, of) = (trained.end.step, self.config.steps(n));
+        let learned = Learned { steps, of, validation: trained.figures };
         let (weight, bias) = (head("weight")?, head("bias")?);
-        let learned = Learned {
-            epochs,
-            steps: trained.steps,
-            loss: trained.losses.get(taken).copied().map_or(0.0, f64::from),
-            validation: trained.best,
-        };
         let (network, config, embed) = (self.network, self.config.clone(), self.embed);
         let weights = self.network_of(&trained.weights)?;
         let backbone = Backbone::new(network, &weights, embed);

@@ -60,6 +60,13 @@ impl<'a> Step<'a> {
         Step { body: body.map(|b| b.0), values, named }
     }
 
+    /// The same with weights that were trained.
+    pub fn with(&self, trained: &Named) -> Step<'a> {
+        let mut all = self.clone();
+        all.named.extend(trained.iter().map(|(name, tensor)| (name.clone(), tensor.clone())));
+        all
+    }
+
     /// Shape of `n` examples.
     pub fn shape(&self, n: usize) -> Shape {
         match self.body {

@@ -1,6 +1,7 @@
 //! A classifier: vectors of a network and one linear layer, trained by cross-entropy on a folder of classes. The network stays as it is, or
 //! all of it is trained (the usual baseline of few-shot studies: a pretrained ResNet and a new last layer).
 
+mod asked;
 mod config;
 mod describe;
 mod examples;
