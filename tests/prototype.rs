@@ -17,7 +17,7 @@ use lupe::models::{EMBEDDED, open};
 use lupe::tensor::Tensor;
 use lupe::watch::Unwatched;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// `lupe fit prototype` of a small input.
