@@ -24,6 +24,9 @@ use serde_json::Map;
 
 const DRAWS: u64 = 20;
 
+/// The logits of a vector.
+type Says<'s> = &'s dyn Fn(&[f32]) -> Vec<f64>;
+
 /// Vectors of the good nuts, then of the coloured ones.
 fn vectors((network, weights): (&Network, &Weights)) -> [Vec<Vec<f32>>; 2] {
     let [size, _] = network.input_size();
@@ -45,8 +48,7 @@ fn vectors((network, weights): (&Network, &Weights)) -> [Vec<Vec<f32>>; 2] {
 
 /// The logits of a last layer that was trained on rows of two classes.
 fn last_layer(network: &Network, classes: &[Vec<&[f32]>; 2]) -> impl Fn(&[f32]) -> Vec<f64> + use<> {
-    let config =
-        lupe::methods::classifier::Asked { validation: Some(0.0), ..Asked::default() }.config(network).unwrap();
+    let config = Asked { validation: Some(0.0), ..Asked::default() }.config(network).unwrap();
     let rows: Vec<Vec<f32>> = classes.iter().flatten().map(|v| v.to_vec()).collect();
     let labels = classes.iter().enumerate().flat_map(|(label, rows)| vec![label; rows.len()]).collect();
     let (d, n) = (rows[0].len(), rows.len());
@@ -74,7 +76,7 @@ fn compared(name: &str, network: &Network, all: &[Vec<Vec<f32>>; 2], shots: [usi
         let (support, queries) = ([0, 1].map(|class| of(class, false)), [0, 1].map(|class| of(class, true)));
         let prototypes = Prototypes::new(&Head::new(Distance::Squared), &support).unwrap();
         let trained = last_layer(network, &support);
-        let said: [&dyn Fn(&[f32]) -> Vec<f64>; 2] = [&trained, &|v| prototypes.logits(v)];
+        let said: [Says; 2] = [&trained, &|v| prototypes.logits(v)];
         for (sum, said) in sums.iter_mut().zip(said) {
             let right =
                 |class: usize| queries[class].iter().filter(|q| best(&said(q)).unwrap().0 == class).count() as f64;

@@ -173,7 +173,8 @@ fn imports_go_downwards() {
 #[test]
 fn the_command_line_is_thin() {
     let lines: usize = files("src/cli", "rs").iter().map(|(_, text)| text.lines().count()).sum();
-    assert!(lines <= 7200, "src/cli has {lines} lines");
+    // 7200 before `fit classifier`, whose arguments and report are 190 lines.
+    assert!(lines <= 7330, "src/cli has {lines} lines");
 }
 
 /// Networks have named places; what a ResNet is made of is its own business.
