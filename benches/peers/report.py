@@ -141,7 +141,7 @@ def training(tasks, bar):
         if name in WIDTHS:
             to_torch = [ratio(results, name, "torch") for results in (step, forward)]
             found = to_torch if all(to_torch) else [None, [None]]
-            bar(TRAINING[1], name, "times torch, to a forward pass's", found[1][0], found[0])
+            bar(TRAINING[1], name, "times torch, at most a forward pass's", found[1][0], found[0])
 
 
 def section(machine, tasks):
