@@ -1,6 +1,7 @@
 //! What all systems read: weights as safetensors, inputs and rows as raw floats, shapes as JSON. The same bytes at every export.
 
 use crate::networks::{self, Network};
+use crate::training;
 use lupe::engine::graph::{Source, live};
 use lupe::engine::{Graph, Named, Scope};
 use lupe::methods::patchcore::projection::starts;
@@ -24,6 +25,10 @@ pub const QUERIES: &str = "knn_queries";
 pub const BANK: &str = "knn_bank";
 /// Rows to select from.
 pub const CORESET: &str = "coreset";
+/// The network whose weights a training begins with.
+pub const TRAINED: &str = "efficientad_s_b1";
+/// What a step of that training looks at.
+pub const PICTURES: &str = "efficientad_s_pictures";
 
 /// Rows and columns of a matrix that is exported.
 pub fn shape_of(name: &str) -> [usize; 2] {
@@ -57,6 +62,8 @@ pub fn export(folder: &Path) -> Result<()> {
         let [n, d] = shape_of(name);
         write(&floats(folder, name), name, n * d, 0.0)?;
     }
+    let pictures = [training::step().pictures(), 256, 256, 3];
+    write(&floats(folder, PICTURES), PICTURES, pictures.iter().product(), -1.0)?;
     let first = starts(Config::new(Preset::Anomalib).seed, 1, shape_of(CORESET)[0]);
     Ok(std::fs::write(folder.join(format!("{CORESET}.json")), json!({ "first": first.first() }).to_string())?)
 }

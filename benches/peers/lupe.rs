@@ -3,6 +3,7 @@
 mod export;
 mod networks;
 mod serve;
+mod training;
 mod work;
 
 use lupe::engine::{Choice, Gpu};

@@ -9,7 +9,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
+import efficientad
 import transformers
+from stored import read_safetensors
+
+OWN = transformers, efficientad  # modules with kinds of layers of their own
 
 # Repeats, kernel, stride of the first, expansion and channels of EfficientNet-Lite0's stages.
 LITE0 = [(1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192)]
@@ -20,10 +24,10 @@ LITE0 += [(1, 3, 1, 6, 320)]
 class Layer:
     """One layer; `y` is the name of its value, and of its weights where it has some."""
 
-    kind: str  # conv, max, mean, global, add, dense, and transformers.KINDS
+    kind: str  # conv, max, mean, global, add, dense, and the KINDS of OWN
     y: str
     x: list
-    k: int = 0
+    k: int = 0  # of the kernel, or of what is resized, the side
     stride: int = 1
     pad: int = 0
     more: int = 0  # padding below and on the right beyond `pad`
@@ -107,11 +111,7 @@ def layers_2_and_3():
 
 def pdn_s():
     c = Chain()
-    c.conv("conv1", 4, pad=0, act="relu")
-    c.put("mean", "pool1", k=2, stride=2)
-    c.conv("conv2", 4, pad=0, act="relu")
-    c.put("mean", "pool2", k=2, stride=2)
-    c.conv("conv3", 3, pad=0, act="relu")
+    efficientad.trunk(c)
     return c.layers, [c.conv("conv4", 4, pad=0)]
 
 
@@ -131,6 +131,7 @@ NETWORKS = {
     "vit_s16_b1": lambda: transformers.vit(Chain(), patch=16, heads=6, depth=12, take="first"),
     "vit_s14_448": lambda: transformers.vit(Chain(), patch=14, heads=6, depth=12, take="rest"),
     "pdn_s": pdn_s,
+    efficientad.TRAINED: lambda: efficientad.maps(Chain()),
     "conv64": one_layer,
     "conv128": one_layer,
     "conv256": one_layer,
@@ -138,23 +139,14 @@ NETWORKS = {
 }
 
 
-def read_safetensors(path):
-    """Tensors by name; the files hold f32 only."""
-    data = Path(path).read_bytes()
-    (length,) = struct.unpack_from("<Q", data)
-    header = json.loads(data[8 : 8 + length])
-    header.pop("__metadata__", None)
-    found = {}
-    for name, entry in header.items():
-        begin, end = entry["data_offsets"]
-        values = np.frombuffer(data, "<f4", (end - begin) // 4, 8 + length + begin)
-        found[name] = values.reshape(entry["shape"])
-    return found
-
-
 def nchw(shape):
     """A shape of Lupe's in the peers' order."""
     return [shape[0], shape[3], shape[1], shape[2]] if len(shape) == 4 else list(shape)
+
+
+def owner(layer):
+    """The module that knows the layer's kind; None for those that are known here."""
+    return next((module for module in OWN if layer.kind in module.KINDS), None)
 
 
 def onnx_node(layer):
@@ -197,7 +189,7 @@ def write_onnx(path, layers, outputs, weights, facts):
     ends = [value(name, shape) for name, shape in zip(outputs, facts["outputs"])]
     nodes = []
     for layer in layers:
-        own = transformers.Onnx(layer, weights) if layer.kind in transformers.KINDS else None
+        own = owner(layer) and owner(layer).Onnx(layer, weights)
         nodes += own.nodes if own else onnx_node(layer)
         stored += own.stored if own else []
     opset = 17 if any(layer.kind in transformers.KINDS for layer in layers) else 13
@@ -211,8 +203,8 @@ def write_onnx(path, layers, outputs, weights, facts):
 
 def ncnn_line(layer, weights):
     """ncnn's type and parameters of one layer (docs/developer-guide/operators.md of ncnn)."""
-    if layer.kind in transformers.KINDS:
-        return transformers.ncnn_line(layer, weights)
+    if owner(layer):
+        return owner(layer).ncnn_line(layer, weights)
     if layer.kind in ("conv", "dense"):
         weight = weights[f"{layer.y}.weight"]
         if layer.kind == "dense":
@@ -273,25 +265,26 @@ def write_ncnn(path, layers, outputs, weights):
                 file.write(struct.pack("<I", 0))  # plain f32 follows
                 file.write(weights[f"{layer.y}.weight"].tobytes())
                 file.write(weights[f"{layer.y}.bias"].tobytes())
-            if layer.kind in transformers.KINDS:
-                file.write(transformers.ncnn_weights(layer, weights))
+            if owner(layer):
+                file.write(owner(layer).ncnn_weights(layer, weights))
     return ends
 
 
 def flops(model):
-    """Floating-point operations of convolutions and products, two for each multiply-add."""
+    """Floating-point operations of convolutions and products, two for each multiply-add, by the weights or the output's name."""
     values = [*model.graph.value_info, *model.graph.output]
     shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
     sizes = {w.name: list(w.dims) for w in model.graph.initializer}
-    total = 0
+    found = {}
     for node in model.graph.node:
         if node.op_type in ("Conv", "Gemm"):
             weight = sizes[node.input[1]]
             products = int(np.prod(weight[1:])) if node.op_type == "Conv" else weight[0]
-            total += 2 * int(np.prod(shapes[node.output[0]])) * products
+            found[node.input[1].removesuffix(".weight")] = 2 * int(np.prod(shapes[node.output[0]])) * products
         if node.op_type == "MatMul":
-            total += 2 * int(np.prod(shapes[node.output[0]])) * shapes[node.input[0]][-1]
-    return total
+            name = node.output[0]
+            found[name] = 2 * int(np.prod(shapes[name])) * shapes[node.input[0]][-1]
+    return found
 
 
 def convert(folder):
@@ -299,9 +292,13 @@ def convert(folder):
     for name, describe in NETWORKS.items():
         path = Path(folder) / name
         facts = json.loads(path.with_suffix(".json").read_text())
-        weights = transformers.prepared(read_safetensors(path.with_suffix(".safetensors")))
+        weights = read_safetensors(path.with_suffix(".safetensors"))
+        weights = efficientad.prepared(transformers.prepared(weights))
         layers, outputs = describe()
         model = write_onnx(path.with_suffix(".onnx"), layers, outputs, weights, facts)
-        ends = write_ncnn(path, layers, outputs, weights)
-        facts.update(flops=flops(model), names=outputs, ncnn=ends)
+        ends, by_layer = write_ncnn(path, layers, outputs, weights), flops(model)
+        facts.update(flops=sum(by_layer.values()), names=outputs, ncnn=ends)
         path.with_suffix(".json").write_text(json.dumps(facts))
+        if name == efficientad.TRAINED:
+            for task, count in zip(efficientad.TRAINING, efficientad.training_flops(by_layer)):
+                (Path(folder) / f"{task}.json").write_text(json.dumps({"flops": count}))

@@ -1,5 +1,6 @@
 //! The networks that Lupe and its peers run; `networks.py` describes the same ones layer by layer, and their outputs are compared.
 
+use crate::training;
 use lupe::engine::{Scope, Var};
 use lupe::models::{Places, find};
 
@@ -11,7 +12,7 @@ pub struct Network {
     pub build: for<'g, 'w> fn(Var<'g>, &Scope<'g, 'w>) -> Vec<Var<'g>>,
 }
 
-pub const ALL: [Network; 14] = [
+pub const ALL: [Network; 15] = [
     Network { name: "resnet18_b1", input: [1, 224, 224, 3], build: |x, p| whole("resnet18", x, p) },
     Network { name: "resnet18_b8", input: [8, 224, 224, 3], build: |x, p| whole("resnet18", x, p) },
     Network { name: "resnet50_b4", input: [4, 224, 224, 3], build: |x, p| whole("resnet50", x, p) },
@@ -22,6 +23,7 @@ pub const ALL: [Network; 14] = [
     Network { name: "vit_s16_b1", input: [1, 224, 224, 3], build: class_token },
     Network { name: "vit_s14_448", input: [1, 448, 448, 3], build: patch_tokens },
     Network { name: "pdn_s", input: [1, 256, 256, 3], build: pdn_s },
+    Network { name: "efficientad_s_b1", input: [1, 256, 256, 3], build: efficientad_s },
     Network { name: "conv64", input: [1, 56, 56, 64], build: one_layer },
     Network { name: "conv128", input: [1, 28, 28, 128], build: one_layer },
     Network { name: "conv256", input: [1, 14, 14, 256], build: one_layer },
@@ -60,6 +62,12 @@ fn pdn_s<'g>(x: Var<'g>, p: &Scope<'g, '_>) -> Vec<Var<'g>> {
     let y = conv(y, &p.at("conv2"), 256, 4, 0).relu().avg_pool(2, 2, 0, true);
     let y = conv(y, &p.at("conv3"), 256, 3, 0).relu();
     vec![conv(y, &p.at("conv4"), 384, 4, 0)]
+}
+
+/// All three networks of EfficientAD-S, picture to its two maps.
+fn efficientad_s<'g>(x: Var<'g>, p: &Scope<'g, '_>) -> Vec<Var<'g>> {
+    let maps = training::networks().maps(x, p);
+    vec![maps.student, maps.autoencoder]
 }
 
 /// The 3x3 convolution that a ResNet's stage consists of.

@@ -3,6 +3,7 @@
 import statistics
 
 from driver import median, percentile, ratios
+from setup import TRAINING
 
 BEGIN, END = "<!-- peers -->", "<!-- end of peers -->"
 WIDTHS = ("lupe256", "lupe512")
@@ -88,19 +89,20 @@ def bounds(stored):
 
 
 def bars(tasks):
-    """The bars of the tasks that were measured: what, how far it should get, how far it got."""
+    """The bars of the tasks that were measured: what, how far it should get (None: no bar, told beside one), how far it got."""
     rows = []
 
     def bar(task, name, what, limit, found, below=True):
-        limit_text = f"{'≤' if below else '≥'} {limit}"
+        limit_text = "–" if limit is None else f"{'≤' if below else '≥'} {number(limit)}"
         if found is None:
             rows.append([task, name, what, limit_text, "not measured", ""])
             return
         value, spread = found, ""
         if isinstance(found, list):
             value, spread = found[0], f" ({number(found[1])}–{number(found[2])})"
-        reached = value <= limit if below else value >= limit
-        rows.append([task, name, what, limit_text, number(value) + spread, "reached" if reached else "missed"])
+        reached = limit is not None and (value <= limit if below else value >= limit)
+        verdict = "reached" if reached else "missed" if limit is not None else ""
+        rows.append([task, name, what, limit_text, number(value) + spread, verdict])
 
     for name, most in zip(WIDTHS, (5, 3.5)):
         for task in ("resnet18_b1", "wide_resnet50_2", "wide_resnet50_2_layer3", "pdn_s"):
@@ -125,7 +127,21 @@ def bars(tasks):
             bar(task, name, "times faiss", 4, ratio(tasks[task]["results"], name, "faiss"))
         if name in tasks.get("coreset", {}).get("results", {}):
             bar("coreset", name, "times numpy", 1.3, ratio(tasks["coreset"]["results"], name, "numpy"))
+    training(tasks, bar)
     return rows
+
+
+def training(tasks, bar):
+    """A step of EfficientAD's training beside its forward pass, by medians: the two are measured one after the other, not in turns."""
+    forward, step = (tasks.get(task, {}).get("results", {}) for task in TRAINING)
+    for name in [n for n in (*WIDTHS, "torch") if n in forward and n in step]:
+        both = [median(results[name]) for results in (step, forward)]
+        limit = 2.6 if name in WIDTHS else None
+        bar(TRAINING[1], name, "times its forward pass", limit, both[0] / both[1] if all(both) else None)
+        if name in WIDTHS:
+            to_torch = [ratio(results, name, "torch") for results in (step, forward)]
+            found = to_torch if all(to_torch) else [None, [None]]
+            bar(TRAINING[1], name, "times torch, at most a forward pass's", found[1][0], found[0])
 
 
 def section(machine, tasks):

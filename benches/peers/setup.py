@@ -1,5 +1,6 @@
 """Builds what is compared: packages, Lupe's worker, the Rust peers, weights and models. All of it lies under target/peers."""
 
+import functools
 import json
 import os
 import subprocess
@@ -11,6 +12,8 @@ ROOT = HERE.parent.parent
 STATE = ROOT / "target" / "peers"
 VENV, MODELS = STATE / "venv", STATE / "models"
 PYTHON = VENV / "bin" / "python"
+SYSTEM_PYTHON = "/usr/bin/python3"  # with Debian's PyTorch: PyPI's brings gigabytes of CUDA
+TRAINING = "efficientad_s_forward", "efficientad_s_step"  # tasks that have no network of their own
 CARGO = os.environ.get("CARGO", "cargo")
 # Built where `--with` asks for them; how the names of their tasks begin.
 APART = {"burn": ("resnet", "wide", "pdn", "conv"), "burn_vit": ("vit",), "meganeura": ("resnet",)}
@@ -56,6 +59,17 @@ def built(command, log, **more):
     return {m["target"]["name"]: m["executable"] for m in messages if m.get("executable")}
 
 
+@functools.cache
+def torch():
+    """The version of the PyTorch that the system's own Python has; None where it has none."""
+    asked = [SYSTEM_PYTHON, "-c", "import numpy, torch; print(torch.__version__)"]
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
 def lupe():
     """Lupe's worker."""
     say("Building Lupe's worker ...")
@@ -90,7 +104,7 @@ def workspace(folder, name, part=(), **more):
 
 def models(worker):
     """Weights, inputs and models of every peer; again only where Lupe's worker or the conversion changed."""
-    sources = [Path(worker), HERE / "networks.py", HERE / "transformers.py"]
+    sources = [Path(worker), *(HERE / f"{name}.py" for name in ("networks", "transformers", "efficientad", "stored"))]
     stamp, wanted = MODELS / "made.txt", " ".join(f"{s.stat().st_mtime_ns}" for s in sources)
     if stamp.is_file() and stamp.read_text() == wanted:
         return

@@ -3,6 +3,7 @@
 use crate::export::{BANK, CORESET, QUERIES, read, shape_of};
 use crate::networks::{self, Network};
 use crate::serve::{Result, serve, timed};
+use crate::training::{self, Training};
 use lupe::engine::{Choice, Gpu, Graph, Options, Plan, Scope, Store, Var};
 use lupe::measure::ceilings;
 use lupe::measure::profile::{self, Profiled};
@@ -38,14 +39,18 @@ pub fn work(folder: &Path, name: &str, out: &Path) -> Result<()> {
         let (gpu, (bank, x)) = (open()?, scored(folder, name)?);
         return scoring(&scores(&gpu, &bank, &x)?, &bank, &x, out);
     }
-    with_plan(folder, name, |_, plan, x| serve_plan(plan, &x, out))
+    if training::has(name) {
+        let gpu = open()?;
+        return Training::new(&gpu, folder, name)?.serve(&gpu, out);
+    }
+    with_plan(folder, name, |_, plan, inputs| serve_plan(plan, &inputs, out))
 }
 
 /// Prints as JSON what the kernels of the task `name` take, against the adapter's ceilings.
 pub fn profile(folder: &Path, name: &str) -> Result<()> {
-    with_plan(folder, name, |gpu, plan, x| {
+    with_plan(folder, name, |gpu, plan, inputs| {
         let ceilings = block_on(ceilings::measure(gpu, None))?;
-        let stages = [Profiled { name: "run", plan, inputs: vec![x] }];
+        let stages = [Profiled { name: "run", plan, inputs }];
         let found = block_on(profile::profile(&stages, RUNS, &ceilings, &mut |_| Ok(())))?;
         let kernels = profile::together(&found.rows, &ceilings, |r| &r.kernel);
         let sentence = found.sentence(None, &ceilings);
@@ -58,8 +63,8 @@ fn open() -> Result<Gpu> {
     Ok(block_on(Gpu::new(&Choice::Auto, None))?)
 }
 
-/// The plan of the task `name` and its input for `then`.
-fn with_plan(folder: &Path, name: &str, then: impl FnOnce(&Gpu, &Plan, Tensor) -> Result<()>) -> Result<()> {
+/// The plan of the task `name` and its inputs for `then`.
+fn with_plan(folder: &Path, name: &str, then: impl FnOnce(&Gpu, &Plan, Vec<Tensor>) -> Result<()>) -> Result<()> {
     if let Some(network) = networks::ALL.iter().find(|n| n.name == name) {
         // Side by side, as `lupe predict` does it.
         let (gpu, weights) = std::thread::scope(|scope| {
@@ -68,18 +73,24 @@ fn with_plan(folder: &Path, name: &str, then: impl FnOnce(&Gpu, &Plan, Tensor) -
         });
         let gpu = gpu?;
         let plan = plan(&gpu, weights?, network)?;
-        return then(&gpu, &plan, read(folder, name, &network.input)?);
+        return then(&gpu, &plan, vec![read(folder, name, &network.input)?]);
+    }
+    if training::has(name) {
+        let gpu = open()?;
+        let training = Training::new(&gpu, folder, name)?;
+        let (plan, inputs) = training.planned();
+        return then(&gpu, plan, inputs);
     }
     if name.starts_with(PATCHCORE) {
         let (gpu, (bank, x)) = (open()?, scored(folder, name)?);
-        return then(&gpu, &scores(&gpu, &bank, &x)?, x);
+        return then(&gpu, &scores(&gpu, &bank, &x)?, vec![x]);
     }
     let Some((thousands, k)) = name.strip_prefix("knn_").and_then(|n| n.split_once("k_top")) else {
         return Err(format!("there is no task {name}").into());
     };
     let gpu = open()?;
     let plan = neighbours(&gpu, folder, 1000 * thousands.parse::<usize>()?, k.parse()?)?;
-    then(&gpu, &plan, read(folder, QUERIES, &shape_of(QUERIES))?)
+    then(&gpu, &plan, vec![read(folder, QUERIES, &shape_of(QUERIES))?])
 }
 
 /// The network ready to run; what it was made of is released.
@@ -127,9 +138,10 @@ fn scoring(plan: &Plan, bank: &Bank, x: &Tensor, out: &Path) -> Result<()> {
     serve(out, &all, || timed(run))
 }
 
-fn serve_plan(plan: &Plan, x: &Tensor, out: &Path) -> Result<()> {
-    let run = || -> Result<Vec<f32>> { Ok(block_on(plan.run(&[x]))?.into_iter().flat_map(|t| t.data).collect()) };
-    serve(out, &run()?, || timed(|| Ok(block_on(plan.run(&[x]))?)))
+fn serve_plan(plan: &Plan, inputs: &[Tensor], out: &Path) -> Result<()> {
+    let inputs: Vec<&Tensor> = inputs.iter().collect();
+    let run = || -> Result<Vec<f32>> { Ok(block_on(plan.run(&inputs))?.into_iter().flat_map(|t| t.data).collect()) };
+    serve(out, &run()?, || timed(|| Ok(block_on(plan.run(&inputs))?)))
 }
 
 /// Picks of a greedy k-centre selection. A time is that of one pick: all rounds of a selection, without planning and upload of the rows.

@@ -1,4 +1,4 @@
-"""A peer from PyPI as a resident worker: `worker.py SYSTEM FOLDER TASK OUT`. The first result goes to OUT as raw f32,
+"""A peer in Python as a resident worker: `worker.py SYSTEM FOLDER TASK OUT`. The first result goes to OUT as raw f32,
 then READY; a line `run K` is answered with LAT and K times in ms. Host memory in and out, two threads, f32."""
 
 import json
@@ -197,14 +197,20 @@ def numpy(folder, task):
     return numpy_coreset(folder, task) if task == "coreset" else numpy_knn(folder, task)
 
 
-SYSTEMS = {f.__name__: f for f in (ort, openvino, ncnn, ncnn_vulkan, wonnx, faiss, numpy)}
+def torch(folder, task):
+    import training
+
+    return training.task(folder, task, THREADS)
+
+
+SYSTEMS = {f.__name__: f for f in (ort, openvino, ncnn, ncnn_vulkan, wonnx, faiss, numpy, torch)}
 
 
 def main():
     system, folder, task, out = sys.argv[1:]
     run = SYSTEMS[system](Path(folder), task)
     with open(out, "wb") as file:
-        for value in run():
+        for value in getattr(run, "first", run)():
             file.write(value.astype("<f4").tobytes())
     print("READY", flush=True)
     for line in sys.stdin:
