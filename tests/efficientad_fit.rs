@@ -104,6 +104,8 @@ fn a_model_through_every_command() {
     for command in ["verify", "plan", "profile", "limit"] {
         done(lupe().arg(command).arg(&model));
     }
+    let said = done(lupe().arg("verify").arg(&model).arg("--training"));
+    assert!(said.contains("dispatches match their references"), "a step of its training: {said}");
     done(lupe().arg("limit").arg(&model).args(["--rule", "fixed=0.25,0.5"]));
     let said = done(lupe().args(["weights", "inspect"]).arg(&model));
     for part in [

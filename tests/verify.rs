@@ -234,3 +234,26 @@ fn what_is_wrong_is_said() {
     refused(lupe().args(["verify", "resnet18", "missing.png"]), 3, &["missing.png"]);
     refused(lupe().args(["plan", "wide_resnet50_2", "--limit-memory", "1M"]), 6, &["1.0 MiB"]);
 }
+
+#[test]
+fn a_step_of_training_is_verified_planned_and_profiled_as_a_prediction_is() {
+    if no_gpu() {
+        return;
+    }
+    let (b, of) = (Bench::new(), ["efficientnet_lite0", "--size", "32", "--training"]);
+    let ran = |command: &str, more: &[&str]| done(lupe().arg(command).args(of).args(more));
+    let said = ran("verify", &["--batch", "2"]);
+    assert!(said.contains("dispatches match their references"), "{said}");
+    let plan: Value = serde_json::from_str(&ran("plan", &["--json"])).unwrap();
+    let ops: Vec<&str> = plan["dispatches"].as_array().unwrap().iter().map(|d| d["op"].as_str().unwrap()).collect();
+    for op in ["crossentropy", "conv2ddw", "adam"] {
+        assert!(ops.contains(&op), "{op} is not in {ops:?}");
+    }
+    let trained = ops.iter().filter(|op| **op == "adam").count();
+    assert_eq!(trained, 100, "weight and bias of 49 convolutions and of the last layer");
+    let html = b.path("step.html");
+    let said = ran("profile", &["--repeats", "1", "--by", "op", "--html", html.to_str().unwrap()]);
+    assert!(said.contains("adam") && fs::read_to_string(html).unwrap().contains("adam"), "{said}");
+    let (_, model) = fitted(&b);
+    refused(lupe().arg("plan").arg(model).arg("--training"), 2, &["the fit of patchcore has no steps", "efficientad"]);
+}

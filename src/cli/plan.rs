@@ -26,7 +26,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let choices = session.choices_or(args.candidate.as_ref(), &gpu);
     let options = Options { limit_memory: session.limit_memory(&gpu), choices };
     let batch = args.subject.batch.into();
-    let stage = subject.predict_stage(batch, None, &gpu.caps)?;
+    let stage = args.subject.stage(&subject, None, &gpu.caps)?;
     let graph = Graph::new();
     let plan = pollster::block_on(Plan::new(&gpu, &graph, &(stage.build)(&graph), &Store::new(), options))?;
     let (enough, name) = (enough(gpu.caps.family), &args.subject.model);

@@ -78,7 +78,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let options = session.options(&gpu);
     let limit = options.limit_memory;
     session.say(&format!("device    {}", gpu.info.describe()));
-    let stage = subject.predict_stage(args.subject.batch.into(), picture.as_ref(), &gpu.caps)?;
+    let stage = args.subject.stage(&subject, picture.as_ref(), &gpu.caps)?;
     let (graph, store) = (Graph::new(), Store::new());
     let plan = pollster::block_on(Plan::new(&gpu, &graph, &(stage.build)(&graph), &store, options))?;
     start.planned(&plan.timeline());

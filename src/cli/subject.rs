@@ -4,10 +4,11 @@ use super::env;
 use super::session::Session;
 use crate::data::dataset::{Census, Counted};
 use crate::data::{Limits, Picture};
+use crate::engine::Caps;
 use crate::error::{Error, Result};
-use crate::methods::Fitted;
 use crate::methods::embed::{Embedder, named};
 use crate::methods::subject::{Subject, is_model};
+use crate::methods::{Fitted, Stage};
 use crate::models::{self, Network};
 use crate::tensor::Tensor;
 use crate::watch::Watch;
@@ -94,9 +95,33 @@ pub struct SubjectArgs {
     /// Pictures per run
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub batch: u16,
+    /// A step of training, forward, backward and update, instead of a prediction: a network's with a new last layer for ten classes, or
+    /// that of a model's fit
+    #[arg(long)]
+    pub training: bool,
 }
 
 impl SubjectArgs {
+    /// What runs of a subject, on a picture or noise.
+    ///
+    /// # Errors
+    /// As [`Subject::training_stage`] and [`Subject::predict_stage`].
+    pub fn stage<'s>(&self, subject: &'s Subject, picture: Option<&Picture>, caps: &Caps) -> Result<Stage<'s>> {
+        match self.training {
+            true => subject.training_stage(self.batch.into(), picture),
+            false => subject.predict_stage(self.batch.into(), picture, caps),
+        }
+    }
+
+    /// All that can run of a subject: with a prediction also what a fit runs besides.
+    ///
+    /// # Errors
+    /// As [`SubjectArgs::stage`].
+    pub fn stages<'s>(&self, subject: &'s Subject, picture: Option<&Picture>, caps: &Caps) -> Result<Vec<Stage<'s>>> {
+        let more = if self.training { vec![] } else { subject.fit_stages(caps) };
+        Ok([self.stage(subject, picture, caps)?].into_iter().chain(more).collect())
+    }
+
     /// Opens it.
     ///
     /// # Errors

@@ -38,8 +38,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
             .say("note: this adapter has no timestamps; times are taken on the host, with one submission per dispatch");
     }
     let mut nodes: Vec<Tuning> = vec![];
-    let mut stages = vec![subject.predict_stage(args.subject.batch.into(), None, &gpu.caps)?];
-    stages.extend(subject.fit_stages(&gpu.caps));
+    let stages = args.subject.stages(&subject, None, &gpu.caps)?;
     for stage in &stages {
         let found = timed(session, args, &gpu, stage)?;
         nodes.extend(found.into_iter().filter(|n| !nodes.iter().any(|known| known.key == n.key)).collect::<Vec<_>>());

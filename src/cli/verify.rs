@@ -42,9 +42,8 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
 
 /// All graphs of a subject on one device, up to the first dispatch that differs.
 fn one(session: &Session, args: &Args, subject: &Subject, picture: Option<&Picture>, gpu: &Gpu) -> Result<()> {
-    let (batch, name, device) = (args.subject.batch.into(), &args.subject.model, gpu.info.describe());
-    let mut stages = vec![subject.predict_stage(batch, picture, &gpu.caps)?];
-    stages.extend(subject.fit_stages(&gpu.caps));
+    let (name, device) = (&args.subject.model, gpu.info.describe());
+    let stages = args.subject.stages(subject, picture, &gpu.caps)?;
     let (mut compared, mut first) = (0, None);
     for stage in &stages {
         if first.is_some() {

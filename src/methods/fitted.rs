@@ -217,6 +217,14 @@ pub trait Fitted: Debug + Send + Sync {
         vec![]
     }
 
+    /// A step of its training on `batch` pictures that are like `picture` `[1, h, w, 3]`, preprocessed; `None` where a fit has no steps.
+    ///
+    /// # Errors
+    /// Those of the method.
+    fn training_stage(&self, _batch: usize, _picture: &Tensor) -> Result<Option<Stage<'_>>> {
+        Ok(None)
+    }
+
     /// What the user should know of weights that were read for it.
     fn notes(&self) -> &[String] {
         &[]
@@ -265,13 +273,19 @@ pub(super) fn stage<'m>(
     Ok(Stage { name, inputs, build })
 }
 
+/// A picture `[1, h, w, 3]` so many times.
+pub(super) fn repeated(picture: &Tensor, times: usize) -> Tensor {
+    let [_, h, w, c] = picture.shape.nhwc();
+    Tensor::new([times, h, w, c], picture.data.repeat(times))
+}
+
 /// Helps the compiler to see that a closure builds any graph.
 pub(super) fn boxed<'m>(build: impl for<'g> Fn(&'g Graph) -> Vec<Var<'g>> + 'm) -> Box<Build<'m>> {
     Box::new(build)
 }
 
 /// A picture of noise, in the form in which pictures of 8 bits reach a network.
-fn noise(preprocess: &Preprocess, [h, w]: [usize; 2]) -> Prepared {
+pub(super) fn noise(preprocess: &Preprocess, [h, w]: [usize; 2]) -> Prepared {
     let rgb = (0..3 * h * w).map(|i| (random::draw("picture of noise", i as u64) >> 56) as u8).collect();
     let bytes = Prepared::Bytes { rgb, size: [h, w] };
     if preprocess.gives_bytes() { bytes } else { Prepared::Numbers(preprocess.numbers(bytes)) }

@@ -1,13 +1,27 @@
 //! What is planned, profiled, verified or tuned: a network by name, or a fitted model.
 
 use super::batched::head;
-use super::fitted::{Fitted, Stage, stage};
+use super::classifier::{Body, Step};
+use super::fitted::{Fitted, Stage, boxed, noise, repeated, stage};
+use super::vector::Source;
 use crate::data::{Picture, Prepared, Preprocess, Scaling};
 use crate::engine::{Caps, Scope};
 use crate::error::{Error, Result};
 use crate::models::{self, Network, stand_in};
+use crate::tensor::Tensor;
+use crate::train::{Learning, Rate, Rule, learn};
 use crate::weights::{Weights, WeightsFile};
 use std::path::Path;
+
+/// Classes of the last layer of a network whose training is looked at.
+pub const CLASSES: usize = 10;
+
+/// How such a network learns.
+const LEARNING: Learning = Learning {
+    rule: Rule::Adam { betas: [0.9, 0.999], eps: 1e-8, decay: 0.0, decoupled: false },
+    rate: Rate::Constant(1e-4),
+    clip: None,
+};
 
 /// A network with weights.
 #[derive(Debug)]
@@ -110,6 +124,26 @@ impl Subject {
         }
     }
 
+    /// A step of training for a batch of pictures, `picture` or noise each: of a network with a new last layer for [`CLASSES`] classes, as
+    /// classifiers are trained, but with batch norms as they are folded here; of a fitted model as its fit has it.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a model whose fit trains nothing step by step, and for a network without a vector; as [`Preprocess::prepare`].
+    pub fn training_stage(&self, batch: usize, picture: Option<&Picture>) -> Result<Stage<'_>> {
+        let preprocess = self.preprocess();
+        let prepared = picture.map_or_else(|| Ok(noise(&preprocess, self.input_size())), |p| preprocess.prepare(p))?;
+        let picture = preprocess.numbers(prepared);
+        match self {
+            Subject::Fitted(fitted) => fitted.training_stage(batch, &picture)?.ok_or_else(|| {
+                let method = fitted.method();
+                Error::Usage(format!(
+                    "--training: the fit of {method} has no steps; give a network, or a model of efficientad"
+                ))
+            }),
+            Subject::Network(n) => n.training(batch, &picture),
+        }
+    }
+
     /// Graphs of a fit alone, where it is a fitted model.
     pub fn fit_stages(&self, caps: &Caps) -> Vec<Stage<'_>> {
         match self {
@@ -126,6 +160,24 @@ impl Weighted {
             places.last().into_iter().collect()
         });
         stage("network", (&self.preprocess, self.input_size()), (batch, picture), head)
+    }
+
+    fn training(&self, batch: usize, picture: &Tensor) -> Result<Stage<'_>> {
+        let (place, [size, _]) = (self.network.vector, self.input_size());
+        let source = Source { network: self.network, weights: &self.weights, place, preprocess: self.preprocess };
+        let values = source.dim()?;
+        let body = Body { network: self.network, place, size };
+        let step = Step::new(Some((body, self.weights.tensors())), [CLASSES, values], 0);
+        let parameters = step.parameters(LEARNING.rule.slots())?;
+        let labels = Tensor::from_fn([batch], |i| (i % CLASSES) as f32);
+        let shares = Tensor::from_fn([1, batch], |_| 1.0 / batch as f32);
+        let inputs = vec![repeated(picture, batch), labels, shares, LEARNING.numbers(0)];
+        let build = boxed(move |graph| {
+            // Whether it can be built the parameters have shown.
+            let loss = step.loss(graph, batch, &parameters).ok();
+            loss.inspect(|loss| learn(*loss, &LEARNING)).into_iter().collect()
+        });
+        Ok(Stage { name: "training", inputs, build })
     }
 
     fn input_size(&self) -> [usize; 2] {

@@ -64,7 +64,8 @@ impl Op for PackSoftware {
 
     fn kernels(&self, x: &[Shape], _: Shape, _: &Caps) -> Vec<Kernel> {
         let [co, ci, taps] = self.sizes(x[0]);
-        let texels = self.texels([co, ci, taps]);
+        // All of the last row: where a weight is trained, the image held something else before.
+        let texels = ROW * self.rows([co, ci, taps]);
         let kernel = Kernel::new(shader!("pack_software"), 1, 64)
             .write(Form::Image { pad: 0 })
             .set("TM", format!("{}u", self.tm))

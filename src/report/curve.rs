@@ -67,7 +67,10 @@ impl Curves<'_> {
         let steps = self.rows.len() / self.names.len().max(1);
         let values = || lines.iter().flatten().map(|p| p.1).filter(|v| v.is_finite() && *v > 0.0);
         let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
-        let (low, high) = if low < high { (low / 1.2, high * 1.2) } else { (1e-3, 1.0) };
+        // From one power of ten to another, both inside: only these are labelled.
+        let power = |v: f64, whole: fn(f64) -> f64| 10f64.powf(whole(v.log10()));
+        let (low, high) =
+            if low < high { (0.99 * power(low, f64::floor), power(high, f64::ceil)) } else { (1e-3, 1.0) };
         let root = SVGBackend::with_string(into, (800, 480)).into_drawing_area();
         root.fill(&WHITE).map_err(|e| told(&e))?;
         let mut chart = ChartBuilder::on(&root)
@@ -78,14 +81,19 @@ impl Curves<'_> {
             .build_cartesian_2d(0.0..steps.max(1) as f64, (low..high).log_scale())
             .map_err(|e| told(&e))?;
         let mut mesh = chart.configure_mesh();
-        mesh.x_desc(self.over).y_desc(self.what).light_line_style(WHITE).draw().map_err(|e| told(&e))?;
+        mesh.x_desc(self.over).y_desc(self.what).light_line_style(BLACK.mix(0.06));
+        mesh.x_labels((steps + 1).clamp(2, 11)).x_label_formatter(&|step| format!("{step:.0}"));
+        mesh.y_label_formatter(&|value| (*value as f32).to_string());
+        mesh.draw().map_err(|e| told(&e))?;
         for (k, (line, name)) in lines.into_iter().zip(self.names).enumerate() {
             let color = Palette99::pick(k).to_rgba();
             let style = color.stroke_width(2);
             let drawn = chart.draw_series(LineSeries::new(line, style)).map_err(|e| told(&e))?;
             drawn.label(*name).legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], style));
         }
+        // Losses fall: there is room where they would have risen to.
         let mut labels = chart.configure_series_labels();
+        labels.position(SeriesLabelPosition::UpperRight);
         labels.background_style(WHITE.mix(0.8)).border_style(BLACK.mix(0.3)).draw().map_err(|e| told(&e))?;
         root.present().map_err(|e| told(&e))
     }

@@ -55,6 +55,7 @@ fn named(args: &Sweep, model: usize, size: usize, batch: usize) -> SubjectArgs {
         checkpoint: args.checkpoint.clone(),
         size: args.size.get(size).copied(),
         batch: args.batch.get(batch).copied().unwrap_or(1),
+        training: false,
     }
 }
 

@@ -2,15 +2,18 @@
 
 use super::fit::flat;
 use super::maps::largest;
+use super::step::Step;
+use super::train::{dropped, learning};
 use super::{Config, METHOD, ModelFile};
 use crate::data::Preprocess;
-use crate::engine::{Caps, Graph, Named, Scope, Var};
+use crate::engine::{Caps, Graph, Named, Parameters, Scope, Var};
 use crate::error::{Error, Result};
 use crate::files::write;
 use crate::methods::batched::part;
-use crate::methods::fitted::{Answer, Finding, Fitted, Known};
+use crate::methods::fitted::{Answer, Finding, Fitted, Known, Stage, boxed, repeated};
 use crate::methods::limit::{LimitRule, Trained};
 use crate::tensor::Tensor;
+use crate::train::learn;
 use crate::weights::WeightsFile;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -84,6 +87,22 @@ impl Fitted for EfficientAd {
 
     fn input_size(&self) -> [usize; 2] {
         [self.config().image_size; 2]
+    }
+
+    fn training_stage(&self, batch: usize, picture: &Tensor) -> Result<Option<Stage<'_>>> {
+        let (config, size) = (self.config(), self.input_size());
+        let step = Step { networks: config.networks(), batch, penalty: config.penalty.is_some() };
+        let learning = learning(config.steps);
+        let parameters = Parameters::new(&self.file.trained, learning.rule.slots(), |_| true);
+        let taught = Tensor::zeros(step.map(size));
+        let inputs = vec![repeated(picture, step.pictures()), taught, dropped(config.seed, 0), learning.numbers(0)];
+        let build = boxed(move |graph| {
+            let scope = Scope::new(graph, &self.named).training(&parameters);
+            let losses = step.build(graph, (size, true), &self.file.statistics, &scope);
+            learn(losses.total, &learning);
+            losses.named().into_iter().map(|l| l.1).collect()
+        });
+        Ok(Some(Stage { name: "training", inputs, build }))
     }
 
     fn limit(&self) -> Option<f64> {

@@ -61,7 +61,7 @@ impl Step {
     }
 
     /// Shape of what the teacher says of the good pictures of a step, of these rows and columns.
-    fn map(&self, [h, w]: [usize; 2]) -> Shape {
+    pub(super) fn map(&self, [h, w]: [usize; 2]) -> Shape {
         self.networks.map_of([self.batch, h, w, 3])
     }
 }
