@@ -242,7 +242,7 @@ fn killed_and_resumed(b: &Bench, delays: &[u64], fit: &dyn Fn(&str, &[&str]) -> 
     }
     assert!(resumed, "it was over before it could be killed");
     if !b.path("killed.lupe").exists() {
-        let other = ["is the checkpoint of another training", "--fresh"];
+        let other = ["is the checkpoint of another training: seed is 0 there, 1 here; use --fresh"];
         refused(&mut fit("killed.lupe", &["--seed", "1"]), 2, &other);
         done(&mut fit("killed.lupe", &[]));
     }

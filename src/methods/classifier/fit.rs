@@ -183,11 +183,11 @@ impl Start {
     /// Everything that a training depends on: a checkpoint of another one is none to go on from.
     fn choices(&self, found: &[Known]) -> Map<String, Value> {
         let pictures = found.iter().map(|(class, seen, _)| format!("{class}/{}", seen.sha256)).collect::<Vec<_>>();
-        let made = json!({
-            "classifier": self.config, "network": self.network.name, "weights": self.raw.sha256(),
-            "pictures": sha256(pictures.join(" ").as_bytes()), "number of pictures": found.len(),
-        });
-        let Value::Object(made) = made else { return Map::new() };
+        let Ok(Value::Object(mut made)) = serde_json::to_value(&self.config) else { return Map::new() };
+        made.insert("network".into(), json!(self.network.name));
+        made.insert("weights".into(), json!(self.raw.sha256()));
+        made.insert("number of pictures".into(), json!(found.len()));
+        made.insert("pictures".into(), json!(sha256(pictures.join(" ").as_bytes())));
         made
     }
 }
