@@ -78,11 +78,12 @@ fn cuts(nodes: &[Node], reach: &[usize], segments: usize) -> Vec<usize> {
         let [from, to] = [2 * share - 1, 2 * share + 1].map(|at| sums.partition_point(|&s| s * twice < at * all));
         from..to
     };
-    let passing = |&at: &usize| -> u64 {
+    let passing = |at: usize| -> u64 {
         let cut = places[at];
         (0..=cut).filter(|&i| reach[i] > cut && varies(nodes, i)).map(size).sum()
     };
-    let cut = |share: u64| near(share).min_by_key(passing).map(|at| places[at]);
+    let away = |at: usize, share: u64| (sums[at] * segments as u64).abs_diff(share * all);
+    let cut = |share: u64| near(share).min_by_key(|&at| (passing(at), away(at, share))).map(|at| places[at]);
     let mut cuts: Vec<usize> = (1..segments as u64).filter_map(cut).collect();
     cuts.dedup();
     cuts
@@ -106,7 +107,7 @@ mod tests {
     #[test]
     fn cuts_are_where_little_passes() {
         let graph = Graph::new();
-        let (loss, _) = (chain(&graph), 0);
+        let loss = chain(&graph);
         let nodes = graph.nodes().unwrap();
         for segments in [2, 3, 6] {
             let cuts = cuts(&nodes, &reach(&nodes, loss.id()), segments);
