@@ -67,7 +67,7 @@ pub struct Trainer<'a> {
 const BEST: &str = "best.";
 
 impl<'a> Trainer<'a> {
-    /// Plans the steps of a graph that [`learn`] has made one; `losses` by name, of one element each.
+    /// Plans the steps of a graph that [`learn`](super::learn) has made one; `losses` by name, of one element each.
     ///
     /// # Errors
     /// As [`Plan::new`].

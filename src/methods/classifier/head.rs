@@ -29,7 +29,7 @@ pub(super) fn logits<'g>(vectors: Var<'g>, weights: &Scope<'g, '_>) -> Result<Va
     classifier(vectors, &weights.at(HEAD)).ok_or_else(wrong)
 }
 
-/// A network that is trained: its weights are below [`BODY`].
+/// A network that is trained: its weights are below `backbone`.
 #[derive(Clone, Copy, Debug)]
 pub struct Body<'a> {
     /// The network.

@@ -66,7 +66,7 @@ impl Step {
     }
 
     /// The same where `known` is what the teacher says of the pictures as they are, its outputs not brought to one scale; without it the
-    /// teacher is asked, by [`UNSCALED`] weights. Both give the same bits.
+    /// teacher is asked, by weights whose outputs are not scaled. Both give the same bits.
     pub fn taught_by<'g>(
         &self,
         pictures: Var<'g>,

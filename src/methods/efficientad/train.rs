@@ -42,7 +42,7 @@ pub fn learning(steps: u64) -> Learning {
 impl Step {
     /// Appends a step to a graph, on pictures of these rows and columns; weights that are trained are parameters of `p`. The inputs are
     /// pictures `[n, h, w, 3]`, in the order of [`Step::pictures`], where it is `known` what the teacher says of the good ones as they are
-    /// that, `[n, h, w, c]`, its outputs not brought to one scale, the two words of the seed of dropout and, once [`learn`] has worked on the
+    /// that, `[n, h, w, c]`, its outputs not brought to one scale, the two words of the seed of dropout and, once [`learn`](crate::train::learn) has worked on the
     /// total loss, the optimiser's numbers.
     pub fn build<'g>(
         &self,
