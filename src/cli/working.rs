@@ -8,6 +8,7 @@ use crate::data::Limits;
 use crate::data::dataset::{Dataset, Layout, Sample};
 use crate::data::load::Loading;
 use crate::error::{Error, Result, plain, shown};
+use crate::files::write;
 use crate::manifest::Manifest;
 use crate::methods::Fitted;
 use crate::methods::caml::{Asked, Average, Many};
@@ -18,6 +19,7 @@ use crate::methods::prototype::Adaptation;
 use crate::methods::prototype::finetune::Finetune;
 use crate::methods::results;
 use crate::outputs::{Inputs, ending_in};
+use crate::report::Curves;
 use crate::train::Keeping;
 use crate::watch::Watch;
 use crate::weights::WeightsFile;
@@ -335,8 +337,21 @@ impl KeepingArgs {
     }
 }
 
+/// The files beside an output that hold the losses of its training: a table and a picture.
+pub fn losses_beside(output: &Path) -> [PathBuf; 2] {
+    [".losses.csv", ".losses.svg"].map(|ending| beside(output, ending))
+}
+
+/// Writes losses to these files.
+pub fn write_losses(session: &Session, curves: &Curves<'_>, [table, picture]: &[PathBuf; 2]) -> Result<()> {
+    write(table, &curves.csv()?)?;
+    write(picture, curves.svg()?.as_bytes())?;
+    session.say(&format!("losses    {}, {}", quoted(table), quoted(picture)));
+    Ok(())
+}
+
 /// The file beside another one whose name has this ending more.
-pub fn beside(output: &Path, ending: &str) -> PathBuf {
+fn beside(output: &Path, ending: &str) -> PathBuf {
     let mut name = output.file_name().unwrap_or_default().to_os_string();
     name.push(ending);
     output.with_file_name(name)

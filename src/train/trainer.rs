@@ -3,7 +3,7 @@
 use super::checkpoint::Checkpoint;
 use super::step::{Forward, Learning, learn_in};
 use crate::engine::{Gpu, Graph, Named, Options, Parameter, Parameters, Plan, Run, Store, Var};
-use crate::error::{Error, Result, shown};
+use crate::error::{Error, MemoryBound, Result, shown};
 use crate::tensor::Tensor;
 use crate::watch::Watch;
 use serde_json::{Map, Value};
@@ -104,7 +104,8 @@ impl<'a> Trainer<'a> {
             learn_in(goal.loss, &learning, segments);
             match Trainer::new(gpu, (&graph, &goal.told), ground, learning, options.clone()).await {
                 Ok(trainer) => return Ok(Trainer { segments, ..trainer }),
-                Err(e @ Error::Memory { .. }) => least = Some(smaller(least, e)),
+                // One tensor that is too large for the device stays so.
+                Err(e @ Error::Memory { bound: MemoryBound::Limit, .. }) => least = Some(smaller(least, e)),
                 Err(e) => return Err(e),
             }
         }

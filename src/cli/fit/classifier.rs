@@ -4,10 +4,9 @@ use super::support::NetworkArgs;
 use crate::cli::output::{print, quoted};
 use crate::cli::session::Session;
 use crate::cli::subject::say_notes;
-use crate::cli::working::{KeepingArgs, LoadArgs, beside, files_of, finished};
+use crate::cli::working::{KeepingArgs, LoadArgs, files_of, finished, losses_beside, write_losses};
 use crate::data::dataset::{Classes, Counted, reason};
 use crate::error::Result;
-use crate::files::write;
 use crate::memory::log_peak;
 use crate::methods::classifier::{Asked, Classifier, FitOptions, Layers, Optimizer, Report, Start, fit};
 use crate::methods::classifier::{class_words, trained_words, validation_words};
@@ -114,8 +113,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let files = files_of(&support.clone().to_test_on(), &args.data);
     let inputs = Inputs::of(files.iter().chain(&args.network.weights));
     session.outputs.model(&args.output, &inputs)?;
-    let (keeping, losses) = (args.keeping.beside(&args.output), [".losses.csv", ".losses.svg"]);
-    let losses = losses.map(|ending| beside(&args.output, ending));
+    let (keeping, losses) = (args.keeping.beside(&args.output), losses_beside(&args.output));
     losses.iter().chain(&keeping.path).try_for_each(|path| session.outputs.file(path, &inputs))?;
     let (gpu, start) = session.gpu_beside(|| {
         let start = Start::new(&args.asked(), args.network.file().as_ref(), !args.network.no_embed_backbone)?;
@@ -129,7 +127,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         FitOptions { run: session.run_options(&gpu, 4), loading: args.load.loading(), keeping: keeping.clone() };
     let (fitted, went) = pollster::block_on(fit(&gpu, &support, start, &options, session))?;
     fitted.save(&args.output)?;
-    write_losses(session, &went, losses.each_ref().map(PathBuf::as_path))?;
+    write_curves(session, &went, &losses)?;
     finished(session, &keeping);
     log_peak();
     let left_out = went.left_out.iter().map(|l| (reason::SAME, l.picture.name.as_str()));
@@ -139,17 +137,14 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     went.missed.ended(support.samples.len())
 }
 
-/// Writes the losses at every check as a table and a picture, to these files.
-fn write_losses(session: &Session, went: &Report, [table, picture]: [&Path; 2]) -> Result<()> {
+/// Writes the losses at every check.
+fn write_curves(session: &Session, went: &Report, files: &[PathBuf; 2]) -> Result<()> {
     let names: &[&str] = if went.checks.is_empty() { &["training"] } else { &["training", "validation"] };
     let checks = went.checks.iter().map(Some).chain(std::iter::repeat(None));
     let row = |(loss, check): (&f32, Option<&f32>)| [Some(*loss), check.copied()].into_iter().flatten();
     let rows: Vec<f32> = went.losses.iter().zip(checks).flat_map(row).collect();
     let curves = Curves { title: "Training of a classifier", what: "loss", over: "check", names, rows: &rows };
-    write(table, &curves.csv()?)?;
-    write(picture, curves.svg()?.as_bytes())?;
-    session.say(&format!("losses    {}, {}", quoted(table), quoted(picture)));
-    Ok(())
+    write_losses(session, &curves, files)
 }
 
 fn report(session: &Session, model: &Path, (fitted, went): (&Classifier, &Report), counted: &Counted) -> Result<()> {

@@ -5,10 +5,9 @@ use crate::cli::global::bytes;
 use crate::cli::output::{print, quoted};
 use crate::cli::session::Session;
 use crate::cli::subject::say_notes;
-use crate::cli::working::{KeepingArgs, LoadArgs, beside, files_of, finished, keep};
+use crate::cli::working::{KeepingArgs, LoadArgs, files_of, finished, keep, losses_beside, write_losses};
 use crate::data::dataset::{Counted, Dataset, Sample, pictures, reason};
 use crate::error::{Error, Result};
-use crate::files::write;
 use crate::memory::log_peak;
 use crate::methods::efficientad::config::{QUICK, STEPS};
 use crate::methods::efficientad::{Border, Config, EfficientAd, FitOptions, Good, Penalty, Preset};
@@ -152,17 +151,6 @@ impl Args {
     }
 }
 
-/// Writes the losses of all steps as a table and a picture, to these files.
-fn write_losses(session: &Session, went: &Report, [table, picture]: [&Path; 2]) -> Result<()> {
-    let Some(trained) = &went.trained else { return Ok(()) };
-    let (names, rows) = (&trained.names[..], &trained.losses.data[..]);
-    let curves = Curves { title: "Training of EfficientAD", what: "loss", over: "step", names, rows };
-    write(table, &curves.csv()?)?;
-    write(picture, curves.svg()?.as_bytes())?;
-    session.say(&format!("losses    {}, {}", quoted(table), quoted(picture)));
-    Ok(())
-}
-
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let (others, penalty) = args.penalty()?;
@@ -172,8 +160,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let (files, read) = (files_of(&set, &args.data), others.iter().map(|s| &s.path).chain([&file.path]));
     let inputs = Inputs::of(files.iter().chain(read));
     session.outputs.model(&args.output, &inputs)?;
-    let (keeping, losses) = (args.keeping.beside(&args.output), [".losses.csv", ".losses.svg"]);
-    let losses = losses.map(|ending| beside(&args.output, ending));
+    let (keeping, losses) = (args.keeping.beside(&args.output), losses_beside(&args.output));
     losses.iter().chain(&keeping.path).try_for_each(|path| session.outputs.file(path, &inputs))?;
     let size = args.size.map(|size| if matches!(size, SizeArg::S) { Size::Small } else { Size::Medium });
     let teacher = Teacher::open(&file, size)?;
@@ -195,7 +182,11 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     };
     let (fitted, went) = pollster::block_on(fit(&gpu, good, &config, &options, session))?;
     fitted.save(&args.output)?;
-    write_losses(session, &went, losses.each_ref().map(PathBuf::as_path))?;
+    if let Some(trained) = &went.trained {
+        let (names, rows) = (&trained.names[..], &trained.losses.data[..]);
+        let curves = Curves { title: "Training of EfficientAD", what: "loss", over: "step", names, rows };
+        write_losses(session, &curves, &losses)?;
+    }
     finished(session, &keeping);
     log_peak();
     let left_out = fitted.file.left_out.iter().map(|left| (reason::SAME, left.picture.name.as_str()));
