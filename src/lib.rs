@@ -19,6 +19,7 @@
 //! - [`ops`]: one file or folder per op: meaning, kernels, cases.
 //! - [`models`]: networks as functions that read like the papers.
 //! - [`train`]: steps of a graph whose weights follow their gradients.
+//! - [`study`]: few-shot learners beside detectors on somebody's folders.
 //! - [`methods`]: what is done with them. [`weights`] and [`data`] bring in files. [`cli`] is the only place that prints.
 
 #[deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -39,6 +40,8 @@ pub mod outputs;
 pub mod random;
 #[deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 pub mod report;
+#[deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+pub mod study;
 pub mod tensor;
 #[deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 pub mod train;

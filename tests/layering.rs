@@ -32,6 +32,13 @@ const LAYERS: &[(&str, &[&str])] = &[
             "weights", "report", "outputs", "manifest", "train", "methods",
         ],
     ),
+    (
+        "study/",
+        &[
+            "error", "tensor", "files", "lock", "memory", "random", "watch", "engine", "models", "data", "weights",
+            "report", "outputs", "manifest", "train", "methods", "study",
+        ],
+    ),
 ];
 
 /// What commands share: a command may name these and its own files, but no other command.
