@@ -12,6 +12,11 @@ demo: ## Finds painted defects on photographs that ship with Lupe; everything li
 	@echo "Building (the first time takes some minutes) ..." >&2
 	@$(CARGO) run --locked --release --quiet -- demo
 
+study: ## The thesis's questions on painted textures, in a report; everything lies in lupe-study then
+	@.ci/setup
+	@echo "Building (the first time takes some minutes) ..." >&2
+	@$(CARGO) run --locked --release --quiet -- demo study
+
 test: ## Every test, on the device that is here; says at the end which were skipped
 	@.ci/setup
 	@CARGO="$(CARGO)" .ci/test
@@ -53,5 +58,5 @@ lint: ## Formatting, clippy and documentation, warnings as errors
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 
-.PHONY: help demo test test-full bench bench-ops peers isa isa-record lint fuzz
+.PHONY: help demo study test test-full bench bench-ops peers isa isa-record lint fuzz
 .DEFAULT_GOAL := help

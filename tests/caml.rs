@@ -236,7 +236,8 @@ fn a_learner_of_episodes() {
     let learner = |classes: usize, labels, config: &Config| {
         let ways = Ways::new(&names(classes), labels, config).unwrap();
         let options = Options::default();
-        block_on(Learner::new(gpu(), &checkpoint, (ways, classes), (&[1, 2], 2), &options)).unwrap()
+        let supports = [1, 2].map(|shots| vec![shots; classes]);
+        block_on(Learner::new(gpu(), &checkpoint, ways, (&supports, 2), &options)).unwrap()
     };
     let probabilities = |logs: &[Vec<f64>]| logs.iter().flatten().map(|l| l.exp() as f32).collect::<Vec<_>>();
     let mut five = learner(5, 5, &config(Average::First(1), None));

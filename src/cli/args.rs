@@ -1,8 +1,8 @@
 //! What the command line accepts: its commands; the arguments of each are in its own file.
 
 use super::{
-    bench, classify, demo, devices, distill, embed, episodes, eval, fit, global::Global, help, import, limit, plan,
-    predict, profile,
+    bench, classify, demo, devices, distill, embed, episodes, eval, experiment, fit, global::Global, help, import,
+    limit, plan, predict, profile,
 };
 use super::{renamed, shaders, tune, verify, weights};
 use crate::error::plain;
@@ -57,6 +57,11 @@ pub enum Command {
         after_help = "Examples:\n  lupe episodes parts --shots 1,5 --queries 15\n  lupe episodes hazelnut/test --classes good,colour --queries all --episodes 100 -o results\n\nEvery draw shuffles the pictures of each class: the first are the supports, smaller ones within larger ones, and the next the queries, which are the same for every number of shots. Same seed, same name of the folder, same names of its pictures: same draws, on every machine. Vectors of pictures are kept in the cache folder, by the content of the files."
     )]
     Episodes(Box<episodes::Args>),
+    /// Carries out a study: few-shot learners beside detectors on your data sets, with intervals, plots and a report
+    #[command(
+        after_help = "Examples:\n  lupe experiment plan study.toml\n  lupe experiment run study.toml -o study\n\nA plan names data sets, tasks with their numbers of shots, and methods with their weights. All methods are asked about the same pictures and learn from the same ones; what is done is kept, so that a run that was stopped goes on, and shards of a plan can run anywhere. docs/experiment.md tells how plans are written and reports are read."
+    )]
+    Experiment(experiment::Args),
     /// Makes a teacher for `lupe fit efficientad` from any network and any pictures
     #[command(
         after_help = "Examples:\n  lupe distill photographs -o teacher.safetensors --backbone wide_resnet101_2 --weights wide_resnet101_2-32ee1156.pth\n  lupe distill photographs -o teacher.safetensors --narrow 8 --steps 500\n\nAs published it takes 60,000 steps of 16 of ImageNet's pictures; fewer make a weaker teacher."
@@ -64,7 +69,9 @@ pub enum Command {
     Distill(Box<distill::Args>),
     /// Finds painted defects on photographs that ship with Lupe: fit, eval, heat maps
     #[command(args_conflicts_with_subcommands = true)]
-    #[command(after_help = "Examples:\n  lupe demo\n  lupe demo -o /tmp/demo --device 0\n  lupe demo few-shot")]
+    #[command(
+        after_help = "Examples:\n  lupe demo\n  lupe demo -o /tmp/demo --device 0\n  lupe demo few-shot\n  lupe demo study"
+    )]
     Demo(demo::Args),
     /// Inspects weights files and fitted models, and converts weights
     #[command(
@@ -134,6 +141,7 @@ impl Command {
         match self {
             // A sweep leaves its devices to its workers.
             Command::Bench(args) => args.sweep.worker.is_some(),
+            Command::Experiment(args) => args.needs_device(),
             Command::Import(_) | Command::Limit(_) | Command::Weights(_) | Command::Shaders(_) => false,
             Command::Help(_) | Command::Patchcore(_) => false,
             Command::Fit(_) | Command::Predict(_) | Command::Eval(_) | Command::Embed(_) | Command::Demo(_) => true,

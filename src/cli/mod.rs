@@ -11,6 +11,7 @@ mod embed;
 mod env;
 mod episodes;
 mod eval;
+mod experiment;
 mod fit;
 mod global;
 mod help;
@@ -121,6 +122,7 @@ fn command(session: &Session, command: &Command) -> Result<()> {
         Command::Classify(args) => classify::run(session, args),
         Command::Distill(args) => distill::run(session, args),
         Command::Episodes(args) => episodes::run(session, args),
+        Command::Experiment(args) => experiment::run(session, args),
         Command::Demo(args) => demo::run(session, args, &|words| typed(session, words)),
         Command::Weights(args) => weights::run(session, args),
         Command::Devices(args) => devices::run(session, args),

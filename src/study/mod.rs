@@ -4,7 +4,12 @@
 //! sentences follows from it by pure functions.
 
 pub mod analysis;
+pub mod draw;
+pub mod folder;
+pub mod grid;
+pub mod pictures;
 mod record;
+pub mod run;
 
 pub use record::{
     Answer, Category, Draw, Facts, Family, LeftOut, Limit, Method, Outcome, Pool, Query, Results, Task, Timing, Variant,

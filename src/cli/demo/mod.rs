@@ -1,6 +1,7 @@
 //! `lupe demo`: pictures that ship with Lupe, then the commands anybody would type: fit and eval. At the end one sheet shows everything.
 
 mod few_shot;
+mod study;
 
 use super::output::{new_table, print, silently};
 use super::session::Session;
@@ -41,6 +42,9 @@ enum Which {
     /// Tells three classes apart after 5 tiles of each, and finds defects after a single good one
     #[command(after_help = "Example:\n  lupe demo few-shot")]
     FewShot(few_shot::Args),
+    /// A small study of few-shot learners beside detectors on painted defects, with a report
+    #[command(after_help = "Example:\n  lupe demo study")]
+    Study(study::Args),
 }
 
 /// Runs a command, given the words that follow `lupe`.
@@ -48,8 +52,10 @@ type Typed<'t> = dyn Fn(&[&OsStr]) -> Result<()> + 't;
 
 /// Runs the command; `command` runs others, as if they had been typed.
 pub fn run(session: &Session, args: &Args, command: &Typed) -> Result<()> {
-    if let Some(Which::FewShot(args)) = &args.which {
-        return few_shot::run(session, args, command);
+    match &args.which {
+        Some(Which::FewShot(args)) => return few_shot::run(session, args, command),
+        Some(Which::Study(args)) => return study::run(session, args, command),
+        None => {}
     }
     let (start, folder) = (Instant::now(), args.output.as_path());
     let [data, model, results] = ["parts", "parts.lupe", "results"].map(|name| folder.join(name));

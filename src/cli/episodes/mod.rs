@@ -188,7 +188,8 @@ fn with_caml(
     let gpu = session.gpu()?;
     let queries = rule.queries.unwrap_or_else(|| sizes.iter().map(|s| s.1).max().unwrap_or(1)) * names.len();
     let options = session.options(&gpu);
-    let (mut learner, verdict) = pollster::block_on(start.learner(&gpu, &names, (&rule.shots, queries), &options))?;
+    let supports: Vec<Vec<usize>> = rule.shots.iter().map(|shots| vec![*shots; names.len()]).collect();
+    let (mut learner, verdict) = pollster::block_on(start.learner(&gpu, &names, (&supports, queries), &options))?;
     verdict.warning().iter().for_each(|text| session.say(text));
     let config = start.config();
     let own = json!({

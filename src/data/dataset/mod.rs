@@ -135,6 +135,12 @@ impl Dataset {
         }
     }
 
+    /// Good pictures to fit on and nothing else.
+    pub fn of_good(root: &Path, train: Vec<Sample>) -> Dataset {
+        let (census, layout) = (Census::of(train.len()), Layout::Flat);
+        Dataset { root: root.into(), layout, train, test: vec![], validation: vec![], census, notes: vec![] }
+    }
+
     /// A table that is named.
     fn table(path: &Path) -> Result<Dataset> {
         let found = named_table(path, EXPECTED)?.read(None)?;

@@ -3,6 +3,7 @@
 
 pub mod few_shot;
 mod paint;
+pub mod textures;
 
 use super::dataset::GOOD;
 use super::{Filter, Limits, Mask, Picture, resize};

@@ -114,8 +114,8 @@ impl Start {
         source(&self.config, self.encoder, &self.weights)
     }
 
-    /// What learns the classes of episodes, classes of these names with so many pictures of each, and what the checkpoint's self-test
-    /// said; so many queries go through the transformer in a run.
+    /// What learns the classes of episodes, classes of these names with supports of so many pictures of each, and what the checkpoint's
+    /// self-test said; so many queries go through the transformer in a run.
     ///
     /// # Errors
     /// [`Error::Weights`] for a flipped checkpoint; otherwise as [`Ways::new`] and [`Learner::new`].
@@ -123,13 +123,20 @@ impl Start {
         &self,
         gpu: &'g Gpu,
         names: &[String],
-        (shots, queries): (&[usize], usize),
+        (supports, queries): (&[Vec<usize>], usize),
         options: &Options,
     ) -> Result<(Learner<'_, 'g>, Verdict)> {
-        let ways = Ways::new(names, self.checkpoint.caml.labels, &self.config)?;
+        let ways = self.ways(names)?;
         let verdict = self.tested(gpu, options).await?;
-        let classes = (ways, names.len());
-        Ok((Learner::new(gpu, &self.checkpoint, classes, (shots, queries), options).await?, verdict))
+        Ok((Learner::new(gpu, &self.checkpoint, ways, (supports, queries), options).await?, verdict))
+    }
+
+    /// How classes of these names have labels.
+    ///
+    /// # Errors
+    /// As [`Ways::new`].
+    pub fn ways(&self, names: &[String]) -> Result<Ways> {
+        Ways::new(names, self.checkpoint.caml.labels, &self.config)
     }
 
     /// The checkpoint's self-test.
@@ -158,7 +165,7 @@ impl Start {
     pub fn check(&self, support: &Classes) -> Result<()> {
         let names: Vec<String> = support.counts().into_keys().map(String::from).collect();
         several(support, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
-        Ways::new(&names, self.checkpoint.caml.labels, &self.config).map(drop)
+        self.ways(&names).map(drop)
     }
 
     /// In how far these classes are not what CAML was trained on: five classes with one or five pictures of each.

@@ -63,23 +63,24 @@ pub struct Learner<'c, 'g> {
 }
 
 impl<'c, 'g> Learner<'c, 'g> {
-    /// For episodes of the classes of `ways` with so many pictures of each, and so many queries in all.
+    /// For episodes of the classes of `ways` with supports of so many pictures of each class, and so many queries in all.
     ///
     /// # Errors
     /// As [`Plan::new`].
     pub async fn new(
         gpu: &'g Gpu,
         checkpoint: &'c Checkpoint,
-        (ways, classes): (Ways, usize),
-        (shots, queries): (&[usize], usize),
+        ways: Ways,
+        (supports, queries): (&[Vec<usize>], usize),
         options: &Options,
     ) -> Result<Learner<'c, 'g>> {
         let (store, mut planned) = (Store::new(), BTreeMap::new());
-        // Every class has as many pictures; classes take part in an asking or do not.
-        let taking_part = |asking| (0..classes).filter(|c| ways.label(asking, *c).is_some()).count();
-        let counts: BTreeSet<usize> = ways.askings().iter().map(taking_part).collect();
-        let sizes: BTreeSet<usize> = shots.iter().flat_map(|shots| counts.iter().map(move |n| shots * n)).collect();
-        for size in sizes {
+        // Classes take part in an asking or do not.
+        let size = |asking: &Asking, support: &[usize]| -> usize {
+            support.iter().enumerate().filter(|(c, _)| ways.label(asking, *c).is_some()).map(|(_, n)| n).sum()
+        };
+        let of = |support: &Vec<usize>| ways.askings().iter().map(|asking| size(asking, support)).collect::<Vec<_>>();
+        for size in supports.iter().flat_map(of).collect::<BTreeSet<usize>>() {
             let at_once = queries.clamp(1, (TOGETHER / (size + 1)).max(1));
             let plan = Planned::new(gpu, checkpoint, [size, at_once], (&store, options.clone())).await?;
             planned.insert(size, plan);
