@@ -5,6 +5,7 @@
 
 pub mod analysis;
 mod record;
+pub mod report;
 
 pub use record::{
     Answer, Category, Draw, Facts, Family, LeftOut, Limit, Method, Outcome, Pool, Query, Results, Task, Timing, Variant,
