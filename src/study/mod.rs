@@ -9,6 +9,7 @@ pub mod folder;
 pub mod grid;
 pub mod pictures;
 mod record;
+pub mod report;
 pub mod run;
 
 pub use record::{
