@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("report/", &["error", "report"]),
     ("data/demo/", &["error", "data", "random"]),
     ("manifest.rs", &["error", "files", "outputs"]),
+    ("data/check/", &["error", "files", "watch", "data"]),
     ("data/", &["error", "tensor", "files", "lock", "manifest", "data"]),
     ("weights/pull.rs", &["error", "files", "watch", "weights"]),
     ("weights/", &["error", "tensor", "files", "weights"]),
@@ -152,7 +153,7 @@ fn habits(name: &str, text: &str) -> Vec<String> {
     // How long a server is waited for; when a file of a cache was used.
     let clock = clock || ["weights/pull.rs", "files.rs"].contains(&name);
     let thread =
-        ["engine/gpu/compile.rs", "data/load.rs", "methods/background.rs", "measure/supervised.rs", "train/ahead.rs"];
+        ["engine/gpu/compile.rs", "data/ahead.rs", "methods/background.rs", "measure/supervised.rs", "train/ahead.rs"];
     let thread = thread.contains(&name);
     rule(clock || !any("std::time"), "a clock where none is needed");
     rule(thread || name.starts_with("cli/") || !any("std::thread"), "threads where none are needed");
