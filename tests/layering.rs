@@ -181,8 +181,8 @@ fn imports_go_downwards() {
 #[test]
 fn the_command_line_is_thin() {
     let lines: usize = files("src/cli", "rs").iter().map(|(_, text)| text.lines().count()).sum();
-    // 7200 before `fit classifier`, whose arguments and report are 190 lines.
-    assert!(lines <= 7380, "src/cli has {lines} lines");
+    // 7200 before `fit classifier`, whose arguments and report are 190 lines; `data check` has 120.
+    assert!(lines <= 7500, "src/cli has {lines} lines");
 }
 
 /// Networks have named places; what a ResNet is made of is its own business.

@@ -11,7 +11,7 @@ pub use report::{Class, Finding, Place, Report, Severity};
 use super::Limits;
 use super::ahead::{Ahead, Job};
 use super::dataset::{Sample, Split, Survey};
-use crate::error::{Error, Result, shown};
+use crate::error::{Error, Result};
 use crate::watch::Watch;
 use look::{Look, MaskLook};
 use std::path::{Path, PathBuf};
@@ -66,12 +66,10 @@ impl Done {
 /// asked whether to go on. Nothing is written.
 ///
 /// # Errors
-/// [`Error::Input`] if there is nothing at `path`, or a table in which nothing can be read; [`Error::Interrupted`].
+/// [`Error::Input`] if there is nothing at `path`, a folder that cannot be opened or a table in which nothing can be read;
+/// [`Error::Interrupted`].
 pub fn check(path: &Path, limits: Limits, watch: &dyn Watch) -> Result<Report> {
     let survey = Survey::of(path)?;
-    if survey.samples.is_empty() && survey.faults.is_empty() {
-        return Err(Error::Input(format!("{}: has no pictures; name a folder or a table of pictures", shown(path))));
-    }
     let seen = seen(&survey, limits, watch)?;
     let mut findings = places::findings(&survey);
     findings.extend(pictures::findings(&seen));

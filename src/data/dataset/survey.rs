@@ -73,11 +73,17 @@ impl Survey {
             Ok(set) => Survey::new(folder_of(path), Some(set), faults),
             Err(error) => {
                 // Rows that cannot be read are faults of the table as a set; what else it names is still looked at.
-                let (found, census) = classes().map_err(|_| error)?;
+                let Ok((found, census)) = classes() else { return Err(error) };
                 let mut survey = Survey::new(folder_of(path), None, faults);
                 survey.census = census;
                 found.train.iter().chain(&found.test).for_each(|s| survey.census.leave_out(reason::ELSEWHERE, &s.name));
                 survey.samples.extend(found.train.into_iter().chain(found.test).map(|s| (Split::Unused, s)));
+                if survey.faults.is_empty() {
+                    if survey.samples.is_empty() {
+                        return Err(error);
+                    }
+                    survey.faults.push(fault(&survey.root, &error));
+                }
                 survey
             }
         };
