@@ -15,6 +15,7 @@ pub mod program;
 pub mod results;
 pub mod rows;
 pub mod scene;
+pub mod schemas;
 pub mod server;
 pub mod skip;
 pub mod spelled;
