@@ -98,7 +98,7 @@ fn every_wrong_row_of_a_table_is_told() {
     let dir = tempfile::tempdir().unwrap();
     ["a/0.png", "a/1.png", "b/2.png"].iter().for_each(|name| drop(put(dir.path(), name)));
     let table = dir.path().join("set.csv");
-    let rows = "a/0.png,good,train\nno.png,good,train\na/1.png,good,val\na/0.png,good,test\nb/2.png,dent,train\n";
+    let rows = "a/0.png,good,train\nno.png,good,train\na/1.png,good,dev\na/0.png,good,test\nb/2.png,dent,train\n";
     fs::write(&table, format!("image_path,label,split\n{rows}")).unwrap();
     for path in [&table, &dir.path().into()] {
         let report = checked(path);
@@ -107,7 +107,7 @@ fn every_wrong_row_of_a_table_is_told() {
             found.places.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
         };
         let rows = of("table-row");
-        for told in ["line 3: no.png does not exist", "line 4: split is \"val\"", "line 5: a/0.png occurs twice"] {
+        for told in ["line 3: no.png does not exist", "line 4: split is \"dev\"", "line 5: a/0.png occurs twice"] {
             assert!(rows.contains(told), "{told}: {rows}");
         }
         assert!(of("table-train").contains("line 6: b/2.png is not good"));

@@ -43,6 +43,8 @@ const TABLE: &str = "image_path;label;split;mask_path
 a\\000.png;0;train;
 a\\001.png;good;train;
 a\\002.png;OK;test;
+a\\003.png;good;val;
+b\\002.png;dent;validation;
 b\\000.png;dent;test;truth\\000.png
 b\\001.png;scratch;test;truth\\001.png
 ";
@@ -201,16 +203,16 @@ pub const ALL: &[Set] = &[
     },
     Set {
         name: "a table",
-        files: &[("a/#.png", 3), ("b/#.png", 2), ("truth/#.png", 2)],
+        files: &[("a/#.png", 4), ("b/#.png", 3), ("truth/#.png", 2)],
         table: Some(("set.csv", TABLE)),
         others: &[],
         open: "set.csv",
         found: Found {
             layout: "Csv",
             train: 2,
-            validation: 0,
+            validation: 1,
             test: &[("dent", 1, 1), ("good", 1, 0), ("scratch", 1, 1)],
-            left: &[("mask", 2), ("table", 1)],
+            left: &[("mask", 2), ("table", 1), ("validation split", 1)],
         },
     },
     Set {

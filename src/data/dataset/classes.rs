@@ -50,7 +50,7 @@ impl Classes {
     fn of_table(path: &Path) -> Result<Classes> {
         let (table, faults) = (named_table(path, EXPECTED)?, Faults::default());
         let found = table.classes(&faults)?;
-        let census = census_of_table(path, found.train.iter().chain(&found.test));
+        let census = census_of_table(path, found.samples());
         Classes::new(folder_of(path), found, census, &faults)
     }
 
@@ -64,7 +64,7 @@ impl Classes {
         let path = &listing.root.clone();
         if let Some((used, table)) = only_table(listing)? {
             let found = table.classes(&listing.faults)?;
-            take_named(listing, found.train.iter().chain(&found.test));
+            take_named(listing, found.samples());
             listing.end_tables(Some(&used));
             return Classes::new(path, found, std::mem::take(&mut listing.census), &listing.faults);
         }
@@ -85,6 +85,7 @@ impl Classes {
 
     fn new(root: &Path, found: Found, mut census: Census, faults: &Faults) -> Result<Classes> {
         found.test.iter().for_each(|s| census.leave_out(reason::TEST, &s.name));
+        let found = found.validating(false, &mut census);
         let mut samples: Vec<Sample> = found.train.into_iter().map(|s| Sample { mask: None, ..s }).collect();
         sort(&mut samples);
         samples.sort_by(|a, b| a.label.as_bytes().cmp(b.label.as_bytes())); // stable: by name within a class

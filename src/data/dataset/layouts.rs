@@ -1,6 +1,6 @@
 //! Layouts of folders: which names are splits, labels and ground truth.
 
-use super::census::reason;
+use super::census::{Census, reason};
 use super::faults::Wrong;
 use super::labels::{self, GOOD, means_bad, means_good};
 use super::listing::{Listing, below, folder_of, last, name_of};
@@ -10,7 +10,8 @@ use crate::error::{Result, plain};
 use std::path::Path;
 
 const TRAIN: [&str; 1] = ["train"];
-const VALIDATION: [&str; 3] = ["validation", "valid", "val"];
+/// Names of validation splits, of folders and in tables.
+pub(super) const VALIDATION: [&str; 3] = ["validation", "valid", "val"];
 /// Folders of labelled pictures to test with.
 const TEST: [&str; 2] = ["test", "test_public"];
 /// Folders of pictures whose labels are kept by their publisher.
@@ -24,10 +25,25 @@ pub(super) struct Found {
     pub layout: Layout,
     pub train: Vec<Sample>,
     pub test: Vec<Sample>,
-    /// Good pictures of a validation split, where these are asked for.
+    /// Pictures of a validation split; of folders good ones alone, where these are asked for.
     pub validation: Vec<Sample>,
     /// What was decided where the folder leaves a choice.
     pub notes: Vec<String>,
+}
+
+impl Found {
+    /// All pictures of it.
+    pub fn samples(&self) -> impl Iterator<Item = &Sample> + Clone {
+        self.train.iter().chain(&self.validation).chain(&self.test)
+    }
+
+    /// Leaves the validation split out but for its good pictures, where these are asked for.
+    pub fn validating(mut self, validated: bool, census: &mut Census) -> Found {
+        let keep = |s: &Sample| validated && s.label == GOOD;
+        self.validation.iter().filter(|s| !keep(s)).for_each(|s| census.leave_out(reason::VALIDATION, &s.name));
+        self.validation.retain(keep);
+        self
+    }
 }
 
 /// Pictures of a folder under one label: those directly in it or, if there are none, those below it.

@@ -119,7 +119,7 @@ impl Dataset {
             return fail(path, "does not exist");
         }
         if path.is_file() {
-            return Dataset::table(path, &Faults::default());
+            return Dataset::table(path, validated, &Faults::default());
         }
         Dataset::listed(&mut Listing::open(path)?, validated)
     }
@@ -140,7 +140,8 @@ impl Dataset {
         listing.end_tables(used.as_deref());
         match found {
             Some(found) => {
-                let census = std::mem::take(&mut listing.census);
+                let mut census = std::mem::take(&mut listing.census);
+                let found = found.validating(validated, &mut census);
                 Dataset::new(&listing.root, found, census, &listing.faults)
             }
             None => nothing(listing),
@@ -148,9 +149,10 @@ impl Dataset {
     }
 
     /// A table that is named.
-    fn table(path: &Path, faults: &Faults) -> Result<Dataset> {
+    fn table(path: &Path, validated: bool, faults: &Faults) -> Result<Dataset> {
         let found = named_table(path, EXPECTED)?.read(None, faults)?;
-        let census = census_of_table(path, found.train.iter().chain(&found.test));
+        let mut census = census_of_table(path, found.samples());
+        let found = found.validating(validated, &mut census);
         Dataset::new(folder_of(path), found, census, faults)
     }
 
@@ -335,7 +337,7 @@ fn rows(listing: &mut Listing) -> Result<(Option<Found>, Option<PathBuf>)> {
             Some((one, table)) => (table.read(None, &listing.faults)?, Some(one)),
         },
     };
-    take_named(listing, found.train.iter().chain(&found.test));
+    take_named(listing, found.samples());
     Ok((Some(found), used))
 }
 

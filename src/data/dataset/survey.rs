@@ -66,18 +66,18 @@ impl Survey {
         }
         let classes = || {
             let found = named_table(path, super::EXPECTED)?.classes(&Faults::kept())?;
-            let census = census_of_table(path, found.train.iter().chain(&found.test));
+            let census = census_of_table(path, found.samples());
             Ok::<_, Error>((found, census))
         };
-        let mut survey = match Dataset::table(path, &faults) {
+        let mut survey = match Dataset::table(path, true, &faults) {
             Ok(set) => Survey::new(folder_of(path), Some(set), faults),
             Err(error) => {
                 // Rows that cannot be read are faults of the table as a set; what else it names is still looked at.
                 let Ok((found, census)) = classes() else { return Err(error) };
                 let mut survey = Survey::new(folder_of(path), None, faults);
                 survey.census = census;
-                found.train.iter().chain(&found.test).for_each(|s| survey.census.leave_out(reason::ELSEWHERE, &s.name));
-                survey.samples.extend(found.train.into_iter().chain(found.test).map(|s| (Split::Unused, s)));
+                found.samples().for_each(|s| survey.census.leave_out(reason::ELSEWHERE, &s.name));
+                survey.samples.extend(found.samples().cloned().map(|s| (Split::Unused, s)));
                 if survey.faults.is_empty() {
                     if survey.samples.is_empty() {
                         return Err(error);

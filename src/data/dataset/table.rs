@@ -2,7 +2,7 @@
 
 use super::faults::{Faults, Wrong};
 use super::labels::{GOOD, goods, in_table};
-use super::layouts::Found;
+use super::layouts::{self, Found};
 use super::listing::name_of;
 use super::{Layout, Sample, fail};
 use crate::error::{Error, Result, plain, shown};
@@ -22,8 +22,13 @@ const HEADER: u64 = 1 << 16;
 /// Where VisA keeps its tables, and the one that fits a model to good pictures alone.
 const VISA: &str = "split_csv/1cls.csv";
 
-/// Where a row begins, its picture, and its split in small letters, `train` or `test`.
-type Row = (u64, Sample, Option<String>);
+/// Splits that a row may name, the last one also as in [`layouts::VALIDATION`].
+const TRAIN: &str = "train";
+const TEST: &str = "test";
+const VALIDATION: &str = "validation";
+
+/// Where a row begins, its picture, and its split, if there is a column for it.
+type Row = (u64, Sample, Option<&'static str>);
 
 /// A table whose columns are known.
 #[derive(Clone, Debug)]
@@ -139,34 +144,40 @@ impl Table {
     /// # Errors
     /// [`Error::Input`] naming the line and what is wrong with it; for a table of several objects if none is named.
     pub fn read(&self, object: Option<&str>, faults: &Faults) -> Result<Found> {
-        let (mut train, mut test) = (vec![], vec![]);
+        let (mut train, mut test, mut validation) = (vec![], vec![], vec![]);
         for (line, sample, split) in self.rows(object, faults)? {
-            match split.as_deref() {
+            match split {
                 None if sample.label == GOOD => train.push(sample),
-                Some("train") if sample.label == GOOD => train.push(sample),
-                Some("train") => {
+                Some(TRAIN) if sample.label == GOOD => train.push(sample),
+                Some(TRAIN) => {
                     let (name, good) = (plain(&sample.name), goods());
                     let what = format!("{name} is not good, so it cannot be fitted on; the labels 0, {good} mean good");
                     let refused = self.line::<()>(line, &what);
                     refused.or_else(|e| faults.row(Wrong::DefectiveTrain, &self.path, e))?;
                     train.push(sample);
                 }
+                Some(VALIDATION) => validation.push(sample),
                 _ => test.push(sample),
             }
         }
         let notes = self.notes();
-        Ok(Found { layout: Layout::Csv, train, test, validation: vec![], notes })
+        Ok(Found { layout: Layout::Csv, train, test, validation, notes })
     }
 
-    /// The rows, whatever their labels: those of the split `test` apart, all others to fit on.
+    /// The rows, whatever their labels: those of the splits `test` and `validation` apart, all others to fit on.
     ///
     /// # Errors
     /// As [`Table::read`].
     pub fn classes(&self, faults: &Faults) -> Result<Found> {
-        let (test, train): (Vec<_>, Vec<_>) =
-            self.rows(None, faults)?.into_iter().partition(|(_, _, split)| split.as_deref() == Some("test"));
-        let [train, test] = [train, test].map(|rows| rows.into_iter().map(|(_, sample, _)| sample).collect());
-        Ok(Found { layout: Layout::Csv, train, test, validation: vec![], notes: self.unused() })
+        let (mut train, mut test, mut validation) = (vec![], vec![], vec![]);
+        for (_, sample, split) in self.rows(None, faults)? {
+            match split {
+                Some(TEST) => test.push(sample),
+                Some(VALIDATION) => validation.push(sample),
+                _ => train.push(sample),
+            }
+        }
+        Ok(Found { layout: Layout::Csv, train, test, validation, notes: self.unused() })
     }
 
     /// The rows in their order.
@@ -202,11 +213,16 @@ impl Table {
         }
         let sample = self.sample(line, &get)?;
         self.once(line, &sample, files)?;
-        let split = self.split.map(|c| get(Some(c)).to_ascii_lowercase());
-        if split.as_deref().is_some_and(|s| !["train", "test"].contains(&s)) {
-            let split = get(self.split);
-            return self.line(line, &format!("split is {split:?}, expected train or test"));
-        }
+        let split = match self.split.map(|c| get(Some(c)).to_ascii_lowercase()).as_deref() {
+            None => None,
+            Some(TRAIN) => Some(TRAIN),
+            Some(TEST) => Some(TEST),
+            Some(other) if layouts::VALIDATION.contains(&other) => Some(VALIDATION),
+            Some(_) => {
+                let split = get(self.split);
+                return self.line(line, &format!("split is {split:?}, expected train, validation or test"));
+            }
+        };
         Ok(Some((line, sample, split)))
     }
 
