@@ -88,7 +88,7 @@ fn what_is_wrong_is_told() {
     for (text, by) in [
         ("a,b\n", "must name image_path and label (and optionally split and mask_path)"),
         ("image_path,label,split\nno.png,good,train\n", "line 2: no.png does not exist"),
-        ("image_path,label,split\nfile.png,good,val\n", "split is \"val\""),
+        ("image_path,label,split\nfile.png,good,dev\n", "split is \"dev\", expected train, validation or test"),
         ("image_path,label,split\nfile.png,bad,train\n", "cannot be fitted on"),
         ("image_path,label,split\nfile.png,good,train\nfile.png,good,test\n", "occurs twice"),
         ("image_path,label,split\nfile.png,good\n", "give every line as many columns as the first"),

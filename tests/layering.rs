@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("report/", &["error", "report"]),
     ("data/demo/", &["error", "data", "random"]),
     ("manifest.rs", &["error", "files", "outputs"]),
+    ("data/check/", &["error", "files", "watch", "data"]),
     ("data/", &["error", "tensor", "files", "lock", "manifest", "data"]),
     ("weights/pull.rs", &["error", "files", "watch", "weights"]),
     ("weights/", &["error", "tensor", "files", "weights"]),
@@ -152,7 +153,7 @@ fn habits(name: &str, text: &str) -> Vec<String> {
     // How long a server is waited for; when a file of a cache was used.
     let clock = clock || ["weights/pull.rs", "files.rs"].contains(&name);
     let thread =
-        ["engine/gpu/compile.rs", "data/load.rs", "methods/background.rs", "measure/supervised.rs", "train/ahead.rs"];
+        ["engine/gpu/compile.rs", "data/ahead.rs", "methods/background.rs", "measure/supervised.rs", "train/ahead.rs"];
     let thread = thread.contains(&name);
     rule(clock || !any("std::time"), "a clock where none is needed");
     rule(thread || name.starts_with("cli/") || !any("std::thread"), "threads where none are needed");
@@ -180,8 +181,8 @@ fn imports_go_downwards() {
 #[test]
 fn the_command_line_is_thin() {
     let lines: usize = files("src/cli", "rs").iter().map(|(_, text)| text.lines().count()).sum();
-    // 7200 before `fit classifier`, whose arguments and report are 190 lines.
-    assert!(lines <= 7380, "src/cli has {lines} lines");
+    // 7200 before `fit classifier`, whose arguments and report are 190 lines; `data check` has 120.
+    assert!(lines <= 7500, "src/cli has {lines} lines");
 }
 
 /// Networks have named places; what a ResNet is made of is its own business.

@@ -1,8 +1,8 @@
 //! What the command line accepts: its commands; the arguments of each are in its own file.
 
 use super::{
-    bench, classify, demo, devices, distill, embed, episodes, eval, experiment, fit, global::Global, help, import,
-    limit, plan, predict, profile,
+    bench, classify, data, demo, devices, distill, embed, episodes, eval, experiment, fit, global::Global, help,
+    import, limit, plan, predict, profile,
 };
 use super::{renamed, shaders, tune, verify, weights};
 use crate::error::plain;
@@ -73,6 +73,9 @@ pub enum Command {
         after_help = "Examples:\n  lupe demo\n  lupe demo -o /tmp/demo --device 0\n  lupe demo few-shot\n  lupe demo study"
     )]
     Demo(demo::Args),
+    /// Tells what is wrong with a data set: files that cannot be read, copies, masks that do not fit, labels that contradict each other
+    #[command(after_help = "Example:\n  lupe data check parts")]
+    Data(data::Args),
     /// Inspects weights files and fitted models, and converts weights
     #[command(
         after_help = "Examples:\n  lupe weights inspect resnet18.safetensors\n  lupe weights convert resnet18.pth resnet18.safetensors"
@@ -143,7 +146,7 @@ impl Command {
             Command::Bench(args) => args.sweep.worker.is_some(),
             Command::Experiment(args) => args.needs_device(),
             Command::Import(_) | Command::Limit(_) | Command::Weights(_) | Command::Shaders(_) => false,
-            Command::Help(_) | Command::Patchcore(_) => false,
+            Command::Help(_) | Command::Patchcore(_) | Command::Data(_) => false,
             Command::Fit(_) | Command::Predict(_) | Command::Eval(_) | Command::Embed(_) | Command::Demo(_) => true,
             Command::Classify(_) | Command::Devices(_) | Command::Plan(_) | Command::Verify(_) => true,
             Command::Profile(_) | Command::Tune(_) | Command::Episodes(_) | Command::Distill(_) => true,

@@ -4,6 +4,7 @@ mod args;
 mod bench;
 mod child;
 mod classify;
+mod data;
 mod demo;
 mod devices;
 mod distill;
@@ -122,6 +123,7 @@ fn command(session: &Session, command: &Command) -> Result<()> {
         Command::Classify(args) => classify::run(session, args),
         Command::Distill(args) => distill::run(session, args),
         Command::Episodes(args) => episodes::run(session, args),
+        Command::Data(args) => data::run(session, args),
         Command::Experiment(args) => experiment::run(session, args),
         Command::Demo(args) => demo::run(session, args, &|words| typed(session, words)),
         Command::Weights(args) => weights::run(session, args),

@@ -1,19 +1,15 @@
 //! Pictures from disk in order, decoded ahead by as many threads as there are processors, within a memory bound.
 
+use super::ahead::{Ahead, Job};
 use super::dataset::{Sample, good};
 use super::picture::NO_FILE;
 use super::{Limits, Mask, Picture, Prepared, Preprocess};
 use crate::error::{Error, Result, shown};
 use crate::files::sha256;
-use crate::lock::{lock, wait};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Instant;
-
-/// No new picture is begun while those that wait or are decoded take more bytes: pictures of many megapixels come one by one.
-const WAITING_BYTES: usize = 128 << 20;
 
 /// How pictures are loaded.
 #[derive(Clone, Debug, Default)]
@@ -65,61 +61,27 @@ impl Arrival {
 
 /// Samples as they arrive, in order.
 #[derive(Debug)]
-pub struct Stream {
-    work: Arc<Work>,
-    threads: Vec<JoinHandle<()>>,
-}
+pub struct Stream(Ahead<Arrival>);
 
 #[derive(Debug)]
 struct Work {
     samples: Vec<Sample>,
     preprocess: Preprocess,
     loading: Loading,
-    ahead: usize,
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// The next sample that a thread takes, and the next that is handed out.
-    next: usize,
-    given: usize,
-    ready: BTreeMap<usize, Arrival>,
-    bytes: usize,
-    /// Bytes of the largest picture so far: what those that are being decoded are taken for; 0 until one has arrived.
-    largest: usize,
-    stopped: bool,
-}
-
-impl State {
-    /// Whether the next picture may be begun: it and all that are decoded or waiting stay within the bound, as far as is known. Until
-    /// the first size is known, one is decoded alone. The sample that is asked for always is begun: nothing else is held then.
-    fn begins(&self, ahead: usize) -> bool {
-        let decoding = self.next - self.given - self.ready.len();
-        let known = self.largest > 0 || decoding == 0;
-        known && self.bytes + decoding * self.largest < WAITING_BYTES && self.next < self.given + ahead
-    }
 }
 
 impl Stream {
     /// Starts loading `samples`, at most `ahead` of them beyond the one that is asked for.
     pub fn open(samples: &[Sample], preprocess: &Preprocess, loading: &Loading, ahead: usize) -> Stream {
-        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let work = Arc::new(Work {
-            samples: samples.to_vec(),
-            preprocess: *preprocess,
-            loading: loading.clone(),
-            ahead: ahead.max(1) + threads,
-            state: Mutex::default(),
-            changed: Condvar::new(),
-        });
-        let thread = |_| {
-            let work = work.clone();
-            std::thread::spawn(move || work.run())
+        let work = Arc::new(Work { samples: samples.to_vec(), preprocess: *preprocess, loading: loading.clone() });
+        let (of, other) = (work.samples.len(), work.clone());
+        let job = Job {
+            of,
+            make: Box::new(move |number| work.arrival(number)),
+            panicked: Box::new(move |number| other.panicked(number)),
+            bytes: Arrival::bytes,
         };
-        let threads = (0..threads.min(samples.len())).map(thread).collect();
-        Stream { work, threads }
+        Stream(Ahead::start(job, ahead))
     }
 }
 
@@ -127,79 +89,22 @@ impl Iterator for Stream {
     type Item = Arrival;
 
     fn next(&mut self) -> Option<Arrival> {
-        let mut state = lock(&self.work.state);
-        loop {
-            if state.given >= self.work.samples.len() {
-                return None;
-            }
-            let number = state.given;
-            if let Some(arrival) = state.ready.remove(&number) {
-                state.given += 1;
-                state.bytes -= arrival.bytes();
-                self.work.changed.notify_all();
-                return Some(arrival);
-            }
-            state = wait(&self.work.changed, state);
-        }
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        lock(&self.work.state).stopped = true;
-        self.work.changed.notify_all();
-        for thread in self.threads.drain(..) {
-            let _ = thread.join(); // a panic has been reported as its arrival
-        }
-    }
-}
-
-/// Delivers an arrival for a thread that panics: nobody must wait for it forever.
-struct Taken<'w>(&'w Work, usize);
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let sample = self.0.samples.get(self.1).map_or("a picture", |s| s.name.as_str());
-            self.0.put(self.1, Arrival::Failed(self.1, Error::Internal(format!("{sample}: loading it panicked"))));
-        }
+        self.0.next()
     }
 }
 
 impl Work {
-    fn run(&self) {
-        while let Some(number) = self.take() {
-            let taken = Taken(self, number);
-            let arrival = match self.samples.get(number).map(|s| self.load(number, s)) {
-                Some(Ok(Some(loaded))) => Arrival::Ready(Box::new(loaded)),
-                Some(Ok(None)) | None => Arrival::LeftOut,
-                Some(Err(e)) => Arrival::Failed(number, e),
-            };
-            drop(taken);
-            self.put(number, arrival);
+    fn arrival(&self, number: usize) -> Arrival {
+        match self.samples.get(number).map(|s| self.load(number, s)) {
+            Some(Ok(Some(loaded))) => Arrival::Ready(Box::new(loaded)),
+            Some(Ok(None)) | None => Arrival::LeftOut,
+            Some(Err(e)) => Arrival::Failed(number, e),
         }
     }
 
-    fn take(&self) -> Option<usize> {
-        let mut state = lock(&self.state);
-        loop {
-            if state.stopped || state.next >= self.samples.len() {
-                return None;
-            }
-            if state.begins(self.ahead) {
-                state.next += 1;
-                return Some(state.next - 1);
-            }
-            state = wait(&self.changed, state);
-        }
-    }
-
-    fn put(&self, number: usize, arrival: Arrival) {
-        let mut state = lock(&self.state);
-        state.bytes += arrival.bytes();
-        state.largest = state.largest.max(arrival.bytes()).max(1);
-        state.ready.insert(number, arrival);
-        self.changed.notify_all();
+    fn panicked(&self, number: usize) -> Arrival {
+        let sample = self.samples.get(number).map_or("a picture", |s| s.name.as_str());
+        Arrival::Failed(number, Error::Internal(format!("{sample}: loading it panicked")))
     }
 
     fn load(&self, number: usize, sample: &Sample) -> Result<Option<Loaded>> {
@@ -271,8 +176,8 @@ mod tests {
         let mut stream = Stream::open(&samples, &preprocess, &Loading::default(), 2);
         let mut seen = vec![];
         while let Some(arrival) = stream.next() {
-            let state = lock(&stream.work.state);
-            assert!(state.next <= state.given + stream.work.ahead, "{} of {}", state.next, state.given);
+            let (begun, most) = stream.0.begun();
+            assert!(begun <= most, "{begun} of {most}");
             match arrival {
                 Arrival::Ready(loaded) => seen.push(loaded.number),
                 Arrival::Failed(number, e) => assert!(number == 3 && e.to_string().contains("3.png"), "{e}"),

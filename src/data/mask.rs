@@ -87,7 +87,7 @@ fn fail<T>(path: &Path, what: &str) -> Result<T> {
 }
 
 /// Masks in a folder, in order.
-fn parts(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn parts(folder: &Path) -> Result<Vec<PathBuf>> {
     let unread = |e: std::io::Error| Error::Input(format!("{}: {e}", shown(folder)));
     let mut found = std::fs::read_dir(folder).map_err(unread)?.map(|e| e.map(|e| e.path()));
     let mut parts = found.by_ref().collect::<std::io::Result<Vec<_>>>().map_err(unread)?;

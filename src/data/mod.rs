@@ -1,6 +1,8 @@
 //! Pictures: read safely, brought to a network's size exactly as Pillow or PyTorch does, and the ones that ship with Lupe.
 
+mod ahead;
 mod apart;
+pub mod check;
 mod checks;
 pub mod dataset;
 mod decode;

@@ -72,7 +72,8 @@ const USUAL: [&str; 10] = [
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Left {
     files: usize,
-    first: String,
+    /// Names of those that were told by name.
+    names: Vec<String>,
 }
 
 /// Files that were found, and those among them that are left out, by reason.
@@ -92,9 +93,7 @@ impl Census {
     /// Counts a file as left out; `name` is what it is called.
     pub fn leave_out(&mut self, reason: &str, name: &str) {
         let left = self.left.entry(reason.into()).or_default();
-        if left.files == 0 {
-            left.first = name.into();
-        }
+        left.names.push(name.into());
         left.files += 1;
         log::info!("left out, {reason}: {}", plain(name));
     }
@@ -104,7 +103,7 @@ impl Census {
         self.found += other.found;
         for (reason, left) in other.left {
             let own = self.left.entry(reason).or_default();
-            own.first = if own.files == 0 { left.first } else { std::mem::take(&mut own.first) };
+            own.names.extend(left.names);
             own.files += left.files;
         }
     }
@@ -114,12 +113,18 @@ impl Census {
         self.left.iter().map(|(reason, left)| (reason.as_str(), left.files)).collect()
     }
 
+    /// The names of those that were left out for reasons that are not expected, by reason.
+    pub(in crate::data) fn unusual(&self) -> impl Iterator<Item = (&str, &[String])> {
+        let unusual = self.left.iter().filter(|(reason, _)| !USUAL.contains(&reason.as_str()));
+        unusual.map(|(reason, left)| (reason.as_str(), left.names.as_slice()))
+    }
+
     /// The reasons as text: `mask 8, .gif 3 (a.gif, …)`.
     pub fn reasons(&self) -> String {
-        let example = |reason: &str, left: &Left| match left.files {
-            _ if USUAL.contains(&reason) => String::new(),
-            1 => format!(" ({})", plain(&left.first)),
-            _ => format!(" ({}, …)", plain(&left.first)),
+        let example = |reason: &str, left: &Left| match left.names.first() {
+            Some(first) if !USUAL.contains(&reason) && left.files == 1 => format!(" ({})", plain(first)),
+            Some(first) if !USUAL.contains(&reason) => format!(" ({}, …)", plain(first)),
+            _ => String::new(),
         };
         let one = |(reason, left): (&String, &Left)| format!("{reason} {}{}", left.files, example(reason, left));
         self.left.iter().map(one).collect::<Vec<_>>().join(", ")

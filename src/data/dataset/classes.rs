@@ -1,6 +1,7 @@
 //! Pictures by class: a folder for each, or a table.
 
 use super::census::{Census, Counted, reason};
+use super::faults::{Faults, Wrong};
 use super::layouts::{self, Found};
 use super::listing::Listing;
 use super::{Dataset, Layout, Sample};
@@ -47,27 +48,33 @@ impl Classes {
     }
 
     fn of_table(path: &Path) -> Result<Classes> {
-        let found = named_table(path, EXPECTED)?.classes()?;
-        let census = census_of_table(path, found.train.iter().chain(&found.test));
-        Classes::new(folder_of(path), found, census)
+        let (table, faults) = (named_table(path, EXPECTED)?, Faults::default());
+        let found = table.classes(&faults)?;
+        let census = census_of_table(path, found.samples());
+        Classes::new(folder_of(path), found, census, &faults)
     }
 
     /// A table in a folder is used before its folders: they may be called anything.
     fn of_folder(path: &Path) -> Result<Classes> {
-        let mut listing = Listing::open(path)?;
-        if let Some((used, table)) = only_table(&listing)? {
-            let found = table.classes()?;
-            take_named(&mut listing, found.train.iter().chain(&found.test));
+        Classes::listed(&mut Listing::open(path)?)
+    }
+
+    /// Reads what a listing found.
+    pub(super) fn listed(listing: &mut Listing) -> Result<Classes> {
+        let path = &listing.root.clone();
+        if let Some((used, table)) = only_table(listing)? {
+            let found = table.classes(&listing.faults)?;
+            take_named(listing, found.samples());
             listing.end_tables(Some(&used));
-            return Classes::new(path, found, listing.census);
+            return Classes::new(path, found, std::mem::take(&mut listing.census), &listing.faults);
         }
         listing.end_tables(None);
-        if let Some(split) = layouts::most_like_classes(&listing) {
+        if let Some(split) = layouts::most_like_classes(listing) {
             let split = shown(&path.join(split));
             return fail(path, &format!("is a data set in splits; {EXPECTED}: give one split, such as {split}"));
         }
-        match layouts::classes(&mut listing)? {
-            Some(found) => Classes::new(path, found, listing.census),
+        match layouts::classes(listing)? {
+            Some(found) => Classes::new(path, found, std::mem::take(&mut listing.census), &listing.faults),
             None => {
                 let n = listing.pictures_below("");
                 let left = and_left_out(&listing.census);
@@ -76,8 +83,9 @@ impl Classes {
         }
     }
 
-    fn new(root: &Path, found: Found, mut census: Census) -> Result<Classes> {
+    fn new(root: &Path, found: Found, mut census: Census, faults: &Faults) -> Result<Classes> {
         found.test.iter().for_each(|s| census.leave_out(reason::TEST, &s.name));
+        let found = found.validating(false, &mut census);
         let mut samples: Vec<Sample> = found.train.into_iter().map(|s| Sample { mask: None, ..s }).collect();
         sort(&mut samples);
         samples.sort_by(|a, b| a.label.as_bytes().cmp(b.label.as_bytes())); // stable: by name within a class
@@ -87,7 +95,8 @@ impl Classes {
         let classes = Classes { root: root.into(), layout: found.layout, samples, census, notes: found.notes };
         if let Some([one, two]) = labels::differ_in_case(classes.counts().into_keys()) {
             let (one, two) = (plain(one), plain(two));
-            return fail(root, &format!("has the classes {one} and {two}, which differ in case only; use one of them"));
+            let what = format!("has the classes {one} and {two}, which differ in case only; use one of them");
+            faults.at(Wrong::Case, root, &what)?;
         }
         Ok(classes)
     }

@@ -1,6 +1,7 @@
 //! Layouts of folders: which names are splits, labels and ground truth.
 
-use super::census::reason;
+use super::census::{Census, reason};
+use super::faults::Wrong;
 use super::labels::{self, GOOD, means_bad, means_good};
 use super::listing::{Listing, below, folder_of, last, name_of};
 use super::masks::{self, Kind};
@@ -9,7 +10,8 @@ use crate::error::{Result, plain};
 use std::path::Path;
 
 const TRAIN: [&str; 1] = ["train"];
-const VALIDATION: [&str; 3] = ["validation", "valid", "val"];
+/// Names of validation splits, of folders and in tables.
+pub(super) const VALIDATION: [&str; 3] = ["validation", "valid", "val"];
 /// Folders of labelled pictures to test with.
 const TEST: [&str; 2] = ["test", "test_public"];
 /// Folders of pictures whose labels are kept by their publisher.
@@ -23,10 +25,25 @@ pub(super) struct Found {
     pub layout: Layout,
     pub train: Vec<Sample>,
     pub test: Vec<Sample>,
-    /// Good pictures of a validation split, where these are asked for.
+    /// Pictures of a validation split; of folders good ones alone, where these are asked for.
     pub validation: Vec<Sample>,
     /// What was decided where the folder leaves a choice.
     pub notes: Vec<String>,
+}
+
+impl Found {
+    /// All pictures of it.
+    pub fn samples(&self) -> impl Iterator<Item = &Sample> + Clone {
+        self.train.iter().chain(&self.validation).chain(&self.test)
+    }
+
+    /// Leaves the validation split out but for its good pictures, where these are asked for.
+    pub fn validating(mut self, validated: bool, census: &mut Census) -> Found {
+        let keep = |s: &Sample| validated && s.label == GOOD;
+        self.validation.iter().filter(|s| !keep(s)).for_each(|s| census.leave_out(reason::VALIDATION, &s.name));
+        self.validation.retain(keep);
+        self
+    }
 }
 
 /// Pictures of a folder under one label: those directly in it or, if there are none, those below it.
@@ -34,10 +51,9 @@ fn labelled(listing: &mut Listing, folder: &str) -> Result<Kind> {
     let direct = listing.pictures.keys().filter(|name| folder_of(name) == folder).count();
     if direct > 0 && direct < listing.pictures_below(folder) {
         let deeper = deeper(listing, folder);
-        return fail(
-            &listing.root.join(folder),
-            &format!("has pictures ({direct}) beside folders of pictures ({deeper}); move one or the other elsewhere"),
-        );
+        let what =
+            format!("has pictures ({direct}) beside folders of pictures ({deeper}); move one or the other elsewhere");
+        listing.faults.at(Wrong::Layout, &listing.root.join(folder), &what)?;
     }
     let label = labels::label(last(folder));
     agreeing(listing, folder, label == GOOD)?;
@@ -54,13 +70,11 @@ fn agreeing(listing: &Listing, folder: &str, good: bool) -> Result<()> {
         listing.folders.iter().filter(inside).filter(|f| against(&last(f)) && listing.pictures_below(f) > 0);
     let Some(first) = below.next() else { return Ok(()) };
     let label = if good { "good" } else { "a kind of defect" };
-    fail(
-        &listing.at(first),
-        &format!(
-            "has pictures, but lies below {}, which is {label}: which is it? Move its pictures to where they belong",
-            plain(folder)
-        ),
-    )
+    let what = format!(
+        "has pictures, but lies below {}, which is {label}: which is it? Move its pictures to where they belong",
+        plain(folder)
+    );
+    listing.faults.at(Wrong::Layout, &listing.at(first), &what)
 }
 
 /// Folders directly in a folder that have pictures, with their numbers.
@@ -80,13 +94,12 @@ fn is_truth(folder: &str) -> bool {
 fn kinds_in(listing: &Listing, folder: &str) -> Result<Vec<String>> {
     let mut found = listing.inside(folder);
     found.retain(|f| !is_truth(f) && listing.pictures_below(f) > 0);
-    match labels::differ_in_case(found.iter().map(|f| last(f))) {
-        Some([one, two]) => fail(
-            &listing.at(folder),
-            &format!("has the folders {} and {}, which differ in case only; put them into one", plain(one), plain(two)),
-        ),
-        None => Ok(found),
+    if let Some([one, two]) = labels::differ_in_case(found.iter().map(|f| last(f))) {
+        let (one, two) = (plain(one), plain(two));
+        let what = format!("has the folders {one} and {two}, which differ in case only; put them into one");
+        listing.faults.at(Wrong::Case, &listing.at(folder), &what)?;
     }
+    Ok(found)
 }
 
 /// Says so if several names mean good.
@@ -123,7 +136,7 @@ pub(super) fn splits(listing: &mut Listing, validated: bool) -> Result<Option<Fo
     for train in trains.iter().filter(|_| good.is_empty()) {
         let kinds = kinds_in(listing, train)?;
         if !kinds.is_empty() {
-            return fail(&listing.at(train), &no_good(&kinds));
+            listing.faults.at(Wrong::Layout, &listing.at(train), &no_good(&kinds))?;
         }
     }
     let (mut notes, mut train, mut kinds) = (vec![], vec![], vec![]);
@@ -203,7 +216,8 @@ pub(super) fn classes(listing: &mut Listing) -> Result<Option<Found>> {
     let folders = kinds_in(listing, "")?;
     let empty = |f: &String| !is_truth(f) && listing.pictures_below(f) == 0;
     if let Some(empty) = listing.inside("").into_iter().find(empty) {
-        return fail(&listing.at(&empty), "is a class without pictures; put pictures into it, or remove the folder");
+        let what = "is a class without pictures; put pictures into it, or remove the folder";
+        listing.faults.at(Wrong::Empty, &listing.at(&empty), what)?;
     }
     if folders.is_empty() {
         return Ok(None);
@@ -215,6 +229,23 @@ pub(super) fn classes(listing: &mut Listing) -> Result<Option<Found>> {
     listing.leave_out(reason::MASK, |name| name.split_once('/').is_some_and(|(folder, _)| is_truth(folder)));
     listing.leave_out(reason::ELSEWHERE, |_| true);
     Ok(Some(Found { layout: Layout::Plain, train: joined(kinds), test: vec![], validation: vec![], notes }))
+}
+
+/// Folders in places of labels in which there is no picture: those directly in a split or, where there are no splits, in the set itself.
+pub(super) fn empty_labels(listing: &Listing) -> Vec<String> {
+    let names: Vec<&str> = [&TRAIN[..], &VALIDATION, &TEST].concat();
+    let splits = listing.named("", &names);
+    let labels = match splits.is_empty() {
+        true => listing.inside(""),
+        false => splits.iter().flat_map(|split| listing.inside(split)).collect(),
+    };
+    let empty = |f: &String| !is_truth(f) && listing.pictures_below(f) == 0;
+    labels.into_iter().chain(splits).filter(empty).collect()
+}
+
+/// Whether a file lies in a folder of ground truth.
+pub(super) fn within_truth(name: &str) -> bool {
+    folder_of(name).split('/').any(is_truth)
 }
 
 /// The split of a data set in splits that is most like a folder of classes; `None` where there are no splits.

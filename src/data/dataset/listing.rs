@@ -2,6 +2,7 @@
 
 use super::census::{Census, reason};
 use super::fail;
+use super::faults::Faults;
 use crate::error::Result;
 use crate::manifest::owned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,6 +70,8 @@ pub(super) struct Listing {
     pub tables: Vec<PathBuf>,
     /// What was found, and left out so far.
     pub census: Census,
+    /// What is wrong.
+    pub faults: Faults,
 }
 
 /// A folder under way.
@@ -87,8 +90,8 @@ impl Listing {
     /// # Errors
     /// [`Error::Input`](crate::Error::Input) if the folder cannot be read, or two files have the same name as text.
     pub fn open(root: &Path) -> Result<Listing> {
-        let (pictures, folders, tables, census) = Default::default();
-        let mut listing = Listing { root: root.into(), pictures, folders, tables, census };
+        let (pictures, folders, tables, census, faults) = Default::default();
+        let mut listing = Listing { root: root.into(), pictures, folders, tables, census, faults };
         let mut owned_files = BTreeSet::new();
         let mut open = vec![Folder { path: root.into(), name: String::new(), own: false, linked: false }];
         while let Some(folder) = open.pop() {

@@ -1,9 +1,10 @@
 //! Which mask belongs to which picture, and which pictures are masks by their looks.
 
 use super::census::reason;
+use super::faults::{Faults, Wrong};
 use super::labels::{GOOD, means_good};
 use super::listing::{Listing, below, folder_of, last, name_of};
-use super::{Sample, fail, stem_of};
+use super::{Sample, stem_of};
 use crate::data::looks::{Looks, looks};
 use crate::error::{Error, Result, plain, shown};
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,21 +86,22 @@ fn give(listing: &mut Listing, samples: &mut [&mut Sample], folder: &str, nested
         let among = |named: &BTreeMap<String, Vec<usize>>| named.get(&stem).or_else(|| named.get(bare)).cloned();
         let own = among(&good);
         match among(&defective).as_deref() {
-            None if own.is_none() => return fail(&mask, NO_PICTURE),
+            None if own.is_none() => listing.faults.at(Wrong::StrayMask, &mask, NO_PICTURE)?,
             // It must not mark anything. Of several good pictures of one name it is of no use.
             None => {
                 if let Some(sample) = own.as_deref().and_then(|own| samples.get_mut(*only(own)?)) {
-                    set(sample, mask)?;
+                    set(&listing.faults, sample, mask)?;
                 }
             }
             Some([one]) => match samples.get_mut(*one) {
-                Some(sample) => set(sample, mask)?,
+                Some(sample) => set(&listing.faults, sample, mask)?,
                 None => continue,
             },
             Some(several) => {
                 let names = several.iter().filter_map(|&i| Some(plain(&samples.get(i)?.name)));
                 let names = names.collect::<Vec<_>>().join(" and ");
-                return fail(&mask, &format!("is the mask of {names}; give these different names"));
+                let what = format!("is the mask of {names}; give these different names");
+                listing.faults.at(Wrong::TwoMasks, &mask, &what)?;
             }
         }
     }
@@ -115,11 +117,11 @@ fn only<T>(values: &[T]) -> Option<&T> {
 }
 
 /// Gives a picture its mask.
-fn set(sample: &mut Sample, mask: PathBuf) -> Result<()> {
+fn set(faults: &Faults, sample: &mut Sample, mask: PathBuf) -> Result<()> {
     if let Some(other) = sample.mask.as_ref().filter(|m| **m != mask) {
         let [one, two] = [other, &mask].map(|p| shown(p));
-        let name = plain(&sample.name);
-        return Err(Error::Input(format!("{name} has two masks, {one} and {two}; remove one")));
+        let what = format!("{} has two masks, {one} and {two}; remove one", plain(&sample.name));
+        return faults.whole(Wrong::TwoMasks, &sample.path, Error::Input(what));
     }
     sample.mask = Some(mask);
     Ok(())
@@ -166,7 +168,7 @@ fn pair(listing: &mut Listing, samples: &mut Vec<Sample>) -> Result<bool> {
             continue;
         }
         if let Some(sample) = samples.get_mut(picture) {
-            set(sample, path)?;
+            set(&listing.faults, sample, path)?;
         }
         masks.push(mask);
     }

@@ -2,18 +2,22 @@
 
 mod census;
 mod classes;
+mod faults;
 mod labels;
 mod layouts;
 mod listing;
 mod masks;
 mod pictures;
 mod shots;
+mod survey;
 mod table;
 
 use crate::error::{Error, Result, plain, shown};
 use crate::files::folder_of;
 pub use census::{Census, Counted, reason};
 pub use classes::Classes;
+use faults::Faults;
+pub(super) use faults::{Fault, Wrong};
 pub use labels::GOOD;
 use layouts::Found;
 pub(crate) use listing::named_like_a_picture;
@@ -22,6 +26,7 @@ pub use pictures::{Pictures, pictures};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+pub(super) use survey::{Split, Survey};
 use table::Table;
 
 /// One picture.
@@ -114,24 +119,32 @@ impl Dataset {
             return fail(path, "does not exist");
         }
         if path.is_file() {
-            return Dataset::table(path);
+            return Dataset::table(path, validated, &Faults::default());
         }
-        let mut listing = Listing::open(path)?;
-        let folders = match layouts::splits(&mut listing, validated)? {
-            None => layouts::labels(&mut listing)?,
+        Dataset::listed(&mut Listing::open(path)?, validated)
+    }
+
+    /// Reads what a listing found.
+    fn listed(listing: &mut Listing, validated: bool) -> Result<Dataset> {
+        let folders = match layouts::splits(listing, validated)? {
+            None => layouts::labels(listing)?,
             found => found,
         };
         let (found, used) = match folders {
-            Some(found) => (Some(besides(found, &listing)), None),
-            None => match rows(&mut listing)? {
-                (None, _) => (layouts::flat(&mut listing)?, None),
+            Some(found) => (Some(besides(found, listing)), None),
+            None => match rows(listing)? {
+                (None, _) => (layouts::flat(listing)?, None),
                 found => found,
             },
         };
         listing.end_tables(used.as_deref());
         match found {
-            Some(found) => Dataset::new(path, found, listing.census),
-            None => nothing(&listing),
+            Some(found) => {
+                let mut census = std::mem::take(&mut listing.census);
+                let found = found.validating(validated, &mut census);
+                Dataset::new(&listing.root, found, census, &listing.faults)
+            }
+            None => nothing(listing),
         }
     }
 
@@ -142,14 +155,15 @@ impl Dataset {
     }
 
     /// A table that is named.
-    fn table(path: &Path) -> Result<Dataset> {
-        let found = named_table(path, EXPECTED)?.read(None)?;
-        let census = census_of_table(path, found.train.iter().chain(&found.test));
-        Dataset::new(folder_of(path), found, census)
+    fn table(path: &Path, validated: bool, faults: &Faults) -> Result<Dataset> {
+        let found = named_table(path, EXPECTED)?.read(None, faults)?;
+        let mut census = census_of_table(path, found.samples());
+        let found = found.validating(validated, &mut census);
+        Dataset::new(folder_of(path), found, census, faults)
     }
 
     /// Checks names and labels of what was found.
-    fn new(root: &Path, found: Found, census: Census) -> Result<Dataset> {
+    fn new(root: &Path, found: Found, census: Census, faults: &Faults) -> Result<Dataset> {
         let Found { layout, mut train, mut test, mut validation, mut notes } = found;
         [&mut train, &mut test, &mut validation].into_iter().for_each(|samples| sort(samples));
         let (mut seen, root) = (BTreeSet::new(), root.to_path_buf());
@@ -159,7 +173,8 @@ impl Dataset {
         let labels: BTreeSet<&str> = test.iter().map(|s| s.label.as_str()).collect();
         if let Some([one, two]) = labels::differ_in_case(labels.iter().copied()) {
             let (one, two) = (plain(one), plain(two));
-            return fail(&root, &format!("has the labels {one} and {two}, which differ in case only; use one of them"));
+            let what = format!("has the labels {one} and {two}, which differ in case only; use one of them");
+            faults.at(Wrong::Case, &root, &what)?;
         }
         if train.is_empty() && test.is_empty() {
             let what =
@@ -258,6 +273,12 @@ pub fn tests_not_masks(samples: &[Sample]) -> Result<()> {
     masks::refuse_named(samples, false)
 }
 
+/// What fit says of pictures that are masks by their names alone and, where pictures are not `fitted` on, what eval says.
+pub(super) fn called_like_masks(samples: &[Sample], fitted: bool) -> Vec<String> {
+    let twins = if fitted { masks::refuse_twins(samples, false) } else { Ok(()) };
+    [twins, masks::refuse_named(samples, false)].into_iter().filter_map(Result::err).map(|e| e.to_string()).collect()
+}
+
 /// Tables among the files directly in a folder.
 fn tables(listing: &Listing) -> Result<Vec<(PathBuf, Table)>> {
     let mut found = vec![];
@@ -316,13 +337,13 @@ fn only_table(listing: &Listing) -> Result<Option<(PathBuf, Table)>> {
 /// What the table in a folder says, VisA's or one that lies directly in it, and which one it is.
 fn rows(listing: &mut Listing) -> Result<(Option<Found>, Option<PathBuf>)> {
     let (found, used) = match Table::visa(&listing.root)? {
-        Some((table, object)) => (table.read(Some(&object))?, None),
+        Some((table, object)) => (table.read(Some(&object), &listing.faults)?, None),
         None => match only_table(listing)? {
             None => return Ok((None, None)),
-            Some((one, table)) => (table.read(None)?, Some(one)),
+            Some((one, table)) => (table.read(None, &listing.faults)?, Some(one)),
         },
     };
-    take_named(listing, found.train.iter().chain(&found.test));
+    take_named(listing, found.samples());
     Ok((Some(found), used))
 }
 

@@ -1,7 +1,8 @@
 //! Tables of pictures: which file is one, and what its rows say.
 
+use super::faults::{Faults, Wrong};
 use super::labels::{GOOD, goods, in_table};
-use super::layouts::Found;
+use super::layouts::{self, Found};
 use super::listing::name_of;
 use super::{Layout, Sample, fail};
 use crate::error::{Error, Result, plain, shown};
@@ -20,6 +21,14 @@ const HEADER: u64 = 1 << 16;
 
 /// Where VisA keeps its tables, and the one that fits a model to good pictures alone.
 const VISA: &str = "split_csv/1cls.csv";
+
+/// Splits that a row may name, the last one also as in [`layouts::VALIDATION`].
+const TRAIN: &str = "train";
+const TEST: &str = "test";
+const VALIDATION: &str = "validation";
+
+/// Where a row begins, its picture, and its split, if there is a column for it.
+type Row = (u64, Sample, Option<&'static str>);
 
 /// A table whose columns are known.
 #[derive(Clone, Debug)]
@@ -134,64 +143,87 @@ impl Table {
     ///
     /// # Errors
     /// [`Error::Input`] naming the line and what is wrong with it; for a table of several objects if none is named.
-    pub fn read(&self, object: Option<&str>) -> Result<Found> {
-        let (mut train, mut test) = (vec![], vec![]);
-        for (line, sample, split) in self.rows(object)? {
-            match split.as_deref() {
+    pub fn read(&self, object: Option<&str>, faults: &Faults) -> Result<Found> {
+        let (mut train, mut test, mut validation) = (vec![], vec![], vec![]);
+        for (line, sample, split) in self.rows(object, faults)? {
+            match split {
                 None if sample.label == GOOD => train.push(sample),
-                Some("train") if sample.label == GOOD => train.push(sample),
-                Some("train") => {
+                Some(TRAIN) if sample.label == GOOD => train.push(sample),
+                Some(TRAIN) => {
                     let (name, good) = (plain(&sample.name), goods());
                     let what = format!("{name} is not good, so it cannot be fitted on; the labels 0, {good} mean good");
-                    return self.line(line, &what);
+                    let refused = self.line::<()>(line, &what);
+                    refused.or_else(|e| faults.row(Wrong::DefectiveTrain, &self.path, e))?;
+                    train.push(sample);
                 }
+                Some(VALIDATION) => validation.push(sample),
                 _ => test.push(sample),
             }
         }
         let notes = self.notes();
-        Ok(Found { layout: Layout::Csv, train, test, validation: vec![], notes })
+        Ok(Found { layout: Layout::Csv, train, test, validation, notes })
     }
 
-    /// The rows, whatever their labels: those of the split `test` apart, all others to fit on.
+    /// The rows, whatever their labels: those of the splits `test` and `validation` apart, all others to fit on.
     ///
     /// # Errors
     /// As [`Table::read`].
-    pub fn classes(&self) -> Result<Found> {
-        let (test, train): (Vec<_>, Vec<_>) =
-            self.rows(None)?.into_iter().partition(|(_, _, split)| split.as_deref() == Some("test"));
-        let [train, test] = [train, test].map(|rows| rows.into_iter().map(|(_, sample, _)| sample).collect());
-        Ok(Found { layout: Layout::Csv, train, test, validation: vec![], notes: self.unused() })
+    pub fn classes(&self, faults: &Faults) -> Result<Found> {
+        let (mut train, mut test, mut validation) = (vec![], vec![], vec![]);
+        for (_, sample, split) in self.rows(None, faults)? {
+            match split {
+                Some(TEST) => test.push(sample),
+                Some(VALIDATION) => validation.push(sample),
+                _ => train.push(sample),
+            }
+        }
+        Ok(Found { layout: Layout::Csv, train, test, validation, notes: self.unused() })
     }
 
-    /// The rows in their order: where each begins, its picture, and its split in small letters, `train` or `test`.
-    fn rows(&self, object: Option<&str>) -> Result<Vec<(u64, Sample, Option<String>)>> {
+    /// The rows in their order.
+    fn rows(&self, object: Option<&str>, faults: &Faults) -> Result<Vec<Row>> {
         let objects = if self.object.is_some() && object.is_none() { self.objects()? } else { BTreeSet::new() };
         if objects.len() > 1 {
             return self.several(&objects);
         }
         let (mut rows, mut files) = (vec![], Files::default());
         for row in self.reader()?.records() {
-            let row = row.map_err(|e| self.wrong(&e))?;
-            let line = row.position().map_or(0, csv::Position::byte);
-            let get = |column: Option<usize>| column.and_then(|c| row.get(c)).unwrap_or_default();
-            if object.is_some_and(|o| o != get(self.object)) {
-                continue;
+            let row = row.map_err(|e| self.wrong(&e)).and_then(|row| self.row(&row, object, &mut files));
+            match row {
+                Ok(row) => rows.extend(row),
+                Err(e) => faults.row(Wrong::Row, &self.path, e)?,
             }
-            let sample = self.sample(line, &get)?;
-            self.once(line, &sample, &mut files)?;
-            let split = self.split.map(|c| get(Some(c)).to_ascii_lowercase());
-            if split.as_deref().is_some_and(|s| !["train", "test"].contains(&s)) {
-                let split = get(self.split);
-                return self.line(line, &format!("split is {split:?}, expected train or test"));
-            }
-            rows.push((line, sample, split));
         }
         let own = |s: &Sample| s.mask.as_deref().is_some_and(|m| files.pictures.contains_key(&whole(m)));
-        if let Some((_, sample, _)) = rows.iter().find(|row| own(&row.1)) {
+        for (_, sample, _) in rows.iter_mut().filter(|row| own(&row.1)) {
             let name = plain(&sample.name);
-            return fail(&self.path, &format!("the mask of {name} is a picture of the table itself; name its mask"));
+            let what = format!("the mask of {name} is a picture of the table itself; name its mask");
+            faults.at(Wrong::Row, &self.path, &what)?;
+            sample.mask = None;
         }
         Ok(rows)
+    }
+
+    /// What a record says; `None` for one of another object.
+    fn row(&self, row: &csv::StringRecord, object: Option<&str>, files: &mut Files) -> Result<Option<Row>> {
+        let line = row.position().map_or(0, csv::Position::byte);
+        let get = |column: Option<usize>| column.and_then(|c| row.get(c)).unwrap_or_default();
+        if object.is_some_and(|o| o != get(self.object)) {
+            return Ok(None);
+        }
+        let sample = self.sample(line, &get)?;
+        self.once(line, &sample, files)?;
+        let split = match self.split.map(|c| get(Some(c)).to_ascii_lowercase()).as_deref() {
+            None => None,
+            Some(TRAIN) => Some(TRAIN),
+            Some(TEST) => Some(TEST),
+            Some(other) if layouts::VALIDATION.contains(&other) => Some(VALIDATION),
+            Some(_) => {
+                let split = get(self.split);
+                return self.line(line, &format!("split is {split:?}, expected train, validation or test"));
+            }
+        };
+        Ok(Some((line, sample, split)))
     }
 
     /// What is to be said of the columns.
