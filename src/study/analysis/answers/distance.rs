@@ -1,0 +1,128 @@
+//! Euclidean or cosine? Methods that are the same but for their distance, on the same draws.
+
+use super::words::{Verdict, count, percent, sentence, size, tenths, within_two_points};
+use super::{Told, not_run};
+use crate::study::analysis::{Metric, Pair, Said, Table};
+use std::collections::BTreeMap;
+
+const QUESTION: &str = "Euclidean distance or cosine?";
+
+pub(super) fn answer(told: &Told) -> Said {
+    let pairs = compared(told, Metric::Acc);
+    if pairs.is_empty() {
+        return not_run(QUESTION, "not run: the question needs a learner with both distances");
+    }
+    let mut because = vec![];
+    let mut groups: BTreeMap<&str, Vec<&Pair>> = BTreeMap::new();
+    for pair in &pairs {
+        groups.entry(told.method(&pair.one).map_or("", |m| m.group.as_str())).or_default().push(pair);
+    }
+    because.extend(groups.iter().map(|(group, pairs)| format!("{group}: {}", spread_out(pairs, "accuracy"))));
+    because.push(largest(told, &pairs));
+    let ranked = compared(told, Metric::Auroc);
+    if !ranked.is_empty() {
+        because.push(format!("All of them by their ranking: {}", spread_out(&ranked, "AUROC")));
+    }
+    let stand = pairs.iter().filter(|p| p.p_holm.is_some_and(|p| p < 0.05)).count();
+    because.push(format!(
+        "Differences that stand at 5 % after Holm's correction over the whole table: {stand} in {}.",
+        count(pairs.len(), "comparison")
+    ));
+    Said { question: QUESTION.into(), short: short(&pairs), because }
+}
+
+/// One pair of each setting: the squared distance stands for the Euclidean one, whose nearest prototype is the same.
+fn compared<'r>(told: &Told<'r>, metric: Metric) -> Vec<&'r Pair> {
+    let of = |word: &str| {
+        let what = format!("cosine - {word}");
+        told.table(Table::Distances).filter(move |p| p.metric == metric && p.what == what).collect::<Vec<_>>()
+    };
+    let squared = of("squared");
+    let known = |p: &&Pair| squared.iter().any(|s| s.one == p.one);
+    let euclidean: Vec<&Pair> = of("euclidean").into_iter().filter(|p| !known(p)).collect();
+    [squared, euclidean].concat()
+}
+
+/// How many intervals lie where.
+struct Counts {
+    all: usize,
+    higher: usize,
+    lower: usize,
+    close: usize,
+    single: usize,
+}
+
+impl Counts {
+    fn of(pairs: &[&Pair]) -> Counts {
+        let many = |verdict: Verdict| pairs.iter().filter(|p| Verdict::of(&p.difference) == verdict).count();
+        let close = pairs.iter().filter(|p| within_two_points(&p.difference)).count();
+        let [higher, lower, single] = [Verdict::Higher, Verdict::Lower, Verdict::Single].map(many);
+        Counts { all: pairs.len(), higher, lower, close, single }
+    }
+}
+
+fn ends(pairs: &[&Pair]) -> (f64, f64) {
+    let means = || pairs.iter().map(|p| p.difference.mean);
+    (means().fold(f64::INFINITY, f64::min), means().fold(f64::NEG_INFINITY, f64::max))
+}
+
+/// What many differences say.
+fn spread_out(pairs: &[&Pair], metric: &str) -> String {
+    let Counts { all, higher, lower, close, single } = Counts::of(pairs);
+    let (low, high) = ends(pairs);
+    let mut said = format!(
+        "cosine less Euclidean, {metric} differs by {} to {} points over {}",
+        tenths(low),
+        tenths(high),
+        count(all, "comparison")
+    );
+    if single < all {
+        said += &format!("; intervals above 0: {higher}, below: {lower}, within two points of it: {close}");
+    }
+    if single > 0 {
+        said += &format!("; {single} with one repeat, so without an interval");
+    }
+    let agreed: Vec<f64> = pairs.iter().filter_map(|p| p.agreement).collect();
+    if let Some(least) = agreed.into_iter().reduce(f64::min).filter(|_| metric != "AUROC") {
+        said += &format!("; both call at least {} of the pictures the same", percent(least));
+    }
+    said + "."
+}
+
+fn largest(told: &Told, pairs: &[&Pair]) -> String {
+    let far = |p: &&Pair| p.difference.mean.abs();
+    let Some(pair) = pairs.iter().copied().reduce(|a, b| if far(&b) > far(&a) { b } else { a }) else {
+        return String::new();
+    };
+    let which = if pair.difference.mean < 0.0 { "Euclidean" } else { "cosine" };
+    format!(
+        "The largest difference of accuracy: {} in favour of {which}, {} on {} of {} with {}.",
+        size(&pair.difference),
+        told.name(&pair.one),
+        pair.one.task,
+        told.place(&pair.one.category),
+        told.shots(&pair.one)
+    )
+}
+
+fn short(pairs: &[&Pair]) -> String {
+    let Counts { all, higher, lower, close, single } = Counts::of(pairs);
+    let (low, high) = ends(pairs);
+    let range = format!("mean differences from {} to {} points", tenths(low), tenths(high));
+    let compared = count(all, "comparison");
+    sentence(&if single == all {
+        format!("one repeat shows no difference and no equality: {range} in {compared}")
+    } else if close == all {
+        format!(
+            "practically the same: in {compared} every interval of the difference in accuracy lies within two points of 0"
+        )
+    } else if higher + lower == 0 {
+        format!("no difference in accuracy could be shown in {compared}; intervals within two points of 0: {close}")
+    } else if lower == 0 {
+        format!("cosine, where a difference shows: more accurate in {higher} of {compared}, less in none; {range}")
+    } else if higher == 0 {
+        format!("Euclidean, where a difference shows: more accurate in {lower} of {compared}, less in none; {range}")
+    } else {
+        format!("it depends: of {compared} cosine is more accurate in {higher} and Euclidean in {lower}; {range}")
+    })
+}
