@@ -13,8 +13,10 @@ use crate::engine::gpu::Choice;
 use crate::error::{Error, Result, shown};
 use crate::files::write;
 use crate::outputs::Inputs;
+use crate::study::analysis::analyse;
 use crate::study::folder::Gathered;
 use crate::study::grid::Grid;
+use crate::study::report::files;
 use crate::study::run::{Journal, Shard, Study, Work};
 use crate::watch::Watch;
 use clap::Subcommand;
@@ -159,8 +161,12 @@ fn duration(seconds: f64) -> String {
 /// Writes the tables, plots and the report of what was found out.
 fn report(session: &Session, folder: &Path, gathered: &Gathered) -> Result<()> {
     let begin = std::time::Instant::now();
-    let files: Vec<(String, Vec<u8>)> = vec![];
-    let _ = (&gathered.results, begin, write as fn(&Path, &[u8]) -> Result<()>);
+    let files = files(&gathered.results, &analyse(&gathered.results)?)?;
+    for (name, bytes) in &files {
+        let path = folder.join(name);
+        crate::files::folder(crate::files::folder_of(&path))?;
+        write(&path, bytes)?;
+    }
     log::info!("{} files of the report in {:.1} s", files.len(), begin.elapsed().as_secs_f64());
     session.say(&format!("wrote     {}", shown(&folder.join("report.html"))));
     Ok(())
