@@ -159,8 +159,8 @@ fn the_program_says_it_and_ends_with_the_code() {
     copy(dir.path(), "train/good/001.png", "test/crack/000.png");
     refused(&mut check(&[]), 8, &["1 error, 1 warning"]);
     refused(&mut check(&["--max-pixels", "100"]), 8, &["error"]);
-    refused(&mut lupe().args(["data", "check", "nowhere"]), 3, &["nowhere: does not exist"]);
-    refused(&mut lupe().args(["data", "check"]), 2, &["DIR"]);
+    refused(lupe().args(["data", "check", "nowhere"]), 3, &["nowhere: does not exist"]);
+    refused(lupe().args(["data", "check"]), 2, &["DIR"]);
     let empty = tempfile::tempdir().unwrap();
     refused(lupe().args(["data", "check"]).arg(empty.path()), 8, &["1 error"]);
     // For programs: the same twice, and every file of a finding.
