@@ -4,7 +4,7 @@
 use super::learn::{Known, drawn, kinds};
 use super::open::{Found, Opened, Opener};
 use super::study::{Member, Study, Unit};
-use super::work::{Said, Work, seconds};
+use super::work::{Said, Within, Work, seconds};
 use crate::data::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::files::sha256;
@@ -274,7 +274,8 @@ impl Work<'_> {
         let samples: Vec<_> = asked.iter().filter_map(|p| pictures.samples.get(*p)).cloned().collect();
         let begin = Instant::now();
         let found =
-            scores((self.gpu, fit.fitted.as_ref()), &samples, (&self.options, &self.loading), self.watch).await?;
+            scores((self.gpu, fit.fitted.as_ref()), &samples, (&self.options, &self.loading), &Within(self.watch))
+                .await?;
         let ms = 1e3 * seconds(begin) / samples.len().max(1) as f64;
         Ok((fit, found.into_iter().map(rounded).collect(), ms))
     }
@@ -291,23 +292,24 @@ impl Work<'_> {
         let fit = seconds(begin);
         let samples: Vec<_> = asked.iter().filter_map(|p| pictures.samples.get(*p)).cloned().collect();
         let begin = Instant::now();
-        scores((self.gpu, fitted.as_ref()), &samples, (&self.options, &self.loading), self.watch).await?;
+        scores((self.gpu, fitted.as_ref()), &samples, (&self.options, &self.loading), &Within(self.watch)).await?;
         Ok([fit, seconds(begin)])
     }
 
     async fn fit(&self, opened: &Opened, set: &Dataset, keeping: Keeping) -> Result<Box<dyn Fitted>> {
-        let (run, loading, limit_ram) = (self.options.clone(), self.loading.clone(), self.limit_ram);
+        let (run, watch) = (self.options.clone(), &Within(self.watch));
+        let (loading, limit_ram) = (self.loading.clone(), self.limit_ram);
         Ok(match opened {
             Opened::PatchCore { network, weights, config } => {
                 let good = patchcore::Good { set, network, weights };
                 let options = patchcore::FitOptions { run, loading, limit_ram, ..patchcore::FitOptions::default() };
-                Box::new(patchcore::fit(self.gpu, good, config, &options, self.watch).await?.0)
+                Box::new(patchcore::fit(self.gpu, good, config, &options, watch).await?.0)
             }
             Opened::Dino { network, weights, config } => {
                 let good = dino::Good { set, network, weights };
                 let (no_embed_backbone, limit_rule) = (false, LimitRule::default());
                 let options = dino::FitOptions { run, loading, limit_ram, no_embed_backbone, limit_rule };
-                Box::new(dino::fit(self.gpu, good, config, &options, self.watch).await?.0)
+                Box::new(dino::fit(self.gpu, good, config, &options, watch).await?.0)
             }
             Opened::EfficientAd { teacher, config, penalty } => {
                 let good = efficientad::Good { set, teacher, penalty };
@@ -320,7 +322,7 @@ impl Work<'_> {
                     kept: self.kept.clone(),
                     keeping,
                 };
-                let (fitted, _) = efficientad::fit(self.gpu, good, config, &options, self.watch).await?;
+                let (fitted, _) = efficientad::fit(self.gpu, good, config, &options, watch).await?;
                 if let Some(Err(e)) = path.map(std::fs::remove_file) {
                     log::info!("a checkpoint is of no use any more, and cannot be removed: {e}");
                 }

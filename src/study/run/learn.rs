@@ -2,7 +2,7 @@
 
 use super::open::Opened;
 use super::study::{Member, Study, Unit, head_can};
-use super::work::{Said, Work, seconds};
+use super::work::{Said, Within, Work, seconds};
 use crate::engine::Gpu;
 use crate::error::{Error, Result};
 use crate::methods::caml::Start;
@@ -240,7 +240,7 @@ impl Work<'_> {
         let ground = Ground::new(backbone, size, tuning)?;
         let options = self.options.planning();
         let mut tuner = Tuner::new(gpu, (backbone, &classes), tuning, &ground, (&options, None)).await?;
-        tuner.tune(&own, (&mut |_, _| (), self.watch))?;
+        tuner.tune(&own, (&mut |_, _| (), &Within(self.watch)))?;
         let vectors = tuner.vectors(&own)?;
         let each = vectors.shape.last().max(1);
         let mut of_support = vectors.data.chunks_exact(each);

@@ -170,3 +170,22 @@ impl Watch for Quiet<'_> {
 
     fn left_by_interrupt(&self, _: &str) {}
 }
+
+/// The watcher of a study as its many fits see it: what each of them says goes to the log, or nobody could read what the study says.
+pub(super) struct Within<'w>(pub &'w dyn Watch);
+
+impl Watch for Within<'_> {
+    fn say(&self, text: &str) {
+        log::info!("{text}");
+    }
+
+    fn progress(&self, stage: &'static str, done: usize, of: usize) {
+        self.0.progress(stage, done, of);
+    }
+
+    fn go_on(&self) -> Result<()> {
+        self.0.go_on()
+    }
+
+    fn left_by_interrupt(&self, _: &str) {}
+}
