@@ -265,8 +265,9 @@ fn settings(draw: &Draw, method: usize, facts: &Method) -> Vec<Setting> {
 fn values(draw: &Draw, s: &Setting, method: &Method, quality: f64) -> BTreeMap<Metric, f64> {
     let chance = 1.0 / draw.classes.len().max(1) as f64;
     let shift = draw.category.bytes().map(usize::from).sum::<usize>() as f64 % 7.0 * 0.01;
-    let good = draw.queries.iter().filter(|q| q.label == "good").count() as f64 / draw.queries.len().max(1) as f64;
-    let mut values = BTreeMap::from([(Metric::Majority, good.max(1.0 - good))]);
+    let of_class = |i: usize| draw.queries.iter().filter(|q| q.class == i).count();
+    let most = (0..draw.classes.len()).map(of_class).max().unwrap_or(0) as f64 / draw.queries.len().max(1) as f64;
+    let mut values = BTreeMap::from([(Metric::Majority, most)]);
     let mut put = |m, v: f64| values.insert(m, v.clamp(0.0, 1.0));
     let auroc = |shots: usize| 1.0 - 0.5 * (1.0 - quality).powf(0.8) / (1.0 + shots as f64).powf(0.3) - shift;
     if method.family.detects() {
@@ -283,7 +284,7 @@ fn values(draw: &Draw, s: &Setting, method: &Method, quality: f64) -> BTreeMap<M
         put(Metric::Tnr, balanced + 0.05);
         return values;
     }
-    let ease = quality + 0.1 * (s.bad as f64).ln() + if draw.task.pools_defects() { 0.1 } else { 0.0 } - shift;
+    let ease = 0.8 * quality + 0.07 * (s.bad as f64).ln() - if draw.task.pools_defects() { 0.02 } else { 0.1 } - shift;
     let acc = chance + (1.0 - chance) * ease.clamp(0.05, 0.97);
     let more = if draw.task.imbalanced() { (s.good as f64 / 5.0).ln() } else { 0.0 };
     let plain = method.variant == Variant::Plain;
@@ -295,7 +296,7 @@ fn values(draw: &Draw, s: &Setting, method: &Method, quality: f64) -> BTreeMap<M
         put(Metric::Tpr, acc + if plain { -0.1 * more } else { 0.005 * more });
         put(Metric::Tnr, acc + if plain { 0.09 * more } else { 0.03 * more });
         if method.family != Family::Chain {
-            put(Metric::Auroc, acc + 0.06 + 0.015 * more);
+            put(Metric::Auroc, acc + 0.04 + 0.015 * more);
             put(Metric::Ap, acc + 0.07);
             put(Metric::F1Max, acc + 0.03);
         }

@@ -32,15 +32,17 @@ impl Figure {
     /// [`crate::Error::Output`] where it cannot be drawn: a bug.
     pub fn file(&self) -> Result<String> {
         let columns = self.panels.len().clamp(1, 2) as u32;
-        let across = columns * WIDTH / TWICE + (columns + 1) * GAP;
+        let each = self.panels.iter().map(|p| p.width).max().unwrap_or(WIDTH) / TWICE;
+        let across = columns * each + (columns + 1) * GAP;
         let mut body = String::new();
         let (mut at, mut tallest, mut top) = (0, 0, 34);
         for panel in &self.panels {
-            let (x, height) = (GAP + at * (WIDTH / TWICE + GAP), panel.height / TWICE);
+            let (x, height) = (GAP + at * (each + GAP), panel.height / TWICE);
             let _ = write!(
                 body,
-                "<svg x=\"{x}\" y=\"{top}\" width=\"{}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {}\">\n{}</svg>\n",
-                WIDTH / TWICE,
+                "<svg x=\"{x}\" y=\"{top}\" width=\"{}\" height=\"{height}\" viewBox=\"0 0 {} {}\">\n{}</svg>\n",
+                panel.width / TWICE,
+                panel.width,
                 panel.height,
                 panel.inside()?
             );
@@ -70,11 +72,12 @@ impl Figure {
 
     /// The legend of a file: as many columns as panels, top to bottom.
     fn legend_of_file(&self, across: u32, top: u32) -> Result<(String, u32)> {
-        let columns = (across / 400).max(1);
+        let columns = (across / 360).max(1);
+        let each = across / columns;
         let rows = (self.legend.len() as u32).div_ceil(columns);
         let mut out = String::new();
         for (i, (look, name)) in (0u32..).zip(&self.legend) {
-            let (x, y) = (GAP + 4 + i / rows * 400, top + i % rows * ROW);
+            let (x, y) = (GAP + 4 + i / rows * each, top + i % rows * ROW);
             let (w, h) = SWATCH;
             let _ = write!(
                 out,
@@ -99,11 +102,11 @@ impl Figure {
         }
         let one = panels.len() == 1;
         Ok(html! {
-            figure .several[!one] {
+            figure .several[!one] .many[panels.len() > 3] {
                 @if !one { figcaption { (text::shown(&self.title)) } }
                 div .panels {
                     @for (panel, inside) in &panels {
-                        svg .plot viewBox={ "0 0 " (WIDTH) " " (panel.height) } role="img"
+                        svg .plot viewBox={ "0 0 " (panel.width) " " (panel.height) } role="img"
                             aria-label={ (text::shown(&self.title)) ". " (panel.title) ". " (panel.about) } {
                             title { (text::shown(&self.title)) ": " (panel.title) }
                             (PreEscaped(inside))

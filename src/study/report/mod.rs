@@ -95,7 +95,7 @@ fn sections(view: &View, cast: &Cast) -> Vec<Section> {
         section(
             "distances",
             "Euclidean distance beside cosine",
-            "On the diagonal both distances score the same.",
+            "On the dashed lines both distances score the same.",
             "No network took part with both distances.",
             plots::distances::figures(view, cast),
         ),

@@ -2,7 +2,7 @@
 
 use super::table::{Entry, Table};
 use super::text;
-use super::view::{Mean, View, shots};
+use super::view::{Mean, View, shots, shots_of};
 use crate::study::analysis::{Cell, Metric, Pair, Setting};
 use crate::study::{Limit, Pool, Task, Variant};
 
@@ -75,7 +75,7 @@ fn ranking(view: &View, task: Task) -> Table {
         let of = mean(over(*m, Metric::BalAcc));
         let facts = [
             Entry::words(view.name(*m)),
-            setting.map_or_else(Entry::none, |s| Entry::words(shots(s))),
+            Entry::words(shots_of(view, *m, task)),
             setting.map_or_else(Entry::none, |s| limit(s.limit)),
             of,
             mean(over(*m, Metric::Acc)),

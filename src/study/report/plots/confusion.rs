@@ -11,7 +11,7 @@ use crate::study::Task;
 use crate::study::analysis::Confused;
 
 /// Matrices of a task and a data set at most.
-const MOST: usize = 2;
+const MOST: usize = 3;
 /// Room for names of classes.
 const LEFT: u32 = 124;
 
