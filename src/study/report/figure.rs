@@ -34,27 +34,10 @@ impl Figure {
         let columns = self.panels.len().clamp(1, 2) as u32;
         let each = self.panels.iter().map(|p| p.width).max().unwrap_or(WIDTH) / TWICE;
         let across = columns * each + (columns + 1) * GAP;
-        let mut body = String::new();
-        let (mut at, mut tallest, mut top) = (0, 0, 34);
-        for panel in &self.panels {
-            let (x, height) = (GAP + at * (each + GAP), panel.height / TWICE);
-            let _ = write!(
-                body,
-                "<svg x=\"{x}\" y=\"{top}\" width=\"{}\" height=\"{height}\" viewBox=\"0 0 {} {}\">\n{}</svg>\n",
-                panel.width / TWICE,
-                panel.width,
-                panel.height,
-                panel.inside()?
-            );
-            tallest = height.max(tallest);
-            at += 1;
-            if at == columns {
-                (at, top, tallest) = (0, top + tallest + GAP, 0);
-            }
-        }
-        top += if at > 0 { tallest + GAP } else { 0 };
-        let (legend, tall) = self.legend_of_file(across, top)?;
-        let total = top + tall + GAP;
+        let (body, bottom) = self.panels_of_file(columns, each)?;
+        let (legend, tall) = self.legend_of_file(across, bottom)?;
+        let total = bottom + tall + GAP;
+        let (size, most) = if columns > 1 { (15, 88) } else { (13, 52) };
         let title = escaped(&self.title);
         let about: Vec<String> = self.panels.iter().map(|p| escaped(&format!("{}: {}", p.title, p.about))).collect();
         Ok([
@@ -62,12 +45,27 @@ impl Figure {
             format!("aria-label=\"{title}\" xmlns=\"http://www.w3.org/2000/svg\">\n<title>{title}</title>\n"),
             format!("<desc>{}</desc>\n<style>\n{}</style>\n", about.join(" "), theme::css()),
             format!("<rect class=\"f-paper\" width=\"{across}\" height=\"{total}\" fill=\"#fdfdfb\"/>\n"),
-            line_of_text(GAP + 4, 23, 15, true, &text::short(&self.title, if columns > 1 { 96 } else { 46 })),
+            line_of_text(GAP + 4, 23, size, true, &text::short(&self.title, most)),
             body,
             legend,
             "</svg>\n".into(),
         ]
         .concat())
+    }
+
+    /// The panels of a file in so many columns, and where they end.
+    fn panels_of_file(&self, columns: u32, each: u32) -> Result<(String, u32)> {
+        let mut body = String::new();
+        let mut top = 34;
+        for row in self.panels.chunks(columns as usize) {
+            for (column, panel) in (0..).zip(row) {
+                let (x, w, h) = (GAP + column * (each + GAP), panel.width, panel.height);
+                let size = format!("width=\"{}\" height=\"{}\" viewBox=\"0 0 {w} {h}\"", w / TWICE, h / TWICE);
+                let _ = write!(body, "<svg x=\"{x}\" y=\"{top}\" {size}>\n{}</svg>\n", panel.inside()?);
+            }
+            top += row.iter().map(|p| p.height / TWICE).max().unwrap_or(0) + GAP;
+        }
+        Ok((body, top))
     }
 
     /// The legend of a file: as many columns as panels, top to bottom.

@@ -1,9 +1,10 @@
 //! The page: one file that opens from disk and asks nothing of any network.
 
 use super::cast::Cast;
+use super::figure::{self, Figure};
 use super::table::Table;
 use super::view::View;
-use super::{Section, figure, published, tables, text, theme, times, words};
+use super::{Section, published, tables, text, theme, times, words};
 use crate::error::Result;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -14,24 +15,16 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 
 ///
 /// # Errors
 /// [`crate::Error::Output`] where a plot cannot be drawn: a bug.
-pub fn html(view: &View, cast: &Cast, sections: &[Section]) -> Result<String> {
+pub fn html(view: &View, cast: &Cast, sections: &[(&Section, Vec<Figure>)]) -> Result<String> {
     let name = text::shown(&view.results.facts.name);
     let mut drawn = vec![];
-    for section in sections {
-        drawn.push(plots(section)?);
+    for (section, figures) in sections {
+        drawn.push(plots(section, figures)?);
     }
     let page = html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                // An icon of its own, so that the browser requests none.
-                link rel="icon" href="data:,";
-                title { (name) }
-                style { (PreEscaped(theme::css())) (PreEscaped(include_str!("page.css"))) }
-            }
+            (head(&name))
             body {
                 a .skip href="#main" { "To the answers" }
                 header {
@@ -55,6 +48,20 @@ pub fn html(view: &View, cast: &Cast, sections: &[Section]) -> Result<String> {
         }
     };
     Ok(page.into_string() + "\n")
+}
+
+fn head(name: &str) -> Markup {
+    html! {
+        head {
+            meta charset="utf-8";
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            meta http-equiv="Content-Security-Policy" content=(POLICY);
+            // An icon of its own, so that the browser requests none.
+            link rel="icon" href="data:,";
+            title { (name) }
+            style { (PreEscaped(theme::css())) (PreEscaped(include_str!("page.css"))) }
+        }
+    }
 }
 
 fn answers(view: &View) -> Markup {
@@ -96,23 +103,23 @@ fn cautions(view: &View) -> Markup {
     }
 }
 
-fn contents(sections: &[Section]) -> Markup {
+fn contents(sections: &[(&Section, Vec<Figure>)]) -> Markup {
     let rest =
         [("numbers", "All numbers"), ("left-out", "Left out"), ("published", "Published"), ("again", "Once more")];
     html! {
         nav aria-label="Contents" {
             ul {
-                @for s in sections.iter().filter(|s| !s.figures.is_empty()) { li { a href={ "#" (s.id) } { (s.title) } } }
+                @for (s, _) in sections.iter().filter(|s| !s.1.is_empty()) { li { a href={ "#" (s.id) } { (s.title) } } }
                 @for (id, title) in rest { li { a href={ "#" (id) } { (title) } } }
             }
         }
     }
 }
 
-fn plots(section: &Section) -> Result<Markup> {
-    let legend = figure::legend(&section.figures)?;
+fn plots(section: &Section, drawn: &[Figure]) -> Result<Markup> {
+    let legend = figure::legend(drawn)?;
     let mut figures = vec![];
-    for figure in &section.figures {
+    for figure in drawn {
         figures.push(figure.page()?);
     }
     Ok(html! {

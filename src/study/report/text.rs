@@ -101,7 +101,7 @@ pub fn digits(value: f64) -> String {
 /// A whole number in groups of three digits.
 pub fn thousands(number: usize) -> String {
     let digits = number.to_string();
-    let space = |i: usize| i > 0 && (digits.len() - i) % 3 == 0 && digits.len() > 4;
+    let space = |i: usize| i > 0 && (digits.len() - i).is_multiple_of(3) && digits.len() > 4;
     let each = digits.char_indices().flat_map(|(i, c)| [space(i).then_some('\u{202f}'), Some(c)]);
     each.flatten().collect()
 }

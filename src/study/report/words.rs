@@ -3,7 +3,7 @@
 use super::text;
 use super::view::{View, shots_of};
 use crate::study::analysis::Metric;
-use crate::study::{Category, Task};
+use crate::study::{Category, Family, Task};
 
 /// Pictures of a class below which one of them moves its recall by more than a tenth.
 const FEW: usize = 10;
@@ -52,8 +52,13 @@ pub fn tiles(view: &View) -> Vec<Tile> {
     [learner(view), detector(view), Some(episodes), Some(pictures)].into_iter().flatten().collect()
 }
 
+/// Whether a method is a learner by itself: a chain's good or defective is its detector's.
+fn learns(view: &View, method: usize) -> bool {
+    !view.detects(method) && view.method(method).is_some_and(|m| m.family != Family::Chain)
+}
+
 fn learner(view: &View) -> Option<Tile> {
-    let (method, best) = view.best(Task::T2, Metric::BalAcc, |m| !view.detects(m))?;
+    let (method, best) = view.best(Task::T2, Metric::BalAcc, |m| learns(view, m))?;
     let accuracy = view.over_categories(method, Task::T2, Metric::Acc);
     let alone = view.over_categories(method, Task::T2, Metric::Majority);
     let accuracy = accuracy.map(|a| format!("; accuracy {}", text::within(a.mean, a.half))).unwrap_or_default();
@@ -72,7 +77,7 @@ fn learner(view: &View) -> Option<Tile> {
 
 fn detector(view: &View) -> Option<Tile> {
     let (method, best) = view.best(Task::T2, Metric::Auroc, |m| view.detects(m))?;
-    let learner = view.best(Task::T2, Metric::Auroc, |m| !view.detects(m));
+    let learner = view.best(Task::T2, Metric::Auroc, |m| learns(view, m));
     let learner = learner.map(|(m, l)| format!("; best learner {} ({})", text::within(l.mean, l.half), view.name(m)));
     Some(Tile {
         what: "Best detector (T2)".into(),
