@@ -45,6 +45,16 @@ impl Confusion {
         (!recalls.is_empty()).then(|| recalls.iter().sum::<f64>() / recalls.len() as f64)
     }
 
+    /// The mean F1 of the classes, 2 TP / (2 TP + FP + FN). A class without pictures that nothing was called has no F1 and is left out, as
+    /// scikit-learn leaves out labels that occur in neither list; one that has pictures or calls, but none right, counts as 0.
+    pub fn macro_f1(&self) -> Option<f64> {
+        let called = |class: usize| self.0.iter().filter_map(|row| row.get(class)).sum::<usize>();
+        let both = self.pictures().into_iter().enumerate().map(|(class, pictures)| pictures + called(class));
+        let f1: Vec<f64> =
+            self.right().into_iter().zip(both).filter_map(|(right, both)| share(2 * right, both)).collect();
+        (!f1.is_empty()).then(|| f1.iter().sum::<f64>() / f1.len() as f64)
+    }
+
     /// The accuracy of calling every picture the class that has most of them: what an accuracy is to be compared with.
     pub fn majority(&self) -> Option<f64> {
         let pictures = self.pictures();
@@ -73,7 +83,13 @@ mod tests {
             (Some(4.0 / 6.0), Some(0.625), Some(4.0 / 6.0))
         );
         assert_eq!(c.recalls(), [Some(0.75), None, Some(0.5)]);
+        // Calls: 3, 2 and 1. The class without pictures has calls, so it counts.
+        assert_eq!(c.macro_f1(), Some((6.0 / 7.0 + 0.0 + 2.0 / 3.0) / 3.0));
+        let mut two = Confusion::new(3);
+        [(0, 0), (2, 0)].into_iter().for_each(|(is, said)| two.add(is, said));
+        assert_eq!(two.macro_f1(), Some((2.0 / 3.0 + 0.0) / 2.0), "the class in the middle does not occur");
         let none = Confusion::new(2);
         assert_eq!((none.accuracy(), none.balanced_accuracy(), none.majority()), (None, None, None));
+        assert_eq!(none.macro_f1(), None);
     }
 }

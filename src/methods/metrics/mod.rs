@@ -6,15 +6,19 @@ mod confusion;
 mod pixels;
 mod ranking;
 mod regions;
+mod resamples;
 mod score;
+mod signed_rank;
 mod spread;
 
 pub use confusion::Confusion;
 pub use pixels::{Counts, PixelMetrics, Pixels};
 pub use ranking::{Ranking, Threshold, ranking, steps};
 pub use regions::{Components, area, components};
+pub use resamples::{Resamples, percentiles};
 pub use score::Score;
-pub use spread::{Spread, student};
+pub use signed_rank::{holm, signed_rank};
+pub use spread::{Spread, Welch, student};
 
 /// A metric, or the reason why it is undefined, such as `no defective sample`.
 pub type MetricValue = std::result::Result<f64, &'static str>;

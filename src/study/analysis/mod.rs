@@ -1,9 +1,23 @@
 //! What follows from a study's [`Results`](super::Results): metrics of every outcome, means with intervals, paired differences, answers.
 
-use super::{Limit, Task};
+mod answers;
+mod cells;
+mod curves;
+#[cfg(test)]
+mod made;
+mod pairs;
+mod pictures;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use super::{Limit, Results, Task};
+use crate::error::Result;
 use crate::methods::metrics::Spread;
 use serde::Serialize;
 use std::collections::BTreeMap;
+
+pub use pairs::Table;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -27,6 +41,8 @@ pub enum Metric {
     F1Max,
     /// Share of defective queries that were called their kind of defect; of tasks with kinds of defect.
     DefectAcc,
+    /// Mean of [`Metric::Tpr`] and [`Metric::Tnr`]: the balanced accuracy of good against defective, whatever the kind.
+    GoodBad,
     /// Accuracy of calling every query the class that most have.
     Majority,
 }
@@ -72,7 +88,8 @@ pub struct Cell {
     pub setting: Setting,
     /// The metrics that are defined, with 95 % intervals by Student's t over the repeats.
     pub values: BTreeMap<Metric, Spread>,
-    /// Accuracy, balanced accuracy and AUROC once more with 95 % intervals by a bootstrap over the pictures that are asked about.
+    /// Accuracy, balanced accuracy and AUROC once more with 95 % intervals by a bootstrap over the pictures that are asked about; of T2 and
+    /// T4 alone, whose numbers head the report.
     pub by_pictures: BTreeMap<Metric, [f64; 2]>,
 }
 
@@ -87,9 +104,13 @@ pub struct Pair {
     pub other: Setting,
     /// The metric.
     pub metric: Metric,
+    /// Whether both were asked on the same draws. Where they were not, as in comparisons of two tasks, interval and p are Welch's, `count` is
+    /// that of the one with fewer repeats, and there is no deviation.
+    pub paired: bool,
     /// The mean difference and its interval.
     pub difference: Spread,
-    /// Two-sided p of Wilcoxon's signed-rank test; `None` where all differences are 0.
+    /// Two-sided p of Wilcoxon's signed-rank test; `None` where all differences are 0. Welch's where they are not paired, `None` where there is
+    /// a single repeat or no deviation.
     pub p: Option<f64>,
     /// The same after Holm's correction over all pairs of its table.
     pub p_holm: Option<f64>,
@@ -122,7 +143,7 @@ pub struct Roc {
 pub struct Said {
     /// The question, such as `Is few-shot learning fit for finding defects?`.
     pub question: String,
-    /// The answer in one sentence.
+    /// The answer in a sentence or two.
     pub short: String,
     /// What it rests on, in sentences with numbers and intervals.
     pub because: Vec<String>,
@@ -143,4 +164,20 @@ pub struct Analysis {
     pub rocs: Vec<Roc>,
     /// Answers.
     pub answers: Vec<Said>,
+}
+
+/// What follows from results: nothing but the results has a say, timing left out, so that it is the same bytes wherever and however often
+/// the study is run. Where repeats were not all done, as in a study that is still running, what is there is analysed.
+///
+/// # Errors
+/// [`crate::error::Error::Input`] for results that contradict themselves (numbers beyond the lists, another number of calls than of queries,
+/// the same outcome twice), [`crate::error::Error::Numeric`] for a score or limit that is not a number; both name the outcome.
+pub fn analyse(results: &Results) -> Result<Analysis> {
+    let rows = rows::of(results)?;
+    let index = cells::Index::new(results, &rows)?;
+    let cells = cells::of(&index);
+    let pairs = pairs::of(&index);
+    let answers = answers::of(results, &cells, &pairs);
+    let (confused, rocs) = (curves::confused(&index), curves::rocs(&index)?);
+    Ok(Analysis { cells, pairs, confused, rocs, answers, rows })
 }
