@@ -215,6 +215,7 @@ impl Made {
                 one: b.setting.clone(),
                 other: a.setting.clone(),
                 metric: Metric::Acc,
+                paired: true,
                 difference: Spread { count: self.repeats, mean, deviation: many.map(|h| 2.7 * h), interval: many },
                 p: Some(0.04),
                 p_holm: Some(0.21),

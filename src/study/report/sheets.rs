@@ -9,7 +9,7 @@ use crate::study::{Draw, Limit, Variant};
 use std::collections::HashSet;
 
 /// The columns of results.csv.
-pub const COLUMNS: [&str; 26] = [
+pub const COLUMNS: [&str; 27] = [
     "method",
     "family",
     "backbone",
@@ -34,6 +34,7 @@ pub const COLUMNS: [&str; 26] = [
     "ap",
     "f1_max",
     "defect_acc",
+    "good_bad",
     "majority",
     "settings",
 ];

@@ -40,11 +40,12 @@ impl Metric {
             Metric::Ap => "AP",
             Metric::F1Max => "F1 max",
             Metric::DefectAcc => "defects named",
+            Metric::GoodBad => "good or bad, balanced",
             Metric::Majority => "majority",
         }
     }
 
-    pub(super) const ALL: [Metric; 10] = [
+    pub(super) const ALL: [Metric; 11] = [
         Metric::Acc,
         Metric::BalAcc,
         Metric::MacroF1,
@@ -54,6 +55,7 @@ impl Metric {
         Metric::Ap,
         Metric::F1Max,
         Metric::DefectAcc,
+        Metric::GoodBad,
         Metric::Majority,
     ];
 }
