@@ -56,8 +56,8 @@ impl Ranged for Axis {
 /// Something that is drawn.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mark {
-    /// An interval along a line: x, low, high.
-    Band(Look, Vec<(f64, f64, f64)>),
+    /// An interval along a line, as x, low, high, of this opacity.
+    Band(Look, Vec<(f64, f64, f64)>, f64),
     /// A line.
     Line(Look, Vec<(f64, f64)>),
     /// A point.
@@ -208,11 +208,11 @@ pub fn words(size: f64, paint: Paint) -> TextStyle<'static> {
 fn draw(chart: &mut Chart, mark: &Mark) -> std::result::Result<(), String> {
     let area = chart.plotting_area();
     match mark {
-        Mark::Band(look, points) => {
+        Mark::Band(look, points, opacity) => {
             let low = points.iter().map(|&(x, low, _)| (x, low));
             let high = points.iter().rev().map(|&(x, _, high)| (x, high));
             let edge: Vec<(f64, f64)> = low.chain(high).collect();
-            area.draw(&Polygon::new(edge, look.paint.whole().mix(0.14))).map_err(told)
+            area.draw(&Polygon::new(edge, look.paint.whole().mix(*opacity))).map_err(told)
         }
         Mark::Line(look, points) => area.draw(&PathElement::new(points.clone(), look.stroke())).map_err(told),
         Mark::Point(look, at) => look.put(area, *at).map_err(told),

@@ -11,6 +11,9 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 /// Nothing may be loaded from anywhere; style and script stand in the page itself.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
+/// Reasons of an answer that are seen at once, so that all answers are on the first screen.
+const FIRST: usize = 1;
+
 /// The page.
 ///
 /// # Errors
@@ -72,8 +75,13 @@ fn answers(view: &View) -> Markup {
                     li {
                         h2 { (text::shown(&said.question)) }
                         p .short { strong { (text::shown(&said.short)) } }
-                        @if !said.because.is_empty() {
-                            ul { @for reason in &said.because { li { (text::shown(reason)) } } }
+                        @let (first, rest) = said.because.split_at(said.because.len().min(FIRST));
+                        @if !first.is_empty() { ul { @for reason in first { li { (text::shown(reason)) } } } }
+                        @if !rest.is_empty() {
+                            details {
+                                summary { (text::count(rest.len(), "more reason")) }
+                                ul { @for reason in rest { li { (text::shown(reason)) } } }
+                            }
                         }
                     }
                 }

@@ -10,6 +10,9 @@ use super::{At, line, named, numbers, over, shares, told};
 use crate::study::Task;
 use crate::study::analysis::Metric;
 
+/// Lines of a panel at most: with their bands, more are not told apart.
+const MOST: usize = 6;
+
 const METRICS: [(Metric, &str); 4] = [
     (Metric::Acc, "accuracy, %"),
     (Metric::Tpr, "TPR: defects found, %"),
@@ -29,7 +32,7 @@ fn lines(cast: &Cast) -> Vec<(usize, Look, String)> {
         let corrected = m.corrected.as_ref().map(|(method, name)| (*method, m.hollow(), name.clone()));
         [Some((m.method, m.look, m.name.clone())), corrected]
     });
-    both.flatten().take(8).collect()
+    both.flatten().take(MOST).collect()
 }
 
 fn figure<'a>(view: &View<'a>, cast: &Cast, task: Task, category: &'a str) -> Option<Figure> {
@@ -49,7 +52,7 @@ fn figure<'a>(view: &View<'a>, cast: &Cast, task: Task, category: &'a str) -> Op
         let mut panel = Panel::new(title, format!("In percent: {}.", about.join("; ")), x, y.clone());
         (panel.width, panel.left) = (WIDTH * 3 / 4, 40 * TWICE);
         for ((_, look, name), values) in &drawn {
-            line(&mut panel, *look, values);
+            line(&mut panel, *look, values, drawn.len());
             if !legend.contains(&(*look, name.clone())) {
                 legend.push((*look, name.clone()));
             }

@@ -33,7 +33,7 @@ fn figure<'a>(view: &View<'a>, cast: &Cast, task: Task, category: &'a str) -> Op
     let ends: Vec<[f64; 2]> = lines.iter().filter_map(|l| Some([l.1.first()?.mean, l.1.last()?.mean])).collect();
     guide(&mut panel, &guides, &ends);
     for (member, values) in &lines {
-        line(&mut panel, member.look, values);
+        line(&mut panel, member.look, values, lines.len());
     }
     let legend = lines.iter().map(|(m, _)| (m.look, m.name.clone())).collect();
     let title = format!("Accuracy against shots, {task}: {}", task.title());
