@@ -2,6 +2,8 @@
 
 #[path = "common/study.rs"]
 mod study;
+#[path = "common/study_answers.rs"]
+mod study_answers;
 
 use lupe::study::analysis::{Analysis, Metric};
 use lupe::study::{Category, Family, LeftOut, Method, Results, Task, Variant, report};
@@ -89,6 +91,8 @@ fn check_page(files: &Files) {
     assert!(loads(page).is_empty(), "the page loads {:?}", loads(page));
     assert!(page.starts_with("<!DOCTYPE html>") && page.contains("Content-Security-Policy"));
     assert_eq!(page.matches("<script").count(), 1);
+    let twice = page.split('<').filter_map(|tag| tag.split('>').next()).find(|tag| tag.matches(" class=").count() > 1);
+    assert_eq!(twice, None, "an attribute is there twice");
     assert!(!page.contains("<b>&\"") && !page.contains("<b>x"), "a name became markup");
     for head in page.split("<thead>").skip(1) {
         let head = head.split("</thead>").next().expect("a head");
@@ -130,7 +134,7 @@ fn a_usual_study_has_everything() {
     let at = |needle: &str| page.find(needle).unwrap_or_else(|| panic!("no {needle}"));
     assert!(at("<ol class=\"answers\">") < at("<dl class=\"tiles\">") && at("<dl class=\"tiles\">") < at("<svg"));
     assert!(page.contains("painted by Lupe") && page.contains("lupe weights pull efficientad-m"));
-    assert!(page.contains("83.4 ± 3.0 (published)"));
+    assert!(page.contains("<td class=\"t s\">83.4 ± 3.0</td>"));
 }
 
 #[test]
@@ -151,7 +155,7 @@ fn odd_names_stay_names() {
         assert!(row[0].starts_with("'=<b>") && row[2].starts_with("'@<b>"), "{row:?}");
         assert!(!row.iter().any(|c| c.starts_with(['=', '+', '@'])), "{row:?}");
     }
-    assert_eq!(heads.len(), 28);
+    assert_eq!(heads.len(), 27);
     for (name, matrix) in files.iter().filter(|f| f.0.starts_with("confusion/")) {
         let mut table = csv::Reader::from_reader(matrix.as_slice());
         let n = table.headers().unwrap().len();
@@ -306,4 +310,35 @@ fn equal_slugs_are_files_apart() {
     let low: std::collections::BTreeSet<String> = files.keys().map(|n| n.to_lowercase()).collect();
     assert_eq!(low.len(), files.len(), "names differ in more than case");
     assert_eq!(files.keys().filter(|n| n.starts_with("plots/shots-T1-")).count(), 3);
+}
+
+#[test]
+fn what_the_analysis_finds_fits_the_report() {
+    let mut made = Made::usual();
+    made.repeats = 3;
+    made.categories.truncate(1);
+    made.methods.retain(|m| !matches!(m.0.family, Family::Chain | Family::Caml | Family::SubspaceAd));
+    let results = study_answers::answered(&made);
+    let analysis = lupe::study::analysis::analyse(&results).expect("an analysis");
+    assert_eq!(analysis.answers.len(), 4);
+    let study = (results, analysis);
+    let files = files(&study);
+    assert_eq!(
+        check_pictures(&files),
+        2 + 12,
+        "{:?}",
+        files.keys().filter(|n| n.starts_with("plots")).collect::<Vec<_>>()
+    );
+    check_page(&files);
+    let summary = text(&files, "summary.md");
+    for (title, _) in &study.1.pairs {
+        assert!(summary.contains(&format!("### {title}")), "no table {title}");
+    }
+    let page = text(&files, report::PAGE);
+    let shown = page.split("<script").next().expect("all before the script");
+    assert!(!shown.contains("NaN") && !shown.contains("method 1"));
+    // Somebody may want to see it.
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("study-analysed");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join(report::PAGE), page).expect("a file");
 }

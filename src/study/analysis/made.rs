@@ -175,7 +175,7 @@ fn detected(draw: &Draw, says: &Says) -> Answer {
 pub(super) fn around(n: usize, says: Says) -> Vec<Says> {
     let moved = |v: usize, up: bool| if up { (v + 1).min(EACH) } else { v.saturating_sub(1) };
     let one = |i: usize| {
-        let up = i % 2 == 0;
+        let up = i.is_multiple_of(2);
         let [kept, found, named, above] = [says.kept, says.found, says.named, says.above].map(|v| moved(v, up));
         Says { kept, found, named: named.min(found), above }
     };

@@ -143,7 +143,7 @@ pub struct Roc {
 pub struct Said {
     /// The question, such as `Is few-shot learning fit for finding defects?`.
     pub question: String,
-    /// The answer in one sentence.
+    /// The answer in a sentence or two.
     pub short: String,
     /// What it rests on, in sentences with numbers and intervals.
     pub because: Vec<String>,

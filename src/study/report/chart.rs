@@ -56,8 +56,8 @@ impl Ranged for Axis {
 /// Something that is drawn.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mark {
-    /// An interval along a line: x, low, high.
-    Band(Look, Vec<(f64, f64, f64)>),
+    /// An interval along a line, as x, low, high, of this opacity.
+    Band(Look, Vec<(f64, f64, f64)>, f64),
     /// A line.
     Line(Look, Vec<(f64, f64)>),
     /// A point.
@@ -96,6 +96,8 @@ pub struct Panel {
     pub y: Axis,
     /// In the order in which it is drawn.
     pub marks: Vec<Mark>,
+    /// Width, as drawn.
+    pub width: u32,
     /// Height, as drawn.
     pub height: u32,
     /// Room for labels on the left, as drawn.
@@ -119,7 +121,17 @@ impl Panel {
     /// A panel of the usual size.
     pub fn new(title: &str, about: String, x: Axis, y: Axis) -> Panel {
         let title = text::short(title, 46);
-        Panel { title, about, x, y, marks: vec![], height: HEIGHT, left: 54 * TWICE, lines: Lines::Across }
+        Panel {
+            title,
+            about,
+            x,
+            y,
+            marks: vec![],
+            width: WIDTH,
+            height: HEIGHT,
+            left: 54 * TWICE,
+            lines: Lines::Across,
+        }
     }
 
     /// What is inside of its SVG element.
@@ -127,7 +139,7 @@ impl Panel {
     /// # Errors
     /// [`Error::Output`] where it cannot be drawn: a bug.
     pub fn inside(&self) -> Result<String> {
-        inside((WIDTH, self.height), |root| self.draw(root))
+        inside((self.width, self.height), |root| self.draw(root))
     }
 
     fn draw(&self, root: &Area) -> std::result::Result<(), String> {
@@ -136,7 +148,7 @@ impl Panel {
         root.draw(&Text::new(self.title.clone(), (16, 10), title)).map_err(told)?;
         let mut builder = ChartBuilder::on(root);
         builder.margin_top(30 * TWICE).margin_right(16 * TWICE).margin_bottom(6 * TWICE).margin_left(4 * TWICE);
-        let below = if self.x.label.is_empty() { 22 } else { 40 };
+        let below = if self.x.label.is_empty() { 22 } else { 37 };
         builder.x_label_area_size(below * TWICE).y_label_area_size(self.left);
         let mut chart = builder.build_cartesian_2d(self.x.clone(), self.y.clone()).map_err(told)?;
         self.mesh(&mut chart)?;
@@ -175,9 +187,13 @@ pub fn inside(size: (u32, u32), draw: impl FnOnce(&Area) -> std::result::Result<
     Ok(themed(&tidy(body)))
 }
 
-/// Without a line's end in text and a space at the end of points, which plotters writes.
+/// Without line ends around text and spaces behind points, which plotters writes.
 fn tidy(body: &str) -> String {
-    body.replace(" \"/>", "\"/>").replace("\n</text>", "</text>").replace(" opacity=\"1\"", "")
+    let mut out = String::with_capacity(body.len());
+    for line in body.split_inclusive('\n') {
+        out.push_str(if line.starts_with("<text ") { line.trim_end_matches('\n') } else { line });
+    }
+    out.replace(" \"/>", "\"/>").replace("\n</text>", "</text>").replace(" opacity=\"1\"", "")
 }
 
 fn told(e: impl std::fmt::Display) -> String {
@@ -192,11 +208,11 @@ pub fn words(size: f64, paint: Paint) -> TextStyle<'static> {
 fn draw(chart: &mut Chart, mark: &Mark) -> std::result::Result<(), String> {
     let area = chart.plotting_area();
     match mark {
-        Mark::Band(look, points) => {
+        Mark::Band(look, points, opacity) => {
             let low = points.iter().map(|&(x, low, _)| (x, low));
             let high = points.iter().rev().map(|&(x, _, high)| (x, high));
             let edge: Vec<(f64, f64)> = low.chain(high).collect();
-            area.draw(&Polygon::new(edge, look.paint.whole().mix(0.14))).map_err(told)
+            area.draw(&Polygon::new(edge, look.paint.whole().mix(*opacity))).map_err(told)
         }
         Mark::Line(look, points) => area.draw(&PathElement::new(points.clone(), look.stroke())).map_err(told),
         Mark::Point(look, at) => look.put(area, *at).map_err(told),
@@ -206,13 +222,18 @@ fn draw(chart: &mut Chart, mark: &Mark) -> std::result::Result<(), String> {
         Mark::Guide(from, to, word) => {
             let style = Paint::Quiet.dashed().stroke_width(3);
             area.draw(&PathElement::new(vec![*from, *to], style)).map_err(told)?;
-            let place = words(SIZE * 0.9, Paint::Quiet).pos(Pos::new(HPos::Right, VPos::Bottom));
+            // Its word stands inside: a line to the left has it on the left.
+            let across = if to.0 < from.0 { HPos::Left } else { HPos::Right };
+            let place = words(SIZE * 0.9, Paint::Quiet).pos(Pos::new(across, VPos::Bottom));
             area.draw(&Text::new(word.clone(), *to, place)).map_err(told)
         }
         Mark::Block(look, from, to, opacity) => {
             let style = look.paint.whole().mix(*opacity);
-            let style = if look.hollow { style.stroke_width(3) } else { style.filled() };
-            area.draw(&Rectangle::new([*from, *to], style)).map_err(told)
+            if look.hollow {
+                let edge = vec![*from, (from.0, to.1), *to, (to.0, from.1), *from];
+                return area.draw(&PathElement::new(edge, style.stroke_width(3))).map_err(told);
+            }
+            area.draw(&Rectangle::new([*from, *to], style.filled())).map_err(told)
         }
         Mark::Text(at, text, place) => {
             let paint = if *place == Place::OnColor { Paint::Paper } else { Paint::Ink };

@@ -32,27 +32,12 @@ impl Figure {
     /// [`crate::Error::Output`] where it cannot be drawn: a bug.
     pub fn file(&self) -> Result<String> {
         let columns = self.panels.len().clamp(1, 2) as u32;
-        let across = columns * WIDTH / TWICE + (columns + 1) * GAP;
-        let mut body = String::new();
-        let (mut at, mut tallest, mut top) = (0, 0, 34);
-        for panel in &self.panels {
-            let (x, height) = (GAP + at * (WIDTH / TWICE + GAP), panel.height / TWICE);
-            let _ = write!(
-                body,
-                "<svg x=\"{x}\" y=\"{top}\" width=\"{}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {}\">\n{}</svg>\n",
-                WIDTH / TWICE,
-                panel.height,
-                panel.inside()?
-            );
-            tallest = height.max(tallest);
-            at += 1;
-            if at == columns {
-                (at, top, tallest) = (0, top + tallest + GAP, 0);
-            }
-        }
-        top += if at > 0 { tallest + GAP } else { 0 };
-        let (legend, tall) = self.legend_of_file(across, top)?;
-        let total = top + tall + GAP;
+        let each = self.panels.iter().map(|p| p.width).max().unwrap_or(WIDTH) / TWICE;
+        let across = columns * each + (columns + 1) * GAP;
+        let (body, bottom) = self.panels_of_file(columns, each)?;
+        let (legend, tall) = self.legend_of_file(across, bottom)?;
+        let total = bottom + tall + GAP;
+        let (size, most) = if columns > 1 { (15, 88) } else { (13, 52) };
         let title = escaped(&self.title);
         let about: Vec<String> = self.panels.iter().map(|p| escaped(&format!("{}: {}", p.title, p.about))).collect();
         Ok([
@@ -60,7 +45,7 @@ impl Figure {
             format!("aria-label=\"{title}\" xmlns=\"http://www.w3.org/2000/svg\">\n<title>{title}</title>\n"),
             format!("<desc>{}</desc>\n<style>\n{}</style>\n", about.join(" "), theme::css()),
             format!("<rect class=\"f-paper\" width=\"{across}\" height=\"{total}\" fill=\"#fdfdfb\"/>\n"),
-            line_of_text(GAP + 4, 23, 15, true, &text::short(&self.title, if columns > 1 { 96 } else { 46 })),
+            line_of_text(GAP + 4, 23, size, true, &text::short(&self.title, most)),
             body,
             legend,
             "</svg>\n".into(),
@@ -68,13 +53,29 @@ impl Figure {
         .concat())
     }
 
+    /// The panels of a file in so many columns, and where they end.
+    fn panels_of_file(&self, columns: u32, each: u32) -> Result<(String, u32)> {
+        let mut body = String::new();
+        let mut top = 34;
+        for row in self.panels.chunks(columns as usize) {
+            for (column, panel) in (0..).zip(row) {
+                let (x, w, h) = (GAP + column * (each + GAP), panel.width, panel.height);
+                let size = format!("width=\"{}\" height=\"{}\" viewBox=\"0 0 {w} {h}\"", w / TWICE, h / TWICE);
+                let _ = write!(body, "<svg x=\"{x}\" y=\"{top}\" {size}>\n{}</svg>\n", panel.inside()?);
+            }
+            top += row.iter().map(|p| p.height / TWICE).max().unwrap_or(0) + GAP;
+        }
+        Ok((body, top))
+    }
+
     /// The legend of a file: as many columns as panels, top to bottom.
     fn legend_of_file(&self, across: u32, top: u32) -> Result<(String, u32)> {
-        let columns = (across / 400).max(1);
+        let columns = (across / 360).max(1);
+        let each = across / columns;
         let rows = (self.legend.len() as u32).div_ceil(columns);
         let mut out = String::new();
         for (i, (look, name)) in (0u32..).zip(&self.legend) {
-            let (x, y) = (GAP + 4 + i / rows * 400, top + i % rows * ROW);
+            let (x, y) = (GAP + 4 + i / rows * each, top + i % rows * ROW);
             let (w, h) = SWATCH;
             let _ = write!(
                 out,
@@ -99,11 +100,11 @@ impl Figure {
         }
         let one = panels.len() == 1;
         Ok(html! {
-            figure .several[!one] {
+            figure .several[!one] .many[panels.len() > 3] {
                 @if !one { figcaption { (text::shown(&self.title)) } }
                 div .panels {
                     @for (panel, inside) in &panels {
-                        svg .plot viewBox={ "0 0 " (WIDTH) " " (panel.height) } role="img"
+                        svg .plot viewBox={ "0 0 " (panel.width) " " (panel.height) } role="img"
                             aria-label={ (text::shown(&self.title)) ". " (panel.title) ". " (panel.about) } {
                             title { (text::shown(&self.title)) ": " (panel.title) }
                             (PreEscaped(inside))

@@ -1,37 +1,33 @@
 //! The page: one file that opens from disk and asks nothing of any network.
 
 use super::cast::Cast;
+use super::figure::{self, Figure};
 use super::table::Table;
 use super::view::View;
-use super::{Section, figure, published, tables, text, theme, times, words};
+use super::{Section, published, tables, text, theme, times, words};
 use crate::error::Result;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// Nothing may be loaded from anywhere; style and script stand in the page itself.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
+/// Reasons of an answer that are seen at once, so that all answers are on the first screen.
+const FIRST: usize = 1;
+
 /// The page.
 ///
 /// # Errors
 /// [`crate::Error::Output`] where a plot cannot be drawn: a bug.
-pub fn html(view: &View, cast: &Cast, sections: &[Section]) -> Result<String> {
+pub fn html(view: &View, cast: &Cast, sections: &[(&Section, Vec<Figure>)]) -> Result<String> {
     let name = text::shown(&view.results.facts.name);
     let mut drawn = vec![];
-    for section in sections {
-        drawn.push(plots(section)?);
+    for (section, figures) in sections {
+        drawn.push(plots(section, figures)?);
     }
     let page = html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                // An icon of its own, so that the browser requests none.
-                link rel="icon" href="data:,";
-                title { (name) }
-                style { (PreEscaped(theme::css())) (PreEscaped(include_str!("page.css"))) }
-            }
+            (head(&name))
             body {
                 a .skip href="#main" { "To the answers" }
                 header {
@@ -57,6 +53,20 @@ pub fn html(view: &View, cast: &Cast, sections: &[Section]) -> Result<String> {
     Ok(page.into_string() + "\n")
 }
 
+fn head(name: &str) -> Markup {
+    html! {
+        head {
+            meta charset="utf-8";
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            meta http-equiv="Content-Security-Policy" content=(POLICY);
+            // An icon of its own, so that the browser requests none.
+            link rel="icon" href="data:,";
+            title { (name) }
+            style { (PreEscaped(theme::css())) (PreEscaped(include_str!("page.css"))) }
+        }
+    }
+}
+
 fn answers(view: &View) -> Markup {
     html! {
         @if !view.analysis.answers.is_empty() {
@@ -65,8 +75,13 @@ fn answers(view: &View) -> Markup {
                     li {
                         h2 { (text::shown(&said.question)) }
                         p .short { strong { (text::shown(&said.short)) } }
-                        @if !said.because.is_empty() {
-                            ul { @for reason in &said.because { li { (text::shown(reason)) } } }
+                        @let (first, rest) = said.because.split_at(said.because.len().min(FIRST));
+                        @if !first.is_empty() { ul { @for reason in first { li { (text::shown(reason)) } } } }
+                        @if !rest.is_empty() {
+                            details {
+                                summary { (text::count(rest.len(), "more reason")) }
+                                ul { @for reason in rest { li { (text::shown(reason)) } } }
+                            }
                         }
                     }
                 }
@@ -96,23 +111,23 @@ fn cautions(view: &View) -> Markup {
     }
 }
 
-fn contents(sections: &[Section]) -> Markup {
+fn contents(sections: &[(&Section, Vec<Figure>)]) -> Markup {
     let rest =
         [("numbers", "All numbers"), ("left-out", "Left out"), ("published", "Published"), ("again", "Once more")];
     html! {
         nav aria-label="Contents" {
             ul {
-                @for s in sections.iter().filter(|s| !s.figures.is_empty()) { li { a href={ "#" (s.id) } { (s.title) } } }
+                @for (s, _) in sections.iter().filter(|s| !s.1.is_empty()) { li { a href={ "#" (s.id) } { (s.title) } } }
                 @for (id, title) in rest { li { a href={ "#" (id) } { (title) } } }
             }
         }
     }
 }
 
-fn plots(section: &Section) -> Result<Markup> {
-    let legend = figure::legend(&section.figures)?;
+fn plots(section: &Section, drawn: &[Figure]) -> Result<Markup> {
+    let legend = figure::legend(drawn)?;
     let mut figures = vec![];
-    for figure in &section.figures {
+    for figure in drawn {
         figures.push(figure.page()?);
     }
     Ok(html! {

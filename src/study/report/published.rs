@@ -84,14 +84,14 @@ pub fn table(view: &View) -> Table {
             Own::Nothing => "no",
         };
         let words = [a.who, a.what].map(Entry::words);
-        let rest = [good, format!("{} (published)", a.published), a.on.into(), own, comparable.into()];
+        let rest = [good, a.published.into(), own, comparable.into(), a.on.into()];
         words.into_iter().chain(rest.map(Entry::words)).collect()
     };
     Table {
-        title: "Published, not measured here".into(),
+        title: "Published elsewhere, beside what this study measured".into(),
         note: "Numbers of papers, in percent, on other pictures than this study's: an orientation, no comparison."
             .into(),
-        heads: ["method", "metric", "good pictures", "published", "on", "this study", "comparable"]
+        heads: ["method", "metric", "good pictures", "published", "this study", "comparable", "published on"]
             .map(String::from)
             .to_vec(),
         rows: ANCHORS.iter().map(row).collect(),

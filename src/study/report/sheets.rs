@@ -9,7 +9,7 @@ use crate::study::{Draw, Limit, Variant};
 use std::collections::HashSet;
 
 /// The columns of results.csv.
-pub const COLUMNS: [&str; 29] = [
+pub const COLUMNS: [&str; 27] = [
     "method",
     "family",
     "backbone",
@@ -36,8 +36,6 @@ pub const COLUMNS: [&str; 29] = [
     "defect_acc",
     "good_bad",
     "majority",
-    "n_classes",
-    "seed",
     "settings",
 ];
 
@@ -101,8 +99,7 @@ fn line(view: &View, row: &Row) -> Option<Vec<String>> {
         row.queries_good.to_string(),
         row.queries_bad.to_string(),
     ];
-    let rest = [draw.classes.len().to_string(), text::cell(&draw.seed), text::cell(&method.settings)];
-    Some(words.into_iter().chain(Metric::ALL.map(value)).chain(rest).collect())
+    Some(words.into_iter().chain(Metric::ALL.map(value)).chain([text::cell(&method.settings)]).collect())
 }
 
 /// Confusion matrices: the names of their files and what is in these. Rows are what pictures are, columns what they were called.

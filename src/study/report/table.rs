@@ -85,6 +85,8 @@ impl Table {
     /// On the page: within something that scrolls sideways by itself and can be reached by keyboard.
     pub fn page(&self) -> Markup {
         let class = |i: usize| if self.numeric(i) { "n" } else { "t" };
+        // What is short stays on one line, and the table scrolls.
+        let cell = |i: usize, e: &Entry| class(i).to_string() + if e.text.chars().count() <= 40 { " s" } else { "" };
         html! {
             @if !self.rows.is_empty() {
                 div .wide tabindex="0" role="region" aria-label=(text::shown(&self.title)) {
@@ -102,9 +104,9 @@ impl Table {
                             @for row in &self.rows { tr {
                                 @for (i, entry) in row.iter().enumerate() {
                                     @if i == 0 {
-                                        th scope="row" data-v=[entry.value] { (text::shown(&entry.text)) }
+                                        th scope="row" class=(cell(i, entry)) data-v=[entry.value] { (text::shown(&entry.text)) }
                                     } @else {
-                                        td class=(class(i)) data-v=[entry.value] { (text::shown(&entry.text)) }
+                                        td class=(cell(i, entry)) data-v=[entry.value] { (text::shown(&entry.text)) }
                                     }
                                 }
                             } }
@@ -128,6 +130,9 @@ mod tests {
         let table = Table { title: "t".into(), note: String::new(), heads, rows }.filled();
         assert_eq!(table.markdown(), "| name | n |\n| --- | ---: |\n| a\\|b | 1.0 |\n| &lt;i&gt; | 2.0 |\n");
         let page = table.page().into_string();
-        assert!(page.contains("<th scope=\"row\">&lt;i&gt;</th><td class=\"n\" data-v=\"2\">2.0</td>"), "{page}");
+        assert!(
+            page.contains("<th scope=\"row\" class=\"t s\">&lt;i&gt;</th><td class=\"n s\" data-v=\"2\">2.0</td>"),
+            "{page}"
+        );
     }
 }

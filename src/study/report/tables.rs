@@ -2,7 +2,7 @@
 
 use super::table::{Entry, Table};
 use super::text;
-use super::view::{Mean, View, shots};
+use super::view::{Mean, View, shots, shots_of};
 use crate::study::analysis::{Cell, Metric, Pair, Setting};
 use crate::study::{Limit, Pool, Task, Variant};
 
@@ -75,7 +75,7 @@ fn ranking(view: &View, task: Task) -> Table {
         let of = mean(over(*m, Metric::BalAcc));
         let facts = [
             Entry::words(view.name(*m)),
-            setting.map_or_else(Entry::none, |s| Entry::words(shots(s))),
+            Entry::words(shots_of(view, *m, task)),
             setting.map_or_else(Entry::none, |s| limit(s.limit)),
             of,
             mean(over(*m, Metric::Acc)),
@@ -131,18 +131,22 @@ pub fn by_pictures(view: &View) -> Table {
 
 /// Differences, by the titles of their tables.
 pub fn pairs(view: &View) -> Vec<Table> {
-    let table = |(title, pairs): &(String, Vec<Pair>)| {
-        Table {
+    let table = |(title, pairs): &(String, Vec<Pair>)| Table {
         title: text::shown(title),
-        note: "Points: the first less the second on the same draws, mean ± half of the 95 % interval; p of Wilcoxon's signed-rank test, \
-               also after Holm's correction over this table."
-            .into(),
-        heads: heads(&["compared", "first", "second", "metric", "difference", "repeats", "p", "p (Holm)", "same answers"]),
+        note: String::from(if pairs.iter().any(|p| p.paired) { PAIRED } else { APART }),
+        heads: heads(&PAIR),
         rows: pairs.iter().map(|p| pair(view, p)).collect(),
-    }
     };
     view.analysis.pairs.iter().map(table).map(Table::filled).filter(|t| !t.rows.is_empty()).collect()
 }
+
+/// Heads of a table of differences.
+const PAIR: [&str; 9] =
+    ["compared", "first", "second", "metric", "difference", "repeats", "p", "p (Holm)", "same answers, %"];
+const PAIRED: &str = "Points: the first less the second on the same draws, mean ± half of the 95 % interval; p of Wilcoxon's signed-rank \
+     test, also after Holm's correction over this table.";
+const APART: &str = "Points: the first less the second, which were asked on other draws: interval and p are Welch's, p also after Holm's \
+     correction over this table.";
 
 fn pair(view: &View, pair: &Pair) -> Vec<Entry> {
     let p = |p: Option<f64>| p.map_or_else(Entry::none, |p| Entry::value(p, text::p(p)));

@@ -98,6 +98,14 @@ pub fn digits(value: f64) -> String {
     format!("{value:.after$}")
 }
 
+/// A whole number in groups of three digits.
+pub fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let space = |i: usize| i > 0 && (digits.len() - i).is_multiple_of(3) && digits.len() > 4;
+    let each = digits.char_indices().flat_map(|(i, c)| [space(i).then_some('\u{202f}'), Some(c)]);
+    each.flatten().collect()
+}
+
 /// `1 repeat`, `2 repeats`.
 pub fn count(number: usize, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
@@ -130,6 +138,7 @@ mod tests {
             (digits(0.01234), digits(12.34), digits(1234.5), digits(0.0)),
             ("0.0123".into(), "12.3".into(), "1234".into(), "0".into())
         );
+        assert_eq!((thousands(1234), thousands(1234567)), ("1234".into(), "1\u{202f}234\u{202f}567".into()));
         assert_eq!((count(1, "draw"), count(3, "draw")), ("1 draw".into(), "3 draws".into()));
     }
 }

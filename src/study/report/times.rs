@@ -4,39 +4,27 @@ use super::plots::adapt::median;
 use super::table::{Entry, Table};
 use super::text;
 use super::view::View;
-use crate::study::{Task, Timing};
+use crate::study::Timing;
+use std::collections::HashMap;
 
-/// A row for each method, data set, task and number of good shots, in the order in which they were measured.
+/// What was timed of a method, in a data set and a task, with so many good shots.
+struct Group<'a> {
+    first: &'a Timing,
+    all: Vec<&'a Timing>,
+}
+
+/// A row for each group, in the order in which they were measured.
 pub fn table(view: &View) -> Table {
-    type Key<'a> = (&'a str, &'a str, Task, usize);
-    let key = |t: &'_ Timing| (t.method.clone(), t.category.clone(), t.task, t.good);
-    let mut groups: Vec<((String, String, Task, usize), Vec<&Timing>)> = vec![];
-    let mut places = std::collections::HashMap::new();
+    let mut groups: Vec<Group> = vec![];
+    let mut places = HashMap::new();
     for timing in &view.results.timing {
-        let place = *places.entry(key(timing)).or_insert_with(|| {
-            groups.push((key(timing), vec![]));
-            groups.len() - 1
-        });
-        if let Some(group) = groups.get_mut(place) {
-            group.1.push(timing);
+        let key = (&timing.method, &timing.category, timing.task, timing.good);
+        let place = *places.entry(key).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some(group) => group.all.push(timing),
+            None => groups.push(Group { first: timing, all: vec![timing] }),
         }
     }
-    let row = |(key, all): &((String, String, Task, usize), Vec<&Timing>)| {
-        let (method, category, task, good): Key = (&key.0, &key.1, key.2, key.3);
-        let of = |value: fn(&Timing) -> f64| {
-            let middle = median(all.iter().map(|t| value(t)).collect());
-            middle.map_or_else(Entry::none, |v| Entry::value(v, text::digits(v)))
-        };
-        vec![
-            Entry::words(method),
-            Entry::words(category),
-            Entry::words(task.to_string()),
-            Entry::number(good),
-            Entry::number(all.len()),
-            of(|t| t.adapt_s),
-            of(|t| t.infer_ms),
-        ]
-    };
     Table {
         title: "Times, measured on this machine".into(),
         note: "Medians over repeats, the network's share included: seconds from pictures to a method that is ready, milliseconds from a \
@@ -45,4 +33,20 @@ pub fn table(view: &View) -> Table {
         heads: ["method", "data set", "task", "good", "repeats", "adapt, s", "answer, ms"].map(String::from).to_vec(),
         rows: groups.iter().map(row).collect(),
     }
+}
+
+fn row(group: &Group) -> Vec<Entry> {
+    let of = |value: fn(&Timing) -> f64| {
+        let middle = median(group.all.iter().map(|t| value(t)).collect());
+        middle.map_or_else(Entry::none, |v| Entry::value(v, text::digits(v)))
+    };
+    vec![
+        Entry::words(&group.first.method),
+        Entry::words(&group.first.category),
+        Entry::words(group.first.task.to_string()),
+        Entry::number(group.first.good),
+        Entry::number(group.all.len()),
+        of(|t| t.adapt_s),
+        of(|t| t.infer_ms),
+    ]
 }

@@ -40,7 +40,7 @@ impl Metric {
             Metric::Ap => "AP",
             Metric::F1Max => "F1 max",
             Metric::DefectAcc => "defects named",
-            Metric::GoodBad => "good or not",
+            Metric::GoodBad => "good or bad, balanced",
             Metric::Majority => "majority",
         }
     }
@@ -198,5 +198,21 @@ pub fn shots(setting: &Setting) -> String {
         _ => {
             format!("{good} good + {bad} {}", if setting.task.pools_defects() { "defective" } else { "of each defect" })
         }
+    }
+}
+
+/// The shots of a method's headline settings in words; where data sets have different numbers of good pictures, without these.
+pub fn shots_of(view: &View, method: usize, task: Task) -> String {
+    let all = view.categories().iter().filter_map(|c| view.headline(method, task, c));
+    let mut words: Vec<String> =
+        all.map(|c| if c.setting.all { bare(&c.setting) } else { shots(&c.setting) }).collect();
+    words.dedup();
+    words.join("; ")
+}
+
+fn bare(setting: &Setting) -> String {
+    match setting.bad {
+        0 => "all good pictures".into(),
+        bad => format!("all good pictures + {bad} shots"),
     }
 }

@@ -1,9 +1,9 @@
 //! What is said in words above tables and plots: key numbers, and what is to be known of the pictures.
 
 use super::text;
-use super::view::{View, shots};
+use super::view::{View, shots_of};
 use crate::study::analysis::Metric;
-use crate::study::{Category, Task};
+use crate::study::{Category, Family, Task};
 
 /// Pictures of a class below which one of them moves its recall by more than a tenth.
 const FEW: usize = 10;
@@ -36,7 +36,7 @@ pub fn tiles(view: &View) -> Vec<Tile> {
         Task::ALL.iter().filter(|t| results.draws.iter().any(|d| d.task == **t)).map(Task::to_string).collect();
     let episodes = Tile {
         what: "Episodes".into(),
-        number: results.outcomes.len().to_string(),
+        number: text::thousands(results.outcomes.len()),
         of: format!(
             "{} of {}, {}",
             text::count(results.draws.len(), "draw"),
@@ -46,15 +46,19 @@ pub fn tiles(view: &View) -> Vec<Tile> {
     };
     let pictures = Tile {
         what: "Pictures".into(),
-        number: pictures.to_string(),
+        number: text::thousands(pictures),
         of: format!("{sets}, {}", text::count(kinds, "kind") + " of defect"),
     };
     [learner(view), detector(view), Some(episodes), Some(pictures)].into_iter().flatten().collect()
 }
 
+/// Whether a method is a learner by itself: a chain's good or defective is its detector's.
+fn learns(view: &View, method: usize) -> bool {
+    !view.detects(method) && view.method(method).is_some_and(|m| m.family != Family::Chain)
+}
+
 fn learner(view: &View) -> Option<Tile> {
-    let (method, best) = view.best(Task::T2, Metric::BalAcc, |m| !view.detects(m))?;
-    let cell = view.categories().iter().find_map(|c| view.headline(method, Task::T2, c))?;
+    let (method, best) = view.best(Task::T2, Metric::BalAcc, |m| learns(view, m))?;
     let accuracy = view.over_categories(method, Task::T2, Metric::Acc);
     let alone = view.over_categories(method, Task::T2, Metric::Majority);
     let accuracy = accuracy.map(|a| format!("; accuracy {}", text::within(a.mean, a.half))).unwrap_or_default();
@@ -66,15 +70,14 @@ fn learner(view: &View) -> Option<Tile> {
             "balanced accuracy{}: {}, {}{accuracy}{alone}",
             plus(best.half),
             view.name(method),
-            shots(&cell.setting)
+            shots_of(view, method, Task::T2)
         ),
     })
 }
 
 fn detector(view: &View) -> Option<Tile> {
     let (method, best) = view.best(Task::T2, Metric::Auroc, |m| view.detects(m))?;
-    let cell = view.categories().iter().find_map(|c| view.headline(method, Task::T2, c))?;
-    let learner = view.best(Task::T2, Metric::Auroc, |m| !view.detects(m));
+    let learner = view.best(Task::T2, Metric::Auroc, |m| learns(view, m));
     let learner = learner.map(|(m, l)| format!("; best learner {} ({})", text::within(l.mean, l.half), view.name(m)));
     Some(Tile {
         what: "Best detector (T2)".into(),
@@ -83,7 +86,7 @@ fn detector(view: &View) -> Option<Tile> {
             "AUROC{}: {}, {}{}",
             plus(best.half),
             view.name(method),
-            shots(&cell.setting),
+            shots_of(view, method, Task::T2),
             learner.unwrap_or_default()
         ),
     })
@@ -164,9 +167,9 @@ pub fn drawn(others: &[String]) -> String {
     let rule = "Plots show the best method of every kind, then further networks by their rank, eight lines at most.";
     match others.len() {
         0 => format!("{rule} All methods are drawn."),
-        n if n > 12 => {
-            let some = others.iter().take(12).cloned().collect::<Vec<_>>().join(", ");
-            format!("{rule} Left to the tables: {some} and {} more.", n - 12)
+        n if n > 6 => {
+            let some = others.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+            format!("{rule} Left to the tables: {some} and {} more.", n - 5)
         }
         _ => format!("{rule} Left to the tables: {}.", others.join(", ")),
     }

@@ -40,6 +40,7 @@ pub(super) fn answer(told: &Told) -> Said {
         because.extend(decided(told, one));
         because.extend(chained(told, one.category));
     }
+    because.extend(missing(told, &found));
     Said { question: QUESTION.into(), short: short(told, &found), because }
 }
 
@@ -66,6 +67,27 @@ fn detectors<'r>(told: &Told<'r>, category: &'r str) -> impl Iterator<Item = &'r
 fn pair<'r>(told: &Told<'r>, one: &Cell, other: &Cell, metric: Metric) -> Option<&'r Pair> {
     let fits = |p: &&Pair| p.one == one.setting && p.other == other.setting && p.metric == metric;
     told.table(Table::Detectors).find(fits)
+}
+
+/// What would have belonged here and was not run.
+fn missing(told: &Told, found: &[Found]) -> Vec<String> {
+    let mut missing = vec![];
+    let beside = found.iter().filter(|f| f.detector.is_some());
+    let same = |f: &&Found| {
+        let good = f.learner.setting.good;
+        !detectors(told, f.category).any(|c| c.setting.good == good && !c.setting.all)
+    };
+    let without: Vec<String> = beside.filter(same).map(|f| told.place(f.category)).collect();
+    if !without.is_empty() {
+        let places = super::list(&without);
+        missing.push(format!("Detectors from as few good pictures as the best learner had were not run on {places}."));
+    }
+    if told.table(Table::Chains).next().is_none() {
+        missing.push(
+            "A detector with a learner behind it that names the defect (T1) was not run beside a learner alone.".into(),
+        );
+    }
+    missing
 }
 
 /// Both by their AUROC.
@@ -105,14 +127,19 @@ fn beside(told: &Told, found: &Found, cell: &Cell, auroc: &Spread, difference: O
     format!("{}: {who}, {name} from {shots}{starved}, has AUROC {auroc}; {told_apart}.", told.place(found.category))
 }
 
-/// The best detector from no more good pictures than the learner had, if that is another setting.
-fn same_pictures(told: &Told, found: &Found) -> Option<String> {
+/// The best detector from as few good pictures as the learner had, if that is another setting.
+fn with_same_pictures<'r>(told: &Told<'r>, found: &Found<'r>) -> Option<(&'r Cell, &'r Pair)> {
     let good = found.learner.setting.good;
     let same = |c: &&Cell| c.setting.good == good && !c.setting.all;
     let compared = |c: &&Cell| pair(told, found.learner, c, Metric::Auroc).is_some();
-    let (cell, auroc) = best(detectors(told, found.category).filter(same).filter(compared), Metric::Auroc)?;
+    let (cell, _) = best(detectors(told, found.category).filter(same).filter(compared), Metric::Auroc)?;
     let known = found.detector.is_some_and(|d| d.0.setting.method == cell.setting.method && d.0.setting.good == good);
-    (!known).then(|| beside(told, found, cell, auroc, pair(told, found.learner, cell, Metric::Auroc)))
+    if known { None } else { Some((cell, pair(told, found.learner, cell, Metric::Auroc)?)) }
+}
+
+fn same_pictures(told: &Told, found: &Found) -> Option<String> {
+    let (cell, pair) = with_same_pictures(told, found)?;
+    Some(beside(told, found, cell, cell.values.get(&Metric::Auroc)?, Some(pair)))
 }
 
 /// Decisions: balanced accuracy beside a detector's, and accuracy beside the majority.
@@ -151,7 +178,7 @@ fn beside_majority(told: &Told, found: &Found) -> Option<String> {
         let (place, name) = (told.place(found.category), told.name(&found.learner.setting));
         let most = percent(majority);
         let acc = mean(acc);
-        format!("{place}: the accuracy of {name}, {acc}, is not shown to be above the {most} of calling every picture what most are.")
+        format!("{place}: the accuracy of {name}, {acc}, is not shown to be above the {most} of calling every picture what most are (guessing: 50.0 %).")
     })
 }
 
@@ -168,7 +195,7 @@ fn chained(told: &Told, category: &str) -> Option<String> {
         |p: &Pair, one: bool| told.cell(if one { &p.one } else { &p.other }).and_then(|c| c.values.get(&Metric::Acc));
     let (chain, learner) = (acc(pair, true)?, acc(pair, false)?);
     Some(format!(
-        "{}: asked for the kind as well (T1), {} calls {} right and the best learner alone, {} with {}, {}; the chain's accuracy {}.",
+        "{}: asked for the kind as well (T1), the chain ({}) calls {} right and the best learner alone, {} with {}, {}; the chain's accuracy {}.",
         told.place(category),
         told.name(&pair.one),
         mean(chain),
@@ -193,20 +220,29 @@ fn short(told: &Told, found: &[Found]) -> String {
     let all = |verdict: Verdict| compared.iter().all(|c| Verdict::of(&c.1) == verdict);
     let any = |verdict: Verdict| compared.iter().any(|c| Verdict::of(&c.1) == verdict);
     let head = if all(Verdict::Lower) {
-        "not as well as a detector"
+        "less fit than a detector"
     } else if all(Verdict::Higher) {
-        "better than the detectors that were run"
+        "fitter than the detectors that were run"
     } else if all(Verdict::Same) {
-        "as well as the best detector that was run"
+        "as fit as the best detector that was run"
     } else if any(Verdict::Lower) && any(Verdict::Higher) {
         "it depends on the data"
     } else if any(Verdict::Lower) {
-        "not shown to be as well as a detector everywhere"
+        "less fit than a detector on some data"
     } else if any(Verdict::Higher) {
-        "better than a detector on some data"
+        "fitter than a detector on some data"
     } else {
-        "a difference to detectors could not be shown"
+        "a difference to the best detector could not be shown"
     };
-    let said = over(&compared, "the best learner's AUROC, beside the best detector's,", &lies);
-    sentence(&format!("{head}: {said}"))
+    let said = over(&compared, "the best learner's, beside the best detector's,", &lies);
+    let same = found.iter().filter_map(|f| Some((told.place(f.category), with_same_pictures(told, f)?.1.difference)));
+    let same: Vec<(String, Spread)> = same.collect();
+    let same = match same.as_slice() {
+        [] => String::new(),
+        same => format!(
+            ". From as few good pictures as the learner's: {}",
+            over(same, "its AUROC, beside the best detector's,", &lies)
+        ),
+    };
+    sentence(&format!("{head}, by how often a defective picture scores above a good one (AUROC): {said}{same}"))
 }

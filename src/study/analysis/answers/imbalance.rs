@@ -113,6 +113,8 @@ fn how(told: &Told, case: &Case) -> &'static str {
     }
 }
 
+const MOVED: &str = "the threshold moved, not the ranking";
+
 /// What accuracy and AUROC say together, where their intervals carry it.
 fn reading(case: &Case) -> Option<&'static str> {
     let of = |pair: Option<&Pair>| pair.map(|p| Verdict::of(&p.difference));
@@ -123,7 +125,14 @@ fn reading(case: &Case) -> Option<&'static str> {
     );
     let kept = matches!(auroc, Verdict::Higher | Verdict::Same);
     match acc {
-        Verdict::Lower | Verdict::Higher if apart && kept => Some("the threshold moved, not the ranking"),
+        Verdict::Lower if apart && kept => Some(MOVED),
+        Verdict::Higher if apart && auroc == Verdict::Same => Some(MOVED),
+        Verdict::Higher if apart && auroc == Verdict::Higher => {
+            Some("the threshold moved, and the ranking became better")
+        }
+        Verdict::Same if apart => {
+            Some("the threshold moved, with losses on one kind of picture and gains on the other")
+        }
         Verdict::Lower if kept => Some("the ranking did not become worse"),
         Verdict::Lower if auroc == Verdict::Lower => Some("the ranking became worse as well"),
         Verdict::Higher if auroc == Verdict::Higher => Some("the ranking became better as well"),
@@ -208,19 +217,27 @@ fn short(told: &Told, cases: &[Case]) -> String {
         return effect(told, one, false);
     }
     let place = |case: &Case| told.place(case.category);
-    let acc: Vec<(String, Spread)> = cases.iter().map(|c| (place(c), c.acc.difference)).collect();
-    let words = |d: &Spread| did(d, "accuracy");
-    let subject =
-        if acc.len() <= 3 { "more good shots" } else { "with the most good shots, against the fewest, accuracy" };
-    let mut said = over(&acc, subject, &words);
+    let of = |pair: fn(&Case) -> Option<Spread>| -> Vec<(String, Spread)> {
+        cases.iter().filter_map(|case| Some((place(case), pair(case)?))).collect()
+    };
+    let (acc, auroc) = (of(|c| Some(c.acc.difference)), of(|c| Some(c.auroc?.difference)));
+    let few = cases.len() <= 3;
+    let subject = |metric: &str| match few {
+        true => "more good shots".to_string(),
+        false => format!("{metric} with the most good shots, beside the fewest,"),
+    };
+    let mut said = over(&acc, &subject("accuracy"), &|d| did(d, "accuracy"));
+    if !auroc.is_empty() {
+        said += &format!("; {}", over(&auroc, &subject("AUROC"), &|d| did(d, "AUROC")));
+    }
     let first = cases.first().and_then(reading);
     if let Some(all) = first.filter(|r| cases.iter().all(|c| reading(c) == Some(*r))) {
         said += &format!(": on all of them {all}");
     }
-    let corrected = cases.iter().filter_map(|c| Some((place(c), c.corrected?.difference))).collect::<Vec<_>>();
+    let corrected = of(|c| Some(c.corrected?.difference));
     if !corrected.is_empty() {
         let subject = if corrected.len() <= 3 { "they" } else { "accuracy" };
-        said += &format!("; corrected for unequal shots, {}", over(&corrected, subject, &words));
+        said += &format!("; corrected for unequal shots, {}", over(&corrected, subject, &|d| did(d, "accuracy")));
     }
     sentence(&said)
 }

@@ -21,9 +21,9 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    /// Of a difference.
+    /// Of a difference, as far as its ends are written: what is written as 0.0 is 0.
     pub fn of(difference: &Spread) -> Verdict {
-        match difference.ends() {
+        match written(difference) {
             None => Verdict::Single,
             Some([low, _]) if low > 0.0 => Verdict::Higher,
             Some([_, high]) if high < 0.0 => Verdict::Lower,
@@ -33,9 +33,14 @@ impl Verdict {
     }
 }
 
+/// The ends of an interval to a tenth of a point.
+fn written(difference: &Spread) -> Option<[f64; 2]> {
+    difference.ends().map(|ends| ends.map(|end| (1000.0 * end).round() / 1000.0))
+}
+
 /// Whether a difference is within two points of 0 with all of its interval.
 pub(super) fn within_two_points(difference: &Spread) -> bool {
-    difference.ends().is_some_and(|[low, high]| low >= -SAME && high <= SAME)
+    written(difference).is_some_and(|[low, high]| low >= -SAME && high <= SAME)
 }
 
 /// A share in percent.
@@ -86,8 +91,9 @@ pub(super) fn size(difference: &Spread) -> String {
 
 /// By how much, with its sign.
 fn signed(difference: &Spread) -> String {
-    let plus = if tenths(difference.mean).starts_with('-') { "" } else { "+" };
-    format!("{plus}{} points ({})", tenths(difference.mean), range(difference.ends()))
+    let mean = tenths(difference.mean);
+    let plus = if mean.starts_with('-') || mean == "0.0" { "" } else { "+" };
+    format!("{plus}{mean} points ({})", range(difference.ends()))
 }
 
 /// What something did to a metric: a verb and what follows, such as `lowered accuracy by 6.1 points (95 % 4.0 to 8.2)`.
@@ -196,11 +202,10 @@ mod tests {
         assert_eq!(is, "differs by -10.0 points (one repeat, so no interval by draws)");
         assert_eq!(said(0.0, Some(0.0)).0, Verdict::Same, "no difference at all is the same, not higher");
         assert_eq!(said(0.0199, Some(0.0)).0, Verdict::Higher);
+        let (verdict, _, is) = said(0.0104, Some(0.01));
+        assert_eq!((verdict, is.as_str()), (Verdict::Same, "is practically the same: +1.0 points (95 % 0.0 to 2.0)"));
         assert!(!within_two_points(&spread(0.0, None)), "one repeat shows nothing to be the same");
-        assert_eq!(
-            signed(&spread(-0.0004, Some(0.0))),
-            "0.0 points (95 % 0.0 to 0.0)".replace("0.0 points", "+0.0 points")
-        );
+        assert_eq!(signed(&spread(-0.0004, Some(0.0))), "0.0 points (95 % 0.0 to 0.0)");
     }
 
     #[test]

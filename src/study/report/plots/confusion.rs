@@ -11,7 +11,7 @@ use crate::study::Task;
 use crate::study::analysis::Confused;
 
 /// Matrices of a task and a data set at most.
-const MOST: usize = 2;
+const MOST: usize = 3;
 /// Room for names of classes.
 const LEFT: u32 = 124;
 
@@ -61,8 +61,10 @@ fn panel(name: &str, confused: &Confused) -> Panel {
         for (j, count) in row.iter().enumerate() {
             let share = *count as f64 / all;
             let (x, y) = (j as f64, (n - 1 - i.min(n - 1)) as f64);
-            let tile = Mark::Block(Look::of(0), (x + 0.02, y + 0.98), (x + 0.98, y + 0.02), 0.04 + 0.96 * share);
-            let place = if share > 0.5 { Place::OnColor } else { Place::Middle };
+            // Either so weak that ink is read on it, or so strong that paper is.
+            let (opacity, place) =
+                if share > 0.5 { (0.7 + 0.3 * share, Place::OnColor) } else { (0.04 + 0.4 * share, Place::Middle) };
+            let tile = Mark::Block(Look::of(0), (x + 0.02, y + 0.98), (x + 0.98, y + 0.02), opacity);
             panel.marks.push(tile);
             panel.marks.push(Mark::Text((x + 0.5, y + 0.5), format!("{:.0}", 100.0 * share), place));
         }

@@ -1,7 +1,7 @@
 //! Euclid beside cosine: a point for every setting in which a network took part with both.
 
 use super::super::cast::Cast;
-use super::super::chart::{Mark, Panel};
+use super::super::chart::{Axis, Mark, Panel};
 use super::super::figure::Figure;
 use super::super::look::Look;
 use super::super::text;
@@ -33,7 +33,7 @@ pub fn figures(view: &View, cast: &Cast) -> Vec<Figure> {
         format!("{}: cosine less Euclid {} points on average of {settings}", text::shown(g.group), text::percent(mean))
     });
     let about = each.collect::<Vec<_>>().join("; ") + ".";
-    let mut panel = Panel::new("Each point: one setting, mean of its repeats", about, x, y);
+    let mut panel = Panel::new("Both accuracies", about, x, y);
     panel.height = panel.height * 5 / 4;
     let (low, high) = (panel.x.low, panel.x.high);
     panel.marks.push(Mark::Guide((low, low), (high, high), String::new()));
@@ -41,12 +41,31 @@ pub fn figures(view: &View, cast: &Cast) -> Vec<Figure> {
         panel.marks.extend(group.at.iter().map(|&at| Mark::Point(group.look, at)));
     }
     let legend = groups.iter().map(|g| (g.look, g.group.to_string())).collect();
-    vec![Figure {
-        name: "distances".into(),
-        title: "Euclidean distance beside cosine".into(),
-        panels: vec![panel],
-        legend,
-    }]
+    let panels = vec![panel, differences(&groups)];
+    let title = "Euclidean distance beside cosine: a point for each setting, the mean of its repeats".into();
+    vec![Figure { name: "distances".into(), title, panels, legend }]
+}
+
+/// The same points, but upwards only what cosine has more: differences are too small to be seen beside the diagonal.
+fn differences(groups: &[Points]) -> Panel {
+    let all = || groups.iter().flat_map(|g| &g.at);
+    let most = all().map(|p| 100.0 * (p.1 - p.0).abs()).fold(1.0, f64::max).ceil();
+    let step = if most > 4.0 { (most / 2.0).ceil() } else { 1.0 };
+    let steps = (most / step).ceil() as i32;
+    let tick = |i: i32| (f64::from(i) * step / 100.0, format!("{:+}", f64::from(i) * step).replace("+0", "0"));
+    let ticks: Vec<(f64, String)> = (-steps..=steps).map(tick).collect();
+    let end = f64::from(steps) * step / 100.0;
+    let y = Axis { label: "cosine less Euclid, points".into(), low: -1.04 * end, high: 1.04 * end, ticks };
+    let x = shares("accuracy by Euclidean distance, %", all().map(|p| p.0));
+    let mean = all().map(|p| p.1 - p.0).sum::<f64>() / all().count().max(1) as f64;
+    let about = format!("On average of all settings, cosine less Euclid is {} points.", text::percent(mean));
+    let mut panel = Panel::new("Their difference", about, x, y);
+    panel.height = panel.height * 5 / 4;
+    panel.marks.push(Mark::Guide((panel.x.low, 0.0), (panel.x.high, 0.0), String::new()));
+    for group in groups {
+        panel.marks.extend(group.at.iter().map(|&(x, y)| Mark::Point(group.look, (x, y - x))));
+    }
+    panel
 }
 
 fn points<'a>(view: &View<'a>, cast: &Cast) -> Vec<Points<'a>> {

@@ -1,7 +1,7 @@
 //! What more good shots do: T4 and T5 of every data set, four metrics beside each other, plain and corrected.
 
 use super::super::cast::Cast;
-use super::super::chart::Panel;
+use super::super::chart::{Panel, TWICE, WIDTH};
 use super::super::figure::Figure;
 use super::super::look::Look;
 use super::super::text;
@@ -10,11 +10,14 @@ use super::{At, line, named, numbers, over, shares, told};
 use crate::study::Task;
 use crate::study::analysis::Metric;
 
+/// Lines of a panel at most: with their bands, more are not told apart.
+const MOST: usize = 6;
+
 const METRICS: [(Metric, &str); 4] = [
-    (Metric::Acc, "accuracy"),
-    (Metric::Tpr, "TPR: defects found"),
-    (Metric::Tnr, "TNR: good kept"),
-    (Metric::Auroc, "AUROC: ranking"),
+    (Metric::Acc, "accuracy, %"),
+    (Metric::Tpr, "TPR: defects found, %"),
+    (Metric::Tnr, "TNR: good kept, %"),
+    (Metric::Auroc, "AUROC: ranking, %"),
 ];
 
 /// One figure of four panels for each task and data set.
@@ -29,7 +32,7 @@ fn lines(cast: &Cast) -> Vec<(usize, Look, String)> {
         let corrected = m.corrected.as_ref().map(|(method, name)| (*method, m.hollow(), name.clone()));
         [Some((m.method, m.look, m.name.clone())), corrected]
     });
-    both.flatten().take(8).collect()
+    both.flatten().take(MOST).collect()
 }
 
 fn figure<'a>(view: &View<'a>, cast: &Cast, task: Task, category: &'a str) -> Option<Figure> {
@@ -38,7 +41,7 @@ fn figure<'a>(view: &View<'a>, cast: &Cast, task: Task, category: &'a str) -> Op
     let ends = |v: &At| v.ends().map_or([v.mean; 2], |e| [e.0, e.1]);
     // One scale for all four: what falls and what rises is compared by eye.
     let all = lines.iter().flat_map(|l| METRICS.iter().flat_map(|m| values(l.0, m.0)));
-    let y = shares("%", all.flat_map(|v| ends(&v)));
+    let y = shares("", all.flat_map(|v| ends(&v)));
     let mut panels = vec![];
     let mut legend = vec![];
     for (metric, title) in METRICS {
@@ -47,8 +50,9 @@ fn figure<'a>(view: &View<'a>, cast: &Cast, task: Task, category: &'a str) -> Op
         let words = |x: f64| text::count(x as usize, "good shot");
         let about: Vec<String> = drawn.iter().map(|(l, v)| told(&l.2, v, words)).collect();
         let mut panel = Panel::new(title, format!("In percent: {}.", about.join("; ")), x, y.clone());
+        (panel.width, panel.left) = (WIDTH * 3 / 4, 40 * TWICE);
         for ((_, look, name), values) in &drawn {
-            line(&mut panel, *look, values);
+            line(&mut panel, *look, values, drawn.len());
             if !legend.contains(&(*look, name.clone())) {
                 legend.push((*look, name.clone()));
             }

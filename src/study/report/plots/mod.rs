@@ -75,13 +75,15 @@ fn powers(label: &str, values: impl Iterator<Item = f64>) -> Axis {
     Axis { label: label.into(), low, high, ticks }
 }
 
-/// Draws values as a line with their band, and a point at each.
-fn line(panel: &mut Panel, look: Look, values: &[At]) {
+/// Draws values as a line with their band, and a point at each; `lines` is how many lines the panel has: where there are many, and bands
+/// lie on each other, each is weaker.
+fn line(panel: &mut Panel, look: Look, values: &[At], lines: usize) {
+    let opacity = if lines > 4 { 0.07 } else { 0.14 };
     let band: Vec<(f64, f64, f64)> = values.iter().filter_map(|v| v.ends().map(|(l, h)| (v.x, l, h))).collect();
     if let [only] = band.as_slice() {
         panel.marks.push(Mark::Whisker(look, (only.0, only.1), (only.0, only.2)));
     } else if band.len() > 1 {
-        panel.marks.push(Mark::Band(look, band));
+        panel.marks.push(Mark::Band(look, band, opacity));
     }
     if values.len() > 1 {
         panel.marks.push(Mark::Line(look, values.iter().map(|v| (v.x, v.mean)).collect()));

@@ -29,7 +29,7 @@ fn figure<'a>(view: &View<'a>, cast: &Cast, task: Task, category: &'a str) -> Op
     let mut panel = Panel::new(&format!("{task} · {category}"), about.join("; ") + ".", x, y);
     for (member, values) in &drawn {
         if view.detects(member.method) {
-            line(&mut panel, member.look, values);
+            line(&mut panel, member.look, values, drawn.len());
         } else {
             for v in values {
                 let whisker = v.ends().map(|(low, high)| Mark::Whisker(member.look, (v.x, low), (v.x, high)));

@@ -36,7 +36,7 @@ fn figure<'a>(view: &View<'a>, cast: &Cast, category: &'a str) -> Option<Figure>
         panel.marks.extend(shapes.map(|at| Mark::Point(*look, at)));
     }
     let legend = curves.iter().map(|c| (c.0, c.1.clone())).collect();
-    let title = "ROC: defects found against good pictures rejected, mean of the repeats".into();
+    let title = "ROC, mean of the repeats' curves".into();
     (!curves.is_empty()).then(|| Figure {
         name: named(view, "roc-T2", None, category),
         title,

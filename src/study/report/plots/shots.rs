@@ -30,9 +30,10 @@ fn figure<'a>(view: &View<'a>, cast: &Cast, task: Task, category: &'a str) -> Op
     let about = about.into_iter().chain(guided).collect::<Vec<_>>().join("; ");
     let title = format!("{task} · {category}");
     let mut panel = Panel::new(&title, format!("Accuracy in percent: {about}."), x, y);
-    guide(&mut panel, &guides);
+    let ends: Vec<[f64; 2]> = lines.iter().filter_map(|l| Some([l.1.first()?.mean, l.1.last()?.mean])).collect();
+    guide(&mut panel, &guides, &ends);
     for (member, values) in &lines {
-        line(&mut panel, member.look, values);
+        line(&mut panel, member.look, values, lines.len());
     }
     let legend = lines.iter().map(|(m, _)| (m.look, m.name.clone())).collect();
     let title = format!("Accuracy against shots, {task}: {}", task.title());
@@ -40,8 +41,8 @@ fn figure<'a>(view: &View<'a>, cast: &Cast, task: Task, category: &'a str) -> Op
     (!lines.is_empty()).then_some(Figure { name, title, panels: vec![panel], legend })
 }
 
-/// Dashed lines across, their words apart where the lines are close.
-fn guide(panel: &mut Panel, guides: &[(f64, &str)]) {
+/// Dashed lines across, their words apart where the lines are close, and at the end where less is drawn just above.
+fn guide(panel: &mut Panel, guides: &[(f64, &str)], ends: &[[f64; 2]]) {
     let close = matches!(guides, [a, b] if (a.0 - b.0).abs() < 0.06 * (panel.y.high - panel.y.low));
     let both = guides.iter().map(|g| g.1).collect::<Vec<_>>().join(", ");
     let (low, high) = (panel.x.low, panel.x.high);
@@ -51,6 +52,11 @@ fn guide(panel: &mut Panel, guides: &[(f64, &str)]) {
             (true, 0) => both.clone(),
             (true, _) => String::new(),
         };
-        panel.marks.push(Mark::Guide((low, *v), (high, *v), word));
+        let room = |end: fn(&[f64; 2]) -> f64| {
+            let above = panel.y.high - panel.y.low;
+            ends.iter().map(|e| (end(e) - v - 0.03 * above).abs()).fold(f64::INFINITY, f64::min)
+        };
+        let (from, to) = if room(|e| e[0]) > 1.5 * room(|e| e[1]) { (high, low) } else { (low, high) };
+        panel.marks.push(Mark::Guide((from, *v), (to, *v), word));
     }
 }

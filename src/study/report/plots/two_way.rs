@@ -29,7 +29,8 @@ fn figure<'a>(view: &View<'a>, cast: &Cast, category: &'a str) -> Option<Figure>
     ];
     let panels: Vec<Panel> = panels.into_iter().flatten().collect();
     let title = format!("{category}: good or defective (T2), most shots of each");
-    (!panels.is_empty()).then(|| Figure { name: named(view, "two-way", None, category), title, panels, legend: vec![] })
+    let legend = cast.all().map(|m| (m.look, m.name.clone())).collect();
+    (!panels.is_empty()).then(|| Figure { name: named(view, "two-way", None, category), title, panels, legend })
 }
 
 /// Of learners the one number; of detectors one for each way of finding a limit.
@@ -49,7 +50,7 @@ fn balanced<'a>(view: &View<'a>, cast: &Cast, category: &'a str) -> Vec<Bar> {
             let how = cell.setting.limit.map(short).unwrap_or_default();
             // The upper bound is hollow: nobody gets it without the answers.
             let hollow = cell.setting.limit == Some(Limit::Oracle);
-            let name = format!("{}, {how}", text::short(&member.name, 16));
+            let name = format!("{}, {how}", text::short(&member.name, 13));
             bars.extend(bar(name, Look { hollow, ..member.look }, cell, Metric::BalAcc));
         }
     }
@@ -78,7 +79,7 @@ fn bar(name: String, look: Look, cell: &Cell, metric: Metric) -> Option<Bar> {
 
 fn panel(title: &str, bars: Vec<Bar>) -> Option<Panel> {
     let n = bars.len() as f64;
-    let names = bars.iter().enumerate().map(|(i, b)| (n - 0.5 - i as f64, text::short(&b.name, 26)));
+    let names = bars.iter().enumerate().map(|(i, b)| (n - 0.5 - i as f64, text::short(&b.name, 23)));
     let y = Axis { label: String::new(), low: 0.0, high: n.max(1.0), ticks: names.collect() };
     let ticks = [0, 25, 50, 75, 100].map(|t| (f64::from(t) / 100.0, t.to_string())).to_vec();
     let x = Axis { label: String::new(), low: 0.0, high: 1.16, ticks };
@@ -86,7 +87,7 @@ fn panel(title: &str, bars: Vec<Bar>) -> Option<Panel> {
     let about = each.collect::<Vec<_>>().join("; ") + ".";
     let mut panel = Panel::new(title, about, x, y);
     panel.lines = Lines::Upwards;
-    panel.left = 158 * TWICE;
+    panel.left = 166 * TWICE;
     panel.height = (62 + 21 * bars.len() as u32) * TWICE;
     panel.marks.push(Mark::Guide((0.5, 0.0), (0.5, n.max(1.0)), String::new()));
     for (i, bar) in bars.iter().enumerate() {
