@@ -32,7 +32,7 @@ fn commands(text: &str) -> Vec<String> {
 
 /// `lupe help` of a command's words, which are those before the first that is no name of a command.
 fn help(words: &[&str], known: &mut BTreeMap<String, String>) -> String {
-    let nested = ["fit", "weights", "bench", "data"].contains(&words[0]);
+    let nested = ["fit", "weights", "bench", "data", "experiment"].contains(&words[0]);
     let second = words.get(1).filter(|w| nested && w.chars().all(|c| c.is_ascii_lowercase()));
     let topic: Vec<&str> = [words[0]].into_iter().chain(second.copied()).collect();
     known.entry(topic.join(" ")).or_insert_with(|| done(lupe().arg("help").args(&topic))).clone()

@@ -97,7 +97,7 @@ fn files(folder: &Path) -> [BTreeMap<String, Vec<u8>>; 2] {
             if path.is_dir() {
                 open.push(path);
             } else {
-                let timed = lupe::study::report::shows_times(&name) || name == "timing.jsonl";
+                let timed = lupe::study::report::timed(&name) || name == "timing.jsonl";
                 all[usize::from(timed)].insert(name, fs::read(&path).unwrap());
             }
         }
