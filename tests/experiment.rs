@@ -141,7 +141,7 @@ fn a_study_that_is_killed_again_and_again_and_one_in_shards_are_the_same_to_the_
     let b = Bench::new();
     plan(&b, PLAN);
     let begin = Instant::now();
-    let said = done(&mut run(&b, "whole", &[]));
+    let said = common::counts::said(&mut run(&b, "whole", &[]));
     let whole = begin.elapsed();
     for told in [
         "absent: its weights dino_vits16.facebook are not here; get them by: lupe weights pull",
@@ -313,7 +313,7 @@ fn what_is_wrong_with_a_plan_is_told_with_its_line() {
     wrong("name = \"absent\"", "name = \"detector\"", &["two methods are called detector"]);
     wrong("[\"squared\", \"cosine\"]", "[\"cosine\"]", &["correction: only squared distances are corrected"]);
     wrong("[\"squared\", \"cosine\"]", "[\"city\"]", &["unknown variant `city`"]);
-    wrong("size = 64", "size = 16", &["line 18: size 16: must be between 32 and 4096"]);
+    wrong("size = 64", "size = 16", &["line 17: size 16: must be between 32 and 4096"]);
     refused(lupe().args(["experiment", "plan"]).arg(b.path("none.toml")), 3, &["none.toml: cannot be read"]);
     for bad in ["0/3", "4/3", "1", "a/b"] {
         refused(lupe().args(["experiment", "run", "p", "-o", "o", "--shard", bad]), 2, &["expected I/N"]);

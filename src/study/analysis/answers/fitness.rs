@@ -207,11 +207,13 @@ fn chained(told: &Told, category: &str) -> Option<String> {
 }
 
 fn short(told: &Told, found: &[Found]) -> String {
-    let compared: Vec<(String, Spread)> =
-        found.iter().filter_map(|f| Some((told.place(f.category), f.detector.and_then(|d| d.2)?.difference))).collect();
+    let compared: Vec<(String, Spread)> = found
+        .iter()
+        .filter_map(|f| Some((told.short_place(f.category), f.detector.and_then(|d| d.2)?.difference)))
+        .collect();
     if compared.is_empty() {
         let aurocs: Vec<String> =
-            found.iter().map(|f| format!("{} on {}", mean(f.learner_auroc), told.place(f.category))).collect();
+            found.iter().map(|f| format!("{} on {}", mean(f.learner_auroc), told.short_place(f.category))).collect();
         let aurocs = if aurocs.len() <= 3 { super::list(&aurocs) } else { count(aurocs.len(), "data set") };
         return sentence(&format!(
             "whether detectors do better was not asked, since none was run on the same draws; the best learner's AUROC: {aurocs}"
@@ -235,7 +237,8 @@ fn short(told: &Told, found: &[Found]) -> String {
         "a difference to the best detector could not be shown"
     };
     let said = over(&compared, "the best learner's, beside the best detector's,", &lies);
-    let same = found.iter().filter_map(|f| Some((told.place(f.category), with_same_pictures(told, f)?.1.difference)));
+    let same =
+        found.iter().filter_map(|f| Some((told.short_place(f.category), with_same_pictures(told, f)?.1.difference)));
     let same: Vec<(String, Spread)> = same.collect();
     let same = match same.as_slice() {
         [] => String::new(),
@@ -244,5 +247,8 @@ fn short(told: &Told, found: &[Found]) -> String {
             over(same, "its AUROC, beside the best detector's,", &lies)
         ),
     };
-    sentence(&format!("{head}, by how often a defective picture scores above a good one (AUROC): {said}{same}"))
+    sentence(&format!(
+        "{}{head}, by how often a defective picture scores above a good one (AUROC): {said}{same}",
+        told.painted_head()
+    ))
 }

@@ -216,16 +216,12 @@ fn short(told: &Told, cases: &[Case]) -> String {
     if let [one] = cases {
         return effect(told, one, false);
     }
-    let place = |case: &Case| told.place(case.category);
+    let place = |case: &Case| told.short_place(case.category);
     let of = |pair: fn(&Case) -> Option<Spread>| -> Vec<(String, Spread)> {
         cases.iter().filter_map(|case| Some((place(case), pair(case)?))).collect()
     };
     let (acc, auroc) = (of(|c| Some(c.acc.difference)), of(|c| Some(c.auroc?.difference)));
-    let few = cases.len() <= 3;
-    let subject = |metric: &str| match few {
-        true => "more good shots".to_string(),
-        false => format!("{metric} with the most good shots, beside the fewest,"),
-    };
+    let subject = |metric: &str| format!("{metric} with the most good shots, beside the fewest,");
     let mut said = over(&acc, &subject("accuracy"), &|d| did(d, "accuracy"));
     if !auroc.is_empty() {
         said += &format!("; {}", over(&auroc, &subject("AUROC"), &|d| did(d, "AUROC")));
@@ -236,8 +232,8 @@ fn short(told: &Told, cases: &[Case]) -> String {
     }
     let corrected = of(|c| Some(c.corrected?.difference));
     if !corrected.is_empty() {
-        let subject = if corrected.len() <= 3 { "they" } else { "accuracy" };
+        let subject = if corrected.len() == 1 { "they" } else { "accuracy" };
         said += &format!("; corrected for unequal shots, {}", over(&corrected, subject, &|d| did(d, "accuracy")));
     }
-    sentence(&said)
+    sentence(&format!("{}{said}", told.painted_head()))
 }

@@ -76,6 +76,17 @@ impl<'r> Told<'r> {
         format!("{category}{}", if painted { " (painted defects)" } else { "" })
     }
 
+    /// The same in a short answer, which says once that all are painted.
+    fn short_place(&self, category: &str) -> String {
+        if self.painted_head().is_empty() { self.place(category) } else { category.into() }
+    }
+
+    /// How a short answer begins where all defects are painted.
+    fn painted_head(&self) -> &'static str {
+        let all = &self.results.categories;
+        if all.len() > 1 && all.iter().all(|c| c.painted) { "on painted defects: " } else { "" }
+    }
+
     /// Names of the data sets, in the order of the study.
     fn categories(&self) -> impl Iterator<Item = &'r str> {
         self.results.categories.iter().map(|c| c.name.as_str())

@@ -88,7 +88,7 @@ fn part(told: &Told, pairs: &[&Pair], what: &str, tasks: &str, share: &str) -> S
             .into();
     }
     let differences: Vec<(String, Spread)> =
-        pairs.iter().map(|p| (told.place(&p.one.category), p.difference)).collect();
+        pairs.iter().map(|p| (told.short_place(&p.one.category), p.difference)).collect();
     let said = over(&differences, share, &lies);
     sentence(&format!("{what}: {said}")).trim_end_matches('.').into()
 }

@@ -58,7 +58,10 @@ fn learners_beside_detectors() {
     );
     holds(
         &short(&[("a", 12, 18), ("b", 18, 12)]),
-        &["It depends on the data, by how often a defective picture scores above a good one (AUROC): on a ", "; on b "],
+        &[
+            "It depends on the data, by how often a defective picture scores above a good one (AUROC): the best learner's, beside the best detector's, is lower on a (by ",
+            "; higher on b (by ",
+        ],
     );
     holds(&short(&[("a", 12, 18), ("b", 12, 12)]), &["Less fit than a detector on some data, "]);
     holds(&short(&[("a", 18, 12), ("b", 12, 12)]), &["Fitter than a detector on some data, "]);

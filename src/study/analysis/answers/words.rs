@@ -144,12 +144,13 @@ pub(super) fn sentence(text: &str) -> String {
     format!("{first}{}{stop}", letters.as_str())
 }
 
-/// What differences say over data sets: each in words where there are three or fewer, otherwise how many say what. `of` makes a verb and what
-/// follows of a difference, as [`lies`] and [`did`] do; `subject` stands before it.
+/// What differences say over data sets: of one in words, of two or three by what they say, otherwise how many say what. `of` makes a verb and
+/// what follows of a difference, as [`lies`] and [`did`] do, for one data set; `subject` stands before it.
 pub(super) fn over(found: &[(String, Spread)], subject: &str, of: &dyn Fn(&Spread) -> String) -> String {
-    if found.len() <= 3 {
-        let each: Vec<String> = found.iter().map(|(place, d)| format!("on {place} {subject} {}", of(d))).collect();
-        return each.join("; ");
+    match found {
+        [(place, difference)] => return format!("on {place} {subject} {}", of(difference)),
+        [_, _] | [_, _, _] => return grouped(found, subject),
+        _ => {}
     }
     let how_many = |verdict: Verdict| found.iter().filter(|f| Verdict::of(&f.1) == verdict).count();
     let said = [
@@ -165,6 +166,27 @@ pub(super) fn over(found: &[(String, Spread)], subject: &str, of: &dyn Fn(&Sprea
     let (low, high) = (means().fold(f64::INFINITY, f64::min), means().fold(f64::NEG_INFINITY, f64::max));
     let all = count(found.len(), "data set");
     format!("of {all} {subject} is {}; mean differences from {} to {} points", list(&said), tenths(low), tenths(high))
+}
+
+/// Data sets by what their differences say, with sizes where there is something to say.
+fn grouped(found: &[(String, Spread)], subject: &str) -> String {
+    let group = |verdict: Verdict, words: &str, sized: bool| {
+        let place = |(place, d): &(String, Spread)| match (sized, d.ends()) {
+            (false, _) => place.clone(),
+            (true, None) => format!("{place} ({})", signed(d)),
+            (true, Some(_)) => format!("{place} (by {})", size(d).replace(" (", ", ").replace(')', "")),
+        };
+        let places: Vec<String> = found.iter().filter(|f| Verdict::of(&f.1) == verdict).map(place).collect();
+        (!places.is_empty()).then(|| format!("{words} on {}", list(&places)))
+    };
+    let groups = [
+        group(Verdict::Lower, "lower", true),
+        group(Verdict::Higher, "higher", true),
+        group(Verdict::Same, "practically the same", false),
+        group(Verdict::Open, "not shown to differ", false),
+        group(Verdict::Single, "another", true),
+    ];
+    format!("{subject} is {}", groups.into_iter().flatten().collect::<Vec<_>>().join("; "))
 }
 
 #[cfg(test)]
@@ -226,6 +248,10 @@ mod tests {
             .map(|(m, c)| (c.to_string(), spread(*m, Some(0.01))))
             .collect();
         assert_eq!(over(&found[..1], "its AUROC", &lies), "on a its AUROC is lower by 10.0 points (95 % 9.0 to 11.0)");
+        assert_eq!(
+            over(&found[..3], "its AUROC", &lies),
+            "its AUROC is lower on a (by 10.0 points, 95 % 9.0 to 11.0); higher on b (by 10.0 points, 95 % 9.0 to 11.0); practically the same on c"
+        );
         assert_eq!(
             over(&found, "its AUROC", &lies),
             "of 4 data sets its AUROC is lower on 1, higher on 1 and practically the same on 2; mean differences from -10.0 to 10.0 points"
