@@ -218,7 +218,7 @@ fn outcomes_are_whole(b: &Bench) {
     assert_eq!(detector.iter().filter(|r| column(r, "limit") == "oracle").count(), 2 * 4);
     assert_eq!(detector.iter().filter(|r| column(r, "limit") == "support").count(), 2);
     assert!(detector.iter().filter(|r| column(r, "all_good") == "true").all(|r| column(r, "good_shots") == "4"));
-    assert_eq!(of("detector, then prototypes", "T1").len(), 2 * 3);
+    assert_eq!(of("detector then prototypes", "T1").len(), 2 * 3);
     for row in rows.lines().skip(1) {
         let [good, bad] = ["n_query_good", "n_query_bad"].map(|name| column(row, name));
         let expected = match column(row, "task").as_str() {
@@ -245,7 +245,7 @@ fn what_a_plan_takes_is_told_before_anything_runs() {
         done(command.arg(&path).args(more))
     };
     let said = told(&[]);
-    for word in ["prototypes", "detector, then prototypes", "about", "left out:", "spot 6, turned 6 (painted)"] {
+    for word in ["prototypes", "detector then prototypes", "about", "left out:", "spot 6, turned 6 (painted)"] {
         assert!(said.contains(word), "{word}: {said}");
     }
     plan(&b, &PLAN.replace("repeats = 3", "repeats = 3\nbudget-hours = 0.0000001"));
