@@ -62,7 +62,8 @@ impl Confusion {
     }
 }
 
-fn share(part: usize, of: usize) -> Option<f64> {
+/// `part / of`; `None` of nothing.
+pub fn share(part: usize, of: usize) -> Option<f64> {
     (of > 0).then(|| part as f64 / of as f64)
 }
 

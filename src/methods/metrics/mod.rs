@@ -11,7 +11,7 @@ mod score;
 mod signed_rank;
 mod spread;
 
-pub use confusion::Confusion;
+pub use confusion::{Confusion, share};
 pub use pixels::{Counts, PixelMetrics, Pixels};
 pub use ranking::{Ranking, Threshold, ranking, steps};
 pub use regions::{Components, area, components};

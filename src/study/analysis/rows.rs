@@ -2,7 +2,7 @@
 
 use super::{Metric, Row};
 use crate::error::{Error, Result};
-use crate::methods::metrics::{Confusion, ranking};
+use crate::methods::metrics::{Confusion, ranking, share};
 use crate::study::{Draw, Limit, Method, Outcome, Results};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -127,8 +127,4 @@ pub(super) fn confusion(draw: &Draw, said: &[usize]) -> Confusion {
     let mut confusion = Confusion::new(draw.classes.len());
     draw.queries.iter().zip(said).for_each(|(query, said)| confusion.add(query.class, *said));
     confusion
-}
-
-fn share(part: usize, of: usize) -> Option<f64> {
-    (of > 0).then(|| part as f64 / of as f64)
 }
