@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 /// What the folder is about.
 pub const ABOUT: &str = "study.json";
 
+/// The plan as it was written; its paths are seen from where it was.
+pub const PLAN: &str = "plan.toml";
+
 /// What was drawn.
 pub const EPISODES: &str = "episodes.jsonl";
 
@@ -99,6 +102,7 @@ pub fn begin(study: &Study, at: &Path, shard: Shard) -> Result<Journal> {
         return Err(Error::Input(what));
     } else {
         write(&at.join(EPISODES), &draws(&study.draws())?)?;
+        write(&at.join(PLAN), study.grid.text().as_bytes())?;
         write(&at.join(ABOUT), &about.bytes()?)?;
     }
     Journal::open(at)
@@ -147,6 +151,7 @@ pub struct Gathered {
     /// Units that are not done.
     pub missing: usize,
     about: About,
+    plan: Vec<u8>,
     outcomes: BTreeMap<usize, Vec<super::Outcome>>,
     timing: BTreeMap<usize, Vec<super::Timing>>,
 }
@@ -191,6 +196,8 @@ impl Gathered {
             return Err(Error::Input(what));
         }
         let missing = about.units - outcomes.len();
+        let plan = std::fs::read(first.join(PLAN))
+            .map_err(|e| Error::Input(format!("{}: cannot be read: {e}", shown(&first.join(PLAN)))))?;
         let results = Results {
             facts: about.facts.clone(),
             categories: about.categories.clone(),
@@ -200,7 +207,7 @@ impl Gathered {
             outcomes: said,
             timing: timing.values().flatten().cloned().collect(),
         };
-        Ok(Gathered { results, missing, about, outcomes, timing })
+        Ok(Gathered { results, missing, about, plan, outcomes, timing })
     }
 
     /// The shares that are missing or not done, in words.
@@ -244,6 +251,7 @@ impl Gathered {
             (EPISODES.into(), draws(&self.results.draws)?),
             (OUTCOMES.into(), content(&self.outcomes)?),
             (TIMING.into(), content(&self.timing)?),
+            (PLAN.into(), self.plan.clone()),
             (ABOUT.into(), self.about.without_shard().bytes()?),
         ])
     }

@@ -6,7 +6,8 @@ use crate::cli::session::Session;
 use crate::error::{Error, Result, shown};
 use crate::files::{folder, write};
 use crate::outputs::Inputs;
-use crate::study::folder::{ABOUT, EPISODES, Gathered};
+use crate::study::folder::{ABOUT, EPISODES, Gathered, PLAN};
+use crate::study::report::PAGE;
 use crate::study::run::{OUTCOMES, TIMING};
 use serde_json::json;
 use std::path::PathBuf;
@@ -25,9 +26,9 @@ pub struct Args {
 /// Runs the command.
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let read: Vec<PathBuf> =
-        args.shards.iter().flat_map(|at| [ABOUT, EPISODES, OUTCOMES, TIMING].map(|name| at.join(name))).collect();
+        args.shards.iter().flat_map(|at| [ABOUT, PLAN, EPISODES, OUTCOMES, TIMING].map(|name| at.join(name))).collect();
     let inputs = Inputs::of(&read);
-    for name in [ABOUT, EPISODES, OUTCOMES, TIMING] {
+    for name in [ABOUT, PLAN, EPISODES, OUTCOMES, TIMING] {
         inputs.apart(&args.output.join(name))?;
     }
     let gathered = Gathered::read(&args.shards)?;
@@ -53,7 +54,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
                 .to_string(),
         ),
         false => {
-            let page = quoted(&args.output.join("report.html"));
+            let page = quoted(&args.output.join(PAGE));
             print(&format!("wrote     {out}: {episodes} episodes of {} shards\n\nNext: open {page} in a browser", args.shards.len()))
         }
     }

@@ -16,7 +16,7 @@ use crate::outputs::Inputs;
 use crate::study::analysis::analyse;
 use crate::study::folder::Gathered;
 use crate::study::grid::Grid;
-use crate::study::report::files;
+use crate::study::report::{PAGE, files};
 use crate::study::run::{Journal, Shard, Study, Work};
 use crate::watch::Watch;
 use clap::Subcommand;
@@ -168,6 +168,6 @@ fn report(session: &Session, folder: &Path, gathered: &Gathered) -> Result<()> {
         write(&path, bytes)?;
     }
     log::info!("{} files of the report in {:.1} s", files.len(), begin.elapsed().as_secs_f64());
-    session.say(&format!("wrote     {}", shown(&folder.join("report.html"))));
+    session.say(&format!("wrote     {}", shown(&folder.join(PAGE))));
     Ok(())
 }

@@ -6,7 +6,8 @@ use crate::cli::session::Session;
 use crate::error::{Error, Result};
 use crate::files::{hold, write};
 use crate::memory::log_peak;
-use crate::study::folder::{ABOUT, Gathered, begin};
+use crate::study::folder::{ABOUT, Gathered, PLAN, begin};
+use crate::study::report::PAGE;
 use crate::study::run::{OUTCOMES, Shard, Study, TIMING};
 use crate::watch::Watch;
 use serde_json::json;
@@ -26,7 +27,7 @@ pub struct Args {
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let study = args.plan.study(session)?;
     let inputs = args.plan.inputs(&study);
-    for name in [ABOUT, OUTCOMES, TIMING, "report.html"] {
+    for name in [ABOUT, PLAN, OUTCOMES, TIMING, PAGE] {
         inputs.apart(&args.output.join(name))?;
     }
     session.outputs.folder(&args.output)?;
@@ -85,7 +86,7 @@ fn ended(session: &Session, args: &Args, shard: Shard) -> Result<()> {
             "wrote     {out}, shard {number}/{of}: {episodes} episodes\n\nNext, once all shards are done: lupe experiment merge SHARDS -o DIR"
         )),
         false => {
-            let report = quoted(&args.output.join("report.html"));
+            let report = quoted(&args.output.join(PAGE));
             print(&format!("wrote     {out}: {episodes} episodes\n\nNext: open {report} in a browser"))
         }
     }

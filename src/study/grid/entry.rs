@@ -360,7 +360,7 @@ impl Entry {
                 format!("{} {network}", if *subspace { "subspacead" } else { "anomalydino" })
             }
             Kind::EfficientAd { .. } => "efficientad".into(),
-            Kind::Chain { detector, learner } => format!("{detector}, then {learner}"),
+            Kind::Chain { detector, learner } => format!("{detector} then {learner}"),
         }
     }
 }

@@ -183,6 +183,11 @@ impl Grid {
         set.defects.iter().find_map(few)
     }
 
+    /// The plan as it is written.
+    pub fn text(&self) -> &str {
+        &self.source.text
+    }
+
     /// An error about a participant.
     pub fn about(&self, participant: &Participant, what: &str) -> Error {
         self.source.wrong(participant.at, what)

@@ -360,7 +360,7 @@ impl Opened {
                 let settings = [detector, learner].map(|name| of(name).map(|m| m.settings.clone()));
                 let backbones = [detector, learner].map(|name| of(name).map_or("", |m| m.backbone.as_str()));
                 let lines = Lines { participant, backbone: backbones.join(", "), weights: String::new() };
-                vec![lines.line(settings, (None, Variant::Plain, format!("{detector}, then {learner}")))]
+                vec![lines.line(settings, (None, Variant::Plain, format!("{detector} then {learner}")))]
             }
         }
     }
