@@ -3,6 +3,7 @@
 #import blocks
 #import divide
 #import grid
+#import quad_out_one
 
 const WG: u32 = 64u;
 const PLANES: u32 = 1u;
@@ -10,7 +11,6 @@ const PICTURE: bool = true; // [n, h, w, c]; else a matrix [rows, c], wrapped at
 
 struct Params { h: u32, w: u32, c: u32, rows: u32, row_blocks: u32, in0_plane_w: u32, in0_plane_h: u32, in0_pad: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
 @group(0) @binding(2) var x: texture_storage_2d<rgba32float, read>;
 
 @compute @workgroup_size(WG)
@@ -25,8 +25,5 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
         at = divided(pixel.x, p.w) + vec2u(pixel.y * p.in0_plane_w, 0u) + p.in0_pad;
     }
     at.y += plane * p.in0_plane_h;
-    let v = textureLoad(x, at);
-    for (var k = 0u; k < 4u; k++) { // unroll
-        if plane * 4u + k < p.c { y[row * p.c + plane * 4u + k] = v[k]; }
-    }
+    put_quad(row, plane, textureLoad(x, at));
 }

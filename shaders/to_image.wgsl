@@ -3,6 +3,7 @@
 #import blocks
 #import divide
 #import grid
+#import quad_in_one
 
 const WG: u32 = 64u;
 const PLANES: u32 = 1u;
@@ -11,7 +12,6 @@ const PICTURE: bool = true; // [n, h, w, c]; else a matrix [rows, c], wrapped at
 struct Params { h: u32, w: u32, c: u32, rows: u32, row_blocks: u32, out_plane_w: u32, out_plane_h: u32, out_pad: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var y: texture_storage_2d<rgba32float, write>;
-@group(0) @binding(2) var<storage, read> x: array<f32>;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -19,15 +19,11 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
     let row = place.x;
     let plane = place.y;
     if row >= p.rows || plane * 4u >= p.c { return; }
-    var v = vec4f(0.0);
-    for (var k = 0u; k < 4u; k++) { // unroll
-        if plane * 4u + k < p.c { v[k] = x[row * p.c + plane * 4u + k]; }
-    }
     var at = divided(row, p.out_plane_w);
     if PICTURE {
         let pixel = divided(row, p.h * p.w);
         at = divided(pixel.x, p.w) + vec2u(pixel.y * p.out_plane_w, 0u) + p.out_pad;
     }
     at.y += plane * p.out_plane_h;
-    textureStore(y, at, v);
+    textureStore(y, at, quad_at(row, plane));
 }

@@ -45,6 +45,12 @@ fn kernel(kernel: Kernel, shape: Shape) -> Kernel {
         .flat_groups(row_blocks * c.div_ceil(4).div_ceil(planes))
 }
 
+/// The kernel that moves four channels at once where they come in fours: drivers on the processor look up an address for each lane and
+/// access, whatever its size.
+fn in_fours(kernel: Kernel, shape: Shape, [one, four]: [&'static str; 2]) -> Kernel {
+    if shape.rows().1.is_multiple_of(4) { kernel.import(one, four) } else { kernel }
+}
+
 impl Op for ToImage {
     fn infer(&self, x: &[Shape]) -> Result<Shape, String> {
         same(x)
@@ -52,7 +58,8 @@ impl Op for ToImage {
 
     fn kernels(&self, x: &[Shape], _: Shape, _: &Caps) -> Vec<Kernel> {
         let pad = if x[0].rank() == 4 { self.pad } else { 0 };
-        vec![kernel(Kernel::new(shader!("to_image"), 1, WG).write(Form::Image { pad }), x[0])]
+        let kernel = kernel(Kernel::new(shader!("to_image"), 1, WG).write(Form::Image { pad }), x[0]);
+        vec![in_fours(kernel, x[0], ["quad_in_one", "quad_in_four"])]
     }
 
     fn reference(&self, x: &[&Tensor], _: Shape) -> Tensor {
@@ -66,7 +73,8 @@ impl Op for ToBuffer {
     }
 
     fn kernels(&self, x: &[Shape], _: Shape, _: &Caps) -> Vec<Kernel> {
-        vec![kernel(Kernel::new(shader!("to_buffer"), 1, WG).read(0, 2, Form::Image { pad: 0 }), x[0])]
+        let kernel = kernel(Kernel::new(shader!("to_buffer"), 1, WG).read(0, 2, Form::Image { pad: 0 }), x[0]);
+        vec![in_fours(kernel, x[0], ["quad_out_one", "quad_out_four"])]
     }
 
     fn reference(&self, x: &[&Tensor], _: Shape) -> Tensor {
