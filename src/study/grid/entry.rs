@@ -157,7 +157,7 @@ fn keys(word: Word) -> &'static [&'static str] {
     match word {
         Word::Prototype => &["network", "weights", "place", "size", "crop", "distance", "center", "correction"],
         Word::Pmf => &["network", "weights", "size", "steps", "lr", "correction"],
-        Word::Caml => &["network", "weights", "checkpoint", "size", "average", "many-classes"],
+        Word::Caml => &["network", "weights", "checkpoint", "place", "size", "average", "many-classes"],
         Word::PatchCore => &["network", "weights", "size", "layers", "ratio", "good"],
         Word::AnomalyDino => &["network", "weights", "size", "rotations", "good"],
         Word::SubspaceAd => &["network", "weights", "size", "layers", "augment", "good"],
@@ -239,7 +239,8 @@ impl Entry {
                 let encoder = self.network.as_ref().map(|_| self.network(source, "")).transpose()?;
                 let average = self.average.as_ref().map(|n| caml::Average::First(*n.get_ref()));
                 let many = self.many_classes.as_ref().map(|m| *m.get_ref());
-                let asked = caml::Asked { encoder, size, average, many, ..caml::Asked::default() };
+                let place = self.place.as_ref().map(|p| p.get_ref().clone());
+                let asked = caml::Asked { encoder, place, size, average, many, ..caml::Asked::default() };
                 Kind::Caml { asked, weights, checkpoint: given(checkpoint.get_ref(), folder) }
             }
             Word::PatchCore => Kind::PatchCore {

@@ -127,11 +127,19 @@ impl Grid {
         })
     }
 
-    /// The largest numbers of shots of a task.
+    /// The largest numbers of shots of a task, which are kept for shots and never asked about. Where good shots come from the pictures that are
+    /// asked about, too, detectors' numbers of good pictures count.
     pub fn most(&self, task: Task) -> Shots {
         let all = || self.tasks.iter().filter(|t| t.0 == task).flat_map(|t| &t.1);
+        let apart = self.rule.pool == super::Pool::AdAligned || task != Task::T2;
+        let numbers =
+            self.participants.iter().filter(|p| !apart && p.tasks.contains(&task)).flat_map(|p| p.kind.good());
+        let numbers = numbers.filter_map(|amount| match amount {
+            Amount::Number(n) => Some(*n),
+            Amount::Word(_) => None,
+        });
         Shots {
-            good: all().map(|s| s.good).max().unwrap_or_default(),
+            good: all().map(|s| s.good).chain(numbers).max().unwrap_or_default(),
             bad: all().map(|s| s.bad).max().unwrap_or_default(),
         }
     }

@@ -44,12 +44,12 @@ pub struct Estimate {
     pub left_out: Vec<LeftOut>,
 }
 
-/// Good pictures that a detector is fitted on to learn how long it takes, and pictures that it then scores: twice, as the difference is what
-/// more of them cost.
-const PROBES: [[usize; 2]; 2] = [[2, 2], [4, 6]];
+/// Good pictures that a detector is fitted on to learn how long it takes, and pictures that it then scores: few and some more, as the
+/// difference is what more of them cost. The first time kernels are compiled, so it does not count.
+const PROBES: [[usize; 2]; 3] = [[2, 2], [2, 2], [4, 6]];
 
-/// Steps of training that are timed: the difference is what counts.
-const STEPS: [u64; 2] = [2, 5];
+/// Steps of training that are timed likewise.
+const STEPS: [u64; 3] = [2, 2, 8];
 
 /// How many times a forward pass a step of fine-tuning takes: forward and backward, and the support's own vectors.
 const STEP: f64 = 3.0;
@@ -217,7 +217,7 @@ impl Work<'_> {
             };
             times.push((taken, [some(fit).len(), asked.len()], steps));
         }
-        let [(less, few, first), (more, many, last)] = times.as_slice() else { return Ok(Probe::default()) };
+        let [_, (less, few, first), (more, many, last)] = times.as_slice() else { return Ok(Probe::default()) };
         let slope = |i: usize, by: usize| {
             (more.get(i).zip(less.get(i)).map_or(0.0, |(m, l)| m - l) / by.max(1) as f64).max(0.0)
         };

@@ -15,7 +15,7 @@ use crate::methods::{Fitted, LimitRule, dino, efficientad, patchcore, scores};
 use crate::study::draw::{Drawn, Shots};
 use crate::study::grid::{Amount, Kind, Participant};
 use crate::study::pictures::Pictures;
-use crate::study::{Answer, Limit, Task};
+use crate::study::{Answer, Limit, Pool, Task};
 use crate::train::Keeping;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -86,6 +86,9 @@ impl Work<'_> {
     ) -> Result<Vec<Said>> {
         let Some((draw, drawn)) = drawn(study, unit) else { return Ok(vec![]) };
         let list = drawn.good().and_then(|good| drawn.lists.get(good)).map_or(&[][..], Vec::as_slice);
+        // What is asked about gives no limit either.
+        let own = if study.grid.rule.pool == Pool::Author { study.grid.most(unit.task).good } else { list.len() };
+        let list = list.get(..own).unwrap_or(list);
         let queries: Vec<usize> = drawn.queries.iter().map(|q| q.1).collect();
         let defective: Vec<bool> = drawn.queries.iter().map(|q| Some(q.0) != drawn.good()).collect();
         let mut all = vec![];

@@ -358,8 +358,10 @@ impl Opened {
                 let Kind::Chain { detector, learner } = &participant.kind else { return vec![] };
                 let of = |name: &String| all.iter().find(|a| a.0 == *name).and_then(|a| a.1.first());
                 let settings = [detector, learner].map(|name| of(name).map(|m| m.settings.clone()));
-                let backbones = [detector, learner].map(|name| of(name).map_or("", |m| m.backbone.as_str()));
-                let lines = Lines { participant, backbone: backbones.join(", "), weights: String::new() };
+                let mut backbones: Vec<&str> =
+                    [detector, learner].into_iter().filter_map(of).map(|m| m.backbone.as_str()).collect();
+                backbones.dedup();
+                let lines = Lines { participant, backbone: backbones.join(" + "), weights: String::new() };
                 vec![lines.line(settings, (None, Variant::Plain, format!("{detector} then {learner}")))]
             }
         }

@@ -8,7 +8,7 @@ use crate::methods::prototype::Config;
 use crate::study::draw::{Drawn, Shots};
 use crate::study::grid::{Amount, Grid, Kind, Participant};
 use crate::study::pictures::Pictures;
-use crate::study::{Draw, Facts, Family, LeftOut, Method, Task};
+use crate::study::{Draw, Facts, Family, LeftOut, Method, Pool, Task};
 use crate::watch::Watch;
 use serde_json::json;
 
@@ -130,21 +130,28 @@ impl Study {
                 command: None,
             };
             let all = participant.kind.good().iter().any(|g| matches!(g, Amount::Word(_)));
-            if all && has(Task::T2) {
+            if all && has(Task::T2) && self.grid.rule.pool == Pool::Author {
+                self.left_out.push(left_out(Task::T2, format!("with all good pictures: {ASKED}")));
+            } else if all && has(Task::T2) {
                 self.units.push(Unit { member: number, set, task: Task::T2, repeat: None });
             }
-            for amount in participant.kind.good().iter().filter(|_| has(Task::T2)) {
-                let too_many = match amount {
-                    Amount::Number(n) if *n > pictures.train.len() => Some(*n),
+            let numbers = participant.kind.good().iter().filter(|_| has(Task::T2)).filter_map(|amount| match amount {
+                Amount::Number(n) => Some(*n),
+                Amount::Word(_) => None,
+            });
+            for n in numbers {
+                let (have, trains) = (pictures.train.len(), matches!(opened, Opened::EfficientAd { .. }));
+                let why = match n {
+                    n if n > have => Some(format!("{n} good pictures were asked for, and there are {have}")),
+                    1 if trains => Some(format!("with 1 good picture: {APART}")),
                     _ => None,
                 };
-                self.left_out.extend(too_many.map(|n| {
-                    let have = pictures.train.len();
-                    left_out(Task::T2, format!("{n} good pictures were asked for, and there are {have}"))
-                }));
+                self.left_out.extend(why.map(|why| left_out(Task::T2, why)));
             }
             for (task, shots) in self.grid.tasks.iter().filter(|t| has(t.0)) {
-                if let Some(why) = cannot(participant, opened, *task, pictures) {
+                let chained = participant.kind.family() == Family::Chain && self.grid.rule.pool == Pool::Author;
+                let asked = chained.then(|| format!("its detector learns from all good pictures: {ASKED}"));
+                if let Some(why) = asked.or_else(|| cannot(participant, opened, *task, pictures)) {
                     self.left_out.push(left_out(*task, why));
                     continue;
                 }
@@ -153,7 +160,7 @@ impl Study {
                 let few: Vec<String> = few.collect();
                 if !few.is_empty() {
                     let why = match participant.kind.family() {
-                        Family::EfficientAd => "it needs two good pictures at least, to keep one apart",
+                        Family::EfficientAd => APART,
                         _ => "corrected distances need two shots of a class at least",
                     };
                     self.left_out.push(left_out(*task, format!("with {} shots: {why}", few.join(", "))));
@@ -250,6 +257,12 @@ impl Study {
         all.filter(|s| can(participant, opened, *s)).collect()
     }
 }
+
+/// Why EfficientAD learns nothing of one picture.
+const APART: &str = "it needs two good pictures at least, to keep one apart";
+
+/// Why nobody learns from all good pictures in this pool.
+const ASKED: &str = "pool = \"author\" asks about those that are no shots";
 
 /// Which others a participant needs.
 fn chained(participant: &Participant) -> Vec<String> {
