@@ -2,15 +2,11 @@
 
 mod common;
 
-use common::caml::{by_hand, file};
-use common::parts::{part, spoiled, verb};
-use common::pdn::{pth, teacher};
+use common::experiments::{plan, run, same};
+use common::parts::verb;
 use common::program::{Bench, done, lupe, no_gpu, refused};
 use common::skip::skip;
-use lupe::models::pdn::Size;
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -56,111 +52,6 @@ kind = "pmf"
 name = "absent"
 weights = "dino_vits16.facebook"
 "#;
-
-/// What is trained or asked for each episode: CAML by hand, fine-tuning, EfficientAD.
-const TRAINED: &str = r#"
-name = "trained"
-repeats = 2
-pool = "author"
-stratified = true
-
-[[category]]
-path = "parts"
-
-[tasks]
-T1 = { shots = [1, 2] }
-T2 = { shots = [2] }
-T4 = { good = [2, 4], bad = 2 }
-
-[[method]]
-kind = "caml"
-name = "caml"
-network = "efficientnet_lite0"
-place = "block15"
-size = 64
-average = 2
-checkpoint = "caml.safetensors"
-
-[[method]]
-kind = "pmf"
-name = "tuned"
-network = "efficientnet_lite0"
-size = 64
-steps = 2
-correction = [false, true]
-tasks = ["T4"]
-repeats = 1
-
-[[method]]
-kind = "efficientad"
-weights = "teacher.pth"
-penalty = "none"
-steps = 3
-tasks = ["T2"]
-repeats = 1
-good = [1, 4, "all"]
-"#;
-
-/// Good parts, some with a spot, some turned upside down; one picture twice.
-fn data(root: &Path) {
-    let file = |name: String| {
-        let path = root.join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        path
-    };
-    for n in 0..6 {
-        part(n, 72, 72).save(file(format!("train/good/{n}.png"))).unwrap();
-        spoiled(300 + n, 72, 72).0.save(file(format!("test/spot/{n}.png"))).unwrap();
-        let mut turned = part(400 + n, 72, 72);
-        image::imageops::flip_vertical_in_place(&mut turned);
-        turned.save(file(format!("test/turned/{n}.png"))).unwrap();
-    }
-    for n in 0..4 {
-        part(100 + n, 72, 72).save(file(format!("test/good/{n}.png"))).unwrap();
-    }
-    fs::copy(root.join("test/good/0.png"), root.join("test/good/copy.png")).unwrap();
-    part(500, 72, 72).save(file("test/left/0.png".into())).unwrap();
-}
-
-fn plan(b: &Bench, text: &str) -> PathBuf {
-    if !b.path("parts").exists() {
-        data(&b.path("parts"));
-    }
-    b.write("study.toml", text.as_bytes())
-}
-
-fn run(b: &Bench, out: &str, more: &[&str]) -> Command {
-    let mut command = verb(&["experiment", "run"]);
-    command.arg(b.path("study.toml")).arg("-o").arg(b.path(out)).args(more);
-    command
-}
-
-/// All files of a folder; those that show times apart.
-fn files(folder: &Path) -> [BTreeMap<String, Vec<u8>>; 2] {
-    let (mut all, mut open) = ([BTreeMap::new(), BTreeMap::new()], vec![folder.to_path_buf()]);
-    while let Some(at) = open.pop() {
-        for path in fs::read_dir(&at).unwrap().map(|e| e.unwrap().path()) {
-            let name = path.strip_prefix(folder).unwrap().to_str().unwrap().to_string();
-            if path.is_dir() {
-                open.push(path);
-            } else {
-                let timed = lupe::study::report::timed(&name) || name == "timing.jsonl";
-                all[usize::from(timed)].insert(name, fs::read(&path).unwrap());
-            }
-        }
-    }
-    all
-}
-
-#[track_caller]
-fn same(one: &Path, other: &Path) {
-    let ([one, times], [other, more]) = (files(one), files(other));
-    assert_eq!(one.keys().collect::<Vec<_>>(), other.keys().collect::<Vec<_>>());
-    assert_eq!(times.keys().collect::<Vec<_>>(), more.keys().collect::<Vec<_>>());
-    for (name, bytes) in &one {
-        assert!(other[name] == *bytes, "{name} differs");
-    }
-}
 
 /// Kills a study at so many moments drawn from a seed, one run of which takes so long, and lets it end.
 fn killed(b: &Bench, out: &str, (kills, whole): (usize, Duration)) {
@@ -277,45 +168,6 @@ fn outcomes_are_whole(b: &Bench) {
     let episodes = fs::read_to_string(b.path("whole/episodes.jsonl")).unwrap();
     assert_eq!(episodes.lines().count(), 5 * 3);
     assert!(!episodes.contains("copy.png") && !episodes.contains("left"));
-}
-
-#[test]
-fn what_is_trained_for_every_episode_gives_the_same_bytes_again() {
-    if no_gpu() {
-        return skip("trainings in a study", "LUPE_NO_GPU is set");
-    }
-    let b = Bench::new();
-    plan(&b, TRAINED);
-    b.write("caml.safetensors", &file(&by_hand(320).1));
-    b.write("teacher.pth", &pth(&teacher(Size::Small, 16)));
-    let said = common::counts::said(&mut run(&b, "one", &[]));
-    assert!(
-        said.contains("efficientad on T2 of parts: with all good pictures: pool = \"author\" asks about"),
-        "{said}"
-    );
-    done(&mut run(&b, "two", &[]));
-    same(&b.path("one"), &b.path("two"));
-    let rows = fs::read_to_string(b.path("one/results.csv")).unwrap();
-    let of = |start: &str, task: &str| {
-        let own = |r: &&str| r.starts_with(&format!("{start},")) && r.contains(&format!(",parts,{task},author,"));
-        rows.lines().filter(own).count()
-    };
-    assert_eq!([of("caml", "T1"), of("caml", "T2"), of("caml", "T4")], [4, 2, 4], "{rows}");
-    assert_eq!([of("tuned", "T4"), of("tuned balanced", "T4")], [2, 2]);
-    // Two good pictures: held out, oracle, and by the support; four, which are all that are kept for shots: oracle.
-    assert_eq!(of("efficientad", "T2"), 3 + 1, "{rows}");
-    let episodes = fs::read_to_string(b.path("one/episodes.jsonl")).unwrap();
-    for draw in episodes.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()) {
-        let shots: Vec<&serde_json::Value> =
-            draw["support"].as_array().unwrap().iter().flat_map(|s| s.as_array().unwrap()).collect();
-        let asked: Vec<&serde_json::Value> = draw["queries"].as_array().unwrap().iter().map(|q| &q["path"]).collect();
-        assert!(shots.iter().all(|s| !asked.contains(s)), "a shot is asked about: {draw}");
-        let four = draw["task"] != "T1";
-        assert_eq!(asked.iter().filter(|p| p.as_str().unwrap().contains("good")).count(), if four { 6 } else { 8 });
-    }
-    assert!(
-        !fs::read_dir(b.path("one")).unwrap().any(|e| e.unwrap().path().extension().is_some_and(|x| x == "training"))
-    );
 }
 
 #[test]

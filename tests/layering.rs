@@ -147,7 +147,7 @@ fn habits(name: &str, text: &str) -> Vec<String> {
     rule(!any("pollster::") || name.starts_with("cli/"), "pollster outside the command line");
     // Time is taken where work is done that somebody may want to know the time of; threads run where pictures are decoded and drawn or
     // changed for a training, where kernels are compiled, and where a process is waited for.
-    let clock = ["cli/", "methods/"].iter().any(|p| name.starts_with(p));
+    let clock = ["cli/", "methods/", "study/run/"].iter().any(|p| name.starts_with(p));
     let clock =
         clock || ["engine/profile.rs", "data/load.rs", "measure/supervised.rs", "train/course.rs"].contains(&name);
     // How long a server is waited for; when a file of a cache was used.
@@ -159,7 +159,8 @@ fn habits(name: &str, text: &str) -> Vec<String> {
     rule(thread || name.starts_with("cli/") || !any("std::thread"), "threads where none are needed");
     rule(!any("clap::") || name.starts_with("cli/"), "arguments are parsed outside the command line");
     let writes = ["fs::write", "File::create", "OpenOptions", "fs::create_dir"];
-    let writer = ["files.rs", "methods/patchcore/bag.rs", "cli/output.rs"].contains(&name);
+    // A journal grows line by line, each with its hash; what is cut off at its end is done again.
+    let writer = ["files.rs", "methods/patchcore/bag.rs", "study/run/journal.rs", "cli/output.rs"].contains(&name);
     rule(
         writer || !writes.iter().any(|w| any(w)),
         "it writes files by itself: crate::files writes them whole or not at all",
@@ -181,8 +182,9 @@ fn imports_go_downwards() {
 #[test]
 fn the_command_line_is_thin() {
     let lines: usize = files("src/cli", "rs").iter().map(|(_, text)| text.lines().count()).sum();
-    // 7200 before `fit classifier`, whose arguments and report are 190 lines; `data check` has 120.
-    assert!(lines <= 7500, "src/cli has {lines} lines");
+    // 7200 before `fit classifier`, whose arguments and report are 190 lines; `data check` has 120,
+    // `experiment` and its demo 490.
+    assert!(lines <= 7980, "src/cli has {lines} lines");
 }
 
 /// Networks have named places; what a ResNet is made of is its own business.

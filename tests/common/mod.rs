@@ -5,6 +5,7 @@ pub mod caml;
 pub mod check;
 pub mod counts;
 pub mod dino;
+pub mod experiments;
 pub mod faults;
 pub mod foreign;
 pub mod hash;

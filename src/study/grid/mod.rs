@@ -1,6 +1,7 @@
 //! The plan of a study: which methods on which tasks of which data sets, with how many shots.
 
 mod entry;
+mod keys;
 mod text;
 
 pub use entry::{Amount, Given, Kind, Participant};

@@ -4,6 +4,7 @@ mod cost;
 mod detect;
 mod journal;
 mod learn;
+mod limits;
 mod open;
 mod study;
 mod work;
