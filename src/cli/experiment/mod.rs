@@ -145,7 +145,7 @@ impl PlanArgs {
     /// What is read of a study.
     fn inputs(&self, study: &Study) -> Inputs {
         let pictures = study.sets.iter().flat_map(|set| set.samples.iter().map(|s| s.path.clone()));
-        Inputs::of(&pictures.chain([self.plan.clone()]).collect::<Vec<_>>())
+        Inputs::of(pictures.chain([self.plan.clone()]).collect::<Vec<_>>())
     }
 }
 

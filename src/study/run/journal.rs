@@ -25,13 +25,19 @@ struct Line<T> {
     lines: Vec<T>,
 }
 
+/// A file that grows, and where it is.
+type Journalled = (PathBuf, File);
+
+/// Lines by unit.
+pub type Units<T> = BTreeMap<usize, Vec<T>>;
+
 /// Both files.
 #[derive(Debug)]
 pub struct Journal {
-    outcomes: (PathBuf, File),
-    timing: (PathBuf, File),
-    done: BTreeMap<usize, Vec<Outcome>>,
-    times: BTreeMap<usize, Vec<Timing>>,
+    outcomes: Journalled,
+    timing: Journalled,
+    done: Units<Outcome>,
+    times: Units<Timing>,
 }
 
 impl Journal {
@@ -68,7 +74,7 @@ impl Journal {
     }
 
     /// All of it, in the order of the units.
-    pub fn all(self) -> (BTreeMap<usize, Vec<Outcome>>, BTreeMap<usize, Vec<Timing>>) {
+    pub fn all(self) -> (Units<Outcome>, Units<Timing>) {
         (self.done, self.times)
     }
 }
@@ -80,7 +86,7 @@ fn written<T: Serialize>(line: &Line<T>) -> Result<String> {
     Ok(format!("{} {json}\n", hash.get(..DIGITS).unwrap_or_default()))
 }
 
-fn append<T: Serialize>((path, file): &mut (PathBuf, File), line: &Line<T>) -> Result<()> {
+fn append<T: Serialize>((path, file): &mut Journalled, line: &Line<T>) -> Result<()> {
     let unwritten = |e: std::io::Error| Error::Output(format!("{}: cannot be written: {e}", shown(path)));
     file.write_all(written(line)?.as_bytes()).and_then(|()| file.sync_data()).map_err(unwritten)
 }
@@ -89,7 +95,7 @@ fn append<T: Serialize>((path, file): &mut (PathBuf, File), line: &Line<T>) -> R
 ///
 /// # Errors
 /// [`Error::Internal`] for what cannot be written as JSON.
-pub fn content<T: Serialize + Clone>(all: &BTreeMap<usize, Vec<T>>) -> Result<Vec<u8>> {
+pub fn content<T: Serialize + Clone>(all: &Units<T>) -> Result<Vec<u8>> {
     let line = |(unit, lines): (&usize, &Vec<T>)| written(&Line { unit: *unit, lines: lines.clone() });
     Ok(all.iter().map(line).collect::<Result<Vec<_>>>()?.concat().into_bytes())
 }
@@ -100,7 +106,7 @@ fn parsed<T: for<'d> Deserialize<'d>>(line: &str) -> Option<Line<T>> {
 }
 
 /// A file's whole lines by unit; it is open to be written on behind them.
-fn lines<T: for<'d> Deserialize<'d>>(path: PathBuf) -> Result<((PathBuf, File), BTreeMap<usize, Vec<T>>)> {
+fn lines<T: for<'d> Deserialize<'d>>(path: PathBuf) -> Result<(Journalled, Units<T>)> {
     let failed = |what: &str, e: std::io::Error| Error::Output(format!("{}: cannot be {what}: {e}", shown(&path)));
     let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
     let mut file = opened.map_err(|e| failed("opened", e))?;
