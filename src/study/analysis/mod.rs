@@ -1,4 +1,4 @@
-//! What follows from a study's [`Results`](super::Results): metrics of every outcome, means with intervals, paired differences, answers.
+//! What follows from a study's [`Results`]: metrics of every outcome, means with intervals, paired differences, answers.
 
 mod answers;
 mod cells;
