@@ -35,3 +35,18 @@ impl Watch for Unwatched {
 
     fn left_by_interrupt(&self, _: &str) {}
 }
+
+/// Someone who is told nothing, but may interrupt: short work in longer work is watched so.
+pub struct Quiet<'w>(pub &'w dyn Watch);
+
+impl Watch for Quiet<'_> {
+    fn say(&self, _: &str) {}
+
+    fn progress(&self, _: &'static str, _: usize, _: usize) {}
+
+    fn go_on(&self) -> Result<()> {
+        self.0.go_on()
+    }
+
+    fn left_by_interrupt(&self, _: &str) {}
+}

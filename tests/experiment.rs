@@ -88,6 +88,8 @@ fn a_study_that_is_killed_again_and_again_and_one_in_shards_are_the_same_to_the_
         assert!(said.contains(told), "{said}");
     }
     assert!(said.contains("20 good pictures were asked for, and there are 6"), "{said}");
+    // 6 + 4 good ones, a copy, 6 with a spot, 6 turned, one that is excluded.
+    assert!(said.contains("24 files found: 22 looked at, 2 left out (of other classes 1, same as another 1"), "{said}");
     killed(&b, "killed", (10, whole));
     same(&b.path("whole"), &b.path("killed"));
     // Done again it does nothing, and says the same.
@@ -132,6 +134,10 @@ fn refused_folders(b: &Bench, merge: &dyn Fn(&[&str], &str) -> Command) {
         3,
         &["units are not done yet, of the shards 1/3"],
     );
+    assert_eq!(fs::read_to_string(&path).unwrap(), text[..text.len() - 9], "a merge leaves shards as they are");
+    fs::create_dir(b.path("mine")).unwrap();
+    b.write("mine/results.csv", b"my own");
+    refused(&mut run(b, "mine", &[]), 3, &["mine: holds results.csv, but not study.json", "give another folder"]);
 }
 
 /// What was found out about what was asked for.

@@ -34,7 +34,6 @@ pub mod predict;
 pub mod prototype;
 pub mod results;
 pub mod scorer;
-mod scores;
 pub mod subject;
 pub mod vector;
 
@@ -43,4 +42,3 @@ pub use fitted::{Answer, Description, Finding, Fitted, Known, LeftOut, Method, M
 pub use limit::{LimitRule, Trained};
 pub use looking::{Looked, Missed};
 pub use scorer::{Scored, Scorer};
-pub use scores::scores;

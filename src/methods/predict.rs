@@ -33,15 +33,26 @@ pub struct Work<'a> {
     pub watch: &'a dyn Watch,
 }
 
+impl Work<'_> {
+    /// Hands `take` what is found in each sample, in turn.
+    async fn scored(&self, samples: &[Sample], take: &mut Take<'_>) -> Result<Missed> {
+        let scorer = Scorer::new(self.gpu, self.fitted, &self.options, self.features).await?;
+        let preprocess = self.fitted.preprocess();
+        look(&mut Scoring { scorer, samples, take }, (samples, &preprocess), &self.loading, self.watch).await
+    }
+}
+
 /// Called with every picture.
 pub type Each<'e> = dyn FnMut(&Sample, &Looked, &Finding) -> Result<()> + 'e;
 
-/// A scorer whose answers go into results.
-struct Scoring<'s, 'm, 'g, 'e> {
+/// Takes what was found in a picture.
+type Take<'t> = dyn FnMut(&Sample, Looked, Scored) -> Result<()> + 't;
+
+/// A scorer whose answers somebody takes.
+struct Scoring<'s, 'm, 'g, 't> {
     scorer: Scorer<'m, 'g>,
     samples: &'s [Sample],
-    results: &'s mut Results<'m>,
-    each: &'s mut Each<'e>,
+    take: &'s mut Take<'t>,
 }
 
 impl Device for Scoring<'_, '_, '_, '_> {
@@ -68,8 +79,7 @@ impl Device for Scoring<'_, '_, '_, '_> {
             let Some(sample) = self.samples.get(looked.number) else { continue };
             let scored = scored.map_err(|e| named(&sample.name, e))?;
             let scored = Scored { finding: self.scorer.at_own_size(scored.finding, &looked.picture), ..scored };
-            (self.each)(sample, &looked, &scored.finding)?;
-            self.results.add(sample, looked, scored)?;
+            (self.take)(sample, looked, scored)?;
         }
         Ok(())
     }
@@ -86,16 +96,34 @@ pub async fn predict<'m>(
     results: &mut Results<'m>,
     each: &mut Each<'_>,
 ) -> Result<Missed> {
-    let scorer = Scorer::new(work.gpu, work.fitted, &work.options, work.features).await?;
-    let preprocess = work.fitted.preprocess();
-    let mut scoring = Scoring { scorer, samples, results, each };
-    let missed = look(&mut scoring, (samples, &preprocess), &work.loading, work.watch).await?;
+    let mut take = |sample: &Sample, looked: Looked, scored: Scored| {
+        each(sample, &looked, &scored.finding)?;
+        results.add(sample, looked, scored)
+    };
+    let missed = work.scored(samples, &mut take).await?;
     for (number, why) in &missed.failed {
         if let Some(sample) = samples.get(*number) {
             results.add_failed(*number, sample, why);
         }
     }
     Ok(missed)
+}
+
+/// The score of each sample, in their order.
+///
+/// # Errors
+/// As [`predict`]; [`Error::Internal`] for work that goes on without pictures that cannot be read.
+pub async fn scores(work: &Work<'_>, samples: &[Sample]) -> Result<Vec<f64>> {
+    let mut scores = vec![];
+    let mut take = |_: &Sample, _: Looked, scored: Scored| {
+        scores.push(scored.finding.score);
+        Ok(())
+    };
+    work.scored(samples, &mut take).await?;
+    match scores.len() == samples.len() {
+        true => Ok(scores),
+        false => Err(Error::Internal(format!("{} of {} pictures have a score", scores.len(), samples.len()))),
+    }
 }
 
 /// Labelled pictures to test with.

@@ -3,7 +3,8 @@
 //! `study.json` says what the folder is about. A folder belongs to one plan as it was carried out: other choices, pictures or weights are
 //! another plan.
 
-use super::run::{Journal, OUTCOMES, Shard, Study, TIMING, content};
+use super::report::PAGE;
+use super::run::{Journal, OUTCOMES, Shard, Study, TIMING, Units, content, journalled};
 use super::{Category, Draw, Facts, LeftOut, Method, Results};
 use crate::error::{Error, Result, shown};
 use crate::files::{folder, write};
@@ -96,16 +97,30 @@ pub fn begin(study: &Study, at: &Path, shard: Shard) -> Result<Journal> {
             let [number, of] = there.shard;
             return refused(&format!("holds results of shard {number}/{of} of this plan"));
         }
-    } else if let Some(name) = [OUTCOMES, TIMING, EPISODES].iter().find(|name| at.join(name).exists()) {
-        let what =
-            format!("{}: holds {name}, but not {ABOUT}, so whose it is is unknown; give another folder", shown(at));
-        return Err(Error::Input(what));
     } else {
+        nobodys(at)?;
         write(&at.join(EPISODES), &draws(&study.draws())?)?;
         write(&at.join(PLAN), study.grid.text().as_bytes())?;
         write(&at.join(ABOUT), &about.bytes()?)?;
     }
     Journal::open(at)
+}
+
+/// Whether a folder that is no study's holds nothing that a study would replace.
+///
+/// # Errors
+/// [`Error::Input`] with the first file that it does.
+pub fn nobodys(at: &Path) -> Result<()> {
+    let names = [PLAN, EPISODES, OUTCOMES, TIMING, "results.csv", "summary.md", PAGE];
+    match names.iter().find(|name| at.join(name).exists()) {
+        Some(name) => {
+            let at = shown(at);
+            Err(Error::Input(format!(
+                "{at}: holds {name}, but not {ABOUT}, so whose it is is unknown; give another folder"
+            )))
+        }
+        None => Ok(()),
+    }
 }
 
 /// In which way a folder's plan is another one.
@@ -152,8 +167,8 @@ pub struct Gathered {
     pub missing: usize,
     about: About,
     plan: Vec<u8>,
-    outcomes: BTreeMap<usize, Vec<super::Outcome>>,
-    timing: BTreeMap<usize, Vec<super::Timing>>,
+    outcomes: Units<super::Outcome>,
+    timing: Units<super::Timing>,
 }
 
 impl Gathered {
@@ -179,7 +194,7 @@ impl Gathered {
             if let Some((twice, _)) = earlier().find(|(_, earlier)| earlier.shard == own.shard) {
                 return refused(format!("is shard {}/{}, and so is {}", own.shard[0], own.shard[1], shown(twice)));
             }
-            let (done, times) = Journal::open(at)?.all();
+            let (done, times) = journalled(at)?;
             let foreign = done.keys().find(|unit| **unit >= about.units || !own.shard().has(**unit));
             if let Some(unit) = foreign {
                 return refused(format!("{OUTCOMES} holds unit {unit}, which is none of this shard"));

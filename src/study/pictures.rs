@@ -52,11 +52,12 @@ impl Pictures {
         tests_not_masks(&set.test)?;
         pictures_not_masks(&set.test.iter().filter(|s| s.label == GOOD).cloned().collect::<Vec<_>>())?;
         let (left, kept): (Vec<Sample>, Vec<Sample>) = set.test.drain(..).partition(|s| exclude.contains(&s.label));
-        left.iter().for_each(|s| set.census.leave_out(reason::CLASS, &s.name));
+        let (mut census, mut copies) = (set.census, 0);
+        left.iter().for_each(|s| census.leave_out(reason::CLASS, &s.name));
         let trained = set.train.len();
         let samples: Vec<Sample> = set.train.into_iter().chain(kept).collect();
         let mut all = Pictures {
-            root: set.root.clone(),
+            root: set.root,
             name: name.map_or_else(|| named(path), String::from),
             painted,
             samples: vec![],
@@ -65,7 +66,7 @@ impl Pictures {
             good: vec![],
             defects: vec![],
             excluded: left.iter().map(|s| s.label.clone()).collect(),
-            counted: set.census.clone().ended(0, 0, 0),
+            counted: census.clone().ended(0, 0, 0),
             notes: set.notes,
         };
         let (mut seen, mut kinds, found) = (BTreeMap::new(), BTreeMap::<String, Vec<usize>>::new(), samples.len());
@@ -81,7 +82,11 @@ impl Pictures {
                         "{set}: {again} is the same file as {first}, of another class; remove one of them"
                     )));
                 }
-                set_note(&mut all.notes, &format!("note: {set}: {again} is the same file as {first} and is left out"));
+                if copies < NOTES {
+                    all.notes.push(format!("note: {set}: {again} is the same file as {first} and is left out"));
+                }
+                copies += 1;
+                census.leave_out(reason::SAME, &sample.name);
                 continue;
             }
             seen.insert(hash.clone(), (sample.label.clone(), sample.name.clone()));
@@ -96,7 +101,7 @@ impl Pictures {
         }
         watch.progress("reading", found, found);
         all.defects = kinds.into_iter().collect();
-        all.counted = set.census.ended(all.samples.len(), 0, 0);
+        all.counted = census.ended(all.samples.len(), 0, 0);
         Ok(all)
     }
 
@@ -117,14 +122,8 @@ impl Pictures {
     }
 }
 
-/// At most so many notes of one kind are of use.
+/// Copies that are told by name; the others are counted.
 const NOTES: usize = 20;
-
-fn set_note(notes: &mut Vec<String>, note: &str) {
-    if notes.len() < NOTES {
-        notes.push(note.into());
-    }
-}
 
 /// A data set is called as its folder, or its table.
 pub fn named(path: &Path) -> String {

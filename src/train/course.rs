@@ -6,7 +6,7 @@ use super::patience::{End, Held};
 use super::trainer::{Job, Trainer};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
-use crate::watch::Watch;
+use crate::watch::{Quiet, Watch};
 use serde_json::{Map, Value};
 use std::time::Instant;
 
@@ -29,21 +29,6 @@ const TRIED: u64 = 3;
 
 /// Steps that are worth a trial: it takes a twentieth of their time at most.
 const WORTH: u64 = 20 * TRIED;
-
-/// Asks only whether to go on.
-struct Quiet<'w>(&'w dyn Watch);
-
-impl Watch for Quiet<'_> {
-    fn say(&self, _: &str) {}
-
-    fn progress(&self, _: &'static str, _: usize, _: usize) {}
-
-    fn go_on(&self) -> Result<()> {
-        self.0.go_on()
-    }
-
-    fn left_by_interrupt(&self, _: &str) {}
-}
 
 impl<E: Send> Course<'_, E> {
     /// Runs the steps that a checkpoint leaves, all where there is none; `held` may end it early.

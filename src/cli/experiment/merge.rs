@@ -6,7 +6,7 @@ use crate::cli::session::Session;
 use crate::error::{Error, Result, shown};
 use crate::files::{folder, write};
 use crate::outputs::Inputs;
-use crate::study::folder::{ABOUT, EPISODES, Gathered, PLAN};
+use crate::study::folder::{ABOUT, About, EPISODES, Gathered, PLAN, nobodys};
 use crate::study::report::PAGE;
 use crate::study::run::{OUTCOMES, TIMING};
 use serde_json::json;
@@ -35,9 +35,9 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     gathered.whole(&args.shards)?;
     session.outputs.folder(&args.output)?;
     folder(&args.output)?;
-    if let Ok(there) = Gathered::read(std::slice::from_ref(&args.output))
-        && there.results.facts.plan != gathered.results.facts.plan
-    {
+    if !args.output.join(ABOUT).exists() {
+        nobodys(&args.output)?;
+    } else if About::read(&args.output)?.facts.plan != gathered.results.facts.plan {
         return Err(Error::Input(format!(
             "{}: holds results of another plan; give another folder",
             shown(&args.output)

@@ -34,7 +34,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let _held = hold(&args.output)?;
     let shard = args.plan.shard.unwrap_or(Shard::WHOLE);
     let journal = begin(&study, &args.output, shard)?;
-    let mine = (0..study.units.len()).filter(|n| shard.has(*n)).count();
+    let mine = shard.units(study.units.len());
     if journal.done() > 0 {
         session.say(&format!("resuming  {} of {mine} units are done", journal.done()));
     }

@@ -151,6 +151,14 @@ impl Kind {
             _ => &[],
         }
     }
+
+    /// Those of them that are numbers.
+    pub fn numbers(&self) -> impl Iterator<Item = usize> {
+        self.good().iter().filter_map(|amount| match amount {
+            Amount::Number(n) => Some(*n),
+            Amount::Word(_) => None,
+        })
+    }
 }
 
 impl Entry {

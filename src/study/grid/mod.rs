@@ -134,11 +134,7 @@ impl Grid {
         let all = || self.tasks.iter().filter(|t| t.0 == task).flat_map(|t| &t.1);
         let apart = self.rule.pool == super::Pool::AdAligned || task != Task::T2;
         let numbers =
-            self.participants.iter().filter(|p| !apart && p.tasks.contains(&task)).flat_map(|p| p.kind.good());
-        let numbers = numbers.filter_map(|amount| match amount {
-            Amount::Number(n) => Some(*n),
-            Amount::Word(_) => None,
-        });
+            self.participants.iter().filter(|p| !apart && p.tasks.contains(&task)).flat_map(|p| p.kind.numbers());
         Shots {
             good: all().map(|s| s.good).chain(numbers).max().unwrap_or_default(),
             bad: all().map(|s| s.bad).max().unwrap_or_default(),

@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::methods::episodes::Learner;
 use crate::methods::vector::Source;
 use crate::study::draw::Shots;
-use crate::study::grid::{Amount, Participant};
-use crate::study::{Category, LeftOut, Task};
+use crate::study::grid::Participant;
+use crate::study::{Category, LeftOut};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -182,12 +182,8 @@ impl Work<'_> {
             let amounts: Vec<usize> = match unit.repeat {
                 None => vec![pictures.train.len()],
                 Some(_) => {
-                    let own = study.shots(participant, opened, unit.task).into_iter().map(|s: Shots| s.good);
-                    let numbers = participant.kind.good().iter().filter_map(|a| match a {
-                        Amount::Number(n) if unit.task == Task::T2 && *n <= pictures.train.len() => Some(*n),
-                        _ => None,
-                    });
-                    own.chain(numbers).collect::<BTreeSet<usize>>().into_iter().collect()
+                    let amounts = self.amounts(study, (participant, opened), unit.task, pictures);
+                    amounts.into_iter().map(|amount| amount.0.good).collect()
                 }
             };
             for good in amounts {

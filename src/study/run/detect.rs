@@ -11,9 +11,9 @@ use crate::error::{Error, Result};
 use crate::files::sha256;
 use crate::methods::kept::{Entry, Kept};
 use crate::methods::vector::Source;
-use crate::methods::{Fitted, LimitRule, dino, efficientad, patchcore, scores};
+use crate::methods::{Fitted, LimitRule, dino, efficientad, patchcore, predict};
 use crate::study::draw::{Drawn, Shots};
-use crate::study::grid::{Amount, Kind, Participant};
+use crate::study::grid::{Kind, Participant};
 use crate::study::pictures::Pictures;
 use crate::study::{Answer, Pool, Task};
 use crate::train::Keeping;
@@ -106,7 +106,7 @@ impl Work<'_> {
     }
 
     /// Numbers of good pictures of a task: its own, and of T2 those that were asked for besides, with whether they are its own.
-    fn amounts(
+    pub(super) fn amounts(
         &self,
         study: &Study,
         (participant, opened): (&Participant, &Opened),
@@ -116,13 +116,9 @@ impl Work<'_> {
         let mut all: BTreeMap<usize, (Shots, bool)> =
             study.shots(participant, opened, task).into_iter().map(|s| (s.good, (s, true))).collect();
         if task == Task::T2 {
-            for amount in participant.kind.good() {
-                if let Amount::Number(good) = *amount
-                    && good <= pictures.train.len()
-                    && (!matches!(opened, Opened::EfficientAd { .. }) || good >= 2)
-                {
-                    all.entry(good).or_insert((Shots { good, bad: 0 }, false));
-                }
+            let least = if matches!(opened, Opened::EfficientAd { .. }) { 2 } else { 1 };
+            for good in participant.kind.numbers().filter(|good| (least..=pictures.train.len()).contains(good)) {
+                all.entry(good).or_insert((Shots { good, bad: 0 }, false));
             }
         }
         all.into_values().collect()
@@ -185,15 +181,16 @@ impl Work<'_> {
                 let name = format!("all-{}-{set}", method.settings);
                 let (fit, scores, ms) = self.fitted(pictures, opened, (train, asked.clone()), &name).await?;
                 let row = |score: &f64| vec![*score as f32, fit.seconds as f32, ms as f32];
-                scores.iter().map(row).collect()
+                let rows: Vec<Vec<f32>> = scores.iter().map(row).collect();
+                let mut unkept = None;
+                for (picture, row) in asked.iter().zip(&rows) {
+                    let hash = pictures.hashes.get(*picture).map_or("", String::as_str);
+                    unkept = unkept.or_else(|| self.kept.write(&recipe, hash, row).err());
+                }
+                self.kept.tidy("scores", unkept, self.watch);
+                rows
             }
         };
-        let mut unkept = None;
-        for (picture, row) in asked.iter().zip(&rows) {
-            let hash = pictures.hashes.get(*picture).map_or("", String::as_str);
-            unkept = unkept.or_else(|| self.kept.write(&recipe, hash, row).err());
-        }
-        self.kept.tidy("scores", unkept, self.watch);
         let at = |row: Option<&Vec<f32>>, i: usize| f64::from(row.and_then(|r| r.get(i)).copied().unwrap_or_default());
         let scores: Vec<f64> = rows.iter().map(|row| at(Some(row), 0)).collect();
         Ok(All {
@@ -263,12 +260,9 @@ impl Work<'_> {
         let fitted = self.fit(opened, &set, keeping).await?;
         let fit =
             Fit { own: fitted.training().iter().map(|t| rounded(t.score)).collect(), fitted, seconds: seconds(begin) };
-        let samples: Vec<_> = asked.iter().filter_map(|p| pictures.samples.get(*p)).cloned().collect();
         let begin = Instant::now();
-        let found =
-            scores((self.gpu, fit.fitted.as_ref()), &samples, (&self.options, &self.loading), &Within(self.watch))
-                .await?;
-        let ms = 1e3 * seconds(begin) / samples.len().max(1) as f64;
+        let found = self.scores(fit.fitted.as_ref(), pictures, &asked).await?;
+        let ms = 1e3 * seconds(begin) / asked.len().max(1) as f64;
         Ok((fit, found.into_iter().map(rounded).collect(), ms))
     }
 
@@ -282,10 +276,16 @@ impl Work<'_> {
         let begin = Instant::now();
         let fitted = self.fit(opened, &of(pictures, train), Keeping::default()).await?;
         let fit = seconds(begin);
-        let samples: Vec<_> = asked.iter().filter_map(|p| pictures.samples.get(*p)).cloned().collect();
         let begin = Instant::now();
-        scores((self.gpu, fitted.as_ref()), &samples, (&self.options, &self.loading), &Within(self.watch)).await?;
+        self.scores(fitted.as_ref(), pictures, &asked).await?;
         Ok([fit, seconds(begin)])
+    }
+
+    async fn scores(&self, fitted: &dyn Fitted, pictures: &Pictures, asked: &[usize]) -> Result<Vec<f64>> {
+        let samples: Vec<_> = asked.iter().filter_map(|p| pictures.samples.get(*p)).cloned().collect();
+        let (options, loading, watch) = (self.options.clone(), self.loading.clone(), &Within(self.watch));
+        let work = predict::Work { gpu: self.gpu, fitted, options, loading, features: false, watch };
+        predict::scores(&work, &samples).await
     }
 
     async fn fit(&self, opened: &Opened, set: &Dataset, keeping: Keeping) -> Result<Box<dyn Fitted>> {

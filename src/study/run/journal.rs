@@ -4,7 +4,7 @@ use crate::error::{Error, Result, shown};
 use crate::files::sha256;
 use crate::study::{Outcome, Timing};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -36,8 +36,7 @@ pub type Units<T> = BTreeMap<usize, Vec<T>>;
 pub struct Journal {
     outcomes: Journalled,
     timing: Journalled,
-    done: Units<Outcome>,
-    times: Units<Timing>,
+    done: BTreeSet<usize>,
 }
 
 impl Journal {
@@ -46,14 +45,15 @@ impl Journal {
     /// # Errors
     /// [`Error::Output`] for files that cannot be read or written; [`Error::Input`] for a line that is damaged and is not the last one.
     pub fn open(folder: &Path) -> Result<Journal> {
-        let (outcomes, done) = lines(folder.join(OUTCOMES))?;
-        let (timing, times) = lines(folder.join(TIMING))?;
-        Ok(Journal { outcomes, timing, done, times })
+        let (outcomes, done) = lines::<Outcome>(folder.join(OUTCOMES))?;
+        let (timing, _) = lines::<Timing>(folder.join(TIMING))?;
+        let done = done.into_keys().collect();
+        Ok(Journal { outcomes, timing, done })
     }
 
     /// Whether a unit is done.
     pub fn has(&self, unit: usize) -> bool {
-        self.done.contains_key(&unit)
+        self.done.contains(&unit)
     }
 
     /// How many units are done.
@@ -68,15 +68,17 @@ impl Journal {
     pub fn add(&mut self, unit: usize, outcomes: &[Outcome], timing: &[Timing]) -> Result<()> {
         append(&mut self.timing, &Line { unit, lines: timing.to_vec() })?;
         append(&mut self.outcomes, &Line { unit, lines: outcomes.to_vec() })?;
-        self.done.insert(unit, outcomes.to_vec());
-        self.times.insert(unit, timing.to_vec());
+        self.done.insert(unit);
         Ok(())
     }
+}
 
-    /// All of it, in the order of the units.
-    pub fn all(self) -> (Units<Outcome>, Units<Timing>) {
-        (self.done, self.times)
-    }
+/// What a folder's files hold so far, by unit. They stay as they are: somebody may be writing there.
+///
+/// # Errors
+/// [`Error::Input`] for a file that cannot be read, and for a line that is damaged and is not the last one.
+pub fn journalled(folder: &Path) -> Result<(Units<Outcome>, Units<Timing>)> {
+    Ok((read(&folder.join(OUTCOMES))?.0, read(&folder.join(TIMING))?.0))
 }
 
 /// A line as it is written: hash, space, JSON.
@@ -88,7 +90,7 @@ fn written<T: Serialize>(line: &Line<T>) -> Result<String> {
 
 fn append<T: Serialize>((path, file): &mut Journalled, line: &Line<T>) -> Result<()> {
     let unwritten = |e: std::io::Error| Error::Output(format!("{}: cannot be written: {e}", shown(path)));
-    file.write_all(written(line)?.as_bytes()).and_then(|()| file.sync_data()).map_err(unwritten)
+    file.write_all(written(line)?.as_bytes()).map_err(unwritten)
 }
 
 /// The content of one of the files as it is written for all units.
@@ -105,12 +107,13 @@ fn parsed<T: for<'d> Deserialize<'d>>(line: &str) -> Option<Line<T>> {
     (sha256(json.as_bytes()).get(..DIGITS) == Some(hash)).then(|| serde_json::from_str(json).ok()).flatten()
 }
 
-/// A file's whole lines by unit; it is open to be written on behind them.
-fn lines<T: for<'d> Deserialize<'d>>(path: PathBuf) -> Result<(Journalled, Units<T>)> {
-    let failed = |what: &str, e: std::io::Error| Error::Output(format!("{}: cannot be {what}: {e}", shown(&path)));
-    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-    let mut file = opened.map_err(|e| failed("opened", e))?;
-    let bytes = std::fs::read(&path).map_err(|e| failed("read", e))?;
+/// The whole lines of a file by unit, and how many bytes they are; nothing where there is no file.
+fn read<T: for<'d> Deserialize<'d>>(path: &Path) -> Result<(Units<T>, usize)> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => vec![],
+        Err(e) => return Err(Error::Input(format!("{}: cannot be read: {e}", shown(path)))),
+    };
     let (mut all, mut whole) = (BTreeMap::new(), 0);
     for (i, raw) in bytes.split_inclusive(|b| *b == b'\n').enumerate() {
         let ended = raw.last() == Some(&b'\n');
@@ -126,10 +129,19 @@ fn lines<T: for<'d> Deserialize<'d>>(path: PathBuf) -> Result<(Journalled, Units
                     "line {} is damaged; remove that line to have its work done again, or take another folder",
                     i + 1
                 );
-                return Err(Error::Input(format!("{}: {what}", shown(&path))));
+                return Err(Error::Input(format!("{}: {what}", shown(path))));
             }
         }
     }
-    file.set_len(whole as u64).and_then(|()| file.seek(SeekFrom::End(0))).map_err(|e| failed("cut", e))?;
+    Ok((all, whole))
+}
+
+/// The same of a file that is to be written on: behind its whole lines.
+fn lines<T: for<'d> Deserialize<'d>>(path: PathBuf) -> Result<(Journalled, Units<T>)> {
+    let (all, whole) = read(&path)?;
+    let failed = |e: std::io::Error| Error::Output(format!("{}: cannot be written: {e}", shown(&path)));
+    let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+    let mut file = opened.map_err(failed)?;
+    file.set_len(whole as u64).and_then(|()| file.seek(SeekFrom::End(0))).map_err(failed)?;
     Ok(((path, file), all))
 }

@@ -10,7 +10,7 @@ mod study;
 mod work;
 
 pub use cost::{Cost, Estimate};
-pub use journal::{Journal, OUTCOMES, TIMING, Units, content};
+pub use journal::{Journal, OUTCOMES, TIMING, Units, content, journalled};
 pub use open::{Found, Opened, Opener, Resolve};
 pub use study::{Member, Study, Unit};
 pub use work::{Shard, Work};

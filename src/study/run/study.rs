@@ -1,7 +1,6 @@
 //! A study before it is run: who takes part, what is drawn, and which units of work that makes.
 
-use super::open::Opened;
-use super::open::{Found, Opener, Resolve};
+use super::open::{Found, Opened, Opener, Resolve};
 use crate::error::Result;
 use crate::files::sha256;
 use crate::methods::prototype::Config;
@@ -28,6 +27,7 @@ pub struct Study {
     pub units: Vec<Unit>,
     /// What holds for all of it.
     pub facts: Facts,
+    /// Ascending.
     keys: Vec<Key>,
     drawn: Vec<Drawn>,
 }
@@ -135,11 +135,7 @@ impl Study {
             } else if all && has(Task::T2) {
                 self.units.push(Unit { member: number, set, task: Task::T2, repeat: None });
             }
-            let numbers = participant.kind.good().iter().filter(|_| has(Task::T2)).filter_map(|amount| match amount {
-                Amount::Number(n) => Some(*n),
-                Amount::Word(_) => None,
-            });
-            for n in numbers {
+            for n in participant.kind.numbers().filter(|_| has(Task::T2)) {
                 let (have, trains) = (pictures.train.len(), matches!(opened, Opened::EfficientAd { .. }));
                 let why = match n {
                     n if n > have => Some(format!("{n} good pictures were asked for, and there are {have}")),
@@ -195,7 +191,7 @@ impl Study {
 
     /// A draw and its number.
     pub fn drawn(&self, set: usize, task: Task, repeat: usize) -> Option<(usize, &Drawn)> {
-        let number = self.keys.iter().position(|key| *key == (set, task, repeat))?;
+        let number = self.keys.binary_search(&(set, task, repeat)).ok()?;
         Some((number, self.drawn.get(number)?))
     }
 
@@ -206,12 +202,8 @@ impl Study {
 
     /// The draws as they are written.
     pub fn draws(&self) -> Vec<Draw> {
-        let good = self.members.iter().filter_map(|m| self.grid.participants.get(m.participant));
-        let numbers = good.flat_map(|p| p.kind.good()).filter_map(|amount| match amount {
-            Amount::Number(n) => Some(*n),
-            Amount::Word(_) => None,
-        });
-        let axis = numbers.max().unwrap_or_default();
+        let participants = self.members.iter().filter_map(|m| self.grid.participants.get(m.participant));
+        let axis = participants.flat_map(|p| p.kind.numbers()).max().unwrap_or_default();
         let record = |((set, task, repeat), drawn): (&Key, &Drawn)| {
             let most = self.grid.most(*task);
             let good = if *task == Task::T2 { most.good.max(axis) } else { most.good };

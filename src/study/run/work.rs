@@ -11,7 +11,7 @@ use crate::methods::kept::Kept;
 use crate::methods::vector::{Source, Vectors};
 use crate::study::draw::Shots;
 use crate::study::{Answer, Outcome, Timing};
-use crate::watch::Watch;
+use crate::watch::{Quiet, Watch};
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -50,6 +50,11 @@ impl Shard {
     /// Whether unit `number` is its.
     pub fn has(self, number: usize) -> bool {
         number % self.of.max(1) + 1 == self.number
+    }
+
+    /// How many of so many units are its.
+    pub fn units(self, all: usize) -> usize {
+        (all + self.of.max(1) - self.number) / self.of.max(1)
     }
 }
 
@@ -117,8 +122,7 @@ impl Work<'_> {
         }
         let mut journal = self.journal.borrow_mut();
         journal.add(number, &outcomes, &timing)?;
-        let mine = (0..study.units.len()).filter(|n| self.shard.has(*n)).count();
-        self.watch.progress("episodes", journal.done(), mine);
+        self.watch.progress("episodes", journal.done(), self.shard.units(study.units.len()));
         self.watch.go_on()
     }
 
@@ -156,21 +160,6 @@ pub(super) async fn milliseconds(work: &Work<'_>, study: &Study, (set, source): 
     Ok(times.get(times.len() / 2).copied().unwrap_or_default())
 }
 
-/// A watcher that is told nothing, but may interrupt.
-struct Quiet<'q>(&'q dyn Watch);
-
-impl Watch for Quiet<'_> {
-    fn say(&self, _: &str) {}
-
-    fn progress(&self, _: &'static str, _: usize, _: usize) {}
-
-    fn go_on(&self) -> Result<()> {
-        self.0.go_on()
-    }
-
-    fn left_by_interrupt(&self, _: &str) {}
-}
-
 /// The watcher of a study as its many fits see it: what each of them says goes to the log, or nobody could read what the study says.
 pub(super) struct Within<'w>(pub &'w dyn Watch);
 
@@ -188,4 +177,21 @@ impl Watch for Within<'_> {
     }
 
     fn left_by_interrupt(&self, _: &str) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_share_all_units() {
+        for (of, all) in (1..6).flat_map(|of| (0..20).map(move |all| (of, all))) {
+            let counts = (1..=of).map(|number| {
+                let shard = Shard { number, of };
+                assert_eq!(shard.units(all), (0..all).filter(|n| shard.has(*n)).count(), "{number}/{of} of {all}");
+                shard.units(all)
+            });
+            assert_eq!(counts.sum::<usize>(), all);
+        }
+    }
 }
