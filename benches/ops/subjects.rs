@@ -63,6 +63,7 @@ pub fn all(scale: Scale) -> Vec<(&'static str, Make)> {
     let mut all: Vec<(&str, Make)> = vec![
         ("ceilings", ceilings),
         ("resnet18", |_| network("resnet18", 1)),
+        ("vit_s14", vit_s14),
         ("pdn_s", pdn_s),
         ("scoring", scoring),
         ("selection", selection),
@@ -122,6 +123,14 @@ fn build_network<'g>(
     let rows = official.reshape([official.dim(1), official.dim(2)]);
     let projected = rows.matmul_t(weight(graph, "projection.weight", [128, official.dim(2)]));
     vec![logits, anomalib, projected]
+}
+
+/// The first block of DINOv2's ViT-S/14 at 448, before it the patches.
+fn vit_s14(_: Scale) -> Subject {
+    let (net, size) = (models::find("dinov2_vits14").expect("a network's name"), [1, 448, 448, 3]);
+    Subject::new(stand_in::weights(net), vec![uniform(size)], move |graph, root| {
+        vec![net.build(graph.input("picture", size), root).get("block0").expect("its first block")]
+    })
 }
 
 /// EfficientAD's small patch description network, teacher and student, at 256 without padding.

@@ -215,6 +215,9 @@ pub struct Answer {
     pub scores: Vec<f64>,
     /// Of detectors: limits, as far as there are any.
     pub limits: Vec<(Limit, f64)>,
+    /// Lengths of the prototypes of the draw's classes, where a distance takes them as they are: all that cosine leaves out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lengths: Vec<f64>,
 }
 
 /// One method on one draw with one number of shots.

@@ -21,6 +21,9 @@ const RATES: [f64; 3] = [1e-2, 1e-3, 1e-4];
 /// Steps of a trial.
 const TRIAL: u64 = 50;
 
+/// Steps of all trials together.
+pub const TRIALS: u64 = RATES.len() as u64 * TRIAL;
+
 /// What was asked for of a fine-tuning.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adaptation {
@@ -47,7 +50,7 @@ pub struct Adapted {
 
 /// Pictures as a network takes them, each once, and their classes.
 #[derive(Debug)]
-pub(super) struct Pictures {
+pub struct Pictures {
     /// `[n, h, w, 3]`, by class and name.
     pub tensor: Tensor,
     /// The class of each.
@@ -112,13 +115,7 @@ pub(super) async fn adapt(
     watch: &dyn Watch,
 ) -> Result<Adapted> {
     let backbone = Backbone { network, weights, place: &config.place, head: config.head };
-    let (mut tuning, mut tried) = (asked.tuning, vec![]);
-    if asked.auto {
-        tried = trials(gpu, &backbone, pictures, asked, options, watch).await?;
-        // The first of the best: none at all, or the largest rate.
-        let found = tried.iter().copied().reduce(|best, one| if one.1 > best.1 { one } else { best });
-        tuning.rate = found.map_or(0.0, |f| f.0);
-    }
+    let (tuning, tried) = with_rate(gpu, &backbone, pictures, asked, options, watch).await?;
     let ground = Ground::new(&backbone, pictures.classes.size, &tuning)?;
     let planned = Tuner::new(gpu, (&backbone, &pictures.classes), &tuning, &ground, (options, asked.few));
     let mut tuner = planned.await?;
@@ -133,6 +130,28 @@ pub(super) async fn adapt(
     let mut tuned = weights.clone();
     tuned.extend(tuner.weights()?);
     Ok(Adapted { weights: tuned, tuning: Some(tuning), losses: [before, after], tried })
+}
+
+/// The choices with a rate, which is found if it is to be found (0: no rate was better than none), and the rates that were tried with the
+/// shares of pictures that each told right.
+///
+/// # Errors
+/// [`Error::Usage`] where a rate is to be found and every class has one picture; as [`Tuner::new`] and [`Tuner::tune`].
+pub async fn with_rate(
+    gpu: &Gpu,
+    backbone: &Backbone<'_>,
+    pictures: &Pictures,
+    asked: &Adaptation,
+    options: &Options,
+    watch: &dyn Watch,
+) -> Result<(Finetune, Vec<(f64, f64)>)> {
+    if !asked.auto {
+        return Ok((asked.tuning, vec![]));
+    }
+    let tried = trials(gpu, backbone, pictures, asked, options, watch).await?;
+    // The first of the best: none at all, or the largest rate.
+    let found = tried.iter().copied().reduce(|best, one| if one.1 > best.1 { one } else { best });
+    Ok((Finetune { rate: found.map_or(0.0, |f| f.0), ..asked.tuning }, tried))
 }
 
 /// What each rate gives where the first picture of each class is learned and the others are asked about.

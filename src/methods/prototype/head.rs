@@ -153,6 +153,11 @@ impl Prototypes {
         Ok(Prototypes { head: *head, center, ..made })
     }
 
+    /// Euclidean length of each, after centring where there is a centre.
+    pub fn lengths(&self) -> Vec<f64> {
+        self.means.iter().map(|mean| mean.iter().map(|v| v * v).sum::<f64>().sqrt()).collect()
+    }
+
     /// From sums of vectors, where no centre is to be subtracted: that needs the vectors.
     ///
     /// # Errors

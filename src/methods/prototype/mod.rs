@@ -13,7 +13,7 @@ mod micro;
 mod model;
 mod scalars;
 
-pub use adapt::{Adaptation, Adapted, decoded};
+pub use adapt::{Adaptation, Adapted, Pictures, TRIALS, decoded, with_rate};
 pub use config::{Asked, Config, Preset};
 pub use describe::{class_words, describe, distance_words};
 pub use file::ModelFile;

@@ -162,13 +162,13 @@ fn said(draw: &Draw, says: &Says) -> Answer {
     };
     let scores = numbered(draw).map(|(number, query)| score(number, Some(query.class) == good, says));
     let scores = if good.is_some() { scores.collect() } else { vec![] };
-    Answer { said: numbered(draw).map(class).collect(), scores, limits: vec![] }
+    Answer { said: numbered(draw).map(class).collect(), scores, limits: vec![], lengths: vec![] }
 }
 
 /// As scores, with a limit that keeps all good pictures and finds what scores above them, and the best one by the answers.
 fn detected(draw: &Draw, says: &Says) -> Answer {
     let scores = numbered(draw).map(|(number, query)| score(number, Some(query.class) == draw.good(), says)).collect();
-    Answer { said: vec![], scores, limits: vec![(Limit::HeldOut, 1.0), (Limit::Oracle, -2.0)] }
+    Answer { said: vec![], scores, limits: vec![(Limit::HeldOut, 1.0), (Limit::Oracle, -2.0)], lengths: vec![] }
 }
 
 /// `n` repeats around what is said: one more and one less of each number in turns, so that there is a deviation.

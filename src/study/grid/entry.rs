@@ -2,12 +2,12 @@
 
 use super::keys::keys;
 pub use super::text::Amount;
-use super::text::{Entry, Source, Word};
+use super::text::{Entry, Rate, Source, Word};
 use crate::error::{Result, plain, shown};
 use crate::methods::caml;
 use crate::methods::prototype::finetune::Finetune;
 use crate::methods::prototype::head::Distance;
-use crate::methods::prototype::{Asked, Preset};
+use crate::methods::prototype::{Adaptation, Asked, Preset};
 use crate::models::{self, EMBEDDED};
 use crate::study::{Family, Task};
 use std::path::{Path, PathBuf};
@@ -55,7 +55,7 @@ pub enum Kind {
         /// Weights.
         weights: Option<Given>,
         /// Each with another loss.
-        tunings: Vec<Finetune>,
+        tunings: Vec<Adaptation>,
     },
     /// CAML.
     Caml {
@@ -282,11 +282,14 @@ impl Entry {
                 None => Ok(Kind::Vectors { asked, weights, heads: vec![(Distance::Cosine, false)] }),
             };
         }
-        let rate = self.lr.as_ref().map_or(1e-4, |r| *r.get_ref());
-        if let Some(wrong) = self.lr.as_ref().filter(|_| !(rate > 0.0 && rate <= 1.0)) {
-            return Err(source.about(wrong, "lr: must be above 0 and at most 1"));
+        let rate = self.lr.as_ref().map_or(Rate::Given(1e-4), |r| *r.get_ref()).given();
+        if let Some(wrong) = self.lr.as_ref().filter(|_| rate.is_some_and(|rate| !(rate > 0.0 && rate <= 1.0))) {
+            return Err(source.about(wrong, "lr: must be above 0 and at most 1, or \"auto\""));
         }
-        let tuning = |balance| Finetune { steps, rate, balance, cutout: false, seed: 0 };
+        let tuning = |balance| {
+            let tuning = Finetune { steps, rate: rate.unwrap_or_default(), balance, cutout: false, seed: 0 };
+            Adaptation { tuning, auto: rate.is_none(), few: None }
+        };
         Ok(Kind::Tuned { asked, weights, tunings: self.corrections().into_iter().map(tuning).collect() })
     }
 
@@ -313,7 +316,7 @@ impl Entry {
             }
             Kind::Vectors { asked, .. } => format!("prototype {}", asked.backbone.as_deref().unwrap_or_default()),
             Kind::Tuned { asked, tunings, .. } => {
-                let steps = tunings.first().map_or(0, |t| t.steps);
+                let steps = tunings.first().map_or(0, |t| t.tuning.steps);
                 format!("pmf {} fine-tuned {steps} steps", asked.backbone.as_deref().unwrap_or_default())
             }
             Kind::Caml { asked, checkpoint, .. } => match &asked.encoder {

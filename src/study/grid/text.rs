@@ -79,6 +79,34 @@ pub enum Amount {
     Word(All),
 }
 
+/// A learning rate.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Rate {
+    /// This.
+    Given(f64),
+    /// One that is found by the support, in every episode anew.
+    Found(Auto),
+}
+
+impl Rate {
+    /// It, where one is given.
+    pub fn given(self) -> Option<f64> {
+        match self {
+            Rate::Given(rate) => Some(rate),
+            Rate::Found(_) => None,
+        }
+    }
+}
+
+/// The word `auto`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Auto {
+    /// It.
+    Auto,
+}
+
 /// The word `all`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -142,7 +170,7 @@ pub struct Entry {
     /// Steps of a training.
     pub steps: Option<Spanned<u64>>,
     /// Its learning rate.
-    pub lr: Option<Spanned<f64>>,
+    pub lr: Option<Spanned<Rate>>,
     /// Over how many ways to give labels CAML averages.
     pub average: Option<Spanned<usize>>,
     /// What CAML does about more classes than it has labels.

@@ -6,6 +6,7 @@ use super::study::{Study, Unit};
 use super::work::{Work, milliseconds, seconds};
 use crate::error::Result;
 use crate::methods::episodes::Learner;
+use crate::methods::prototype::{Adaptation, TRIALS};
 use crate::methods::vector::Source;
 use crate::study::draw::Shots;
 use crate::study::grid::Participant;
@@ -106,11 +107,14 @@ impl Work<'_> {
                 )
                 .await?;
                 let mut cost = Cost { measured: format!("{ms:.1} ms a picture"), ..Cost::default() };
-                for (_, _, support, queries) in settings(study, (participant, opened), units) {
-                    for tuning in tunings {
+                for (unit, _, support, queries) in settings(study, (participant, opened), units) {
+                    let classes = drawn(study, unit).map_or(0, |d| d.1.classes.len());
+                    for Adaptation { tuning, auto, .. } in tunings {
+                        let (trials, few) = if *auto { (TRIALS, classes) } else { (0, 0) };
                         cost.episodes += 1;
-                        cost.steps += tuning.steps;
-                        let steps = tuning.steps as f64 * STEP * 2.0 * support as f64;
+                        cost.steps += tuning.steps + trials;
+                        let of_support = tuning.steps as f64 * support as f64;
+                        let steps = STEP * 2.0 * (of_support + trials as f64 * few as f64);
                         cost.pictures += support + queries;
                         cost.seconds += ms / 1e3 * (steps + (support + queries) as f64);
                     }
@@ -204,9 +208,10 @@ impl Work<'_> {
         for ([fit, asked], steps) in PROBES.into_iter().zip(STEPS) {
             let asked = some(asked);
             let taken = match opened {
-                Opened::EfficientAd { teacher, config, penalty } => {
+                Opened::EfficientAd { teacher, config, penalty, contents } => {
                     let config = crate::methods::efficientad::Config { steps, patience: None, ..config.clone() };
-                    let few = Opened::EfficientAd { teacher: teacher.clone(), config, penalty: penalty.clone() };
+                    let (penalty, contents) = (penalty.clone(), contents.clone());
+                    let few = Opened::EfficientAd { teacher: teacher.clone(), config, penalty, contents };
                     self.timed(pictures, &few, (some(PROBES[0][0]), asked.to_vec())).await?
                 }
                 _ => self.timed(pictures, opened, (some(fit), asked.to_vec())).await?,

@@ -97,7 +97,7 @@ impl Work<'_> {
                 draw,
                 shots: Shots { good: train.len(), bad: 0 },
                 all: false,
-                answer: Answer { said: vec![], scores: queries.to_vec(), limits },
+                answer: Answer { said: vec![], scores: queries.to_vec(), limits, lengths: vec![] },
                 adapt_s: fit.seconds,
                 infer_ms: ms,
             });
@@ -147,6 +147,7 @@ impl Work<'_> {
                     said: vec![],
                     limits: limits((&all.apart, &[], &[]), (&queries, &defective))?,
                     scores: queries,
+                    lengths: vec![],
                 },
                 adapt_s: all.adapt_s,
                 infer_ms: all.infer_ms,
@@ -303,7 +304,7 @@ impl Work<'_> {
                 let options = dino::FitOptions { run, loading, limit_ram, no_embed_backbone, limit_rule };
                 Box::new(dino::fit(self.gpu, good, config, &options, watch).await?.0)
             }
-            Opened::EfficientAd { teacher, config, penalty } => {
+            Opened::EfficientAd { teacher, config, penalty, .. } => {
                 let good = efficientad::Good { set, teacher, penalty };
                 let path = keeping.path.clone();
                 let options = efficientad::FitOptions {
@@ -346,7 +347,7 @@ fn chained(
     let limit = held_out(&all.apart).unwrap_or(f64::INFINITY);
     let good = drawn.good().unwrap_or_default();
     let said = all.of(drawn)?.into_iter().zip(named).map(|(score, kind)| if score >= limit { kind } else { good });
-    let answer = Answer { said: said.collect(), scores: vec![], limits: vec![] };
+    let answer = Answer { said: said.collect(), scores: vec![], limits: vec![], lengths: vec![] };
     let ms = 1e3 * seconds(begin) / drawn.queries.len().max(1) as f64;
     let support: usize = drawn.support(shots).iter().map(|class| class.len()).sum();
     let adapt_s = all.adapt_s + known.ms / 1e3 * support as f64;

@@ -8,9 +8,9 @@ use crate::error::{Error, Result};
 use crate::methods::caml::Start;
 use crate::methods::episodes::Learner as Learns;
 use crate::methods::labelled::{best, log_odds_against};
-use crate::methods::prototype::finetune::{Backbone, Classes, Finetune, Ground, Tuner};
-use crate::methods::prototype::head::{Head, Prototypes};
-use crate::methods::prototype::{Config, decoded};
+use crate::methods::prototype::finetune::{Backbone, Classes, Ground, Tuner};
+use crate::methods::prototype::head::{Distance, Head, Prototypes};
+use crate::methods::prototype::{Adaptation, Config, Pictures, decoded, with_rate};
 use crate::methods::vector::Source;
 use crate::study::draw::{Drawn, Shots};
 use crate::study::grid::Participant;
@@ -50,7 +50,7 @@ pub(super) fn answer(drawn: &Drawn, logits: &[Vec<f64>]) -> Result<Answer> {
     }
     let said = logits.iter().map(|l| best(l).map_or(0, |b| b.0)).collect();
     let scores = drawn.good().map_or(vec![], |good| logits.iter().filter_map(|l| log_odds_against(l, good)).collect());
-    Ok(Answer { said, scores, limits: vec![] })
+    Ok(Answer { said, scores, limits: vec![], lengths: vec![] })
 }
 
 /// Number, draw and shots of a setting of which something is said.
@@ -95,7 +95,11 @@ pub(super) fn by_heads(
             let begin = Instant::now();
             let logits: Vec<Vec<f64>> = queries.iter().map(|q| prototypes.logits(q)).collect();
             let setting = Setting { line, draw: (draw, drawn), shots: *shots };
-            all.push(setting.said(&logits, (adapt, seconds(begin), known.ms))?);
+            let mut said = setting.said(&logits, (adapt, seconds(begin), known.ms))?;
+            if config.head.distance != Distance::Cosine && !config.head.center {
+                said.answer.lengths = prototypes.lengths();
+            }
+            all.push(said);
         }
     }
     Ok(all)
@@ -208,10 +212,10 @@ impl Work<'_> {
             for (number, unit) in units {
                 let (Some(repeat), Some((draw, drawn))) = (unit.repeat, self::drawn(study, unit)) else { continue };
                 let mut said = vec![];
-                for (line, tuning) in tunings.iter().enumerate() {
+                for (line, asked) in tunings.iter().enumerate() {
                     for shots in study.shots(participant, opened, unit.task) {
                         let setting = Setting { line, draw: (draw, drawn), shots };
-                        said.push(self.tune((&backbone, source.size()), tuning, &pixels, setting).await?);
+                        said.push(self.tune((&backbone, source.size()), asked, &pixels, setting).await?);
                     }
                 }
                 self.done(study, (number, member.1, repeat), said)?;
@@ -223,7 +227,7 @@ impl Work<'_> {
     async fn tune(
         &self,
         (backbone, size): (&Backbone<'_>, [usize; 2]),
-        tuning: &Finetune,
+        asked: &Adaptation,
         pixels: &[Vec<f32>],
         setting: Setting<'_>,
     ) -> Result<Said> {
@@ -235,13 +239,16 @@ impl Work<'_> {
         let support = drawn.support(setting.shots);
         let labels = support.iter().enumerate().flat_map(|(class, list)| std::iter::repeat_n(class, list.len()));
         let classes = Classes { labels: labels.collect(), size };
-        let (own, asked) = (rows(&support.concat()), rows(&drawn.queries.iter().map(|q| q.1).collect::<Vec<_>>()));
-        let begin = Instant::now();
-        let ground = Ground::new(backbone, size, tuning)?;
-        let options = self.options.planning();
-        let mut tuner = Tuner::new(gpu, (backbone, &classes), tuning, &ground, (&options, None)).await?;
-        tuner.tune(&own, (&mut |_, _| (), &Within(self.watch)))?;
-        let vectors = tuner.vectors(&own)?;
+        let own = Pictures { tensor: rows(&support.concat()), classes };
+        let queries = rows(&drawn.queries.iter().map(|q| q.1).collect::<Vec<_>>());
+        let (begin, options, watch) = (Instant::now(), self.options.planning(), Within(self.watch));
+        let (tuning, _) = with_rate(gpu, backbone, &own, asked, &options, &watch).await?;
+        let ground = Ground::new(backbone, size, &tuning)?;
+        let mut tuner = Tuner::new(gpu, (backbone, &own.classes), &tuning, &ground, (&options, None)).await?;
+        if tuning.rate > 0.0 {
+            tuner.tune(&own.tensor, (&mut |_, _| (), &watch))?;
+        }
+        let vectors = tuner.vectors(&own.tensor)?;
         let each = vectors.shape.last().max(1);
         let mut of_support = vectors.data.chunks_exact(each);
         let by_class: Vec<Vec<&[f32]>> =
@@ -249,7 +256,7 @@ impl Work<'_> {
         let prototypes = Prototypes::new(&backbone.head, &by_class)?;
         let adapt = seconds(begin);
         let begin = Instant::now();
-        let asked = tuner.vectors(&asked)?;
+        let asked = tuner.vectors(&queries)?;
         let logits: Vec<Vec<f64>> = asked.data.chunks_exact(each).map(|q| prototypes.logits(q)).collect();
         setting.said(&logits, (adapt, seconds(begin), 0.0))
     }

@@ -1,14 +1,14 @@
 //! Participants with their networks and weights, and the lines of the tables that they are.
 
 use crate::data::dataset::{Sample, pictures};
-use crate::error::{Error, Result, plain};
+use crate::error::{Error, Result, plain, shown};
+use crate::files::{sha256, sha256_of};
 use crate::methods::caml;
 use crate::methods::dino;
 use crate::methods::efficientad::{self, Teacher};
 use crate::methods::patchcore;
-use crate::methods::prototype::Config;
-use crate::methods::prototype::finetune::Finetune;
 use crate::methods::prototype::head::{Distance, Head};
+use crate::methods::prototype::{Adaptation, Config};
 use crate::models::{self, Network};
 use crate::study::grid::{Given, Grid, Kind, Participant};
 use crate::study::{Family, LeftOut, Method, Variant};
@@ -38,7 +38,7 @@ pub enum Opened {
         /// Place, size, head.
         config: Config,
         /// One for each loss.
-        tunings: Vec<Finetune>,
+        tunings: Vec<Adaptation>,
     },
     /// CAML.
     Caml(Box<caml::Start>),
@@ -68,6 +68,8 @@ pub enum Opened {
         config: efficientad::Config,
         /// Pictures of anything else.
         penalty: Vec<Sample>,
+        /// The SHA-256 of what is in them.
+        contents: String,
     },
     /// A detector, and a learner behind it: they are participants themselves.
     Chain,
@@ -203,7 +205,10 @@ impl Opener<'_> {
             ..usual
         };
         config.check()?;
-        Ok(Opened::EfficientAd { teacher: Box::new(teacher), config, penalty: samples })
+        let unread = |path: &Path, e| Error::Input(format!("{}: cannot be read: {e}", shown(path)));
+        let hash = |s: &Sample| sha256_of(&s.path).map_err(|e| unread(&s.path, e));
+        let contents = sha256(samples.iter().map(hash).collect::<Result<String>>()?.as_bytes());
+        Ok(Opened::EfficientAd { teacher: Box::new(teacher), config, penalty: samples, contents })
     }
 
     /// Where a file is: seen from the plan, else as a name in the catalog.
@@ -233,7 +238,7 @@ impl Opener<'_> {
                 &format!(
                     "{}: {} does not exist, and `lupe weights list` has no such name",
                     plain(&p.name),
-                    crate::error::shown(&given.path)
+                    shown(&given.path)
                 ),
             )),
         }
@@ -273,7 +278,7 @@ fn dino_config(
 
 /// The first half of a hash of choices.
 fn settings(choices: &Value) -> String {
-    let whole = crate::files::sha256(choices.to_string().as_bytes());
+    let whole = sha256(choices.to_string().as_bytes());
     whole.get(..32).unwrap_or_default().into()
 }
 
@@ -332,10 +337,11 @@ impl Opened {
             }
             Opened::Tuned { network, weights, config, tunings } => {
                 let lines = of(network, weights);
-                let line = |tuning: &Finetune| {
+                let line = |Adaptation { tuning, auto, .. }: &Adaptation| {
                     let variant = if tuning.balance { Variant::Corrected } else { Variant::Plain };
-                    let note = format!("fine-tuned, {} steps at {}, {} px", tuning.steps, tuning.rate, config.size);
-                    lines.line((config, tuning), (None, variant, note))
+                    let rate = if *auto { "a rate found by the support".into() } else { tuning.rate.to_string() };
+                    let note = format!("fine-tuned, {} steps at {rate}, {} px", tuning.steps, config.size);
+                    lines.line((config, tuning, auto), (None, variant, note))
                 };
                 tunings.iter().map(line).collect()
             }
@@ -350,9 +356,9 @@ impl Opened {
             }
             Opened::PatchCore { network, weights, config } => vec![of(network, weights).line(config, plain)],
             Opened::Dino { network, weights, config } => vec![of(network, weights).line(config, plain)],
-            Opened::EfficientAd { teacher, config, .. } => {
+            Opened::EfficientAd { teacher, config, contents, .. } => {
                 let note = format!("{} steps", config.steps);
-                vec![of(teacher.network, &teacher.weights).line(config, (None, Variant::Plain, note))]
+                vec![of(teacher.network, &teacher.weights).line((config, contents), (None, Variant::Plain, note))]
             }
             Opened::Chain => {
                 let Kind::Chain { detector, learner } = &participant.kind else { return vec![] };

@@ -157,6 +157,7 @@ impl Study {
                 if !few.is_empty() {
                     let why = match participant.kind.family() {
                         Family::EfficientAd => APART,
+                        Family::Pmf => "a rate is found on pictures beside the first of each class",
                         _ => "corrected distances need two shots of a class at least",
                     };
                     self.left_out.push(left_out(*task, format!("with {} shots: {why}", few.join(", "))));
@@ -282,6 +283,7 @@ fn cannot(participant: &Participant, opened: &Opened, task: Task, pictures: &Pic
 fn can(participant: &Participant, opened: &Opened, shots: Shots) -> bool {
     match opened {
         Opened::Vectors { configs, .. } => configs.iter().any(|c| head_can(c, shots)),
+        Opened::Tuned { tunings, .. } => !tunings.iter().any(|t| t.auto) || shots.good.max(shots.bad) > 1,
         Opened::EfficientAd { .. } => participant.kind.family() != Family::EfficientAd || shots.good >= 2,
         _ => true,
     }

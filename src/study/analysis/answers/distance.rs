@@ -2,6 +2,7 @@
 
 use super::words::{Verdict, count, percent, sentence, size, tenths, within_two_points};
 use super::{Told, not_run};
+use crate::methods::metrics::{Spread, percentiles};
 use crate::study::analysis::{Metric, Pair, Said, Table};
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ pub(super) fn answer(told: &Told) -> Said {
         groups.entry(told.method(&pair.one).map_or("", |m| m.group.as_str())).or_default().push(pair);
     }
     because.extend(groups.iter().map(|(group, pairs)| format!("{group}: {}", spread_out(pairs, "accuracy"))));
+    because.extend(groups.keys().filter_map(|group| lengths(told, group)));
     because.push(largest(told, &pairs));
     let ranked = compared(told, Metric::Auroc);
     if !ranked.is_empty() {
@@ -87,6 +89,32 @@ fn spread_out(pairs: &[&Pair], metric: &str) -> String {
         said += &format!("; both call at least {} of the pictures the same", percent(least));
     }
     said + "."
+}
+
+/// How long a group's prototypes are, which is all that cosine leaves out of a Euclidean distance: over all draws, and in each the longest
+/// beside the shortest.
+fn lengths(told: &Told, group: &str) -> Option<String> {
+    let with_lengths = |m: &usize| told.results.outcomes.iter().any(|o| o.method == *m && !o.answer.lengths.is_empty());
+    let of_group = |m: &usize| told.results.methods.get(*m).is_some_and(|m| m.group == group);
+    // Lines that differ in distance or correction have the same prototypes.
+    let method = (0..told.results.methods.len()).filter(of_group).find(with_lengths)?;
+    let each = told.results.outcomes.iter().filter(|o| o.method == method).map(|o| &o.answer.lengths);
+    let (all, ratios): (Vec<f64>, Vec<f64>) =
+        (each.clone().flatten().copied().collect(), each.filter_map(|l| ratio(l)).collect());
+    let (length, mean) = (Spread::of(&all)?.mean, Spread::of(&ratios)?.mean);
+    let most = ratios.iter().copied().fold(1.0, f64::max);
+    let [low, high] = percentiles(all)?;
+    Some(format!(
+        "{group}: prototypes are {length:.3} long on average, 95 % of them {low:.3} to {high:.3}; the longest of a draw is {mean:.3} times the \
+         shortest on average and {most:.3} times at most: of this cosine knows nothing."
+    ))
+}
+
+/// The longest by the shortest; `None` where one is nothing.
+fn ratio(lengths: &[f64]) -> Option<f64> {
+    let longest = lengths.iter().copied().fold(0.0, f64::max);
+    let shortest = lengths.iter().copied().fold(f64::INFINITY, f64::min);
+    (shortest > 0.0 && longest.is_finite() && shortest.is_finite()).then(|| longest / shortest)
 }
 
 fn largest(told: &Told, pairs: &[&Pair]) -> String {
@@ -190,5 +218,26 @@ mod tests {
         );
         let text = because(&distance(&[18], false, 1));
         holds(&text, &["1 with one repeat, so without an interval"]);
+        assert!(!text.contains("prototypes are"), "without lengths nothing is said of them: {text}");
+    }
+
+    #[test]
+    fn lengths_of_prototypes() {
+        let mut made = Made::new();
+        let squared = made.learner("proto squared");
+        let cosine = made.method("proto cosine", Family::Prototype, Some("cosine"), Variant::Plain);
+        for method in [squared, cosine] {
+            made.says(method, ("bolt", Task::T2), (1, 1), &around(3, RIGHT));
+        }
+        for (outcome, lengths) in made.0.outcomes.iter_mut().zip([[2.0, 4.0], [3.0, 3.0], [2.0, 3.0]]) {
+            outcome.answer.lengths = lengths.to_vec();
+        }
+        holds(
+            &because(&answer(&made, 3)),
+            &[
+                "proto: prototypes are 2.833 long on average, 95 % of them 2.000 to 3.875",
+                "the longest of a draw is 1.500 times the shortest on average and 2.000 times at most",
+            ],
+        );
     }
 }
