@@ -15,7 +15,7 @@ pub use open::{Found, Opened, Opener, Resolve};
 pub use study::{Member, Study, Unit};
 pub use work::{Shard, Work};
 
-use crate::error::Result;
+use crate::error::{Result, plain};
 
 impl Work<'_> {
     /// Does all units of its share that are not done yet, in their order.
@@ -31,6 +31,8 @@ impl Work<'_> {
                 continue;
             }
             let Found::Opened(opened) = opener.open(participant)? else { continue };
+            let place = (number + 1, study.members.len());
+            self.watch.say(&format!("method    {} ({} of {})", plain(&participant.name), place.0, place.1));
             let (member, playing) = ((number, member), (participant, &opened));
             match &opened {
                 Opened::Vectors { .. } => self.prototypes(study, member, playing).await?,

@@ -10,6 +10,7 @@ use crate::study::pictures::Pictures;
 use crate::study::{Draw, Facts, Family, LeftOut, Method, Pool, Task};
 use crate::watch::Watch;
 use serde_json::json;
+use std::ops::Range;
 
 /// A study.
 pub struct Study {
@@ -44,6 +45,8 @@ pub struct Member {
     pub first: usize,
     /// How many lines it is.
     pub lines: usize,
+    /// The numbers of its units.
+    pub units: Range<usize>,
 }
 
 /// The least work that is done whole or not at all.
@@ -108,8 +111,10 @@ impl Study {
                 Found::Opened(opened) => {
                     let lines = opened.lines(participant, &named);
                     named.push((participant.name.clone(), lines.clone()));
-                    let member = Member { participant: number, first: self.methods.len(), lines: lines.len() };
+                    let (first, begin) = (self.methods.len(), self.units.len());
+                    let mut member = Member { participant: number, first, lines: lines.len(), units: begin..begin };
                     self.plan(&member, &opened);
+                    member.units.end = self.units.len();
                     self.members.push(member);
                     self.methods.extend(lines);
                 }
