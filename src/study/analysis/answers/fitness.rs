@@ -1,6 +1,6 @@
 //! Is few-shot learning fit for finding defects? Learners beside detectors on T2, decisions beside the majority, and both in a chain on T1.
 
-use super::words::{Verdict, count, lies, mean, mean_both, over, percent, sentence};
+use super::words::{Verdict, count, lies, mean, mean_both, over, percent, sentence, tenths};
 use super::{Told, best, limit, methods, not_run};
 use crate::methods::metrics::Spread;
 use crate::study::analysis::{Cell, Metric, Pair, Said, Table};
@@ -206,6 +206,18 @@ fn chained(told: &Told, category: &str) -> Option<String> {
     ))
 }
 
+/// How high both are.
+fn levels(found: &[Found]) -> String {
+    let between = |values: Vec<f64>| {
+        let (low, high) = (values.iter().copied().reduce(f64::min)?, values.iter().copied().reduce(f64::max)?);
+        let (low, high) = (tenths(low), tenths(high));
+        Some(if low == high { format!("{high} %") } else { format!("{low} to {high} %") })
+    };
+    let of_learners = between(found.iter().filter(|f| f.detector.is_some()).map(|f| f.learner_auroc.mean).collect());
+    let of_detectors = between(found.iter().filter_map(|f| Some(f.detector?.1.mean)).collect());
+    of_learners.zip(of_detectors).map_or(String::new(), |(l, d)| format!(" (learner {l}, detector {d})"))
+}
+
 fn short(told: &Told, found: &[Found]) -> String {
     let compared: Vec<(String, Spread)> = found
         .iter()
@@ -236,7 +248,7 @@ fn short(told: &Told, found: &[Found]) -> String {
     } else {
         "a difference to the best detector could not be shown"
     };
-    let said = over(&compared, "the best learner's, beside the best detector's,", &lies);
+    let said = over(&compared, "the best learner's, beside the best detector's,", &lies) + &levels(found);
     let same =
         found.iter().filter_map(|f| Some((told.short_place(f.category), with_same_pictures(told, f)?.1.difference)));
     let same: Vec<(String, Spread)> = same.collect();
