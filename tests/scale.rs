@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::layouts::put;
+use common::experiments::data;
 use common::program::{lupe, text};
 use common::schemas::{JOB, SBATCH, STUB};
 use common::skip::skip;
@@ -306,9 +306,7 @@ fn dagster_runs_two_shards_and_merges_them() {
     if real && common::program::no_gpu() {
         return;
     }
-    for n in 0..6 {
-        ["good", "dent"].iter().for_each(|label| drop(put(dir.path(), &format!("parts/{label}/{n}.png"))));
-    }
+    data(&dir.path().join("parts"));
     let (plan, out) = (dir.path().join("plan.toml"), dir.path().join("out"));
     fs::write(&plan, PLAN).unwrap();
     let run = |out: &Path, lupe: &Path| {
