@@ -23,7 +23,7 @@ struct Params {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane: u32) {
-    let wg = id.yx; // workgroups next to each other share rows of a, which are in the cache then: 3 to 25 % less time than by columns of b
+    let wg = id.yx; // neighbours share rows of a: 0 to 10 % less time with six rows at 256 bits, 15 to 25 % with four, none at 512
     let first = wg.x * LANES * TN + lane;
     var src: array<vec2u, TN>; // texel of each row in plane 0
     for (var j = 0u; j < TN; j++) { // unroll

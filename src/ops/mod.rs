@@ -2,6 +2,7 @@
 
 use crate::engine::{Caps, Family, Kernel, Op, Shader};
 use crate::tensor::{Shape, Tensor};
+use std::cmp::Reverse;
 use std::rc::Rc;
 
 mod compare;
@@ -195,16 +196,18 @@ pub(crate) fn row_kernels(
     lanes.map(kernel).into()
 }
 
-/// Tiles of the software family's products: pixels or rows per lane, and groups of four products that a turn of the loop takes; best
-/// guess first, for so many pixels or rows of one picture, whatever the batch. They all add up in one order.
+/// Pixels of a lane that convolutions and scans are offered with: 5, 6 and 8 were no faster over a ResNet-18 and a PDN-S.
+pub(crate) const PIXELS: [usize; 3] = [4, 2, 1];
+
+/// Tiles of the software family's products: pixels or rows per lane, of those `wide` offers, and groups of four products that a turn of the
+/// loop takes; best guess first, for so many pixels or rows of one picture, whatever the batch. They all add up in one order.
 ///
-/// Fewest wasted lanes come first; wider tiles reuse more of what is loaded, up to 4 (5, 6 and 8 were no faster over a ResNet-18, and
-/// take longer to compile). The driver loads, blends and stores every sum once a turn: the 3x3 layers of a ResNet-18 took 301, 266
-/// and 250 ms with 1, 2 and 4 groups a turn (4 pixels a lane, 256 bits, a busy machine); the 6 % that 4 gives would take twice as
-/// long to compile.
-pub(crate) fn software_tiles(outputs: usize, lanes: u32, groups: usize) -> Vec<[usize; 2]> {
-    let mut wide = [4, 2, 1];
-    wide.sort_by_key(|&tn| (outputs.div_ceil(lanes as usize * tn) * (4 * tn + 3), 4 - tn));
-    let turn = if groups.is_multiple_of(2) { 2 } else { 1 };
-    wide.map(|tn| [tn, turn]).into()
+/// Fewest wasted lanes come first; wider tiles reuse more of what is loaded. The driver loads, blends and stores every sum once a turn: the
+/// 3x3 layers of a ResNet-18 took 301, 266 and 250 ms with 1, 2 and 4 groups a turn (4 pixels a lane, 256 bits, a busy machine); the 6 % that
+/// 4 gives would take twice as long to compile. More than four pixels or rows take one group a turn.
+pub(crate) fn software_tiles(wide: &[usize], outputs: usize, lanes: u32, groups: usize) -> Vec<[usize; 2]> {
+    let mut wide = wide.to_vec();
+    wide.sort_by_key(|&tn| (outputs.div_ceil(lanes as usize * tn) * (4 * tn + 3), Reverse(tn)));
+    let two = if groups.is_multiple_of(2) { 2 } else { 1 };
+    wide.into_iter().map(|tn| [tn, if tn > 4 { 1 } else { two }]).collect()
 }

@@ -2,7 +2,7 @@
 //! x 1 to 4 pixels per lane.
 
 use crate::ops::pack::PackSoftware;
-use crate::ops::{Pad, software_tiles};
+use crate::ops::{PIXELS, Pad, software_tiles};
 use super::{Conv2d, Sizes};
 use crate::engine::{Caps, Form, Kernel};
 use crate::shader;
@@ -18,7 +18,7 @@ pub fn kernels(conv: &Conv2d, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
     let cin4 = s.ci.div_ceil(4);
     // A lone plane goes by rows of taps.
     let turn = |[tn, tu]: [usize; 2]| [tm, tn, if cin4 == 1 { s.kw } else { tu }];
-    let shapes = software_tiles(s.ho * s.wo, lanes, cin4).into_iter().map(turn);
+    let shapes = software_tiles(&PIXELS, s.ho * s.wo, lanes, cin4).into_iter().map(turn);
     shapes.flat_map(|shape| twins(conv, s, kernel(conv, s, lanes, shape, pack))).collect()
 }
 

@@ -3,7 +3,7 @@
 use super::NONE;
 use crate::engine::{Caps, Family, Form, Kernel, Op};
 use crate::ops::pack::{PackMatrix, PackSoftware};
-use crate::ops::software_tiles;
+use crate::ops::{PIXELS, software_tiles};
 use crate::ops::tile::{Tile, by_need, tiles};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
@@ -90,7 +90,7 @@ impl Scan {
                 .subgroup(lanes);
             self.common(kernel, sizes)
         };
-        software_tiles(q, lanes, k4).into_iter().map(kernel).collect()
+        software_tiles(&PIXELS, q, lanes, k4).into_iter().map(kernel).collect()
     }
 
     /// Tiles in shared memory; each tile's keys go through shared memory, where one invocation a query keeps the best.

@@ -6,8 +6,13 @@ use crate::engine::{Caps, Form, Kernel};
 use crate::ops::pack::{PackMatrix, PackSoftware};
 use crate::ops::tile::{STEP, Sum, Tile, Way, tiles};
 use crate::ops::epilogue::Epilogue;
-use crate::ops::parts;
+use crate::ops::{parts, software_tiles};
 use crate::shader;
+
+/// Rows of a lane that are offered: a plane is loaded from far away for 32 columns only, so that what all lanes share of b should serve many
+/// rows. The four products of a ViT-S/14's block at 448 took 74 to 92 % of their time with six rows, by rows of a, at 256 bits, and 84 to
+/// 96 % at 512 (four rows, by columns of b; six rows and two planes a turn, and eight rows, were slower at 512).
+const ROWS: [usize; 5] = [6, 5, 4, 2, 1];
 
 /// Images and shuffles, for drivers that run on the processor. All add up in one order.
 pub fn software(op: &Matmul, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
@@ -39,18 +44,7 @@ pub fn software(op: &Matmul, s: &Sizes, caps: &Caps) -> Vec<Kernel> {
             .subgroup(lanes);
         op.epilogue.on(kernel, image, ["residual_image", "residual_image_none"])
     };
-    software_tiles(rows, lanes, k4).into_iter().map(kernel).collect()
-}
-
-/// Rows of a lane, and planes that a turn of the loop takes, best guess first, as in [`crate::ops::software_tiles`] but wider: a plane is
-/// loaded from far away for 32 columns only, so that what all lanes share of b should serve many rows. The four products of a ViT-S/14's
-/// block at 448 took 74 to 92 % of their time with six rows and one plane, at 256 bits, and 84 to 96 % at 512 (four rows and two planes;
-/// six rows and two planes, and eight rows, were slower at 512).
-fn software_tiles(rows: usize, lanes: u32, k4: usize) -> Vec<[usize; 2]> {
-    let mut wide = [6, 5, 4, 2, 1];
-    wide.sort_by_key(|&tn| (rows.div_ceil(lanes as usize * tn) * (4 * tn + 3), 6 - tn));
-    let two = if k4.is_multiple_of(2) { 2 } else { 1 };
-    wide.map(|tn| [tn, if tn > 4 { 1 } else { two }]).into()
+    software_tiles(&ROWS, rows, lanes, k4).into_iter().map(kernel).collect()
 }
 
 /// Tiles in workgroup memory, for GPUs; columns in fours. All of a GPU add up in one order, in parts of so many steps.
