@@ -3,6 +3,7 @@
 #import grid
 #import activation
 #import bias
+#import joined
 #import residual
 
 const WG: u32 = 64u;
@@ -38,6 +39,5 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
             }
         }
     }
-    acc += bias_at(c) + residual_at(i);
-    y[i] = activated(acc);
+    y[i] = activated(joined(acc + bias_at(c), residual_at(i)));
 }

@@ -2,6 +2,7 @@
 #import grid
 #import activation
 #import bias
+#import joined
 #import residual
 
 const WG: u32 = 64u;
@@ -23,6 +24,5 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
     let from_b = batch * p.b_batch + column * p.b_n;
     var acc = 0.0;
     for (var k = 0u; k < p.k; k++) { acc = fma(a[from_a + k * p.a_k], b[from_b + k * p.b_k], acc); }
-    acc += bias_at(column) + residual_at(i);
-    y[i] = activated(acc);
+    y[i] = activated(joined(acc + bias_at(column), residual_at(i)));
 }

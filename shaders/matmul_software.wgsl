@@ -4,6 +4,7 @@
 #import activation
 #import bias
 #import divide
+#import joined
 #import residual_image
 
 const LANES: u32 = 8u;
@@ -64,7 +65,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane:
         for (var c = 0u; c < 4u; c++) { bias4[c] = subgroupShuffle(shared_bias[(4u * r + c) / LANES], (4u * r + c) % LANES); } // unroll
         for (var j = 0u; j < TN; j++) { // unroll
             if first + j * LANES < p.m && used.x {
-                let s = acc[r][j] + bias4 + residual_at(other[j] + vec2u(0u, plane * p.in3_plane_h), 0u);
+                let s = joined4(acc[r][j] + bias4, residual_at(other[j] + vec2u(0u, plane * p.in3_plane_h), 0u));
                 textureStore(y, at[j] + vec2u(0u, plane * p.out_plane_h), select(vec4f(0.0), activated4(s), used));
             }
         }

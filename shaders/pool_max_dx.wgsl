@@ -1,5 +1,7 @@
-// dx = sum of dy over the k x k windows whose first largest element is at its place     one invocation per T of dx (one channel or four); flat grid
+// dx = sum of dy over the k x k windows whose first largest element is at its place [, times a slope]
+// one invocation per T of dx (one channel or four); flat grid
 #import divide
+#import finish_one
 #import grid
 #import windows
 
@@ -36,5 +38,5 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
             }
         }
     }
-    dx[i] = total;
+    dx[i] = finished(i, channel.x, total);
 }

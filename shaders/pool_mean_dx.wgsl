@@ -1,5 +1,6 @@
-// dx = sum of dy / count over the k x k windows that hold an element     one invocation per T of dx (one channel or four); flat grid
+// dx = sum of dy / count over the k x k windows that hold an element [, times a slope]     one invocation per T of dx (one channel or four); flat grid
 #import divide
+#import finish_one
 #import grid
 #import windows
 
@@ -41,5 +42,5 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
         }
     }
     if COUNT_PAD { total /= f32(p.k * p.k); }
-    dx[i] = total;
+    dx[i] = finished(i, channel.x, total);
 }

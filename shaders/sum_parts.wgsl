@@ -3,6 +3,7 @@
 #import grid
 #import activation
 #import bias
+#import joined
 #import residual4
 
 const WG: u32 = 64u;
@@ -19,6 +20,6 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, 
     var s = x[i];
     for (var k = 1u; k < p.parts; k++) { s = s + x[k * p.quads + i]; }
     let o = i % p.columns4 * 4u;
-    s = s + vec4f(bias_at(o), bias_at(o + 1u), bias_at(o + 2u), bias_at(o + 3u)) + residual_at(i);
-    y[i] = activated4(s);
+    s = s + vec4f(bias_at(o), bias_at(o + 1u), bias_at(o + 2u), bias_at(o + 3u));
+    y[i] = activated4(joined4(s, residual_at(i)));
 }

@@ -58,6 +58,9 @@ pub struct Caps {
     pub image_side: u32,
     /// What the offset of a storage binding in its buffer must be a multiple of, in bytes.
     pub binding_offset: u32,
+    /// Whether a load from a buffer costs several times one from an image: a driver that runs on a processor without AVX-512, where it puts
+    /// what lanes load together by way of the stack.
+    pub slow_loads: bool,
 }
 
 impl Caps {
@@ -74,6 +77,7 @@ impl Caps {
         binding_bytes: 128 << 20,
         image_side: 8192,
         binding_offset: 256,
+        slow_loads: false,
     };
 }
 

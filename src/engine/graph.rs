@@ -60,6 +60,9 @@ pub enum Finish {
     Add,
     /// An activation.
     Activation(Activation),
+    /// The product with the slope of an activation at a tensor of the result's shape: of ReLU and ReLU6 at what they gave, of others at what
+    /// they were given.
+    Slope(Activation),
 }
 
 /// A function that sums go through, element by element; NaN stays NaN.

@@ -1,7 +1,9 @@
 //! Which of the kernels that differ in forms alone a node gets: the one whose forms suit the nodes around it. No GPU call here.
 //!
-//! On drivers that run on the processor, reading an image is cheap and writing one is not (a texel of four floats: 2 ns to read, 15 to
-//! write; 4 and 2 in a buffer). So a value that no reader needs as an image becomes a buffer where its kernel can write one.
+//! On drivers that run on the processor, reading an image is cheap. With AVX-512 writing one is not (a texel of four floats: 2 ns to read, 15
+//! to write; 4 and 2 in a buffer), so that a value that no reader needs as an image becomes a buffer where its kernel can write one. Without
+//! it, reading a buffer is what costs (4 ns to read and 8 to write an image; 19 and 5 in a buffer): what no reader needs as a buffer
+//! becomes an image (`Caps::slow_loads`). A ResNet-50 took 655 ms with buffers there and 386 with images.
 
 use super::candidates::candidates_with;
 use super::form::{Caps, Form};
@@ -48,7 +50,7 @@ pub fn choose(
     let mut images = vec![false; nodes.len()];
     let mut chosen = vec![];
     for (i, twins) in twins.into_iter().enumerate() {
-        let kernel = twins.into_iter().min_by_key(|k| converted(k, (nodes, i), &images, wanted[i]));
+        let kernel = twins.into_iter().min_by_key(|k| converted(k, (nodes, i), &images, (wanted[i], caps.slow_loads)));
         images[i] = kernel.as_ref().is_some_and(|k| k.writes != Form::Buffer);
         chosen.push(kernel);
     }
@@ -74,14 +76,20 @@ fn packed(kernel: &Kernel, input: usize) -> bool {
     kernel.packs.iter().any(|p| p.0 == input)
 }
 
-/// Elements that have to be converted if node `i` gets this kernel; a buffer that nobody insists on is better than such an image.
-fn converted(kernel: &Kernel, (nodes, i): (&[Node], usize), images: &[bool], wanted: Wanted) -> usize {
+/// Elements that have to be converted if node `i` gets this kernel; of a buffer and an image that nobody insists on, the one that is slow to
+/// load is worse.
+fn converted(
+    kernel: &Kernel,
+    (nodes, i): (&[Node], usize),
+    images: &[bool],
+    (wanted, slow_loads): (Wanted, bool),
+) -> usize {
     let reads = nodes[i].inputs.iter().zip(&kernel.reads).enumerate().filter(|(j, _)| !packed(kernel, *j));
     let other = |(k, form): (usize, Form)| if images[k] == (form != Form::Buffer) { 0 } else { nodes[k].shape.len() };
     let read: usize = reads.map(|(_, (&k, r))| other((k, r.1))).sum();
     let written = match kernel.writes {
-        Form::Buffer => usize::from(wanted.image) * nodes[i].shape.len(),
-        Form::Image { .. } => usize::from(wanted.buffer) * nodes[i].shape.len() + 1,
+        Form::Buffer => usize::from(wanted.image) * nodes[i].shape.len() + usize::from(slow_loads),
+        Form::Image { .. } => usize::from(wanted.buffer) * nodes[i].shape.len() + usize::from(!slow_loads),
     };
     read + written
 }
@@ -90,19 +98,23 @@ fn converted(kernel: &Kernel, (nodes, i): (&[Node], usize), images: &[bool], wan
 mod tests {
     use crate::engine::form::typical;
     use crate::engine::lower::lower;
-    use crate::engine::{Form, Graph, Var};
+    use crate::engine::{Caps, Form, Graph, Var};
     use crate::tensor::Tensor;
     use std::sync::Arc;
 
     /// Forms that the nodes of a chain write on a driver on the processor, conversions aside.
-    fn written(build: fn(&Graph) -> Var<'_>) -> (Vec<bool>, usize) {
-        let caps = typical().into_iter().find(|c| c.0 == "software256").expect("a driver on the processor").1;
+    fn written(build: fn(&Graph) -> Var<'_>, slow_loads: bool) -> (Vec<bool>, usize) {
+        let caps = Caps { slow_loads, ..software() };
         let graph = Graph::new();
         let y = build(&graph).id();
         let lowered = lower(graph.nodes().expect("no error"), &[y], &caps, &|_, _, _, _| 0).expect("kernels");
         let running = lowered.steps.iter().filter(|s| lowered.values[s.output].constant.is_none());
         let (convs, others): (Vec<_>, Vec<_>) = running.partition(|s| format!("{:?}", s.op).starts_with("Conv2d"));
         (convs.iter().map(|s| s.kernel.writes != Form::Buffer).collect(), others.len())
+    }
+
+    fn software() -> Caps {
+        typical().into_iter().find(|c| c.0 == "software256").expect("a driver on the processor").1
     }
 
     fn conv<'g>(x: Var<'g>, name: &str, k: usize) -> Var<'g> {
@@ -117,13 +129,17 @@ mod tests {
             let x = g.input("x", [1, 12, 12, 32]);
             conv(conv(conv(conv(x, "a", 3), "b", 3), "c", 1), "d", 1)
         }
-        assert_eq!(written(chain), (vec![true, false, false, false], 1));
+        assert_eq!(written(chain, false), (vec![true, false, false, false], 1));
+        // Where loads from buffers are slow, all but the output is an image.
+        assert_eq!(written(chain, true), (vec![true, true, true, false], 1));
         // A residual that a 3x3 reads as well: one image for both, and the sum is one for the next.
         fn block(g: &Graph) -> Var<'_> {
             let x = conv(g.input("x", [1, 12, 12, 32]), "a", 3);
             let y = conv(conv(x, "b", 3), "c", 3) + x;
             conv(y, "d", 3)
         }
-        assert_eq!(written(block), (vec![true, true, true, false], 1));
+        for slow_loads in [false, true] {
+            assert_eq!(written(block, slow_loads), (vec![true, true, true, false], 1));
+        }
     }
 }

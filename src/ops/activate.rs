@@ -96,14 +96,13 @@ impl Op for ActivateDx {
             let kernel = Kernel::new(shader!("activate_dx"), 2, WG as u32).param("len", x[0].len() / width);
             let kernel = if width == 4 { kernel.import("slope_one", "slope_four") } else { kernel };
             let kernel = kernel.ordered("element").flat_groups((x[0].len() / width).div_ceil(WG));
-            match self.0 {
-                Activation::Relu => kernel,
-                Activation::Relu6 => kernel.set("RELU6", true),
-                Activation::Gelu => kernel.import("slope", "slope_gelu"),
-                Activation::QuickGelu => kernel.import("slope", "slope_quick_gelu"),
-            }
+            Epilogue::sloping(self.0, kernel)
         };
         widths(x[0].len()).map(by).collect()
+    }
+
+    fn as_epilogue(&self, _: &[Shape]) -> Vec<(Finish, usize)> {
+        vec![(Finish::Slope(self.0), 1)]
     }
 
     fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {

@@ -1,6 +1,6 @@
 //! Sums over all axes but the last, the columns of a matrix: of rows in blocks, then of the blocks, so that many rows keep a GPU busy.
 
-use crate::engine::{Backward, Caps, Family, Kernel, Op, Parts, Var};
+use crate::engine::{Backward, Caps, Family, Form, Kernel, Op, Parts, Var};
 use crate::ops::{Case, Fill, widths};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
@@ -45,6 +45,7 @@ fn kernels(x: Shape, block: usize, caps: &Caps) -> Vec<Kernel> {
         let kernel = Kernel::new(shader!("column_sums"), 1, wg).set("COLUMNS", columns).set("LANES", lanes);
         let kernel = if width == 4 { kernel.set("T", "vec4f") } else { kernel };
         let kernel = kernel.param("rows", rows).param("c", c / width).param("block", block).param("blocks", blocks);
+        let kernel = kernel.param("h", x.nhwc()[1]).param("w", x.nhwc()[2]);
         let kernel = kernel.iterations(block.div_ceil(lanes)).flat_groups(blocks * (c / width).div_ceil(columns));
         if lanes == 1 { kernel.import("down", "down_alone") } else { kernel.shared(4 * width as u32 * wg) }
     };
@@ -55,9 +56,15 @@ fn kernels(x: Shape, block: usize, caps: &Caps) -> Vec<Kernel> {
             Family::Gpu if c / width >= 32 => [[32, 8], [4, 64], [64, 1]],
             Family::Gpu => [[4, 64], [32, 8], [64, 1]],
         };
-        teams.map(|team| kernel(width, team))
+        teams.into_iter().flat_map(move |team| twins(x, kernel(width, team), width))
     };
     widths(c).flat_map(of).collect()
+}
+
+/// The kernel on a buffer and, where it takes four channels of pictures at a time, on an image.
+fn twins(x: Shape, kernel: Kernel, width: usize) -> Vec<Kernel> {
+    let image = (x.rank() == 4 && width == 4).then(|| kernel.clone().read(0, 2, Form::Image { pad: 0 }));
+    std::iter::once(kernel.form("cells_image", "cells_buffer")).chain(image).collect()
 }
 
 fn matrix(x: &[Shape]) -> Result<[usize; 2], String> {

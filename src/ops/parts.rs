@@ -1,7 +1,7 @@
 //! Adds up sums that were made in parts: what follows a product whose sum over k is split over workgroups.
 
 use super::tile::{Sum, Tile, Way};
-use crate::engine::{Caps, Form, Kernel, Op, Parts};
+use crate::engine::{Activation, Caps, Form, Kernel, Op, Parts};
 use crate::ops::epilogue::Epilogue;
 use crate::ops::{Case, Fill};
 use crate::shader;
@@ -83,6 +83,7 @@ impl Op for SumParts {
 
 /// Cases of the sweep.
 pub fn cases() -> Vec<Case> {
+    let sloped = |parts| SumParts { parts, epilogue: Epilogue::sloped(Activation::Relu) };
     let sum = |parts, what: [bool; 3]| SumParts { parts, epilogue: Epilogue::of(what) };
     vec![
         Case::new(sum(1, [false; 3]), &[&[3, 4]]),
@@ -90,5 +91,6 @@ pub fn cases() -> Vec<Case> {
         Case::new(sum(16, [true, false, false]), &[&[16, 1000], &[1000]]),
         Case::new(sum(3, [true; 3]), &[&[6, 5, 7, 20], &[20], &[2, 5, 7, 20]]),
         Case::new(sum(4, [false, true, true]), &[&[8, 9, 28], &[2, 9, 28]]).fill(Fill::NonFinite),
+        Case::new(sloped(3), &[&[6, 5, 20], &[2, 5, 20]]).fill(Fill::NonFinite).planted_in(1),
     ]
 }

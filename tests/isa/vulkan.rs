@@ -52,6 +52,7 @@ fn caps(p: &vk::PhysicalDeviceProperties) -> Caps {
         binding_bytes: l.max_storage_buffer_range.into(),
         image_side: l.max_image_dimension2_d,
         binding_offset: u32::try_from(l.min_storage_buffer_offset_alignment).unwrap_or(u32::MAX),
+        slow_loads: false,
     }
 }
 

@@ -187,6 +187,7 @@ fn info(adapter: &wgpu::Adapter, index: usize) -> AdapterInfo {
         binding_bytes: l.max_storage_buffer_binding_size.min(l.max_buffer_size),
         image_side: l.max_texture_dimension_2d,
         binding_offset: l.min_storage_buffer_offset_alignment,
+        slow_loads: kind == Kind::Cpu && !inserts_by_mask(),
     };
     AdapterInfo {
         index,
@@ -204,6 +205,14 @@ fn info(adapter: &wgpu::Adapter, index: usize) -> AdapterInfo {
         cooperative: adapter.cooperative_matrix_properties().iter().map(cooperative).collect(),
         caps,
     }
+}
+
+/// Whether this processor can put a value into any lane of a vector by a mask, which is AVX-512's way.
+fn inserts_by_mask() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::is_x86_feature_detected!("avx512vl");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
 }
 
 fn cooperative(p: &wgpu::CooperativeMatrixProperties) -> String {

@@ -1,6 +1,7 @@
 //! Cases of convolution: odd shapes around every tile edge.
 
 use super::{Conv2d, Window};
+use crate::engine::Activation;
 use crate::ops::epilogue::Epilogue;
 use crate::ops::{Case, Fill, Pad};
 
@@ -59,11 +60,25 @@ pub(super) fn cases() -> Vec<Case> {
         case(Window { groups: 3, ..plain(2, 1) }, [false; 3], &[2, 6, 9, 12], &[15, 4, 3, 3]),
         case(alone(12, 1, 1), [false; 3], &[1, 9, 10, 12], &[12, 1, 3, 3]),
         case(alone(10, 2, 2), [false; 3], &[2, 8, 9, 10], &[10, 1, 5, 5]),
+        // With a slope, as gradients meet them.
+        sloped(plain(1, 2), Activation::Relu, &[2, 9, 7, 8], &[36, 8, 3, 3]).fill(Fill::Outliers),
+        sloped(plain(1, 3), Activation::Relu, &[1, 12, 11, 12], &[6, 12, 4, 4]).fill(Fill::NonFinite).planted_in(2),
+        sloped(plain(1, 0), Activation::Relu6, &[2, 5, 6, 256], &[36, 256, 1, 1]).fill(Fill::Outliers),
+        sloped(plain(1, 1), Activation::Gelu, &[1, 13, 12, 8], &[20, 8, 3, 3]),
+        sloped(alone(12, 1, 1), Activation::QuickGelu, &[1, 9, 10, 12], &[12, 1, 3, 3]),
     ]
 }
 
 /// Why a weight that is not finite reaches outputs at the border that the reference keeps finite.
 const BORDER: &str = "kernels multiply the zeros around a picture by weights, which the reference leaves out: 0 times inf is NaN";
+
+/// A case whose output is multiplied by a slope.
+fn sloped(window: Window, activation: Activation, x: &[usize], weight: &[usize]) -> Case {
+    use crate::engine::Op;
+    let op = Conv2d { window, epilogue: Epilogue::NONE };
+    let y = op.infer(&[x.into(), weight.into()]).unwrap_or([1].into());
+    Case::new(Conv2d { epilogue: Epilogue::sloped(activation), ..op }, &[x, weight, y.dims()]).bound(1e-10)
+}
 
 /// A case with bias, residual, ReLU or without.
 fn case(window: Window, what @ [bias, add, _]: [bool; 3], x: &[usize], weight: &[usize]) -> Case {

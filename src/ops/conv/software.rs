@@ -66,20 +66,10 @@ fn kernel(conv: &Conv2d, s: &Sizes, lanes: u32, [tm, tn, tu]: [usize; 3], pack: 
 
 /// The kernel with input, residual and output as images, and each as a buffer where it can: what it reads of one tap needs no ring.
 fn twins(conv: &Conv2d, s: &Sizes, kernel: Kernel) -> Vec<Kernel> {
-    let fours = |channels: usize| channels.is_multiple_of(4);
-    let pointwise = s.kh * s.kw == 1 && conv.window.pad == Pad::from(0) && fours(s.ci);
-    let image = Form::Image { pad: 0 };
-    let ended = |form| conv.epilogue.on(kernel.clone().write(image), form, ["residual_image", "residual_image_none"]);
-    let mut all = vec![ended(image)];
-    if conv.epilogue.add && fours(s.co) {
-        all.push(ended(Form::Buffer).form("residual_image", "residual_buffer"));
-    }
-    let mut also = |other: &dyn Fn(&Kernel) -> Kernel| all.extend(all.iter().map(other).collect::<Vec<_>>());
-    if fours(s.co) {
-        also(&|k| k.clone().write(Form::Buffer).form("target_image", "target_buffer"));
-    }
-    if pointwise {
-        also(&|k| k.clone().read(0, 2, Form::Buffer).form("source_image", "source_buffer"));
+    let mut all = conv.epilogue.twins(&conv.epilogue.biased(kernel), s.co);
+    if s.kh * s.kw == 1 && conv.window.pad == Pad::from(0) && s.ci.is_multiple_of(4) {
+        let buffers = all.iter().map(|k| k.clone().read(0, 2, Form::Buffer).form("source_image", "source_buffer"));
+        all.extend(buffers.collect::<Vec<_>>());
     }
     all
 }

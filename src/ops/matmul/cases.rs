@@ -1,7 +1,7 @@
 //! Cases of the matrix product: odd shapes around every tile edge.
 
 use super::Matmul;
-use crate::engine::Op;
+use crate::engine::{Activation, Op};
 use crate::ops::epilogue::Epilogue;
 use crate::ops::{Case, Fill};
 
@@ -10,6 +10,7 @@ pub fn cases() -> Vec<Case> {
     let plain = Matmul::default();
     let then = |op: Matmul, what: [bool; 3]| Matmul { epilogue: Epilogue::of(what), ..op };
     let linear = then(Matmul { transpose_b: true, ..plain }, [true, false, false]);
+    let sloped = |a| Matmul { epilogue: Epilogue::sloped(a), ..plain };
     let both = Matmul { transpose_a: true, transpose_b: true, ..plain };
     vec![
         case(plain, &[1, 1], &[1, 1]),
@@ -31,6 +32,11 @@ pub fn cases() -> Vec<Case> {
         // Several rows and columns of the largest tiles, all ragged: whole sums and ones in parts.
         case(then(plain, [true, false, true]), &[300, 40], &[40, 140]),
         case(Matmul { transpose_b: true, ..plain }, &[2, 150, 125], &[2, 140, 125]).fill(Fill::Outliers),
+        // With a slope, as gradients meet them.
+        case(sloped(Activation::Relu), &[33, 30], &[30, 36]).fill(Fill::Outliers),
+        case(sloped(Activation::Relu6), &[5, 130], &[130, 7]),
+        case(sloped(Activation::Gelu), &[35, 1024], &[1024, 100]),
+        case(sloped(Activation::QuickGelu), &[3, 50, 12], &[12, 68]).fill(Fill::NonFinite).planted_in(2),
     ]
 }
 
@@ -39,6 +45,6 @@ fn case(op: Matmul, a: &[usize], b: &[usize]) -> Case {
     let n = [y.last()];
     let mut inputs = vec![a, b];
     inputs.extend(op.epilogue.bias.then_some(&n[..]));
-    inputs.extend(op.epilogue.add.then_some(y.dims()));
+    inputs.extend(op.epilogue.reads_other().then_some(y.dims()));
     Case::new(op, &inputs).bound(1e-10)
 }

@@ -1,16 +1,27 @@
 //! Gradients of windows by the picture that they look at: every element sums over the windows that hold it, row by row.
 
-use super::{Kind, Pool, WG};
-use crate::engine::{Caps, Kernel, Op};
+use super::{Kind, Pool, WG, software_first};
+use crate::engine::{Caps, Finish, Form, Kernel, Op};
+use crate::ops::epilogue::Epilogue;
 use crate::ops::{fours, widths};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
+use std::fmt;
+use std::rc::Rc;
 
-/// Of windows over a picture of shape `x`. Inputs: of a mean dy; of a maximum the places of the first largest, and dy.
-#[derive(Debug)]
+/// Of windows over a picture of shape `x`. Inputs: of a mean dy; of a maximum the places of the first largest, and dy; then those of the
+/// epilogue.
+#[derive(Clone, Copy)]
 pub(super) struct PoolDx {
     pub pool: Pool,
     pub x: Shape,
+    pub epilogue: Epilogue,
+}
+
+impl fmt::Debug for PoolDx {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.epilogue.fields(f.debug_struct("PoolDx").field("pool", &self.pool).field("x", &self.x)).finish()
+    }
 }
 
 /// Input: a picture. Output, of the windows' shape and whole numbers of 32 bits: the place of the first largest value of each, its row times
@@ -78,14 +89,14 @@ impl Op for PoolDx {
         if self.x.dim(1).max(self.x.dim(2)).max(self.pool.stride) >= LARGEST {
             return Err(format!("a picture {} is too large for gradients: sides below {LARGEST}", self.x));
         }
-        let inputs = if self.pool.kind == Kind::Max { 2 } else { 1 };
-        match x.len() == inputs && x.iter().all(|given| *given == dy) {
-            true => Ok(self.x),
-            false => Err(format!("expected {inputs} of shape {dy} for a picture {}", self.x)),
+        let inputs = self.inputs();
+        match x.split_at_checked(inputs) {
+            Some((own, rest)) if own.iter().all(|given| *given == dy) => self.epilogue.check(rest, self.x).map(|()| self.x),
+            _ => Err(format!("expected {inputs} of shape {dy} for a picture {}", self.x)),
         }
     }
 
-    fn kernels(&self, x: &[Shape], _: Shape, _: &Caps) -> Vec<Kernel> {
+    fn kernels(&self, x: &[Shape], _: Shape, caps: &Caps) -> Vec<Kernel> {
         let windows = self.pool.k.div_ceil(self.pool.stride);
         let by = |width: usize| {
             let kernel = match self.pool.kind {
@@ -97,13 +108,26 @@ impl Op for PoolDx {
                 }
             };
             let kernel = params(&self.pool, kernel, [self.x, x[0]], (self.x.len(), width));
-            kernel.set("MOST", windows).iterations(windows * (1 + windows))
+            let kernel = kernel.set("MOST", windows).iterations(windows * (1 + windows));
+            if width == 4 {
+                let kernel = kernel.import("finish_one", "finish_four");
+                self.epilogue.on(kernel, Form::Buffer, ["residual4", "residual4_none"])
+            } else {
+                self.epilogue.on(kernel, Form::Buffer, ["residual", "residual_none"])
+            }
         };
-        widths(self.x.last()).map(by).collect()
+        let images = software_first(caps, self.on_images(x[0], windows)).flatten();
+        images.chain(widths(self.x.last()).map(by)).collect()
+    }
+
+    fn fuse(&self, finish: Finish) -> Option<Rc<dyn Op>> {
+        let Finish::Slope(_) = finish else { return None };
+        Some(Rc::new(PoolDx { epilogue: self.epilogue.then(finish)?, ..*self }))
     }
 
     fn reference(&self, x: &[&Tensor], y: Shape) -> Tensor {
-        let (Pool { kind, k, stride, pad }, [_, h, w, c], dy) = (self.pool, y.nhwc(), x[x.len() - 1]);
+        let (Pool { kind, k, stride, pad }, [_, h, w, c]) = (self.pool, y.nhwc());
+        let (dy, rest) = (x[self.inputs() - 1], &x[self.inputs()..]);
         let mut sums = vec![0.0f64; y.len()];
         for (i, &by) in dy.data.iter().enumerate() {
             let [picture, r, s] = Pool::place(i / c, dy.shape);
@@ -119,11 +143,30 @@ impl Op for PoolDx {
                 sums[((picture * h + u) * w + v) * c + i % c] += share;
             }
         }
-        Tensor::new(y, sums.into_iter().map(|v| v as f32).collect())
+        Tensor::from_fn(y, |i| self.epilogue.finished(sums[i], rest, [i % c, i]))
     }
 
     fn flops(&self, x: &[Shape], _: Shape) -> u64 {
-        x.last().map_or(0, |dy| (dy.len() * self.pool.k * self.pool.k) as u64)
+        x.first().map_or(0, |dy| (dy.len() * self.pool.k * self.pool.k) as u64)
+    }
+}
+
+impl PoolDx {
+    /// Inputs that are not the epilogue's.
+    fn inputs(&self) -> usize {
+        if self.pool.kind == Kind::Max { 2 } else { 1 }
+    }
+
+    /// Twins on images, of means.
+    fn on_images(&self, dy: Shape, windows: usize) -> Vec<Kernel> {
+        let Kind::Mean { count_pad } = self.pool.kind else { return vec![] };
+        let [n, h, w, co] = self.x.nhwc();
+        let kernel = Kernel::new(shader!("pool_mean_dx_image"), 1, WG as u32).set("COUNT_PAD", count_pad);
+        let kernel = kernel.read(0, 2, Form::Image { pad: 0 }).set("MOST", windows).iterations(windows * (1 + windows));
+        let kernel = kernel.param("n", n).param("h", h).param("w", w).param("co", co);
+        let kernel = kernel.param("out_h", dy.dim(1)).param("out_w", dy.dim(2)).param("k", self.pool.k);
+        let kernel = kernel.param("stride", self.pool.stride).param("top", self.pool.pad.top).param("left", self.pool.pad.left);
+        self.epilogue.twins(&kernel.flat_groups((n * h * w * co.div_ceil(4)).div_ceil(WG)), co)
     }
 }
 
@@ -135,13 +178,13 @@ mod tests {
     fn the_first_of_equal_ones_has_the_gradient() {
         let pool = Pool { kind: Kind::Max, k: 2, stride: 1, pad: 0.into() };
         let x = Tensor::new([1, 2, 3, 1], vec![1.0, 1.0, f32::NAN, 0.0, 1.0, f32::NAN]);
-        let (op, dy) = (PoolDx { pool, x: x.shape }, Tensor::new([1, 1, 2, 1], vec![3.0, 5.0]));
+        let (op, dy) = (PoolDx { pool, x: x.shape, epilogue: Epilogue::NONE }, Tensor::new([1, 1, 2, 1], vec![3.0, 5.0]));
         let first = PoolFirst { pool }.reference(&[&x], dy.shape);
         assert_eq!(first.data.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), [0, 1]);
         assert_eq!(op.infer(&[first.shape, dy.shape]), Ok(x.shape));
         assert_eq!(op.reference(&[&first, &dy], x.shape).data, [3.0, 0.0, 5.0, 0.0, 0.0, 0.0]);
         assert!(op.infer(&[x.shape, x.shape]).unwrap_err().contains("[1,1,2,1]"));
-        let mean = PoolDx { pool: Pool { kind: Kind::Mean { count_pad: true }, ..pool }, x: x.shape };
+        let mean = PoolDx { pool: Pool { kind: Kind::Mean { count_pad: true }, ..pool }, ..op };
         assert_eq!(mean.reference(&[&dy], x.shape).data, [0.75, 2.0, 1.25, 0.75, 2.0, 1.25]);
     }
 }

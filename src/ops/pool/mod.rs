@@ -3,7 +3,8 @@
 
 mod dx;
 
-use crate::engine::{Backward, Caps, Family, Form, Kernel, Op, Var};
+use crate::engine::{Activation, Backward, Caps, Family, Form, Kernel, Op, Var};
+use crate::ops::epilogue::Epilogue;
 use crate::ops::{Case, Fill, Pad, fours, widths};
 use crate::shader;
 use crate::tensor::{Shape, Tensor};
@@ -56,8 +57,8 @@ fn picture(x: &[Shape]) -> Result<[usize; 4], String> {
     }
 }
 
-/// The kernel on images, where images are the fast form; elsewhere a convert node would cost more than it brings.
-fn software_first(caps: &Caps, on_images: Kernel) -> impl Iterator<Item = Kernel> {
+/// What works on images, where images are the fast form; elsewhere a convert node would cost more than it brings.
+fn software_first<T>(caps: &Caps, on_images: T) -> impl Iterator<Item = T> {
     (caps.family == Family::Software).then_some(on_images).into_iter()
 }
 
@@ -136,7 +137,7 @@ impl Op for Pool {
     }
 
     fn vjp<'g>(&self, at: &Backward<'_, 'g>) -> Option<Vec<Option<Var<'g>>>> {
-        let (x, op) = (at.x[0], PoolDx { pool: *self, x: at.x[0].shape() });
+        let (x, op) = (at.x[0], PoolDx { pool: *self, x: at.x[0].shape(), epilogue: Epilogue::NONE });
         let by = || match self.kind {
             Kind::Max => at.dy.apply(op, &[x.apply(PoolFirst { pool: *self }, &[x]), at.dy]),
             Kind::Mean { .. } => at.dy.apply(op, &[at.dy]),
@@ -210,11 +211,18 @@ pub fn cases() -> Vec<Case> {
     let mean = |k, stride, pad, count_pad| Pool { kind: Kind::Mean { count_pad }, k, stride, pad };
     let first = |pool: Pool, x: &[usize]| Case::new(PoolFirst { pool }, &[x]).bound(0.0);
     let dx = |pool: Pool, x: &[usize], dy: &[usize]| {
-        let op = PoolDx { pool, x: Shape::new(x) };
+        let op = PoolDx { pool, x: Shape::new(x), epilogue: Epilogue::NONE };
         match pool.kind {
             // Places are whole numbers, most of them zero.
             Kind::Max => Case::new(op, &[dy, dy]).fill(Fill::Words).planted_in(0).bound(1e-12),
             Kind::Mean { .. } => Case::new(op, &[dy]).bound(1e-12),
+        }
+    };
+    let sloped = |pool: Pool, by: Activation, x: &[usize], dy: &[usize]| {
+        let op = PoolDx { pool, x: Shape::new(x), epilogue: Epilogue::sloped(by) };
+        match pool.kind {
+            Kind::Max => Case::new(op, &[dy, dy, x]).fill(Fill::Words).planted_in(0).bound(1e-12),
+            Kind::Mean { .. } => Case::new(op, &[dy, x]).bound(1e-12),
         }
     };
     vec![
@@ -232,6 +240,10 @@ pub fn cases() -> Vec<Case> {
         dx(mean(4, 3, uneven, true), &[1, 11, 9, 7], &[1, 4, 3, 7]).fill(Fill::Outliers),
         dx(mean(4, 3, uneven, false), &[1, 11, 9, 7], &[1, 4, 3, 7]),
         dx(mean(3, 1, 1.into(), false), &[2, 7, 10, 4], &[2, 7, 10, 4]).fill(Fill::NonFinite),
+        sloped(mean(2, 2, 0.into(), true), Activation::Relu, &[2, 13, 12, 8], &[2, 6, 6, 8]).fill(Fill::NonFinite),
+        sloped(mean(4, 3, uneven, false), Activation::Gelu, &[1, 11, 9, 7], &[1, 4, 3, 7]),
+        sloped(max(3, 2, 1.into()), Activation::Relu6, &[1, 9, 11, 4], &[1, 5, 6, 4]),
+        sloped(max(3, 2, uneven), Activation::Relu, &[1, 9, 13, 6], &[1, 5, 6, 6]),
         Case::new(max(3, 2, 1.into()), &[&[2, 17, 19, 8]]),
         Case::new(max(3, 2, uneven), &[&[1, 9, 13, 6]]).fill(Fill::NonFinite),
         Case::new(max(2, 2, 0.into()), &[&[3, 5, 7, 1]]).fill(Fill::Outliers),
