@@ -14,11 +14,6 @@ struct Params { len: u32, h: u32, w: u32, c: u32, out_h: u32, out_w: u32, k: u32
 @group(0) @binding(1) var<storage, read_write> dx: array<T>;
 @group(0) @binding(2) var<storage, read> dy: array<T>;
 
-// Elements of the picture along an axis in window number `window`.
-fn inside(window: u32, pad: u32, size: u32) -> u32 {
-    return min(window * p.stride + p.k, size + pad) - max(window * p.stride, pad);
-}
-
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) lane: u32) {
     let i = flat_group(wg, grid) * WG + lane;

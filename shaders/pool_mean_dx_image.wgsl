@@ -17,11 +17,6 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(2) var dy: texture_storage_2d<rgba32float, read>;
 
-// Pixels of the picture along an axis in window number `window`.
-fn inside(window: u32, pad: u32, size: u32) -> u32 {
-    return min(window * p.stride + p.k, size + pad) - max(window * p.stride, pad);
-}
-
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) lane: u32) {
     let i = flat_group(wg, grid) * WG + lane;

@@ -7,3 +7,8 @@ fn windows(at: u32, out: u32) -> vec2u {
     let first = u32((f32(max(at + 1u, p.k) - p.k + p.stride - 1u) + 0.5) * inverse);
     return vec2u(first, min(u32((f32(at) + 0.5) * inverse) + 1u, out));
 }
+
+// Elements of the picture along an axis in window number `window`.
+fn inside(window: u32, pad: u32, size: u32) -> u32 {
+    return min(window * p.stride + p.k, size + pad) - max(window * p.stride, pad);
+}

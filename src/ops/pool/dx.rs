@@ -35,11 +35,15 @@ pub(super) struct PoolFirst {
 const LARGEST: usize = 1 << 19;
 
 /// The params that all kernels here share.
+fn window_params(pool: &Pool, kernel: Kernel, [x, y]: [Shape; 2]) -> Kernel {
+    let kernel = kernel.param("h", x.dim(1)).param("w", x.dim(2)).param("out_h", y.dim(1)).param("out_w", y.dim(2));
+    kernel.param("k", pool.k).param("stride", pool.stride).param("top", pool.pad.top).param("left", pool.pad.left)
+}
+
+/// Those of kernels on buffers, and their workgroups.
 fn params(pool: &Pool, kernel: Kernel, [x, y]: [Shape; 2], (len, width): (usize, usize)) -> Kernel {
-    let kernel = kernel.param("len", len / width).param("h", x.dim(1)).param("w", x.dim(2)).param("c", x.dim(3) / width);
-    let kernel = kernel.param("out_h", y.dim(1)).param("out_w", y.dim(2)).param("k", pool.k);
-    let kernel = kernel.param("stride", pool.stride).param("top", pool.pad.top).param("left", pool.pad.left);
-    kernel.flat_groups((len / width).div_ceil(WG))
+    let kernel = kernel.param("len", len / width).param("c", x.dim(3) / width);
+    window_params(pool, kernel, [x, y]).flat_groups((len / width).div_ceil(WG))
 }
 
 impl Pool {
@@ -163,9 +167,7 @@ impl PoolDx {
         let [n, h, w, co] = self.x.nhwc();
         let kernel = Kernel::new(shader!("pool_mean_dx_image"), 1, WG as u32).set("COUNT_PAD", count_pad);
         let kernel = kernel.read(0, 2, Form::Image { pad: 0 }).set("MOST", windows).iterations(windows * (1 + windows));
-        let kernel = kernel.param("n", n).param("h", h).param("w", w).param("co", co);
-        let kernel = kernel.param("out_h", dy.dim(1)).param("out_w", dy.dim(2)).param("k", self.pool.k);
-        let kernel = kernel.param("stride", self.pool.stride).param("top", self.pool.pad.top).param("left", self.pool.pad.left);
+        let kernel = window_params(&self.pool, kernel.param("n", n).param("co", co), [self.x, dy]);
         self.epilogue.twins(&kernel.flat_groups((n * h * w * co.div_ceil(4)).div_ceil(WG)), co)
     }
 }
