@@ -1,13 +1,17 @@
 //! Sweeps every candidate of every op against its reference on the device, in fenced memory; production and checked modules.
 //!
+//! Compiling is most of the time: checked modules run for the first case of each candidate, if it is small, and with `LUPE_FULL` for
+//! every small one.
 //! Every case x candidate is a test of its own, so that `cargo test --test ops -- conv` runs what it says. `LUPE_NO_GPU=1` skips
 //! all of it visibly; a missing adapter is a failure.
 
 mod common;
 
+use common::check;
 use common::sweep::{self, Part, Run};
 use libtest_mimic::{Arguments, Failed, Trial};
 use lupe::engine::probe::labels;
+use std::collections::HashSet;
 
 fn main() {
     let args = Arguments::from_args();
@@ -15,19 +19,29 @@ fn main() {
         libtest_mimic::run(&args, vec![]).exit();
     }
     let part = sweep::part();
-    let mut trials = vec![];
+    let (mut trials, mut checked) = (vec![], HashSet::new());
     for (op, cases) in lupe::ops::cases() {
         for (number, case) in cases.into_iter().enumerate() {
             let labels = labels(sweep::gpu(), &*case.op, &case.inputs).unwrap_or_else(|e| vec![e.to_string()]);
-            for (candidate, label) in labels.into_iter().enumerate() {
+            for candidate in part.of(&labels) {
+                let label = &labels[candidate];
                 let shapes: Vec<String> = case.inputs.iter().map(|s| s.to_string()).collect();
                 let name = format!("{op}::{number}::{label} {}", shapes.join(" "));
-                let run = Run { op, case: number, candidate };
+                let wanted = sweep::full() || part == Part::All && checked.insert((op, label.clone()));
+                let run = Run { op, case: number, candidate, checked: wanted && check::small(&case) };
                 trials.push(Trial::test(name, move || run.check().map_err(Failed::from)));
             }
         }
     }
     if part == Part::All {
+        trials.push(Trial::test("parts_of_a_case", || {
+            let labels = ["conv_software", "conv_gemm", "conv_direct"].map(String::from);
+            assert_eq!(
+                [Part::All, Part::First, Part::Portable].map(|p| p.of(&labels)),
+                [vec![0, 1, 2], vec![0], vec![2]]
+            );
+            Ok(())
+        }));
         trials.push(Trial::test("planted_faults_are_caught", || {
             common::faults::all_are_caught();
             Ok(())

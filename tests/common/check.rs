@@ -3,8 +3,14 @@
 use lupe::engine::Gpu;
 use lupe::engine::probe::probe;
 use lupe::ops::Case;
-use lupe::tensor::Tensor;
+use lupe::tensor::{Shape, Tensor};
 use lupe::{Error, Result};
+
+/// Whether fully checked modules of a case do not take long.
+pub fn small(case: &Case) -> bool {
+    let fits = |y: Shape| y.len() <= 20_000 && case.op.flops(&case.inputs, y) <= 20_000_000;
+    case.output().is_ok_and(fits)
+}
 
 /// A case with its inputs and what the reference makes of them.
 pub struct Expected<'c> {
@@ -27,9 +33,7 @@ impl<'c> Expected<'c> {
 
     /// Modules to compare in: production's (`false`), and fully checked ones where that does not take long.
     pub fn modes(&self) -> &'static [bool] {
-        let small = self.want.shape.len() <= 20_000;
-        let small = small && self.case.op.flops(&self.case.inputs, self.want.shape) <= 20_000_000;
-        if small { &[false, true] } else { &[false] }
+        if small(self.case) { &[false, true] } else { &[false] }
     }
 
     /// Compares candidate `number` with the reference in every mode, and the modes with each other bit for bit.
