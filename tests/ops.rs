@@ -1,7 +1,7 @@
 //! Sweeps every candidate of every op against its reference on the device, in fenced memory; production and checked modules.
 //!
-//! Compiling is most of the time: checked modules run for the first case of each candidate, if it is small, and with `LUPE_FULL` for
-//! every small one.
+//! Compiling is most of the time: checked modules run for the first small case of each candidate, with `LUPE_FULL` for all of them.
+//!
 //! Every case x candidate is a test of its own, so that `cargo test --test ops -- conv` runs what it says. `LUPE_NO_GPU=1` skips
 //! all of it visibly; a missing adapter is a failure.
 
@@ -19,7 +19,7 @@ fn main() {
         libtest_mimic::run(&args, vec![]).exit();
     }
     let part = sweep::part();
-    let (mut trials, mut checked) = (vec![], HashSet::new());
+    let (mut trials, mut seen) = (vec![], HashSet::new());
     for (op, cases) in lupe::ops::cases() {
         for (number, case) in cases.into_iter().enumerate() {
             let labels = labels(sweep::gpu(), &*case.op, &case.inputs).unwrap_or_else(|e| vec![e.to_string()]);
@@ -27,8 +27,9 @@ fn main() {
                 let label = &labels[candidate];
                 let shapes: Vec<String> = case.inputs.iter().map(|s| s.to_string()).collect();
                 let name = format!("{op}::{number}::{label} {}", shapes.join(" "));
-                let wanted = sweep::full() || part == Part::All && checked.insert((op, label.clone()));
-                let run = Run { op, case: number, candidate, checked: wanted && check::small(&case) };
+                let mut first = || part == Part::All && seen.insert((op, label.clone()));
+                let checked = check::small(&case) && (sweep::full() || first());
+                let run = Run { op, case: number, candidate, checked };
                 trials.push(Trial::test(name, move || run.check().map_err(Failed::from)));
             }
         }

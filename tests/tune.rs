@@ -133,7 +133,7 @@ fn kernels_of_one_order_give_the_same_bits() {
         return;
     }
     // Each thread has a device, since the queue of the software driver compiles kernels one after another.
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(4));
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
     let pairs: usize = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|t| scope.spawn(move || compared(t, threads))).collect();
         workers.into_iter().map(|w| w.join().unwrap()).sum()

@@ -38,7 +38,7 @@ impl Run {
     pub fn check(&self) -> Result<(), String> {
         let cases = lupe::ops::cases().into_iter().find(|c| c.0 == self.op).expect("the op exists").1;
         let expected = Expected::new(&cases[self.case]).map_err(|e| e.to_string())?;
-        let modes: &[bool] = if self.checked { &[false, true] } else { &[false] };
+        let modes = if self.checked { expected.modes() } else { &[false] };
         expected.check(own_gpu(), self.candidate, modes).map_err(|e| e.to_string())
     }
 }
