@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod caml;
+pub mod caps;
 pub mod check;
 pub mod counts;
 pub mod dino;
@@ -13,6 +14,7 @@ pub mod layouts;
 pub mod parts;
 pub mod pdn;
 pub mod program;
+pub mod random;
 pub mod results;
 pub mod rows;
 pub mod scene;
@@ -21,6 +23,8 @@ pub mod server;
 pub mod skip;
 pub mod spelled;
 pub mod spoiled;
+pub mod study;
+pub mod study_answers;
 pub mod sweep;
 pub mod thin;
 pub mod torch;

@@ -1,6 +1,6 @@
 //! Random graphs over whatever methods `Var` has, all of fitting shapes and tame values.
 
-use crate::caps::adapters;
+use super::caps::adapters;
 use lupe::engine::{Graph, Var};
 use lupe::ops::Pad;
 use lupe::tensor::{Shape, Tensor};

@@ -1,7 +1,7 @@
 //! Answers for a made-up study: what its methods might have said, for the analysis to find out what follows.
 #![allow(dead_code)]
 
-use crate::study::Made;
+use super::study::Made;
 use lupe::study::{Answer, Draw, Limit, Outcome, Results, Task, Timing};
 
 /// Numbers that look random and are the same everywhere (Knuth's MMIX generator).

@@ -9,7 +9,7 @@ mod caps;
 mod library;
 #[path = "../common/skip.rs"]
 mod skip;
-#[allow(dead_code, unused_imports)] // Its tests run in tests/shaders.rs.
+#[allow(dead_code, unused_imports)] // Its tests run in tests/engine/shaders.rs.
 #[path = "../common/wgsl/mod.rs"]
 mod wgsl;
 

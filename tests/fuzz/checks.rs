@@ -1,6 +1,6 @@
 //! What must hold for any bytes, for each container: an error or tensors, never a panic, and no more of them than the bound allows. For a
 //! picture: an error or all its values.
-//! The fuzz targets call these, and `tests/corpus.rs` with every file that fuzzing found worth keeping.
+//! The fuzz targets call these, and `tests/files/corpus.rs` with every file that fuzzing found worth keeping.
 
 use crate::torch::archive;
 use lupe::Error;

@@ -2,7 +2,7 @@
 //!
 //! The driver reads the width when it is loaded, so the program replaces itself where the wide mode pays: on a
 //! processor with AVX-512, if the device that would be used is that driver in a version known to be good, and once its kernels have been
-//! compared with their references in that mode. Results are the same to the bit at every width (`tests/width.rs`).
+//! compared with their references in that mode. Results are the same to the bit at every width (`tests/engine/width.rs`).
 
 mod verdict;
 

@@ -123,7 +123,7 @@ impl Gpu {
         let mut checks = wgpu::ShaderRuntimeChecks::checked();
         [checks.force_loop_bounding, checks.bounds_checks] = key.checks;
         let desc = wgpu::ShaderModuleDescriptor { label, source: wgpu::ShaderSource::Wgsl(source.as_str().into()) };
-        // SAFETY: every loop of our shaders is bounded by a param or a constant (tests/shaders.rs), so loop bounding adds nothing;
+        // SAFETY: every loop of our shaders is bounded by a param or a constant (tests/engine/shaders.rs), so loop bounding adds nothing;
         // kernels that drop bounds checks guard their accesses by sizes in params, and sweeps run them against checked modules.
         #[allow(unsafe_code)]
         let module = unsafe { self.device.create_shader_module_trusted(desc, checks) };

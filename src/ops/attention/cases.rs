@@ -26,7 +26,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// Those of the gradient. The facts that the second node reads are noise, as it computes what it is asked for whether or not they are
-/// anybody's; huge scores with facts of their own are in `tests/attention_dx.rs`.
+/// anybody's; huge scores with facts of their own are in `tests/engine/attention_dx.rs`.
 fn back() -> Vec<Case> {
     let d = |heads: usize, x: [usize; 3]| ([x[0], x[1], x[2] / 3], [x[0], x[1], x[2] / 3 + 4 * heads]);
     let dq = |heads: usize, x: [usize; 3]| {
