@@ -1,4 +1,5 @@
-//! Sweeps every candidate of every op against its reference on the device, in fenced memory; production and checked modules.
+//! Sweeps every candidate of every op against its reference on the device, in fenced memory; production and checked modules; and those
+//! that state the same order of sums against each other, bit for bit.
 //!
 //! Compiling is most of the time: checked modules run for the first small case of each candidate, with `LUPE_FULL` for all of them.
 //!
@@ -7,8 +8,8 @@
 
 mod common;
 
-use common::check;
 use common::sweep::{self, Part, Run};
+use common::{check, orders};
 use libtest_mimic::{Arguments, Failed, Trial};
 use lupe::engine::probe::labels;
 use std::collections::HashSet;
@@ -43,6 +44,7 @@ fn main() {
             );
             Ok(())
         }));
+        trials.push(Trial::test("disagreement_is_told", || orders::disagreement_is_told().map_err(Failed::from)));
         trials.push(Trial::test("planted_faults_are_caught", || {
             common::faults::all_are_caught();
             Ok(())
@@ -54,5 +56,11 @@ fn main() {
             trials.push(Trial::test("portable_candidates_on_gl", || sweep::again_on_gl().map_err(Failed::from)));
         }
     }
-    libtest_mimic::run(&args, trials).exit();
+    let ended = libtest_mimic::run(&args, trials);
+    let whole = part == Part::All && ended.num_filtered_out == 0 && ended.num_passed > 0;
+    if whole && sweep::ORDERS.held() < 100 {
+        eprintln!("only {} candidates were held to others of their order", sweep::ORDERS.held());
+        std::process::exit(101);
+    }
+    ended.exit();
 }

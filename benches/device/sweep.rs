@@ -132,7 +132,7 @@ impl Sweep<'_> {
             self.context.begin(&name);
             let found = expected.check(self.gpu, n, expected.modes());
             let wrong = match found {
-                Ok(()) => None,
+                Ok(_) => None,
                 Err(e) if lost(&e) => {
                     println!("{name}: {e}"); // whose doing it is shows when it runs by itself
                     return Err(Error::DeviceLost(e.to_string()));

@@ -1,10 +1,7 @@
-//! `lupe tune`: tables that change no bit, tables that do not fit, candidates of one order that give the same bits.
+//! `lupe tune`: tables that change no bit, tables that do not fit.
 
 use crate::common::program::{Bench, done, lupe, no_gpu, refused, text};
 use crate::common::thin;
-use lupe::engine::{Choice, Gpu, Kernel, probe};
-use lupe::ops;
-use lupe::tensor::Tensor;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -122,51 +119,6 @@ fn scores_of_a_fitted_model_stay_the_same() {
     let again = b.path("again.lupe");
     fit(&b, &again);
     assert!(fs::read(&model).unwrap() == fs::read(&again).unwrap(), "a fit by a table gives other bytes");
-}
-
-/// What tuning relies on: kernels that say the same order give the same bits, on every case of their ops.
-#[test]
-fn kernels_of_one_order_give_the_same_bits() {
-    if no_gpu() {
-        return;
-    }
-    // Each thread has a device, since the queue of the software driver compiles kernels one after another.
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let pairs: usize = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|t| scope.spawn(move || compared(t, threads))).collect();
-        workers.into_iter().map(|w| w.join().unwrap()).sum()
-    });
-    assert!(pairs > 100, "{pairs} pairs");
-}
-
-/// Compares the kernels of every case whose number leaves `rest` of `of`; how many were like the first of their order.
-fn compared(rest: usize, of: usize) -> usize {
-    let gpu = pollster::block_on(Gpu::new(&Choice::Auto, None)).expect("an adapter");
-    let cases = ops::cases().into_iter().flat_map(|(name, cases)| cases.into_iter().map(move |case| (name, case)));
-    let mut pairs = 0;
-    for (_, (name, case)) in cases.enumerate().filter(|(number, _)| number % of == rest) {
-        let y = case.output().unwrap();
-        let kernels = lupe::engine::lower::candidates(&*case.op, &case.inputs, y, &gpu.caps).unwrap();
-        let shared =
-            |k: &Kernel| kernels.iter().filter(|other| other.order.is_some() && other.order() == k.order()).count() > 1;
-        let tensors = case.tensors();
-        let inputs: Vec<&Tensor> = tensors.iter().collect();
-        let mut known: Vec<(String, Vec<u32>)> = vec![];
-        for (i, kernel) in kernels.iter().enumerate().filter(|(_, k)| k.order.is_some() && shared(k)) {
-            let output = probe::probe(&gpu, &case.op, i, &inputs, false).unwrap().output;
-            // Which NaN it is follows from no sum.
-            let bit = |v: &f32| if v.is_nan() { f32::NAN.to_bits() } else { v.to_bits() };
-            let bits: Vec<u32> = output.data.iter().map(bit).collect();
-            match known.iter().find(|(order, _)| *order == kernel.order()) {
-                Some((_, first)) => {
-                    assert!(*first == bits, "{name} {:?} {:?}: {}", case.op, case.inputs, kernel.label());
-                    pairs += 1;
-                }
-                None => known.push((kernel.order(), bits)),
-            }
-        }
-    }
-    pairs
 }
 
 #[test]

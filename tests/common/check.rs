@@ -36,11 +36,12 @@ impl<'c> Expected<'c> {
         if small(self.case) { &[false, true] } else { &[false] }
     }
 
-    /// Compares candidate `number` with the reference in every mode, and the modes with each other bit for bit.
+    /// Compares candidate `number` with the reference in every mode, and the modes with each other bit for bit; the bits that it gave,
+    /// one for every NaN, since which one it is follows from no sum.
     ///
     /// # Errors
     /// [`Error::Numeric`] with the mode and what differs, the worst element included; others as of [`probe`].
-    pub fn check(&self, gpu: &Gpu, number: usize, modes: &[bool]) -> Result<()> {
+    pub fn check(&self, gpu: &Gpu, number: usize, modes: &[bool]) -> Result<Vec<u32>> {
         let inputs: Vec<&Tensor> = self.inputs.iter().collect();
         let mut seen: Vec<Vec<u32>> = vec![];
         for &checked in modes {
@@ -57,7 +58,7 @@ impl<'c> Expected<'c> {
         if seen.windows(2).any(|w| w[0] != w[1]) {
             return Err(Error::Numeric("production and checked modules disagree".into()));
         }
-        Ok(())
+        Ok(seen.swap_remove(0))
     }
 
     /// The element that lies furthest from the reference; one that is no number where it should be lies furthest.

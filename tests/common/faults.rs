@@ -72,7 +72,7 @@ macro_rules! image_shader {
 fn verdict(shader: &'static Shader, form: Form, shape: &[usize], fill: Fill) -> Result<(), String> {
     let case = Case::new(Planted { shader, form }, &[shape]).fill(fill);
     let compared = Expected::new(&case).and_then(|expected| expected.check(gpu(), 0, &[false]));
-    compared.map_err(|e| e.to_string())
+    compared.map(drop).map_err(|e| e.to_string())
 }
 
 /// The right kernel passes; one element too far, one lost NaN, one broken ring, one unused channel, one word read beyond: all caught.

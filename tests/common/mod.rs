@@ -11,6 +11,7 @@ pub mod faults;
 pub mod foreign;
 pub mod hash;
 pub mod layouts;
+pub mod orders;
 pub mod parts;
 pub mod pdn;
 pub mod program;

@@ -1,20 +1,16 @@
 //! The sweep of ops: its device, its candidates by number, and the runs that re-execute the test.
 
 use super::check::Expected;
+use super::orders::Orders;
 use super::skip::skip;
+use lupe::engine::lower::candidates;
 use lupe::engine::{Choice, Gpu};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
-/// The device of this test binary.
+/// A device of this thread alone, and so of this test. The software driver compiles kernels in the queue's own thread, one after another:
+/// two threads of the sweep on one device take 1.05 of two cores.
 pub fn gpu() -> &'static Gpu {
-    static GPU: OnceLock<Gpu> = OnceLock::new();
-    GPU.get_or_init(open)
-}
-
-/// A device of this thread alone. The software driver compiles kernels in the queue's own thread, one after another: two threads
-/// of the sweep on one device take 1.05 of two cores.
-fn own_gpu() -> &'static Gpu {
     thread_local!(static GPU: &'static Gpu = Box::leak(Box::new(open())));
     GPU.with(|gpu| *gpu)
 }
@@ -23,6 +19,9 @@ fn open() -> Gpu {
     let choice: Choice = std::env::var("LUPE_TEST_DEVICE").unwrap_or("auto".into()).parse().unwrap();
     pollster::block_on(Gpu::new(&choice, None)).expect("a GPU adapter; LUPE_NO_GPU=1 skips what needs one")
 }
+
+/// What the candidates of this run gave.
+pub static ORDERS: LazyLock<Orders> = LazyLock::new(Orders::default);
 
 /// One candidate of one case, by numbers: what a thread can be given.
 #[derive(Clone, Copy)]
@@ -37,9 +36,16 @@ pub struct Run {
 impl Run {
     pub fn check(&self) -> Result<(), String> {
         let cases = lupe::ops::cases().into_iter().find(|c| c.0 == self.op).expect("the op exists").1;
-        let expected = Expected::new(&cases[self.case]).map_err(|e| e.to_string())?;
+        let (case, gpu) = (&cases[self.case], gpu());
+        let expected = Expected::new(case).map_err(|e| e.to_string())?;
         let modes = if self.checked { expected.modes() } else { &[false] };
-        expected.check(own_gpu(), self.candidate, modes).map_err(|e| e.to_string())
+        let bits = expected.check(gpu, self.candidate, modes).map_err(|e| e.to_string())?;
+        let kernels = candidates(&*case.op, &case.inputs, case.output()?, &gpu.caps).map_err(|e| e.to_string())?;
+        let kernel = &kernels[self.candidate];
+        match kernel.order {
+            Some(_) => ORDERS.agree((self.op, self.case, kernel.order()), &kernel.label(), &bits),
+            None => Ok(()),
+        }
     }
 }
 

@@ -155,6 +155,12 @@ fn the_tools_refuse_what_is_wrong() {
             assert!(said[0].is_some(), "{} accepts nonsense", tool.name);
         }
     }
+    if GLSLANG.is_here() {
+        let [right, wrong] =
+            ["", "nonsense;"].map(|line| format!("#version 310 es\nvoid main() {{ {line} }}\n").into_bytes());
+        let said = GLSLANG.judge(&[right.clone(), wrong, right]);
+        assert_eq!(said.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, false], "{said:?}");
+    }
 }
 
 #[test]
