@@ -3,16 +3,21 @@
 use super::check::Expected;
 use super::orders::Orders;
 use super::skip::skip;
+use lupe::engine::gpu::Kind;
 use lupe::engine::lower::candidates;
 use lupe::engine::{Choice, Gpu};
 use std::process::Command;
 use std::sync::LazyLock;
 
-/// A device of this thread alone, and so of this test. The software driver compiles kernels in the queue's own thread, one after another:
-/// two threads of the sweep on one device take 1.05 of two cores.
+/// The device of this test program. The software driver compiles kernels in the queue's own thread, one after another, so that two threads
+/// of the sweep on one device take 1.05 of two cores: there, each thread, and so each test, has a device of its own.
 pub fn gpu() -> &'static Gpu {
-    thread_local!(static GPU: &'static Gpu = Box::leak(Box::new(open())));
-    GPU.with(|gpu| *gpu)
+    static SHARED: LazyLock<Gpu> = LazyLock::new(open);
+    thread_local!(static OWN: &'static Gpu = Box::leak(Box::new(open())));
+    match SHARED.info.kind {
+        Kind::Cpu => OWN.with(|gpu| *gpu),
+        _ => &SHARED,
+    }
 }
 
 fn open() -> Gpu {
