@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Where two candidates may be exchanged: op, number of the case, order.
@@ -11,7 +12,7 @@ pub type Place = (&'static str, usize, String);
 #[derive(Default)]
 pub struct Orders {
     first: Mutex<HashMap<Place, (String, u64)>>,
-    held: Mutex<usize>,
+    held: AtomicUsize,
 }
 
 impl Orders {
@@ -31,13 +32,13 @@ impl Orders {
         if *hash != own.1 {
             return Err(format!("{label} and {other} state the same order, {}, and give different bits", place.2));
         }
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.held.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     /// How many candidates agreed with the first of their order.
     pub fn held(&self) -> usize {
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.load(Ordering::Relaxed)
     }
 }
 

@@ -8,6 +8,17 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+/// What a file of JSON holds.
+pub fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// The lines of a folder's `results.ndjson`.
+pub fn lines(folder: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(folder.join("results.ndjson")).unwrap();
+    text.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+}
+
 /// Every file below a folder, `/` between the parts of its path.
 pub fn files(folder: &Path) -> BTreeSet<String> {
     let (mut found, mut open) = (BTreeSet::new(), vec![folder.to_path_buf()]);

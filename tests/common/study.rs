@@ -1,5 +1,4 @@
 //! A made-up study with numbers as they might be: what a report is made of, without running anything.
-#![allow(dead_code)]
 
 use lupe::methods::metrics::Spread;
 use lupe::study::analysis::{Analysis, Cell, Confused, Metric, Pair, Roc, Row, Said, Setting};

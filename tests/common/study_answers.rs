@@ -1,5 +1,4 @@
 //! Answers for a made-up study: what its methods might have said, for the analysis to find out what follows.
-#![allow(dead_code)]
 
 use super::study::Made;
 use lupe::study::{Answer, Draw, Limit, Outcome, Results, Task, Timing};

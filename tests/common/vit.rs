@@ -2,7 +2,7 @@
 
 use super::hash;
 use lupe::engine::{Graph, Named, Problem, Scope};
-use lupe::models::vit::Vit;
+use lupe::models::vit::{Head, Mlp, Vit};
 use lupe::models::{Places, Positions, find, stand_in};
 use lupe::tensor::{Shape, Tensor};
 use safetensors::Dtype;
@@ -10,6 +10,22 @@ use safetensors::tensor::TensorView;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+
+/// The network of `vectors/vit_tiny`: 32 pixels, patches of 8.
+pub const TINY: Vit = Vit {
+    patch: 8,
+    width: 32,
+    depth: 2,
+    heads: 4,
+    mlp: Mlp::Gelu(128),
+    eps: 1e-6,
+    grid: 4,
+    patch_bias: true,
+    norm_pre: false,
+    registers: 0,
+    layer_scale: false,
+    head: Head::Classifier,
+};
 
 /// Names and shapes of all weights, without the head.
 pub fn asked(vit: &Vit) -> Vec<(String, Shape)> {

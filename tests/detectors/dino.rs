@@ -3,6 +3,7 @@
 
 use crate::common::parts::{data_set, part};
 use crate::common::program::{Bench, done, lupe, no_gpu, refused, text};
+use crate::common::results::{json, lines};
 use crate::common::vit::{DRAWN, drawn_weights, write_drawn};
 use serde_json::Value;
 use std::fs;
@@ -21,15 +22,6 @@ fn on(command: &str, model: &Path, more: &[&Path]) -> Command {
     let mut run = lupe();
     run.arg(command).arg(model).args(more).arg("--weights").arg(drawn_weights());
     run
-}
-
-fn lines(results: &Path) -> Vec<Value> {
-    let all = text(&fs::read(results.join("results.ndjson")).unwrap());
-    all.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
-}
-
-fn json(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
 #[test]

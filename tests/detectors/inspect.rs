@@ -2,7 +2,7 @@
 
 use crate::common::parts::{data_set, fit, fitted, part, spoiled, verb};
 use crate::common::program::{Bench, done, no_gpu, refused, text};
-use crate::common::results::lasting;
+use crate::common::results::{json, lasting};
 use crate::common::skip::{skip, this_test};
 use crate::common::sweep::gpu;
 use crate::common::thin::BACKBONE;
@@ -14,10 +14,6 @@ use std::path::Path;
 
 fn lines(path: &Path) -> Vec<Value> {
     fs::read_to_string(path).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
-}
-
-fn json(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::common::parts::{SMALL, data_set, fit, fitted, part, spoiled, verb};
 use crate::common::program::{Bench, done, no_gpu, refused, text};
+use crate::common::results::lines;
 use crate::common::sweep;
 use image::{Rgb, RgbImage};
 use lupe::data::Picture;
@@ -28,11 +29,6 @@ fn json(command: &mut Command) -> Value {
 
 fn facts(model: &Path) -> Value {
     json(verb(&["weights", "inspect"]).arg(model))["model"].clone()
-}
-
-fn lines(results: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(results.join("results.ndjson")).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// A flat folder of `n` different good pictures.

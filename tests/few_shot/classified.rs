@@ -1,7 +1,8 @@
 //! What a model of classes says of pictures: labels, probabilities, margins and scores, by hand in f64; and its metrics.
 
 use crate::common::parts::{part, spoiled, verb};
-use crate::common::program::{Bench, done, no_gpu, refused, text};
+use crate::common::program::{Bench, done, no_gpu, refused};
+use crate::common::results::lines;
 use crate::common::sweep::gpu;
 use lupe::data::dataset::Classes;
 use lupe::data::load::Loading;
@@ -33,11 +34,6 @@ fn fit(b: &Bench, name: &str, classes: &[&str], more: &[&str]) -> PathBuf {
     let (data, model) = (folder(b.path(&format!("{name} support")), classes, 0, 4), b.path(&format!("{name}.lupe")));
     done(verb(&["fit", "prototype", "--size", "64"]).args(more).arg(data).arg("-o").arg(&model));
     model
-}
-
-fn lines(folder: &Path) -> Vec<Value> {
-    let text = text(&fs::read(folder.join("results.ndjson")).unwrap());
-    text.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
 }
 
 fn near(got: &Value, want: f64, what: &str) {

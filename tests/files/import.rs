@@ -6,6 +6,7 @@ use crate::common::foreign::{V, checkpoint, fixture, folder, index, layers, para
 use crate::common::hash;
 use crate::common::parts::{data_set, spoiled, verb};
 use crate::common::program::{Bench, done, no_gpu, refused, text};
+use crate::common::results::json;
 use crate::common::thin::{self, BACKBONE};
 use crate::common::vectors::close;
 use lupe::methods::patchcore::ModelFile;
@@ -34,10 +35,6 @@ fn run(command: &str, model: &Path, data: &Path, out: &Path, more: &[&str]) -> (
     assert!(run.status.success(), "{}", text(&run.stderr));
     let lines = fs::read_to_string(out.join("results.ndjson")).unwrap();
     (lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect(), text(&run.stderr))
-}
-
-fn json(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
 /// The weights of resnet18 by the hash rule, as a file.

@@ -4,7 +4,7 @@ use crate::common;
 use crate::common::hash;
 use crate::common::skip::{MINUTES, skip, this_test};
 use crate::common::vectors::{Vectors, close, nhwc};
-use crate::common::vit::{asked, hashed, openai, run, weights};
+use crate::common::vit::{TINY, asked, hashed, openai, run, weights};
 use lupe::engine::{Graph, Named};
 use lupe::models::vit::{Head, Mlp, NETWORKS, Vit};
 use lupe::models::{self, Positions};
@@ -12,22 +12,6 @@ use lupe::tensor::{Shape, Tensor};
 use lupe::weights::WeightsFile;
 use std::path::Path;
 use std::sync::Arc;
-
-/// The stored tiny network: 32 pixels, patches of 8.
-const TINY: Vit = Vit {
-    patch: 8,
-    width: 32,
-    depth: 2,
-    heads: 4,
-    mlp: Mlp::Gelu(128),
-    eps: 1e-6,
-    grid: 4,
-    patch_bias: true,
-    norm_pre: false,
-    registers: 0,
-    layer_scale: false,
-    head: Head::Classifier,
-};
 
 /// The stored tiny tower of CLIP.
 const TINY_CLIP: Vit = Vit { eps: 1e-5, patch_bias: false, norm_pre: true, head: Head::Projection(16), ..TINY };

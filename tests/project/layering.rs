@@ -209,6 +209,24 @@ fn every_file_keeps_the_habits() {
     }
 }
 
+/// Files of test programs, by their paths in `tests`, that no `main.rs` beside them names: they would not run, and nobody would see it.
+fn left_out(tests: &[(String, String)]) -> Vec<&str> {
+    let unnamed = |name: &str| {
+        let (folder, file) = name.rsplit_once('/')?;
+        let main = &tests.iter().find(|t| t.0 == format!("{folder}/main.rs"))?.1;
+        let module = file.trim_end_matches(".rs");
+        (module != "main" && !main.lines().any(|l| l == format!("mod {module};"))).then_some(())
+    };
+    tests.iter().map(|t| t.0.as_str()).filter(|name| unnamed(name).is_some()).collect()
+}
+
+#[test]
+fn every_test_file_is_part_of_a_program() {
+    assert_eq!(left_out(&files("tests", "rs")), [""; 0]);
+    let planted = [("a/main.rs", "mod b;\n"), ("a/b.rs", ""), ("a/c.rs", ""), ("d.rs", ""), ("common/e.rs", "")];
+    assert_eq!(left_out(&planted.map(|(name, text)| (name.into(), text.into()))), ["a/c.rs"]);
+}
+
 #[test]
 fn unsafe_stands_only_where_architecture_lists_it() {
     let listed = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap();

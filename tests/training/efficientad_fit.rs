@@ -5,6 +5,7 @@ use crate::common;
 use crate::common::parts::{data_set, part};
 use crate::common::pdn::{pth, teacher};
 use crate::common::program::{Bench, done, lupe, no_gpu, refused, text};
+use crate::common::results::{json, lines};
 use crate::common::sweep::gpu;
 use lupe::data::dataset::{Dataset, pictures};
 use lupe::data::{Limits, Prepared};
@@ -16,7 +17,6 @@ use lupe::methods::{Fitted, Known, LimitRule, Why};
 use lupe::models::pdn::Size;
 use lupe::watch::Unwatched;
 use lupe::weights::WeightsFile;
-use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,15 +48,6 @@ fn fit(data: &Path, teacher: &Path, more: &[&str]) -> Command {
     command.args(["fit", "efficientad"]).arg(data).arg("--teacher").arg(teacher).args(more);
     command.arg("-o").arg(data.parent().unwrap().join("m.lupe"));
     command
-}
-
-fn lines(results: &Path) -> Vec<Value> {
-    let all = text(&fs::read(results.join("results.ndjson")).unwrap());
-    all.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
-}
-
-fn json(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
 #[test]

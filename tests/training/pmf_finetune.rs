@@ -6,11 +6,12 @@ use crate::common::skip::{MINUTES, skip, without_device};
 use crate::common::sweep::gpu;
 use crate::common::thin;
 use crate::common::vectors::{Vectors, close, nhwc};
+use crate::common::vit::TINY;
 use lupe::engine::{Graph, Named, Options, Parameters, Scope, Store};
 use lupe::methods::prototype::ModelFile;
 use lupe::methods::prototype::finetune::{Backbone, Classes, Finetune, Ground, Tuner, loss};
 use lupe::methods::prototype::head::{Distance, Head};
-use lupe::models::vit::{Head as VitHead, Mlp, Vit};
+use lupe::models::vit::{Head as VitHead, Vit};
 use lupe::models::{EMBEDDED, Network, Positions, named, stand_in, unfolded};
 use lupe::tensor::Tensor;
 use lupe::train::{Job, Learning, Rate, Rule, Trainer, learn};
@@ -19,21 +20,6 @@ use lupe::weights::WeightsFile;
 use pollster::block_on;
 use std::fs;
 use std::path::PathBuf;
-
-const TINY: Vit = Vit {
-    patch: 8,
-    width: 32,
-    depth: 2,
-    heads: 4,
-    mlp: Mlp::Gelu(128),
-    eps: 1e-6,
-    grid: 4,
-    patch_bias: true,
-    norm_pre: false,
-    registers: 0,
-    layer_scale: false,
-    head: VitHead::None,
-};
 
 /// Runs PyTorch's three steps with an optimiser; losses, and some weights after each.
 fn steps(prefix: &str, rule: Rule, rate: f64) {
@@ -46,7 +32,11 @@ fn steps(prefix: &str, rule: Rule, rate: f64) {
     let trained = Parameters::new(&named, rule.slots(), |_| true);
     let own = nhwc(&file.get("support"));
     let pictures = graph.input("pictures", [10, 32, 32, 3]);
-    let places = TINY.places(pictures, &Scope::new(&graph, &named).training(&trained), Positions::Offset);
+    let places = Vit { head: VitHead::None, ..TINY }.places(
+        pictures,
+        &Scope::new(&graph, &named).training(&trained),
+        Positions::Offset,
+    );
     let total = loss(places.find("cls").unwrap(), &support, &Head::new(Distance::Cosine), false);
     learn(total, &learning);
     let losses = [("loss", total)];

@@ -3,27 +3,12 @@
 use crate::common::skip::without_device;
 use crate::common::sweep::gpu;
 use crate::common::vectors::{Vectors, close, nchw, nhwc};
+use crate::common::vit::TINY;
 use lupe::engine::{Graph, Options, Parameters, Plan, Scope, Store, Trained, Var, gradients};
 use lupe::models::Positions;
-use lupe::models::vit::{Head, Mlp, Vit};
+use lupe::models::vit::{Head, Vit};
 use lupe::tensor::Tensor;
 use std::sync::Arc;
-
-/// The stored tiny network: 32 pixels, patches of 8.
-const TINY: Vit = Vit {
-    patch: 8,
-    width: 32,
-    depth: 2,
-    heads: 4,
-    mlp: Mlp::Gelu(128),
-    eps: 1e-6,
-    grid: 4,
-    patch_bias: true,
-    norm_pre: false,
-    registers: 0,
-    layer_scale: false,
-    head: Head::Classifier,
-};
 
 /// Loss and gradients of a graph of these tensors against `want`: gradients to 1e-4 of their largest.
 fn hold(graph: &Graph, outputs: &[Var<'_>], given: &[&Tensor], want: &[(String, Tensor)]) {
